@@ -1,0 +1,1 @@
+"""The shared helper package of Words to Answers; each module belongs to the notebook of the same subject."""
