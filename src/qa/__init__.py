@@ -1,0 +1,25 @@
+"""Question answering, in the order data flows: dataset, features, training, decoding, metrics, answerer.
+
+The names are loaded when they are first used, so that reading a dataset does not wait for the training libraries.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_HOMES = {
+    "load_squad": "dataset",
+    "prepare_features": "features",
+    "finetune": "training",
+    "load_run": "training",
+    "QuestionAnswerer": "answerer",
+    "evaluate": "answerer",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
