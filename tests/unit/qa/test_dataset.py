@@ -1,0 +1,355 @@
+"""Loading questions: every kind of source gives the same columns, and what is wrong is named in one line."""
+
+import copy
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+from datasets import Dataset, DatasetDict
+
+from src import assets
+from src.qa import course_set
+from src.qa.dataset import FEATURES, SquadFormatError, gold_answers, load_data, load_split, load_squad, questions_report
+
+SQUADSHIFTS = Path(__file__).parents[4] / "shared" / "data" / "squadshifts"
+
+CONTEXT = "The 👩‍👩‍👧 family met in Zürich, at the café, and again in Zürich."
+PASSAGES = {"Oxygen": "Oxygen has the symbol O and its atomic number is 8.", "Lake": "The lake is 30 metres deep. It has no name."}
+
+
+def file_of(tmp_path, name="questions.json", **changes):
+    """A v2.0 file of one article, paragraph and question, with some fields of the question or its surroundings replaced."""
+    qa = {
+        "id": "q1",
+        "question": "Where?",
+        "answers": [{"text": "Zürich", "answer_start": CONTEXT.index("Zürich")}],
+        "is_impossible": False,
+    }
+    paragraph = {"context": CONTEXT, "qas": [qa]}
+    article = {"title": "Family", "paragraphs": [paragraph]}
+    squad = {"version": "v2.0", "data": [article]}
+    for key, value in changes.items():
+        for level in (qa, paragraph, article, squad):
+            if key in level:
+                level[key] = value
+    file = tmp_path / name
+    file.write_text(json.dumps(squad), encoding="utf-8")
+    return file
+
+
+def refusal(source, **options):
+    with pytest.raises(SquadFormatError) as caught:
+        load_squad(source, **options)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+@pytest.fixture
+def small_course(tmp_path, monkeypatch):
+    """A course set of two articles, in place of the real one and its passages."""
+    (tmp_path / "chemistry.yaml").write_text(
+        "- title: Oxygen\n  split: train\n  questions:\n"
+        "    - {q: 'What is the atomic number of oxygen?', a: 8}\n"
+        "    - {q: 'Who discovered oxygen?', near: O}\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "water.yaml").write_text(
+        "- title: Lake\n  split: test\n  questions:\n    - {q: 'How deep is the lake?', a: [30 metres, '30']}\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(course_set, "FOLDER", tmp_path)
+    passages = {title: assets.Passage(title, text, "", "") for title, text in PASSAGES.items()}
+    monkeypatch.setattr(assets, "load_passages", lambda: passages)
+
+
+# -- what loads ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_json_file_gives_all_its_questions_under_train(tmp_path):
+    splits = load_squad(file_of(tmp_path))
+    assert list(splits) == ["train"]
+    assert splits["train"].features == FEATURES
+    assert splits["train"][0] == {
+        "id": "q1",
+        "title": "Family",
+        "context": CONTEXT,
+        "question": "Where?",
+        "answers": {"text": ["Zürich"], "answer_start": [24]},
+    }
+
+
+def test_v1_and_v2_files_are_told_apart_by_their_questions(tmp_path):
+    v2 = file_of(tmp_path, answers=[], is_impossible=True)
+    assert load_squad(v2)["train"][0]["answers"] == {"text": [], "answer_start": []}
+    squad = json.loads(file_of(tmp_path).read_text())
+    del squad["version"], squad["data"][0]["paragraphs"][0]["qas"][0]["is_impossible"]
+    (tmp_path / "v1.json").write_text(json.dumps(squad))
+    assert len(load_squad(tmp_path / "v1.json")["train"]) == 1
+
+
+def test_columns_keep_their_types_where_every_question_is_unanswerable(tmp_path):
+    # Left to itself, Arrow would call a column of empty lists "null", which joins with nothing.
+    part = load_squad(file_of(tmp_path, answers=[], is_impossible=True))["train"]
+    assert part.features == FEATURES
+
+
+def test_nothing_is_stripped_or_repaired(tmp_path):
+    start = CONTEXT.index(" Zürich,")
+    part = load_squad(
+        file_of(tmp_path, question="  Where\u00a0? \n", title=" Family ", answers=[{"text": " Zürich,", "answer_start": start}])
+    )
+    row = part["train"][0]
+    assert (row["question"], row["title"], row["answers"]["text"]) == ("  Where\u00a0? \n", " Family ", [" Zürich,"])
+
+
+def test_an_empty_passage_is_legal_where_it_answers_nothing(tmp_path):
+    assert load_squad(file_of(tmp_path, context="", answers=[], is_impossible=True))["train"][0]["context"] == ""
+
+
+def test_a_byte_order_mark_is_no_trouble(tmp_path):
+    file = file_of(tmp_path)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert len(load_squad(str(file))["train"]) == 1
+
+
+def test_a_changed_file_is_read_anew(tmp_path):
+    assert load_squad(file_of(tmp_path))["train"]["question"][:] == ["Where?"]
+    assert load_squad(file_of(tmp_path, question="When?"))["train"]["question"][:] == ["When?"]
+
+
+def test_the_course_set_comes_in_three_splits_of_the_same_columns(small_course):
+    splits = load_squad("course")
+    assert list(splits) == ["train", "test"]
+    assert all(part.features == FEATURES for part in splits.values())
+    assert splits["train"]["answers"][:] == [{"text": ["8"], "answer_start": [49]}, {"text": [], "answer_start": []}]
+    assert splits["test"][0]["answers"]["text"] == ["30 metres", "30"]
+
+
+def test_v1_is_the_answerable_part(small_course, tmp_path):
+    assert load_squad("course", version="v1")["train"]["question"][:] == ["What is the atomic number of oxygen?"]
+    assert "version='v2'" in refusal(file_of(tmp_path, answers=[], is_impossible=True), version="v1")
+    with pytest.raises(ValueError, match="'v3'"):
+        load_squad("course", version="v3")
+
+
+@pytest.mark.parametrize("layout", ["parquet", "json"])
+def test_a_folder_in_the_hubs_layout_keeps_its_splits(small_course, tmp_path, layout):
+    course = load_squad("course")
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    for split, part in (("train", course["train"]), ("validation", course["test"])):
+        getattr(part, f"to_{layout}")(str(folder / f"{split}-00000-of-00001.{layout}"))
+    splits = load_squad(folder)
+    assert splits["train"].to_list() == course["train"].to_list()
+    assert splits["validation"].to_list() == course["test"].to_list()
+    assert all(part.features == FEATURES for part in splits.values())
+
+
+def test_hub_names_go_through_load_dataset_under_their_present_address(small_course, monkeypatch):
+    asked = []
+
+    def load_dataset(name):
+        asked.append(name)
+        return DatasetDict({"train": course["train"].add_column("extra", [1, 2]), "validation": course["test"]})
+
+    course = load_squad("course")
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    splits = load_squad("squad_v2")
+    assert list(splits) == ["train", "validation"]
+    assert splits["train"].features == FEATURES
+    assert len(load_squad("squad", version="v1")["train"]) == 1
+    assert asked == ["rajpurkar/squad_v2", "rajpurkar/squad"]
+
+
+def test_a_hub_out_of_reach_is_one_line(monkeypatch):
+    def load_dataset(name):
+        raise ConnectionError("Couldn't reach it\nat all.")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert refusal("squad") == "squad: cannot be had from the Hub here (Couldn't reach it at all); use 'course' or a SQuAD JSON file."
+
+
+@pytest.mark.parametrize(("name", "questions"), [("new_wiki", 7938), ("reddit", 9803), ("amazon_reviews", 9885)])
+def test_real_files_load_whole(name, questions):
+    file = SQUADSHIFTS / f"{name}_v1.0.json"
+    if not file.exists():
+        pytest.skip(f"{file} is not here: it is development data, not part of the project")
+    part = load_squad(file)["train"]
+    assert len(part) == questions
+    assert len(set(part["id"])) == questions
+
+
+# -- several sources -------------------------------------------------------------------------------------------------------
+
+
+def test_several_sources_are_joined_split_by_split(small_course, tmp_path):
+    file = file_of(tmp_path)
+    joined = load_data(["course", file])
+    assert {split: len(part) for split, part in joined.items()} == {"train": 3, "test": 1}
+    assert joined["train"]["id"][2] == "q1"
+    assert load_data(str(file))["train"].to_list() == load_squad(file)["train"].to_list()
+
+
+def test_data_sets_in_hand_are_sources_too(small_course, tmp_path):
+    course = load_squad("course")
+    assert load_data(course)["test"].to_list() == course["test"].to_list()
+    assert len(load_data([course["train"], file_of(tmp_path)])["train"]) == 3
+    assert len(load_data(course, version="v1")["train"]) == 1
+
+
+def test_the_same_questions_twice_are_an_error_naming_both_sources(tmp_path):
+    first, second = file_of(tmp_path, "a.json"), file_of(tmp_path, "b.json")
+    with pytest.raises(SquadFormatError, match=r"'q1' stands in .*a\.json and in .*b\.json"):
+        load_data([first, second])
+    with pytest.raises(SquadFormatError, match="no data"):
+        load_data([])
+
+
+def test_evaluation_takes_the_split_asked_for_or_a_whole_file(small_course, tmp_path):
+    file = file_of(tmp_path)
+    assert load_split("course", "test")["question"][:] == ["How deep is the lake?"]
+    assert load_split(file, "test")["id"][:] == ["q1"]
+    assert len(load_split(["course", file], "test")) == 2
+    with pytest.raises(SquadFormatError, match="no split 'validation'; choose one of train, test"):
+        load_split("course")
+
+
+def test_gold_answers_are_the_references_of_the_metrics(small_course):
+    assert list(gold_answers(load_squad("course")["train"]).values()) == [["8"], []]
+
+
+# -- what does not load ----------------------------------------------------------------------------------------------------
+
+PLACE = "article 1 'Family', paragraph 1, question 'q1'"
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"text": "Zürich", "answer_start": 23}, "not at offset 23, where ' Züric' stands; it stands at 24, 58: set"),
+        ({"text": "Zürich", "answer_start": -1}, "not at offset -1 (below zero)"),
+        ({"text": "Zürich.", "answer_start": -7}, "not at offset -7 (below zero); it stands at 58"),  # where Python counts from the end
+        ({"text": "Zürich", "answer_start": 10**40}, "(the passage has 65 characters)"),
+        ({"text": "Paris", "answer_start": 0}, "where 'The 👩' stands, nor anywhere in the passage; copy it"),
+        ({"text": "Zu\u0308rich", "answer_start": 22}, "(capitals, accents or look-alikes differ)"),
+        ({"text": "café", "answer_start": 42}, "not bytes or UTF-16 units: set `answer_start` to 39"),
+        ({"text": " ", "answer_start": 3}, "the answer ' ' is blank"),
+        ({"text": "Zürich", "answer_start": True}, "`answer_start` is true; make it a whole number"),
+        ({"text": "Zürich", "answer_start": 22.0}, "`answer_start` is 22.0; make it a whole number"),
+        ({"text": "Zürich", "answer_start": "22"}, "`answer_start` is '22'; make it a whole number"),
+        ({"text": 8, "answer_start": 22}, "`text` is 8; make it text"),
+        ({"text": "Zürich"}, "the field `answer_start` is missing"),
+        ("Zürich", "found 'Zürich' where an object belongs"),
+    ],
+)
+def test_an_answer_that_is_not_right_is_named_with_its_place(tmp_path, answer, says):
+    file = file_of(tmp_path, answers=[answer])
+    message = refusal(file)
+    assert message.startswith(f"{file}, {PLACE}, answer 1: ")
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"answers": []}, f"{PLACE}: has no answers; give one, or set `is_impossible`"),
+        ({"is_impossible": True}, f"{PLACE}: `is_impossible` is true, yet it has answers"),
+        ({"is_impossible": None}, f"{PLACE}: `is_impossible` is null"),
+        ({"is_impossible": 0}, f"{PLACE}: `is_impossible` is 0"),
+        ({"question": " \n"}, f"{PLACE} (number 1): `question` is empty"),
+        ({"question": None}, f"{PLACE}: `question` is null; make it text"),
+        ({"question": "a\ud83db"}, f"{PLACE}: `question` holds half of a character, '\\ud83d', at offset 1"),
+        ({"id": ""}, "question '' (number 1): `id` is empty"),
+        ({"id": 7}, "article 1 'Family', paragraph 1, question 1: `id` is 7; make it text"),
+        ({"context": ""}, f"{PLACE}, answer 1: the answer 'Zürich' is not at offset 24 (the passage has 0 characters)"),
+        ({"context": ["x"]}, "article 1 'Family', paragraph 1: `context` is a list; make it text"),
+        ({"qas": {}}, "article 1 'Family', paragraph 1: `qas` is an object; make it a list"),
+        ({"title": None}, "article 1: `title` is null"),
+        ({"title": "two\nlines\u2028here", "paragraphs": None}, "article 1 'two\\nlines\\u2028here': `paragraphs` is null"),
+        ({"data": []}, "holds no question"),
+        ({"data": "x"}, "`data` is 'x'; make it a list"),
+    ],
+)
+def test_a_field_that_is_not_right_is_named_with_its_place(tmp_path, changes, says):
+    file = file_of(tmp_path, **changes)
+    assert refusal(file).startswith(str(file))
+    assert says in refusal(file)
+
+
+def test_an_id_used_twice_names_both_places(tmp_path):
+    squad = json.loads(file_of(tmp_path).read_text())
+    squad["data"].append(copy.deepcopy(squad["data"][0]) | {"title": "Copy"})
+    file = tmp_path / "twice.json"
+    file.write_text(json.dumps(squad))
+    assert refusal(file) == (
+        f"{file}, article 2 'Copy', paragraph 1, question 'q1': this id already stands in {PLACE}; give every question its own."
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (b"", "not JSON (Expecting value at line 1, column 1)"),
+        (b'{"data": [', "not JSON"),
+        (b"\xff\xfe{\x00", "not UTF-8 text (byte 0)"),
+        (b"[]", "found a list where an object belongs"),
+        (b"null", "found null where an object belongs"),
+        (b'{"version": "1.1"}', "the field `data` is missing"),
+        (b'{"data": [], "data": []}', "the field 'data' stands twice in one object"),
+        (b'{"data": NaN}', "NaN is not a JSON number"),
+        (b'{"data": ' + b"9" * 5000 + b"}", "holds a number of thousands of digits"),
+        (b"[" * 200_000, "lists and objects nested too deeply"),
+    ],
+)
+def test_a_file_that_is_no_squad_file_is_one_line(tmp_path, raw, says):
+    file = tmp_path / "bad.json"
+    file.write_bytes(raw)
+    assert refusal(file).startswith(f"{file}: {says}")
+
+
+def test_a_path_that_leads_nowhere_says_what_could_be_given(tmp_path):
+    assert "one of course, squad, squad_v2" in refusal(tmp_path / "none.json")
+    assert "no such file" in refusal("Course")
+    assert "not a usable path" in refusal("x" * 5000)
+    assert refusal("two\nlines.json").startswith("'two\\nlines.json': no such file")
+    assert "cannot read this folder" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"answers": {"text": ["Oxygen"], "answer_start": [3]}}, "row 0, question 'h1': the answer 'Oxygen' is not at offset 3"),
+        ({"answers": {"text": ["Oxygen"], "answer_start": []}}, "1 answer texts, 0 offsets"),
+        ({"answers": {"text": ["Oxygen", None], "answer_start": [0, 0]}}, "a field is empty (null)"),
+        ({"question": None}, "column question does not hold text"),
+        ({"id": 5}, "column id does not hold text"),
+        ({"answers": [{"text": "Oxygen", "answer_start": 0}]}, "columns of the wrong type"),
+    ],
+)
+def test_a_row_of_the_hubs_layout_that_is_not_right_is_named(tmp_path, row, says):
+    good = {"id": "h1", "title": "O", "context": "Oxygen", "question": "What?", "answers": {"text": ["Oxygen"], "answer_start": [0]}}
+    (tmp_path / "train.jsonl").write_text(json.dumps(good | row) + "\n")
+    assert says in refusal(tmp_path)
+
+
+def test_rows_with_a_column_missing_or_an_id_twice_are_named(tmp_path):
+    good = {"id": "h1", "title": "O", "context": "Oxygen", "question": "What?", "answers": {"text": ["Oxygen"], "answer_start": [0]}}
+    file = tmp_path / "train.jsonl"
+    file.write_text(json.dumps(good) + "\n" + json.dumps(good) + "\n")
+    assert "row 1, question 'h1': this id already stands in row 0" in refusal(tmp_path)
+    file.write_text(json.dumps({key: good[key] for key in good if key != "title"}) + "\n")
+    assert "has no column title" in refusal(tmp_path)
+    with pytest.raises(SquadFormatError, match="the Dataset given, split 'train': has no column"):
+        load_data(Dataset.from_dict({"text": ["x"]}))
+
+
+# -- the report ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_counts_what_is_there(small_course):
+    table = questions_report(load_squad("course"), course_set.course_topics())
+    train = table["train"]
+    assert train["size"].to_dict() == {"articles": 1, "passages": 1, "questions": 2, "unanswerable": 1, "unanswerable, %": 50.0}
+    assert train["mean words"].to_dict() == {"passage": 11.0, "question": 5.0, "answer": 1.0}
+    assert train["first word, %"].to_dict() == {"what": 50.0, "who": 50.0, "how": 0.0, "other": 0.0}
+    assert table["test"]["questions by topic"].to_dict() == {"chemistry": 0, "water": 1}
