@@ -1,0 +1,213 @@
+"""Every figure of the course, one file per subject; here is what they share: the canvas, headlines, labels, alt text.
+
+A figure made by `subplots` shows itself at the end of a cell as one <img> with alt text, at most 60 KB as stored, twice as
+sharp as the page where that fits. pyplot is not involved, so nothing is drawn twice and no figure stays open. The look itself
+is in course.mplstyle, applied by `src.runtime.start()`.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import textwrap
+from functools import cache
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.ft2font import FT2Font
+from PIL import Image
+
+# What a colour means, in every figure: entries of the style's colour cycle.
+START, END, ANSWER, PALE = "C0", "C1", "C2", "C5"
+MUTED = "#8a8a8a"  # what is not used, not allowed, or only context
+FAINT = "#e4e4e4"
+INK = "#222222"
+STORED_BYTES = 60_000  # of a figure in the notebook file: the text that its picture is written as
+
+
+class Figure(MatplotlibFigure):
+    """A matplotlib Figure that a notebook and a page show with alternative text, for those who do not see the picture."""
+
+    alt: str = ""
+
+    def png(self, scale: float | None = None) -> bytes:
+        """The picture as stored. scale: pixels per point on the page; None takes 2, or less where that would be over 60 KB."""
+        if scale is not None:
+            return self._png(scale, small=scale > 1)  # a live curve is drawn often, at scale 1: quick rather than small
+        for candidate in (2.0, 1.5, 1.25, 1.0):
+            data = self._png(candidate, small=True)
+            if 4 * len(data) <= 3 * STORED_BYTES:  # base64 writes 3 bytes as 4 characters
+                break
+        return data
+
+    def _png(self, scale: float, small: bool) -> bytes:
+        canvas, dpi = self.canvas, self.dpi
+        try:
+            self.dpi = dpi * scale
+            agg = FigureCanvasAgg(self)
+            agg.draw()
+            pixels = np.asarray(agg.buffer_rgba())[:, :, :3].copy()  # uint8[rows, columns, 3]
+        finally:
+            self.dpi = dpi
+            self.set_canvas(canvas)
+        buffer = io.BytesIO()
+        if small:
+            _few_colours(pixels).save(buffer, "png", optimize=True)
+        else:
+            Image.fromarray(pixels).save(buffer, "png", compress_level=1)
+        return buffer.getvalue()
+
+    def to_html(self, scale: float | None = None) -> str:
+        """The picture as an HTML image with its alternative text, as wide as drawn or as the page where that is narrower."""
+        if not self.alt:
+            raise ValueError("this figure has no alternative text; give it some: src.plots.alt(figure, 'what it shows').")
+        source = base64.b64encode(self.png(scale)).decode()
+        width = round(self.get_figwidth() * self.dpi)
+        return (
+            f'<img class="dark-light" src="data:image/png;base64,{source}" alt="{html.escape(self.alt)}" width="{width}" '
+            'style="max-width: 100%; height: auto; background: #ffffff">'
+        )
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What Jupyter stores. HTML, because JupyterLab, nbconvert and myst-nb all ignore alternative text beside an image/png."""
+        return {"text/html": self.to_html(), "text/plain": self.alt}
+
+
+def _few_colours(pixels: np.ndarray) -> Image.Image:
+    """The picture in 256 of its own colours, each other one (edges of letters) replaced by the nearest: a third of the size.
+
+    pixels: uint8[rows, columns, 3]. Kept are the 192 most frequent, so that large areas stay as they are and white is white
+    (Pillow's palettes mix colours), and 64 that are far from all kept ones, so that no rare colour is lost.
+    """
+    codes = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
+    found, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    colours = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1).astype(np.float32)  # [found, 3]
+    kept = list(np.argsort(-counts, kind="stable")[:192])
+    squares = (colours**2).sum(axis=1)
+    apart = squares[:, None] + squares[kept] - 2 * colours @ colours[kept].T  # [found, kept], squared distances
+    nearest, distance = apart.argmin(axis=1), apart.min(axis=1)
+    while len(kept) < 256 and distance.max() > 0:
+        far = int(distance.argmax())
+        to_far = squares + squares[far] - 2 * colours @ colours[far]
+        nearest[to_far < distance] = len(kept)
+        distance = np.minimum(distance, to_far)
+        kept.append(far)
+    picture = Image.fromarray(nearest.astype(np.uint8)[places].reshape(codes.shape))
+    picture.putpalette(colours[kept].astype(np.uint8).tobytes())
+    return picture
+
+
+def subplots(
+    rows: int = 1, columns: int = 1, figsize: tuple[float, float] | None = None, layout: str | None = None, **options: Any
+) -> tuple[Figure, Any]:
+    """A new Figure and its axes, as `plt.subplots`, but unknown to pyplot. options: those of `Figure.subplots`."""
+    figure = Figure(figsize=figsize, layout=layout)
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def headline(figure: Figure, text: str) -> None:
+    """Set the figure's title, the finding in one sentence, left-aligned and wrapped to the figure's width."""
+    size = 12
+    characters = int(figure.get_figwidth() * 72 / (0.61 * size))  # a bold letter is about 0.6 of its size wide
+    lines = textwrap.wrap(text, characters) or [""]
+    while len(lines) > 1 and len(narrower := textwrap.wrap(text, characters - 1)) == len(lines):  # lines of even length
+        lines, characters = narrower, characters - 1
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size, fontweight="bold", parse_math=False)
+
+
+def alt(figure: Figure, text: str) -> Figure:
+    """Give a figure its alternative text and return it: what it shows, in sentences, for those who do not see it."""
+    figure.alt = " ".join(text.split())
+    return figure
+
+
+def title_of(figure: MatplotlibFigure) -> str:
+    """The figure's headline on one line."""
+    return " ".join(figure.get_suptitle().split())
+
+
+def plain(text: str) -> str:
+    """`text` as the figures' font can draw it: characters it has no picture for become a hollow box, blanks become visible.
+
+    Give the result to matplotlib with parse_math=False, or two dollars in it are read as a formula.
+    """
+    known = _characters()
+    shown = "".join("␣" if c.isspace() and c != " " else c if ord(c) in known else "▯" for c in text)
+    return shown if shown.strip() else "␣" * max(len(shown), 1)
+
+
+@cache
+def _characters() -> frozenset[int]:
+    """Code points that matplotlib's default font can draw."""
+    return frozenset(FT2Font(font_manager.findfont(font_manager.FontProperties())).get_charmap())
+
+
+def join_tokens(tokens: list[str]) -> str:
+    """Word pieces as text for a reader: "ox", "##ygen" becomes "oxygen"."""
+    return plain(" ".join(tokens).replace(" ##", "").removeprefix("##"))
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as whole percents; "under 1 %" and "over 99 %" where rounding would claim none or all."""
+    if 0 < share < 0.005:
+        return "under 1 %"
+    if 0.995 <= share < 1:
+        return "over 99 %"
+    return f"{100 * share:.0f} %"
+
+
+def clean_axes(ax: Axes) -> None:
+    """Leave nothing of the axes but what is drawn in it: for pictures that are not charts."""
+    ax.set_axis_off()
+
+
+def tint(colour: Any, share: float) -> tuple[float, float, float]:
+    """`colour` mixed with white, opaque: share 1 is the colour itself, 0 is white."""
+    red, green, blue, _ = matplotlib.colors.to_rgba(colour)
+    return (1 - share * (1 - red), 1 - share * (1 - green), 1 - share * (1 - blue))
+
+
+def readable_on(colour: Any) -> str:
+    """Black or white, whichever reads better on `colour`."""
+    red, green, blue, _ = matplotlib.colors.to_rgba(colour)
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "#ffffff"
+
+
+def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: float = 13) -> None:
+    """Write each line's name right of its last point, moved up or down until no two names overlap.
+
+    ends: (x, y, name, colour) of the last point of each line, in data units; the limits of `ax` must be final.
+    gap: least distance between two names, in points.
+    """
+    if not ends:
+        return
+    figure = ax.get_figure(root=True)
+    height = ax.get_position().height * figure.get_figheight() * 72  # points; the layout changes it by little
+    low, high = ax.get_ylim()
+    per_unit = height / (high - low)
+    order = sorted(ends, key=lambda end: end[1])
+    wanted = np.array([(end[1] - low) * per_unit for end in order])
+    placed = wanted.copy()
+    for _ in range(100):  # neighbours that are too close push each other apart
+        overlap = np.maximum(0, gap - np.diff(placed))
+        placed[1:] += overlap / 2
+        placed[:-1] -= overlap / 2
+    for (x, y, name, colour), target, own in zip(order, placed, wanted, strict=True):
+        ax.annotate(
+            name,
+            (x, y),
+            xytext=(7, target - own),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=10,
+            fontweight="bold",
+            annotation_clip=False,
+            parse_math=False,
+        )

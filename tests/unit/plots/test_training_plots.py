@@ -1,0 +1,303 @@
+"""The figures of training: the live curve updates one display and never stops a training; titles state what the runs did."""
+
+import io
+import itertools
+import sys
+import time
+
+import matplotlib.style
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from src import plots
+from src.plots import training
+from src.plots.training import LiveCurve, progress_line
+from src.runtime import COURSE
+
+
+@pytest.fixture(autouse=True)
+def course_style():
+    with matplotlib.style.context(COURSE / "src" / "plots" / "course.mplstyle"):
+        yield
+
+
+def progress(step, steps=400, **changes):
+    return {
+        "step": step,
+        "steps": steps,
+        "seconds": step * 0.5,
+        "planned_seconds": steps * 0.5,
+        "loss": 6.0 / (1 + step / 40),
+        "learning_rate": 3e-4,
+        "examples_per_second": 54.2,
+        "phase": "training",
+    } | changes
+
+
+def history(losses, seconds=180.0):
+    N = len(losses)
+    return [{"step": i + 1, "seconds": seconds * (i + 1) / N, "loss": float(loss), "learning_rate": 1e-4} for i, loss in enumerate(losses)]
+
+
+class Display:
+    """Stands in for IPython's display: what was shown, and every update of it."""
+
+    def __init__(self):
+        self.shown, self.updates = [], []
+
+    def __call__(self, bundle, raw, display_id):
+        assert raw and display_id
+        self.shown.append(bundle)
+        return self
+
+    def update(self, bundle, raw):
+        assert raw
+        self.updates.append(bundle)
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    display = Display()
+    monkeypatch.setattr(training, "_in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", display)
+    return display
+
+
+# --- the live curve ------------------------------------------------------------------------------------------------------
+
+
+def test_a_notebook_gets_one_display_updated_now_and_then_and_a_last_time(notebook):
+    live = LiveCurve("A run", seconds=0.2)
+    began = time.monotonic()
+    for step in range(1, 401):
+        live(progress(step))
+        time.sleep(0.001)
+    passed = time.monotonic() - began
+    live(progress(400, phase="finished"))
+    assert len(notebook.shown) == 1
+    assert 1 <= len(notebook.updates) <= passed / 0.2 + 2
+    last = notebook.updates[-1]
+    assert last["text/plain"] == "A run: " + progress_line(progress(400, phase="finished"))
+    assert 'alt="A run, loss against seconds of training: finished · step 400 of 400' in last["text/html"]
+    assert len(last["text/html"]) < 62_000
+
+
+def test_the_curve_shows_every_loss_against_seconds_up_to_the_planned_time(notebook):
+    live = LiveCurve()
+    for step in (1, 2, 3, 4):
+        live(progress(step))
+    figure = live.figure(progress(4))
+    raw = figure.axes[0].lines[0]
+    assert raw.get_xdata() == pytest.approx([0.5, 1.0, 1.5, 2.0])
+    assert raw.get_ydata() == pytest.approx([progress(step)["loss"] for step in (1, 2, 3, 4)])
+    assert figure.axes[0].get_xlim() == (0, 200)
+    assert live.figure(progress(4)) is figure  # one figure for all updates
+
+
+def test_a_change_of_phase_is_shown_at_once_and_the_end_only_once(notebook):
+    live = LiveCurve(seconds=1000)
+    for phase in ("training", "training", "saving", "evaluating", "finished", "finished"):
+        live(progress(10, phase=phase))
+    assert [bundle["text/plain"].split(": ")[1].split(" · ")[0] for bundle in notebook.updates] == ["saving", "evaluating", "finished"]
+
+
+def test_a_second_run_with_the_same_reporter_gets_its_own_display_and_curve(notebook):
+    live = LiveCurve(seconds=0)
+    for step in (1, 2, 3):
+        live(progress(step))
+    live(progress(3, phase="finished"))
+    live(progress(1))
+    assert len(notebook.shown) == 2
+    assert len(live.points) == 1
+
+
+def test_a_very_long_run_keeps_a_bounded_and_even_number_of_points(notebook):
+    live = LiveCurve(seconds=1000)
+    for step in range(1, 20_001):
+        live(progress(step, steps=20_000))
+    steps = np.array([point["step"] for point in live.points])
+    assert 300 <= len(steps) <= 2 * training.MOST_POINTS
+    gaps = np.diff(steps)
+    assert gaps.max() <= 3 * gaps.min()
+    assert steps[0] == 1 and steps[-1] > 19_900
+
+
+def test_a_display_that_breaks_does_not_stop_the_training_and_is_not_tried_at_every_step(monkeypatch):
+    tried = []
+
+    def broken(*arguments, **options):
+        tried.append(1)
+        raise RuntimeError("no front end")
+
+    monkeypatch.setattr(training, "_in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", broken)
+    live = LiveCurve()
+    for step in range(1, 100):
+        live(progress(step))
+    assert len(tried) == 1
+
+
+def test_an_interrupt_passes_through(monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        LiveCurve()(progress(1))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"loss": None},
+        {"loss": float("nan"), "step": 3},
+        {"loss": "high"},
+        {"phase": None, "seconds": None},
+        {"steps": 0, "planned_seconds": 0},
+    ],
+)
+def test_incomplete_and_odd_progress_is_shown_as_far_as_it_goes(notebook, state):
+    live = LiveCurve("A $5 run")
+    live(state)
+    live(progress(5))
+    assert len(notebook.shown) == 1 and notebook.shown[0]["text/plain"].startswith("A $5 run: ")
+
+
+def test_outside_a_notebook_lines_are_printed_every_few_seconds():
+    stream = io.StringIO()
+    live = LiveCurve("A run", line_seconds=1000, stream=stream)
+    for step in range(1, 101):
+        live(progress(step))
+    live(progress(100, phase="finished"))
+    lines = stream.getvalue().splitlines()
+    assert lines == [f"A run: {progress_line(progress(1))}", f"A run: {progress_line(progress(100, phase='finished'))}"]
+
+
+def test_without_ipython_or_with_a_closed_stream_training_goes_on(monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    stream = io.StringIO()
+    LiveCurve(stream=stream)(progress(1))
+    assert "step 1 of 400" in stream.getvalue()
+    stream.close()
+    LiveCurve(stream=stream)(progress(1))
+
+
+def test_the_line_says_what_is_known():
+    assert progress_line(progress(120, seconds=61.2, planned_seconds=180, loss=1.834)) == (
+        "step 120 of 400 · 61 s of 180 s · 54 questions/s · loss 1.83"
+    )
+    assert progress_line({"phase": "saving", "step": 1200, "examples_per_second": 2.25}) == "saving · step 1,200 · 2.2 questions/s"
+    assert progress_line({"loss": float("nan")}) == "loss is not a number"
+    assert progress_line({}) == "training"
+
+
+def test_an_update_costs_little(notebook):
+    live = LiveCurve(seconds=0)
+    for step in range(1, 600):
+        live._keep(progress(step, steps=800))
+    live(progress(600))
+    costs = []
+    for step in range(601, 608):
+        began = time.process_time()
+        live._show(progress(step), last=False)
+        costs.append(time.process_time() - began)
+    assert min(costs) < 0.1  # about 0.03 s on an idle core; twice that where cores are shared
+
+
+def test_in_a_real_kernel_the_page_keeps_one_picture_of_the_last_state():
+    code = """
+from src import runtime; runtime.start()
+from src.plots.training import LiveCurve, plot_training_curve
+live = LiveCurve("A run", seconds=0)
+for step in range(1, 31):
+    live({"step": step, "steps": 30, "seconds": step, "planned_seconds": 30, "loss": 5 / step, "phase": "training"})
+live({"step": 30, "steps": 30, "seconds": 30, "planned_seconds": 30, "loss": 0.17, "phase": "finished"})
+plot_training_curve([{"seconds": 1, "loss": 2.0}, {"seconds": 2, "loss": 1.0}])
+"""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(COURSE)}}).execute()
+    outputs = book.cells[0].outputs
+    assert [output.output_type for output in outputs] == ["display_data", "execute_result"]
+    assert "finished · step 30 of 30" in outputs[0].data["text/plain"]
+    assert outputs[0].data["text/html"].count("<img") == outputs[1].data["text/html"].count("<img") == 1
+    assert 'alt="Loss against seconds of training. The loss fell from 2.00 to 1.00 in 2 s.' in outputs[1].data["text/html"]
+    assert "image/png" not in outputs[0].data and "image/png" not in outputs[1].data
+
+
+# --- finished runs -------------------------------------------------------------------------------------------------------
+
+
+def test_every_figure_is_stored_small_and_with_alternative_text():
+    noisy = 2 + np.random.default_rng(0).random(500)
+    changes = {name: list(np.linspace(0.01, 0.1, 6)) for name in ("W_q", "W_k", "feed-forward in")} | {"word embeddings": [0.0]}
+    for figure in (
+        training.plot_training_curve(history(noisy)),
+        training.plot_runs({"a": history(noisy), "b": history(noisy / 2)}),
+        training.plot_f1_against_minutes({"a": [(1, 10), (2, 20)]}, target=15),
+        training.plot_weight_change(changes),
+    ):
+        assert plots.title_of(figure) in figure.alt
+        assert len(figure.to_html()) < 62_000
+        assert Image.open(io.BytesIO(figure.png())).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_the_curve_states_first_and_last_loss_time_and_steps():
+    figure = training.plot_training_curve([*history([6, 3, 1.5], seconds=150), {"step": 3, "seconds": 160, "eval_f1": 40.0}])
+    assert plots.title_of(figure) == "The loss fell from 6.00 to 1.50 in 2.5 minutes, 3 steps"
+    assert len(figure.axes) == 2
+    rising = training.plot_training_curve([{"seconds": 1, "loss": 1}, {"seconds": 60, "loss": 2}])
+    assert plots.title_of(rising) == "The loss rose from 1.00 to 2.00 in 60 s"
+    assert len(rising.axes) == 1
+    with pytest.raises(ValueError, match="no loss"):
+        training.plot_training_curve([{"seconds": 1, "loss": float("nan")}])
+
+
+def test_the_smoothed_curve_is_the_mean_of_the_neighbours():
+    values = np.random.default_rng(0).random(100)
+    smooth = training._smooth(values)
+    assert smooth == pytest.approx([values[max(0, i - 5) : i + 6].mean() for i in range(100)])
+    assert training._smooth(values[:5]) == pytest.approx(values[:5])
+
+
+def test_of_several_runs_the_lowest_is_named_first():
+    figure = training.plot_runs({"plain": history([5, 3]), "warm": history([2, 1], seconds=90), "broken": []})
+    assert plots.title_of(figure) == "“warm” ends lowest: loss 1.00 after 90 s; “plain”: 3.00 after 3.0 minutes"
+    assert {text.get_text() for text in figure.axes[0].texts} == {"plain", "warm"}
+
+
+def test_names_at_line_ends_do_not_overlap():
+    figure = training.plot_f1_against_minutes({f"recipe {i}": [(1, 10), (4, 50 + i / 10)] for i in range(6)})
+    figure.draw_without_rendering()
+    boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0)
+    assert len(boxes) == 6
+    assert all(below.y1 <= above.y0 + 3 for below, above in itertools.pairwise(boxes))
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_f1_against_minutes_names_the_best_the_next_and_when_the_target_fell():
+    curves = {"tutorial": [(1, 5), (4, 21)], "ours": [(1, 30), (3, 55.5), (4, 57.3)]}
+    figure = training.plot_f1_against_minutes(curves, target=55)
+    assert plots.title_of(figure) == (
+        "“ours” reaches F1 57 after 4.0 minutes; “tutorial”: 21 after 4.0 minutes. The target of 55 is passed by minute 3.0"
+    )
+    assert "target" not in plots.title_of(training.plot_f1_against_minutes(curves, target=60))
+    with pytest.raises(ValueError, match="no curve"):
+        training.plot_f1_against_minutes({"ours": []})
+
+
+def test_the_weight_heatmap_writes_every_number_and_names_the_frozen_part():
+    changes = {"W_q": [0.01, 0.02], "W_v": [0.05, 0.031], "word embeddings": [0.0]}
+    figure = training.plot_weight_change(changes)
+    assert plots.title_of(figure) == "W_v moved most, by 5.0 % in layer 1; the word embeddings not at all"
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["1.0", "2.0", "5.0", "3.1", "0: frozen"]
+    np.testing.assert_allclose(ax.images[0].get_array(), np.array([[1, 2], [5, 3.1], [0, 0]]))
+    assert ax.images[0].cmap.name == matplotlib.rcParams["image.cmap"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2"]
+    with pytest.raises(ValueError, match="one change per layer"):
+        training.plot_weight_change({"a": [1, 2, 3], "b": [1, 2]})
