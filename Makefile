@@ -1,0 +1,58 @@
+# Words to Answers. `make` prints the targets. Every path here is relative, so that a folder with spaces in its name works,
+# and programs of the environment are started as `python -m program` for the same reason.
+
+PY := .venv/bin/python
+STAMP := .venv/.course-stamp
+MAKEFLAGS += --no-print-directory
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: assets-once help course test test-full lab notebooks site weights assets lint clean
+
+help: ## print this list
+	@echo "Words to Answers: make TARGET [PYTHON=python3.11]"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-13s %s\n", $$1, $$2}'
+
+course: assets-once ## set up what is missing, run every notebook, build the site: start here
+	@$(PY) tools/run_notebooks.py notebooks --to build/notebooks
+	@$(PY) tools/build_site.py build/notebooks build/site
+	@echo "The course is ready: open build/site/index.html in a browser, or run the notebooks yourself with: make lab"
+
+test: assets-once ## set up what is missing, then run the tests (20 minutes at most on two cores)
+	@$(PY) -m pytest $(ARGS)
+
+test-full: assets-once ## every test, also those that take long
+	@$(PY) -m pytest -m "full or not full" $(ARGS)
+
+lab: assets-once ## open JupyterLab on the first notebook
+	@$(PY) -m jupyterlab $$([ "$$(id -u)" = 0 ] && echo --allow-root) $(firstword $(wildcard notebooks/*.ipynb) notebooks)
+
+notebooks: assets-once ## run the notebooks and write their outputs back into notebooks/
+	@$(PY) tools/run_notebooks.py notebooks --in-place
+
+site: $(STAMP) ## build the site from the notebooks run last
+	@$(PY) tools/build_site.py build/notebooks build/site
+
+weights: assets-once ## train the released question-answering weights again, into build/weights
+	@$(PY) tools/make_weights.py $(ARGS)
+
+assets: $(STAMP) ## fetch the models and texts of the course, or verify those that are there
+	@$(PY) -m src.assets fetch
+
+# What every run needs. Asked each time, so it only compares dates: files are verified by src.assets when they are used.
+assets-once: $(STAMP)
+	@fetched="$${COURSE_CACHE:-data/cache}/.fetched"; \
+	[ "$$fetched" -nt data/assets.txt ] && [ "$$fetched" -nt src/assets.py ] || { $(PY) -m src.assets fetch && touch "$$fetched"; }
+
+lint: $(STAMP) ## check the style of the code, also inside the notebooks
+	@$(PY) -m ruff check $(wildcard src tests tools benchmarks notebooks)
+	@$(PY) -m ruff format --check $(wildcard src tests tools benchmarks notebooks)
+
+clean: ## delete what was built (.venv and data/cache stay)
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+
+$(STAMP): constraints.txt pyproject.toml tools/environment.py tools/pick_python.py
+	@host=$$(command -v python3 || command -v "$(or $(PYTHON),python)") || \
+	{ echo "make: there is no python3 on the PATH; install Python 3.11, 3.12 or 3.13, then run make again." >&2; exit 1; }; \
+	echo "Setting up .venv (only when its packages changed):"; \
+	"$$host" tools/pick_python.py $(if $(PYTHON),--only "$(PYTHON)")

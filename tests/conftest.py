@@ -1,0 +1,46 @@
+"""What tests of all folders share: the course's folder, an environment without the tester's settings, a clonable copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Figures are drawn, never shown; set before any test imports matplotlib.
+os.environ.setdefault("MPLBACKEND", "agg")
+
+
+@pytest.fixture(scope="session")
+def course() -> Path:
+    """The folder of the course under test."""
+    return ROOT
+
+
+@pytest.fixture
+def clean_environment() -> dict[str, str]:
+    """The environment of a stranger: without this course's variables, Hugging Face's, or a PYTHONPATH."""
+    prefixes = ("COURSE_", "HF_", "TRANSFORMERS_", "PYTHON", "TOKENIZERS_", "PYTEST_", "MPL", "GIT_", "MAKE", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with one commit that holds the working tree as it is now (all that git does not ignore)."""
+    folder = tmp_path_factory.mktemp("published") / "words-to-answers.git"
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+    ).stdout.decode()
+    for name in filter(None, listing.split("\0")):
+        source = ROOT / name
+        if source.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as it is"]):
+        subprocess.run([*git, *command], cwd=folder, check=True, capture_output=True)
+    return folder

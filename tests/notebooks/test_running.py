@@ -1,0 +1,179 @@
+"""tools/run_notebooks.py: clean kernels, clear failures, nothing run twice, nothing in the outputs that differs by run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools import run_notebooks
+
+Maker = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    """A function that writes a notebook with these code cells under the heading "A section"."""
+
+    def write(*sources: str, name: str = "01_trial") -> Path:
+        cells = [new_markdown_cell("# Trial\n\n## A section"), *(new_code_cell(source) for source in sources)]
+        path = tmp_path / "some notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(new_notebook(cells=cells), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def steady_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The course's own files count as unchanged, also while somebody edits them during the test."""
+    monkeypatch.setattr(run_notebooks, "SOURCES", ())
+
+
+def printed(path: Path) -> str:
+    """All that the cells of an executed notebook printed."""
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(output.text for cell in cells for output in cell.get("outputs", []) if output.output_type == "stream")
+
+
+def run_tool(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """tools/run_notebooks.py as make starts it."""
+    tool = Path(run_notebooks.__file__)
+    return subprocess.run([sys.executable, str(tool), *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_a_notebook_runs_in_its_own_folder_with_this_python(make: Maker, tmp_path: Path) -> None:
+    notebook = make("import os, sys; print(os.getcwd()); print(sys.executable)")
+    assert run_notebooks.run(notebook, tmp_path / "out" / notebook.name)
+    assert printed(tmp_path / "out" / notebook.name).split("\n")[:2] == [str(notebook.parent), sys.executable]
+
+
+def test_each_notebook_gets_a_clean_kernel(make: Maker, tmp_path: Path) -> None:
+    for name in ("01_first", "02_second"):
+        make("print('x' in globals()); x = 1", name=name)
+    result = run_tool(tmp_path / "some notebooks", "--to", tmp_path / "out")
+    assert result.returncode == 0 and result.stdout.count(" s\n") == 2, result.stderr
+    assert [printed(path) for path in sorted((tmp_path / "out").glob("*.ipynb"))] == ["False\n", "False\n"]
+
+
+@pytest.mark.usefixtures("steady_sources")
+def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "import time; print(time.time_ns())"
+    notebook, target = make(source), tmp_path / "out.ipynb"
+    assert run_notebooks.run(notebook, target)
+    first = printed(target)
+    assert not run_notebooks.run(notebook, target) and printed(target) == first
+    make(source + "  # changed")
+    assert run_notebooks.run(notebook, target) and printed(target) != first
+    monkeypatch.setenv("COURSE_FAST", "1")
+    monkeypatch.setattr(run_notebooks, "execute", lambda *a: None)
+    assert run_notebooks.run(notebook, target), "outputs of fast mode never stand in for full ones"
+
+
+@pytest.mark.parametrize("changed", ["src/new.py", "src/qa/deep.py", "data/words.txt", "weights/card.json", "constraints.txt"])
+def test_a_change_in_what_notebooks_use_makes_them_stale(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    monkeypatch.setattr(run_notebooks, "ROOT", tmp_path)
+    notebook = make("pass")
+    (tmp_path / changed).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / changed).write_text("before")
+    before = run_notebooks.sources_hash(notebook)
+    (tmp_path / "src/__pycache__").mkdir(parents=True)
+    (tmp_path / "src/__pycache__/x.pyc").write_text("compiled")
+    (tmp_path / "data/cache").mkdir(parents=True)
+    (tmp_path / "data/cache/model").write_text("fetched")
+    assert run_notebooks.sources_hash(notebook) == before
+    (tmp_path / changed).write_text("after")
+    assert run_notebooks.sources_hash(notebook) != before
+
+
+@pytest.mark.usefixtures("steady_sources")
+def test_outputs_do_not_count_as_sources(make: Maker) -> None:
+    notebook = make("print(1)")
+    before = run_notebooks.sources_hash(notebook)
+    assert run_notebooks.run(notebook, notebook)
+    assert "outputs" in notebook.read_text() and printed(notebook) == "1\n"
+    assert run_notebooks.sources_hash(notebook) == before
+    assert not run_notebooks.run(notebook, notebook), "written back once, it is up to date"
+
+
+@pytest.mark.usefixtures("steady_sources")
+def test_written_back_notebooks_hold_nothing_that_differs_by_run(make: Maker) -> None:
+    notebook = make("", "print(1)", "import IPython.display as d; d.HTML('<b>x</b>')", "print(2)")
+    run_notebooks.run(notebook, notebook)
+    content = nbformat.read(notebook, as_version=4)
+    nbformat.validate(content)
+    assert [cell.execution_count for cell in content.cells if cell.cell_type == "code" and cell.source] == [1, 2, 3]
+    assert all("execution" not in cell.metadata for cell in content.cells) and "widgets" not in content.metadata
+    assert content.metadata.course.code == run_notebooks.code_hash(notebook)
+    first = notebook.read_bytes()
+    content.metadata.pop("course")
+    nbformat.write(content, notebook)
+    run_notebooks.run(notebook, notebook)
+    assert notebook.read_bytes() == first
+
+
+def test_figures_are_stored_whatever_backend_the_caller_draws_with(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    notebook = make("import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
+    run_notebooks.run(notebook, notebook)
+    assert "image/png" in notebook.read_text()
+
+
+def test_widgets_leave_neither_state_nor_views(make: Maker) -> None:
+    notebook = make("import ipywidgets; ipywidgets.IntSlider()")
+    run_notebooks.run(notebook, notebook)
+    assert "widget-view" not in notebook.read_text() and '"widgets"' not in notebook.read_text()
+
+
+def test_a_failing_cell_stops_everything_and_is_named(make: Maker, tmp_path: Path) -> None:
+    make("x = 1", "\n# the step that divides\nx / 0", "print('never')")
+    make("print('never')", name="02_after")
+    result = run_tool(tmp_path / "some notebooks", "--to", tmp_path / "out")
+    assert result.returncode == 1
+    assert "01_trial.ipynb, cell 3 of 4 in the section 'A section'" in result.stderr
+    assert "# the step that divides" in result.stderr and "ZeroDivisionError: division by zero" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out" / "02_after.ipynb").exists() and not (tmp_path / "out" / "01_trial.ipynb").exists()
+    assert "ZeroDivisionError" in (tmp_path / "out" / "failed" / "01_trial.ipynb").read_text()
+
+
+def test_a_cell_that_takes_too_long_is_named(make: Maker, tmp_path: Path) -> None:
+    notebook = make("x = 1", "import time; time.sleep(60)", "y = 2")
+    with pytest.raises(run_notebooks.NotebookFailure, match=r"(?s)cell 3 of 4.*time.sleep.*took too long"):
+        run_notebooks.run(notebook, tmp_path / "out.ipynb", cell_seconds=2)
+
+
+def test_a_kernel_that_dies_is_named_with_its_last_words(make: Maker, tmp_path: Path) -> None:
+    notebook = make("x = 1", "import os; os.write(2, b'out of luck\\n'); os._exit(9)", "y = 2")
+    with pytest.raises(run_notebooks.NotebookFailure, match=r"(?s)cell 3 of 4.*os._exit.*kernel died"):
+        run_notebooks.run(notebook, tmp_path / "out.ipynb")
+
+
+def test_copies_of_notebooks_that_are_gone_are_removed(make: Maker, tmp_path: Path) -> None:
+    make("pass")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "09_gone.ipynb").write_text("{}")
+    assert run_tool(tmp_path / "some notebooks", "--to", tmp_path / "out").returncode == 0
+    assert [path.name for path in (tmp_path / "out").glob("*.ipynb")] == ["01_trial.ipynb"]
+
+
+def test_the_set_up_cell_is_written_second_and_then_kept_in_step(make: Maker) -> None:
+    notebook = make("print('the lesson')")
+    expected = run_notebooks.SET_UP_CELL.read_text().strip()
+    assert run_tool(notebook, "--set-up-cell").returncode == 0
+    cells = nbformat.read(notebook, as_version=4).cells
+    assert [cell.source for cell in cells][1:] == [expected, "print('the lesson')"]
+    content = json.loads(notebook.read_text())
+    content["cells"][1]["source"] = "an old set-up cell"
+    notebook.write_text(json.dumps(content))
+    assert run_tool(notebook, "--set-up-cell").returncode == 0
+    assert [cell.source for cell in nbformat.read(notebook, as_version=4).cells][1:] == [expected, "print('the lesson')"]

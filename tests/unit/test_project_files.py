@@ -1,0 +1,122 @@
+"""The files that say what the course needs agree with each other and with the environment the tests run in."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tools import environment, pick_python
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+REQUIREMENTS = [Requirement(line) for line in environment.wanted_packages()]
+PINS = {canonicalize_name(name): Version(version) for name, version in environment.tested_versions().items()}
+REPOSITORY = PROJECT["urls"]["Repository"]
+
+
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda requirement: requirement.name)
+def test_each_range_goes_from_the_lowest_tested_version_to_the_next_major(requirement: Requirement) -> None:
+    pin = PINS[canonicalize_name(requirement.name)]
+    bounds = {clause.operator: Version(clause.version) for clause in requirement.specifier}
+    assert set(bounds) == {">=", "<"}, "one lower and one upper bound"
+    assert bounds[">="] <= pin < bounds["<"], f"the tested {pin} is outside {requirement.specifier}"
+    assert bounds["<"] == Version(str(pin.major + 1)), "the upper bound is the next major version"
+
+
+def test_constraints_pin_every_package_exactly_once_without_a_build() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines), "a +cpu pin would not resolve on PyPI"
+    names = [canonicalize_name(line.split("==")[0]) for line in lines]
+    assert len(names) == len(set(names))
+
+
+def test_the_environment_of_the_tests_is_the_pinned_one() -> None:
+    installed = {canonicalize_name(d.name): Version(d.version.split("+")[0]) for d in metadata.distributions()}
+    different = {name: (installed[name], pin) for name, pin in PINS.items() if name in installed and installed[name] != pin}
+    missing = {requirement.name for requirement in REQUIREMENTS if canonicalize_name(requirement.name) not in installed}
+    assert not different and not missing, "run `make course` (or `make .venv/.course-stamp`) to bring .venv up to date"
+
+
+def test_everything_the_course_needs_is_pinned_down_to_the_last_dependency() -> None:
+    """Follow the requirements of what is installed: a package that pip may choose freely would differ on every machine."""
+    todo, seen = [requirement.name for requirement in REQUIREMENTS], set()
+    while todo:
+        name = canonicalize_name(todo.pop())
+        if name in seen:
+            continue
+        seen.add(name)
+        for line in metadata.requires(name) or []:
+            dependency = Requirement(line)
+            if dependency.marker is None or dependency.marker.evaluate({"extra": ""}):
+                todo.append(dependency.name)
+    assert seen - set(PINS) <= {"setuptools", "pip"} | {name for name in seen if name.startswith(("nvidia", "triton", "cuda"))}
+
+
+def test_conda_installs_the_same_project() -> None:
+    parts = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(part["pip"] for part in parts if isinstance(part, dict))
+    assert "-c constraints.txt" in pip
+    assert sorted(map(str, map(Requirement, (line for line in pip if not line.startswith("-"))))) == sorted(map(str, REQUIREMENTS))
+    python = next(part for part in parts if isinstance(part, str) and part.startswith("python="))
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.removeprefix("python="))
+
+
+def test_all_files_name_the_same_range_of_pythons() -> None:
+    assert PROJECT["requires-python"] == f">={pick_python.dotted(pick_python.LOWEST)},<{pick_python.dotted(pick_python.BELOW)}"
+    assert pick_python.fits(sys.version_info[:2])
+    assert not pick_python.fits((3, 10)) and not pick_python.fits((3, 14)) and not pick_python.fits((2, 7)) and not pick_python.fits(None)
+
+
+@pytest.mark.parametrize("name", ["tools/setup_cell.py", "README.md", "environment.yml", ".github/workflows/ci.yml"])
+def test_only_the_address_in_pyproject_is_given_as_the_courses_own(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    own = re.findall(r"https?://[^\s\"')>\]]*(?:example\.invalid|words-to-answers)[^\s\"')>\]]*", text)
+    assert all(REPOSITORY.removeprefix("https://github.com/") in address for address in own), own
+
+
+def test_the_set_up_cell_clones_the_address_in_pyproject() -> None:
+    assert f'os.environ.get("COURSE_REPOSITORY", "{REPOSITORY}")' in (ROOT / "tools" / "setup_cell.py").read_text()
+
+
+def test_a_warning_in_our_own_code_fails_a_test_and_one_of_a_library_does_not(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "__init__.py").touch()
+    for name in ("src/mine.py", "library.py"):
+        (tmp_path / name).write_text("import warnings\ndef warn(): warnings.warn('old', DeprecationWarning, stacklevel=1)\n")
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    (tmp_path / "test_it.py").write_text(
+        "import library\nfrom src import mine\ndef test_mine(): mine.warn()\ndef test_library(): library.warn()\n"
+    )
+    result = subprocess.run([sys.executable, "-m", "pytest", "-q", "test_it.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert "1 failed, 1 passed" in result.stdout and "FAILED test_it.py::test_mine" in result.stdout, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("WARNING: Retrying ... NewConnectionError('<...>: Failed to establish a new connection')", "cannot be reached"),
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("ERROR: Could not find a version\nERROR: No matching distribution found for torch==2.13.0", "has no torch==2.13.0 for Python"),
+        ("ERROR: something new", "something new"),
+        ("", "no output"),
+    ],
+)
+def test_what_pip_prints_becomes_one_sentence(output: str, sentence: str) -> None:
+    explained = environment.explain_pip(output, Path(".venv"))
+    assert sentence in explained and "\n" not in explained
+
+
+def test_the_right_licence_is_named_for_code_text_and_wikipedia() -> None:
+    assert "MIT License" in (ROOT / "LICENSE").read_text()
+    text = (ROOT / "LICENSE-TEXT").read_text()
+    assert "Attribution 4.0 International" in text and "CC BY-SA" in text

@@ -1,0 +1,166 @@
+"""src/runtime.py: light to import, quiet to start, repeatable, and right about which run is the latest."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src import runtime
+
+HEAVY = ("torch", "transformers", "datasets", "sklearn", "pandas", "gensim")
+
+
+def run_python(code: str, course: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh Python that works in the course's folder."""
+    return subprocess.run([sys.executable, "-c", code], cwd=course, env=environment, capture_output=True, text=True)
+
+
+def test_starting_is_quiet_and_loads_nothing_heavy(course: Path, clean_environment: dict[str, str]) -> None:
+    code = f"import sys; from src import runtime; runtime.start(); runtime.start(); sys.exit(' '.join(set({HEAVY}) & set(sys.modules)))"
+    begin = time.monotonic()
+    result = run_python(code, course, clean_environment)
+    assert (result.stdout, result.stderr.strip()) == ("", "")
+    assert time.monotonic() - begin < 3
+
+
+def test_the_hub_is_off_unless_asked_for_and_a_readers_own_setting_wins(course: Path, clean_environment: dict[str, str]) -> None:
+    code = "import os; from src import runtime; runtime.start(); print(os.environ.get('HF_HUB_OFFLINE'))"
+    answers = [
+        run_python(code, course, clean_environment | settings).stdout.strip()
+        for settings in ({}, {"COURSE_ONLINE": "1"}, {"COURSE_ONLINE": "0"}, {"HF_HUB_OFFLINE": "0"})
+    ]
+    assert answers == ["1", "None", "1", "0"]
+
+
+def test_libraries_imported_after_starting_are_offline_and_without_bars(course: Path, clean_environment: dict[str, str]) -> None:
+    code = (
+        "from src import runtime; runtime.start();"
+        "import huggingface_hub.constants as c; from huggingface_hub.utils import are_progress_bars_disabled as off;"
+        "import datasets; print(c.HF_HUB_OFFLINE, off(), datasets.are_progress_bars_disabled(), datasets.config.HF_DATASETS_CACHE)"
+    )
+    result = run_python(code, course, clean_environment)
+    assert result.stdout.split() == ["True", "True", "True", str(course / "data/cache/datasets")], result.stderr
+
+
+def test_the_same_seed_gives_the_same_numbers_in_all_three_libraries() -> None:
+    import torch
+
+    def draw() -> tuple:
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    runtime.set_seed(7)
+    first = draw()
+    runtime.set_seed(7)
+    assert draw() == first
+    runtime.set_seed(8)
+    assert all(a != b for a, b in zip(draw(), first, strict=True))
+
+
+def test_torch_is_seeded_when_it_is_imported_later_even_after_a_look_whether_it_is_installed(
+    course: Path, clean_environment: dict[str, str]
+) -> None:
+    code = (
+        "from src import runtime; runtime.set_seed(1); runtime.set_seed(5); import importlib.util as u; assert u.find_spec('torch');"
+        "import torch; a = torch.rand(1); torch.manual_seed(5); assert a == torch.rand(1); import torch.nn; print('same')"
+    )
+    result = run_python(code, course, clean_environment)
+    assert result.stdout.strip() == "same", result.stderr
+
+
+def test_fast_mode_cuts_minutes_to_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COURSE_FAST", raising=False)
+    assert not runtime.is_fast() and runtime.minutes(3) == 3
+    monkeypatch.setenv("COURSE_FAST", "0")
+    assert not runtime.is_fast()
+    monkeypatch.setenv("COURSE_FAST", "1")
+    assert runtime.is_fast() and runtime.minutes(3) * 60 == pytest.approx(runtime.FAST_SECONDS)
+    assert runtime.minutes(0.01) == 0.01, "less than the fast budget stays as it is"
+
+
+def test_the_machine_line_names_cores_memory_and_versions() -> None:
+    line = runtime.machine()
+    assert "\n" not in line and "GB memory" in line
+    assert line.split()[0].isdigit() and int(line.split()[0]) <= (os.cpu_count() or 1)
+    assert f"Python {sys.version.split()[0]}" in line and "torch 2." in line
+
+
+def make_run(folder: Path, state: str | dict, age: float = 0.0) -> Path:
+    """A run's folder whose run.json says `state`, written `age` seconds ago."""
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(state if isinstance(state, str) else json.dumps(state))
+    stamp = time.time() - age
+    os.utime(folder / "run.json", (stamp, stamp))
+    return folder
+
+
+def test_the_newest_finished_run_is_taken_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path / "qa" / "old", {"finished": True}, age=100)
+    newest = make_run(tmp_path / "qa" / "new", {"finished": True}, age=50)
+    make_run(tmp_path / "qa" / "interrupted", {"finished": False})
+    make_run(tmp_path / "qa" / "half-written", '{"finished": tr')
+    make_run(tmp_path / "qa" / "not-ours", "[1]")
+    (tmp_path / "qa" / "empty").mkdir()
+    assert runtime.latest_run(tmp_path / "qa", tmp_path / "shipped") == newest
+    printed = capsys.readouterr().out
+    assert str(newest) in printed and printed.count("\n") == 1
+
+
+def test_a_folder_that_is_itself_a_finished_run_counts(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "qa", {"finished": True})
+    assert runtime.latest_run(run, tmp_path / "shipped") == run
+
+
+def test_without_a_finished_run_the_shipped_one_stands_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "shipped").mkdir()
+    make_run(tmp_path / "qa" / "interrupted", {"finished": False})
+    assert runtime.latest_run(tmp_path / "qa", tmp_path / "shipped") == tmp_path / "shipped"
+    assert runtime.latest_run(tmp_path / "never", tmp_path / "shipped") == tmp_path / "shipped"
+    assert "shipped" in capsys.readouterr().out
+
+
+def test_neither_a_run_nor_a_shipped_one_is_an_error_that_names_both(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"finished run in .*/qa and no shipped one at .*/shipped"):
+        runtime.latest_run(tmp_path / "qa", tmp_path / "shipped")
+
+
+def test_missing_too_old_and_too_new_packages_are_told_from_fitting_ones() -> None:
+    import numpy
+
+    major = int(numpy.__version__.split(".")[0])
+    fitting, too_new, too_old = f"numpy>={major},<{major + 1}", f"numpy<{major}", f"numpy>={major + 1}"
+    absent = "there-is-no-such-package>=1,<2"
+    assert runtime.missing_packages([fitting, too_new, too_old, absent]) == [too_new, too_old, absent]
+    assert runtime.missing_packages() == [], "the environment of the tests holds all of the course's packages"
+
+
+def test_in_a_readers_own_python_nothing_is_installed_unasked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(runtime, "missing_packages", lambda: ["gensim>=4,<5"])
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("pip was started"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ImportError, match=r"lacks what the course needs: gensim.*make lab"):
+        runtime.ensure_packages()
+
+
+def test_figures_are_opaque_light_and_small(tmp_path: Path) -> None:
+    import matplotlib.style
+    from matplotlib.figure import Figure
+    from matplotlib.image import imread
+
+    with matplotlib.style.context(runtime.COURSE / "src/plots/course.mplstyle"):
+        figure = Figure()
+        axes = figure.subplots()
+        image = axes.imshow(np.random.default_rng(0).random((24, 24)))
+        assert image.get_cmap().name == "viridis"
+        figure.savefig(tmp_path / "heatmap.png")
+    pixels = imread(tmp_path / "heatmap.png")
+    assert pixels.shape[2] == 3 or pixels[..., 3].min() == 1, "a transparent figure vanishes on a dark page"
+    assert pixels[0, 0, :3].min() > 0.95, "dark text needs a light background"
+    assert (tmp_path / "heatmap.png").stat().st_size <= 60_000

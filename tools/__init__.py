@@ -1,0 +1,1 @@
+"""Tools of the project: set-up, running notebooks, building the site. Started by the Makefile."""
