@@ -1,0 +1,155 @@
+"""The command line: `python -m src.qa train | evaluate | ask`. Bad input ends with status 2 and one line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from src import assets, runtime
+
+runtime.configure_libraries()  # before the first Hugging Face import: no Hub, no progress bars
+
+BAD_INPUT = 2
+app = typer.Typer(help="Fine-tune, score and ask a question-answering model.", add_completion=False, rich_markup_mode=None)
+
+DataOption = Annotated[list[str], typer.Option("--data", help="course, squad, squad_v2 or a SQuAD JSON file; can be repeated")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
+
+
+@app.command()
+def train(
+    output_dir: Annotated[Path, typer.Option(help="folder of the run")],
+    data: DataOption = ["course"],  # noqa: B006
+    model: Annotated[str, typer.Option(help="minilm, released weights, a folder, or a Hub id")] = "minilm",
+    minutes: Annotated[float | None, typer.Option(help="how long training may take")] = None,
+    epochs: Annotated[float | None, typer.Option(help="instead of minutes: passes over the questions")] = None,
+    batch_size: Annotated[int, typer.Option(help="windows per step, over all processes")] = 16,
+    learning_rate: Annotated[float | None, typer.Option(help="peak; chosen by the model's width where left out")] = None,
+    seed: Annotated[int, typer.Option(help="random seed")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the folder")] = False,
+    push_to_hub: Annotated[str | None, typer.Option(help="Hub id to upload the finished model to")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune a model on questions; run it under torchrun for several processes."""
+    from accelerate import PartialState
+
+    from src.qa.training import finetune
+
+    run = finetune(
+        model,
+        data,
+        minutes,
+        output_dir,
+        resume,
+        seed,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        push_to_hub=push_to_hub,
+    )
+    if PartialState().is_main_process:
+        result = {
+            "output_dir": str(run.output_dir),
+            "finished": run.finished,
+            "steps": run.steps,
+            "seconds": run.seconds,
+            "saving_seconds": run.saving_seconds,
+            "examples_per_second": run.examples_per_second,
+            "precision": run.plan.precision,
+            "processes": run.plan.processes,
+            "loss": run.history[-1]["loss"] if run.history else None,
+        }
+        _print(result, as_json)
+    if PartialState().num_processes > 1:
+        import torch
+
+        torch.distributed.destroy_process_group()
+
+
+@app.command()
+def evaluate(
+    data: DataOption,
+    model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
+    split: Annotated[str, typer.Option(help="which part of a set that has several")] = "validation",
+    threshold: Annotated[float | None, typer.Option(help="lowest score that is answered; the card's where left out")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a model on questions with known answers, by the official SQuAD rules."""
+    from src.qa import answerer
+    from src.qa.dataset import load_split
+
+    _check_threshold(threshold)
+    questions = load_split(data, split)
+    qa = answerer.QuestionAnswerer.load(model)
+    _print(answerer.evaluate(qa, questions, threshold), as_json)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="what you want to know")],
+    context_file: Annotated[Path | None, typer.Option(help="text file to find the answer in")] = None,
+    model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
+    top: Annotated[int, typer.Option(min=1, help="how many candidates to show")] = 3,
+    threshold: Annotated[float | None, typer.Option(help="lowest score that is answered; the card's where left out")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a question from a text file, or say that the text does not answer it."""
+    from src.qa.answerer import QuestionAnswerer
+
+    _check_threshold(threshold)
+    if context_file is None:
+        raise ValueError("asking all of Wikipedia comes with notebook 07; until then name a text with --context-file FILE.")
+    try:
+        context = context_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{context_file}: cannot be read as UTF-8 text ({getattr(error, 'strerror', None) or error}).") from None
+    answer = QuestionAnswerer.load(model)(question, context, threshold, n_best=top)
+    candidates = [{"text": c.text, "start": c.start, "end": c.end, "score": round(c.score, 4)} for c in answer.candidates]
+    found = {"text": answer.text, "start": answer.start, "end": answer.end, "score": round(answer.score, 4)}
+    result = {"question": question} | found | {"null_score": round(answer.null_score, 4), "candidates": candidates}
+    if as_json:
+        _print(result, as_json)
+        return
+    print(f"{answer.text}   ({answer.score:.0%} sure)" if answer.text else f"No answer in this text ({answer.null_score:.0%} sure).")
+    for candidate in answer.candidates if top > 1 else ():
+        print(f"  {candidate.score:4.0%}  {candidate.text!r} at {candidate.start}-{candidate.end}")
+
+
+def _check_threshold(threshold: float | None) -> None:
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ValueError(f"--threshold is {threshold}; it is a score, from 0 (answer everything) to 1.")
+
+
+def _print(result: dict, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False), flush=True)
+    else:
+        for name, value in result.items():
+            print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    try:
+        return app(arguments, standalone_mode=False, prog_name="python -m src.qa") or 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return BAD_INPUT
+    except click.ClickException as error:
+        problem = error.format_message()
+    except (ValueError, OSError, assets.AssetError) as error:
+        problem = str(error)
+    except (KeyboardInterrupt, click.Abort):
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    print("error: " + " ".join(problem.split()), file=sys.stderr)
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

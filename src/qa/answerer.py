@@ -1,0 +1,190 @@
+"""Ask questions of passages: the trained reader with everything around it, and its scores on a set of questions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+
+from src import runtime
+from src.qa.dataset import FEATURES, gold_answers
+from src.qa.decoding import Answer, decode
+from src.qa.features import prepare_features
+from src.qa.metrics import best_threshold, score_answers
+from src.qa.models import load_model, read_card, released_folder
+
+TOKENS_PER_BATCH = 8192
+QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of questions
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """The reader's view of one window: tokens str[T], start_logits and end_logits float[T], in_passage bool[T]."""
+
+    tokens: list[str]
+    start_logits: np.ndarray
+    end_logits: np.ndarray
+    in_passage: np.ndarray
+
+
+class QuestionAnswerer:
+    """Answers questions from passages, one or many at a time, or says that the passage holds no answer.
+
+    threshold: the lowest score in [0, 1] that is answered, unless a call says otherwise.
+    precision: "auto" measures once whether bf16 is faster here; "fp32" and "bf16" are taken as they are.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        threshold: float = 0.0,
+        max_length: int = 384,
+        doc_stride: int = 128,
+        precision: str = "auto",
+    ):
+        self.device = runtime.device()
+        self.model = model.eval().to(self.device)
+        self.tokenizer = tokenizer
+        self.threshold, self.max_length, self.doc_stride = threshold, max_length, doc_stride
+        self._precision = precision
+
+    @classmethod
+    def load(cls, name: str | Path = "qa-minilm", threshold: float | None = None, **options) -> QuestionAnswerer:
+        """Load shipped weights ("qa-minilm"), a folder that `finetune` wrote, or a Hub id.
+
+        threshold: None takes the one on the weights' card, chosen on validation questions, or 0 (always answer) where there
+        is no card. options: as the class takes them. Raises ModelError when there is no such model.
+        """
+        model, tokenizer = load_model(name)
+        released = released_folder(name)
+        if threshold is None:
+            threshold = read_card(released)["threshold"] if released else 0.0
+        return cls(model, tokenizer, threshold=threshold, **options)
+
+    def __call__(
+        self, question: str | Sequence[str], context: str | Sequence[str], threshold: float | None = None, n_best: int = 5
+    ) -> Answer | list[Answer]:
+        """One question about one passage gives an `Answer`; lists of equal length give a list, in the same order.
+
+        Raises ValueError when the lengths differ, or a question is blank.
+        """
+        if isinstance(question, str) and isinstance(context, str):
+            return self([question], [context], threshold, n_best)[0]
+        questions, contexts = list(question), list(context)
+        if isinstance(question, str) or isinstance(context, str) or len(questions) != len(contexts):
+            raise ValueError(
+                f"found {len(questions)} questions for {len(contexts)} passages; pass two strings, or two lists of equal length."
+            )
+        blank = [i for i, text in enumerate(questions) if not text.strip()]
+        if blank:
+            raise ValueError(f"question {blank[0]} is blank; ask something.")
+        threshold = self.threshold if threshold is None else threshold
+        answers: list[Answer] = []
+        for i in range(0, len(questions), QUESTIONS_PER_ROUND):
+            rows = _as_dataset(questions[i : i + QUESTIONS_PER_ROUND], contexts[i : i + QUESTIONS_PER_ROUND])
+            features = prepare_features(rows, self.tokenizer, self.max_length, self.doc_stride, labels=False)
+            answers += decode(features, rows, *self.logits(features), threshold=threshold, n_best=n_best)
+        return answers
+
+    def logits(self, features: Dataset) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Start and end logits of every window, float32[T] each without padding, in the order of `features`.
+
+        Windows of like length go through the model together, so that hardly any padding is computed.
+        """
+        lengths = np.asarray(features["length"])
+        names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in features.column_names]
+        columns = {name: features[name] for name in names}
+        collate = DataCollatorWithPadding(self.tokenizer)
+        starts: list[np.ndarray] = [np.empty(0)] * len(lengths)
+        ends: list[np.ndarray] = [np.empty(0)] * len(lengths)
+        for batch in _batches_by_length(lengths):
+            inputs = collate([{name: column[i] for name, column in columns.items()} for i in batch]).to(self.device)
+            start_logits, end_logits = self._forward(inputs)
+            for row, i in enumerate(batch):
+                starts[i], ends[i] = start_logits[row, : lengths[i]], end_logits[row, : lengths[i]]
+        return starts, ends
+
+    def token_scores(self, question: str, context: str) -> TokenScores:
+        """Tokens and scores of the first window, for looking at: what the model says before anything is decided."""
+        features = prepare_features(_as_dataset([question], [context]), self.tokenizer, self.max_length, self.doc_stride, labels=False)
+        start_logits, end_logits = self.logits(features.select([0]))
+        tokens = self.tokenizer.convert_ids_to_tokens(features[0]["input_ids"])
+        return TokenScores(tokens, start_logits[0], end_logits[0], np.asarray(features[0]["token_starts"]) >= 0)
+
+    @property
+    def precision(self) -> str:
+        """What the model computes in here: "fp32" or "bf16"."""
+        if self._precision == "auto":
+            self._precision = self._faster_precision()
+        return self._precision
+
+    def _forward(self, inputs, precision: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        bf16 = (precision or self.precision) == "bf16"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            output = self.model(**inputs)
+        return output.start_logits.float().cpu().numpy(), output.end_logits.float().cpu().numpy()
+
+    def _faster_precision(self) -> str:
+        """Time both on one middling batch; a tie, or nearly one, goes to fp32."""
+        token_ids = torch.full((16, 160), self.tokenizer.cls_token_id, device=self.device)
+        inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
+        seconds = {}
+        for precision in ("fp32", "bf16"):
+            times = []
+            for _ in range(3):
+                start = time.perf_counter()
+                self._forward(inputs, precision)
+                times.append(time.perf_counter() - start)
+            seconds[precision] = min(times)
+        return "bf16" if seconds["bf16"] < 0.9 * seconds["fp32"] else "fp32"
+
+
+def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = None) -> dict[str, float]:
+    """Exact match and F1 of `qa` on questions with known answers, in percent, by the official SQuAD rules.
+
+    dataset: rows in SQuAD's columns, answerable or not. threshold: the lowest score answered; None takes qa's own, and
+    always answers where no question is unanswerable (SQuAD 1.1 has no refusals).
+    Returns exact_match, f1, total, seconds; with unanswerable questions also HasAns_* and NoAns_* (exact, f1, total),
+    threshold, and best_exact, best_f1 with the thresholds that would give them.
+    Raises ValueError for a DatasetDict: name the split.
+    """
+    if isinstance(dataset, DatasetDict):
+        raise ValueError(f"found a DatasetDict; choose a split, for example dataset[{next(iter(dataset))!r}].")
+    start = time.perf_counter()
+    # Decoded without a threshold first: the best threshold needs the answers behind the refusals, too.
+    answers = dict(zip(dataset["id"], qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1), strict=True))
+    seconds = time.perf_counter() - start
+    golds = gold_answers(dataset)
+    texts = {qid: answer.text for qid, answer in answers.items()}
+    if all(golds.values()):
+        return score_answers(texts, golds) | {"seconds": round(seconds, 2)}
+    threshold = qa.threshold if threshold is None else threshold
+    scores = {qid: answer.score for qid, answer in answers.items()}
+    answered = {qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}
+    return score_answers(answered, golds) | best_threshold(texts, scores, golds) | {"threshold": threshold, "seconds": round(seconds, 2)}
+
+
+def _as_dataset(questions: list[str], contexts: list[str]) -> Dataset:
+    """Rows in SQuAD's columns, without answers."""
+    n = len(questions)
+    none = [{"text": [], "answer_start": []}] * n
+    columns = {"id": [str(i) for i in range(n)], "title": [""] * n, "context": contexts, "question": questions, "answers": none}
+    return Dataset.from_dict(columns, features=FEATURES)
+
+
+def _batches_by_length(lengths: np.ndarray) -> list[np.ndarray]:
+    """Windows in order of length, cut so that a batch holds about TOKENS_PER_BATCH tokens, padding included."""
+    order = np.argsort(lengths, kind="stable")
+    batches, first = [], 0
+    for i in range(1, len(order) + 1):
+        if i == len(order) or (i + 1 - first) * lengths[order[i]] > TOKENS_PER_BATCH:
+            batches.append(order[first:i])
+            first = i
+    return batches

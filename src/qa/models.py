@@ -1,0 +1,129 @@
+"""Which model a name means, and how released weights are written and read.
+
+Released weights (`weights/qa-minilm`) hold the trained parameters in half precision. The word embeddings were frozen
+while training, so they are not stored twice: they come from the asset of the model that training began with.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from src import assets
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+CARD = "card.json"
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+
+
+class ModelError(ValueError):
+    """A model that cannot be loaded; one sentence that says which, and what to do."""
+
+
+def load_model(name: str | Path, dropout: float | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The question-answering model and tokenizer of that name, in fp32, in evaluation mode.
+
+    name: "minilm" (an encoder whose answer head is new: seed torch first), released weights such as "qa-minilm", a
+    folder that `finetune` or `save_pretrained` wrote, or a Hub id.
+    dropout: probability for every dropout layer; None keeps the model's own.
+    Raises ModelError for a folder without a model and for a Hub id that cannot be reached.
+    """
+    options = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    released = released_folder(name)
+    if released is not None:
+        return _load_released(released, options)
+    source = str(assets.path(name)) if name == "minilm" else str(name)
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        raise ModelError(f"{source} holds no model (config.json is missing); name a folder that finetune wrote, minilm or qa-minilm.")
+    try:
+        model = AutoModelForQuestionAnswering.from_pretrained(source, dtype=torch.float32, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"the model {str(name)!r} is no folder here and cannot be had from the Hub ({first_line(error)}); "
+            f"use minilm, qa-minilm, a folder, or go online with COURSE_ONLINE=1."
+        ) from None
+    return model.eval(), tokenizer
+
+
+def released_folder(name: str | Path) -> Path | None:
+    """The folder of released weights that a name or path means, or None when it means something else."""
+    for folder in (Path(name), WEIGHTS / str(name)):
+        if (folder / CARD).is_file():
+            return folder
+    return None
+
+
+def read_card(folder: Path) -> dict:
+    """The card of released weights: base, data, recipe, seed, machine, minutes, threshold, scores."""
+    return json.loads((folder / CARD).read_text(encoding="utf-8"))
+
+
+def save_released(model: PreTrainedModel, folder: Path, card: dict) -> None:
+    """Write `model` as released weights: half precision, without the frozen word embeddings, with its card.
+
+    card: must name the `base` whose word embeddings the model shares.
+    Raises ModelError when the embeddings differ from the base's, for then they would be lost.
+    """
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    frozen = next(name for name in state if name.endswith(WORD_EMBEDDINGS))
+    if not torch.equal(state[frozen].float(), _base_embeddings(card["base"])):
+        raise ModelError(f"the word embeddings differ from those of {card['base']!r}; train with them frozen, or save the model whole.")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.half().contiguous() for name, tensor in state.items() if name != frozen}, folder / "model.safetensors")
+    model.config.save_pretrained(folder)
+    (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _load_released(folder: Path, options: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    card = read_card(folder)
+    base = assets.path(card["base"])
+    model = AutoModelForQuestionAnswering.from_config(AutoConfig.from_pretrained(folder, **options), dtype=torch.float32)
+    state = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
+    state[f"{model.base_model_prefix}.{WORD_EMBEDDINGS}"] = _base_embeddings(card["base"])
+    model.load_state_dict(state)
+    return model.eval(), AutoTokenizer.from_pretrained(base)
+
+
+def _base_embeddings(base: str) -> torch.Tensor:
+    state = load_file(assets.path(base) / "model.safetensors")
+    return next(tensor for name, tensor in state.items() if name.endswith(WORD_EMBEDDINGS)).float()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, for one-sentence messages."""
+    return str(error).strip().split("\n")[0].rstrip(". ")
+
+
+# Parts of an encoder layer by the names that BERT's parameters have.
+LAYER_PARTS = {
+    "W_q": "attention.self.query.weight",
+    "W_k": "attention.self.key.weight",
+    "W_v": "attention.self.value.weight",
+    "W_o": "attention.output.dense.weight",
+    "feed-forward in": "intermediate.dense.weight",
+    "feed-forward out": "output.dense.weight",
+}
+
+
+def relative_changes(before: PreTrainedModel, after: PreTrainedModel) -> dict[str, list[float]]:
+    """How far each weight matrix moved: |after - before| / |before| (Frobenius norms), part by part, layer by layer.
+
+    before, after: two models of the BERT family, of one shape. Returns the parts of `LAYER_PARTS`, one number per layer, and
+    "word embeddings", one number. Raises ModelError when the shapes differ.
+    """
+    old, new = before.base_model.state_dict(), after.base_model.state_dict()
+    shared = [name for name in old if name in new]
+    if any(old[name].shape != new[name].shape for name in shared):
+        raise ModelError("the two models differ in shape; compare a model with the one its training began from.")
+
+    def change(name: str) -> float:
+        return float((new[name] - old[name]).norm() / old[name].norm())
+
+    layers = range(before.config.num_hidden_layers)
+    changes = {part: [change(f"encoder.layer.{layer}.{name}") for layer in layers] for part, name in LAYER_PARTS.items()}
+    return changes | {"word embeddings": [change(WORD_EMBEDDINGS)]}

@@ -1,0 +1,690 @@
+"""Fine-tune a BERT on questions in the minutes you have, on whatever machine you have.
+
+`finetune` measures how long a step takes here, plans the whole run from that, and writes the plan down before step 1:
+steps, batch order, precision, threads. A run that is interrupted, even by `kill -9`, follows the same plan when it is
+resumed, and ends with the same weights to the bit.
+
+What a run leaves in its folder: plan.json and batch_order.npy (the plan), checkpoints/ (until it is finished), and at the
+end model.safetensors, config.json, the tokenizer, and run.json (seconds, examples per second, history).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from datasets import Dataset
+from torch.utils.data import DataLoader
+from transformers import (
+    DataCollatorWithPadding,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from src import runtime
+from src.qa.cpu_attention import use_cpu_attention
+from src.qa.dataset import Data, Version, load_data
+from src.qa.features import prepare_features
+from src.qa.models import WORD_EMBEDDINGS, first_line, load_model
+
+PLAN, ORDER, RUN, CHECKPOINTS = "plan.json", "batch_order.npy", "run.json", "checkpoints"
+COMPLETE = "complete.json"  # written last into a checkpoint: one without it was cut off while being saved
+SECONDS_BETWEEN_CHECKPOINTS = 20.0
+MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask", "start_positions", "end_positions")
+# Half of this many batches are sorted by length together: long enough to leave little padding, short enough to stay random.
+BATCHES_PER_GROUP = 50
+
+
+class RunError(ValueError):
+    """A run that cannot be started or continued as asked; one sentence that says why, and what to do."""
+
+
+@dataclass
+class Plan:
+    """What a run will do, decided before step 1 and followed to the end.
+
+    arguments: what `finetune` was asked for; a resume must ask for the same. steps, batch_size: int, questions' windows
+    per step over all processes. precision: "bf16" or "fp32". threads: of torch, per process. planned_seconds: from the call
+    to the last step, without saving. machine: where it was planned. replanned: one entry per move to another machine.
+    """
+
+    arguments: dict
+    steps: int
+    batch_size: int
+    warmup_steps: int
+    learning_rate: float
+    precision: str
+    threads: int
+    processes: int
+    planned_seconds: float
+    windows: int
+    machine: str
+    replanned: list[dict] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    """A fine-tuning run: where it is, what it cost, how the loss fell.
+
+    seconds: from the call to the last step, without saving. examples_per_second: windows per second of training alone.
+    history: one dict per log: step, seconds, loss, learning_rate, examples_per_second. finished: False after Ctrl-C.
+    """
+
+    output_dir: Path
+    finished: bool
+    steps: int
+    seconds: float
+    saving_seconds: float
+    examples_per_second: float
+    history: list[dict]
+    plan: Plan
+
+
+def finetune(
+    model: str | Path = "minilm",
+    data: Data = "course",
+    minutes: float | None = None,
+    output_dir: str | Path = "build/qa",
+    resume: bool = True,
+    seed: int = 0,
+    *,
+    epochs: float | None = None,
+    batch_size: int = 16,
+    learning_rate: float | None = None,
+    weight_decay: float = 0.01,
+    max_length: int = 384,
+    doc_stride: int = 128,
+    version: Version = "v2",
+    push_to_hub: str | None = None,
+    report: Callable[[dict], None] | None = None,
+) -> Run:
+    """Fine-tune `model` on the questions of `data` for so many `minutes` or `epochs`, with transformers' Trainer.
+
+    model: "minilm", released weights ("qa-minilm"), a folder, or a Hub id. data: a name, a path, several, or a DatasetDict;
+    its "train" split is used. minutes: wall time from this call to the last step; saving comes on top and is reported apart.
+    batch_size: windows per step, over all processes. learning_rate: None takes 3e-4 for narrow encoders (less than 512
+    wide) and 5e-5 for wider ones; it rises for the first 6 % of the steps and then falls to zero at the last.
+    push_to_hub: a Hub id to upload the finished model to (needs a login). report: called with a progress dict (step, steps,
+    seconds, planned_seconds, saving_seconds, loss, learning_rate, examples_per_second, and the phase: "training", then "finished"
+    or "stopped"); None prints a line now and then.
+
+    Word embeddings stay as they are and dropout is 0: half the work, and in the minutes one has, no worse.
+    Ctrl-C stops after the step under way and saves a usable model. With `resume`, a run found in `output_dir` goes on where
+    it stopped, and a finished one is returned without training.
+    Raises RunError when `output_dir` holds a run with other arguments, or one at all with resume=False, and for arguments
+    that no run could follow.
+    """
+    called = time.perf_counter()
+    _check_arguments(minutes, epochs, batch_size, learning_rate)
+    output_dir = Path(output_dir)
+    splits = load_data(data, version)
+    if not len(splits.get("train", ())):
+        raise RunError(f"the data has no questions to train on: it needs a split 'train' (found {', '.join(splits) or 'none'}).")
+    train = splits["train"]
+    arguments = {
+        "model": str(model),
+        "data": _fingerprint(train),
+        "minutes": minutes,
+        "epochs": epochs,
+        "seed": seed,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "max_length": max_length,
+        "doc_stride": doc_stride,
+    }
+    report = report or print_progress()
+    state = PartialState(cpu=not torch.cuda.is_available())
+    plan = _read_plan(output_dir, arguments, resume)
+    if plan is not None and (output_dir / RUN).is_file():
+        run = load_run(output_dir)
+        if run.finished:
+            if push_to_hub and state.is_main_process:  # an upload that failed can be asked for again
+                _push(*load_model(output_dir), push_to_hub, output_dir)
+            return run
+
+    runtime.set_seed(seed)
+    network, tokenizer = load_model(model, dropout=0.0)
+    _freeze_word_embeddings(network)
+    network.train()
+    windows = prepare_features(train, tokenizer, max_length, doc_stride)
+    windows = windows.select_columns([name for name in MODEL_INPUTS if name in windows.column_names] + ["length"])
+    checkpoint = _last_checkpoint(output_dir) if plan is not None else None
+
+    if plan is None or (plan.machine, plan.processes) != (_machine(), state.num_processes):
+        plan, order = _make_plan(plan, checkpoint, arguments, network, tokenizer, windows, called, state)
+        if state.is_main_process:
+            _write_plan(output_dir, plan, order)
+        state.wait_for_everyone()
+    order = _read_order(output_dir, plan)
+    torch.set_num_threads(plan.threads)
+
+    clock = _Clock(plan, called, checkpoint, report)
+    trainer = _PlannedTrainer(
+        order=order,
+        model=network,
+        args=_training_arguments(plan, output_dir, weight_decay, push_to_hub),
+        train_dataset=windows.select_columns([name for name in windows.column_names if name != "length"]),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+        callbacks=[clock],
+    )
+    trainer.remove_callback(PrinterCallback)
+    runtime.set_seed(seed)
+    with _stop_on_interrupt(clock), _attention_for_training(network):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    state.wait_for_everyone()  # nobody may still be writing into a checkpoint that is about to go
+    run = clock.result(output_dir, trainer.state)
+    if state.is_main_process:
+        saving = time.perf_counter()
+        network.save_pretrained(output_dir)
+        tokenizer.save_pretrained(output_dir)
+        run.saving_seconds += time.perf_counter() - saving
+        _write_json(output_dir / RUN, _run_to_dict(run))
+        if run.finished:
+            shutil.rmtree(output_dir / CHECKPOINTS, ignore_errors=True)
+        clock.tell("finished" if run.finished else "stopped")
+    state.wait_for_everyone()
+    if push_to_hub and run.finished and state.is_main_process:
+        _push(network, tokenizer, push_to_hub, output_dir)
+    return run
+
+
+def _check_arguments(minutes: float | None, epochs: float | None, batch_size: int, learning_rate: float | None) -> None:
+    """RunError for what no plan can be made of."""
+    wanted = epochs if minutes is None else minutes
+    if (minutes is None) == (epochs is None) or not (0 < wanted < math.inf):
+        raise RunError(f"give either minutes or epochs, above zero (found minutes={minutes}, epochs={epochs}).")
+    if batch_size < 1:
+        raise RunError(f"batch_size is {batch_size}; a step needs at least one window.")
+    if learning_rate is not None and not (0 < learning_rate < math.inf):
+        raise RunError(f"learning_rate is {learning_rate}; choose one above zero, or None for the usual one.")
+
+
+def _push(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, hub_id: str, output_dir: Path) -> None:
+    """Upload the finished model. Raises RunError when that fails: the model is safe, and the same call tries again."""
+    try:
+        network.push_to_hub(hub_id)
+        tokenizer.push_to_hub(hub_id)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"the model in {output_dir} is finished, but could not be uploaded to {hub_id!r} ({first_line(error)}); "
+            f"log in with `hf auth login`, go online with COURSE_ONLINE=1, and call again."
+        ) from None
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read the run that `finetune` left in `folder`. Raises RunError when there is none."""
+    folder = Path(folder)
+    try:
+        found = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        return Run(output_dir=folder, plan=Plan(**json.loads((folder / PLAN).read_text(encoding="utf-8"))), **found)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{folder} holds no readable run ({error}); run the training first.") from None
+
+
+def print_progress(every: float = 5.0) -> Callable[[dict], None]:
+    """A progress reporter that prints one line at most every so many seconds, and at each change of phase."""
+    last = {"at": -every, "phase": None}
+
+    def report(progress: dict) -> None:
+        if progress["seconds"] - last["at"] < every and progress["phase"] == last["phase"]:
+            return
+        last.update(at=progress["seconds"], phase=progress["phase"])
+        loss = "" if progress["loss"] is None else f" · loss {progress['loss']:.2f}"
+        late = " · slower than planned" if progress["seconds"] > 1.15 * progress["planned_seconds"] else ""
+        print(
+            f"{progress['phase']}: step {progress['step']} of {progress['steps']} · {progress['seconds']:.0f} s of "
+            f"{progress['planned_seconds']:.0f} s · {progress['examples_per_second']:.1f} questions/s{loss}{late}",
+            flush=True,
+        )
+
+    return report
+
+
+# ---------------------------------------------------------------------------------------------------------------- the plan
+
+
+def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Endless passes over the windows as int64[batches, batch_size]: shuffled, then grouped so that a batch has like lengths.
+
+    lengths: int[windows]. Every batch is full: the last one of a pass is topped up from the start of its shuffle.
+    """
+    for epoch in range(1_000_000):
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(len(lengths))
+        order = np.resize(order, -(-len(order) // batch_size) * batch_size)
+        # Groups of whole batches: one that held the longest of a group and the shortest of the next would be mostly padding.
+        batches = order.reshape(-1, batch_size)
+        groups = [group.ravel() for group in np.array_split(batches, -(-len(batches) // BATCHES_PER_GROUP))]
+        order = np.concatenate([group[np.argsort(lengths[group], kind="stable")] for group in groups])
+        # The order of the batches is random again, or every group would end with its longest.
+        yield rng.permutation(order.reshape(-1, batch_size))
+
+
+def _make_plan(
+    old: Plan | None,
+    checkpoint: Path | None,
+    arguments: dict,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    windows: Dataset,
+    called: float,
+    state: PartialState,
+) -> tuple[Plan, np.ndarray]:
+    """Decide steps, order, precision and threads from the speed measured here; after a move, for the steps that are left."""
+    lengths = np.asarray(windows["length"])
+    batch_size = arguments["batch_size"]
+    if batch_size % state.num_processes:
+        raise RunError(f"batch_size is {batch_size}, which {state.num_processes} processes cannot share equally; choose a multiple.")
+    first_pass = next(batch_passes(lengths, batch_size, arguments["seed"]))
+    precision, seconds_of = _measure(model, tokenizer, windows, first_pass, lengths, arguments["minutes"], state)
+
+    done = _checkpoint_record(checkpoint)["step"] if checkpoint else 0
+    spent = _checkpoint_record(checkpoint)["seconds"] if checkpoint else 0.0
+    budget = None
+    if arguments["minutes"] is not None:
+        budget = 60 * arguments["minutes"]
+        set_up = time.perf_counter() - called
+        # Where preparing took most of the time, training still gets a quarter of it.
+        budget = max(budget - spent - set_up, 0.25 * budget if not spent else 0.0)
+    order, predicted = [], 0.0
+    wanted = None if arguments["epochs"] is None else max(1, round(arguments["epochs"] * len(first_pass)))
+    for batch in _all_batches(lengths, batch_size, arguments["seed"]):
+        cost = seconds_of(lengths[batch].max()) if len(order) >= done else 0.0
+        if (len(order) > done if wanted is None else False) and predicted + cost > budget:
+            break
+        if wanted is not None and len(order) >= wanted:
+            break
+        order.append(batch)
+        predicted += cost
+    width = getattr(model.config, "hidden_size", 768)
+    plan = Plan(
+        arguments=arguments,
+        steps=len(order),
+        batch_size=batch_size,
+        warmup_steps=max(1, round(0.06 * len(order))),
+        learning_rate=arguments["learning_rate"] or (3e-4 if width < 512 else 5e-5),
+        precision=precision,
+        threads=torch.get_num_threads(),
+        processes=state.num_processes,
+        planned_seconds=round(spent + predicted + time.perf_counter() - called, 1),
+        windows=len(lengths),
+        machine=_machine(),
+        replanned=[]
+        if old is None
+        else [*old.replanned, {"at_step": done, "from": old.machine, "to": _machine(), "steps_before": old.steps}],
+    )
+    box = [(plan, np.asarray(order))]
+    if state.num_processes > 1:
+        broadcast_object_list(box)  # every process follows the plan of the first
+    return box[0]
+
+
+def _all_batches(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    for batches in batch_passes(lengths, batch_size, seed):
+        yield from batches
+
+
+def _measure(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    windows: Dataset,
+    batches: np.ndarray,
+    lengths: np.ndarray,
+    minutes: float | None,
+    state: PartialState,
+) -> tuple[str, Callable[[int], float]]:
+    """The faster precision here, and seconds per step as a function of the longest window in its batch.
+
+    Steps are taken on a copy of the model, on real batches: the shortest, the middle and the longest.
+    """
+    by_length = batches[np.argsort(lengths[batches].max(axis=1), kind="stable")]
+    share = batches.shape[1] // state.num_processes
+    chosen = [by_length[0][:share], by_length[len(by_length) // 2][:share], by_length[-1][:share]]
+    # Measuring may take a tenth of the time asked for; where steps are slow, fewer are taken.
+    stepper = _Stepper(model, tokenizer, windows, state, limit=6.0 * (minutes or 1.5))
+    middle = {precision: stepper.seconds(chosen[1], precision) for precision in _precisions(state.device)}
+    precision = min(middle, key=middle.get)
+    times = [stepper.seconds(chosen[0], precision), middle[precision], stepper.seconds(chosen[2], precision)]
+    longest = [int(lengths[batch].max()) for batch in chosen]
+    return precision, lambda length: float(np.interp(length, longest, np.maximum.accumulate(times)))
+
+
+def _precisions(device: torch.device) -> list[str]:
+    """Those worth measuring; fp32 first, so that a tie goes to it."""
+    if device.type == "cuda":
+        return ["fp32", "bf16"] if torch.cuda.is_bf16_supported() else ["fp32", "fp16"]
+    return ["fp32", "bf16"]
+
+
+class _Stepper:
+    """Takes real training steps on a copy of the model, to see how long they last."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: Dataset, state: PartialState, limit: float):
+        self.device = state.device
+        self.processes = state.num_processes
+        self.deadline = time.perf_counter() + limit
+        network = copy.deepcopy(model).to(self.device)
+        if _fits_cpu_attention(network):
+            use_cpu_attention(network)
+        self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=0.0, fused=True)
+        self.model = torch.nn.parallel.DistributedDataParallel(network) if state.num_processes > 1 else network
+        self.windows = windows.remove_columns("length")
+        self.collate = DataCollatorWithPadding(tokenizer)
+
+    def seconds(self, batch: np.ndarray, precision: str, repeats: int = 3) -> float:
+        """Median seconds of `repeats` steps on the windows of `batch`; fewer, but one at least, once the limit is reached."""
+        inputs = self.collate([self.windows[int(i)] for i in batch]).to(self.device)
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
+        times = []
+        for _ in range(1 + repeats):  # the first step of a shape also pays for buffers and kernels
+            start = time.perf_counter()
+            with torch.autocast(self.device.type, dtype, enabled=precision != "fp32"):
+                loss = self.model(**inputs).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            loss.item()  # waits for the device
+            times.append(time.perf_counter() - start)
+            # Several processes step together, so none of them may leave early.
+            if self.processes == 1 and time.perf_counter() > self.deadline and len(times) > 1:
+                break
+        return float(np.median(times[1:]))
+
+
+def _read_plan(output_dir: Path, arguments: dict, resume: bool) -> Plan | None:
+    """The plan of the run in `output_dir`, None when there is none. RunError when it is not the run that is asked for."""
+    if not (output_dir / PLAN).is_file():
+        return None
+    if not resume:
+        raise RunError(
+            f"{output_dir} holds a run already; choose another output_dir, delete the folder, or pass resume=True to go on with it."
+        )
+    try:
+        plan = Plan(**json.loads((output_dir / PLAN).read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{output_dir / PLAN} cannot be read ({error}); delete the folder to start again.") from None
+    differing = [name for name in arguments if plan.arguments.get(name) != arguments[name]]
+    if differing:
+        name = differing[0]
+        raise RunError(
+            f"{output_dir} holds a run with {name}={plan.arguments.get(name)!r}, and this one has {name}={arguments[name]!r}; "
+            f"choose another output_dir or delete that folder."
+        )
+    return plan
+
+
+def _read_order(output_dir: Path, plan: Plan) -> np.ndarray:
+    """The planned batches, int32[steps, batch_size]. RunError when they are not those of the plan."""
+    try:
+        order = np.load(output_dir / ORDER, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RunError(f"{output_dir / ORDER} cannot be read ({error}); delete the folder to start again.") from None
+    if order.shape != (plan.steps, plan.batch_size):
+        raise RunError(
+            f"{output_dir / ORDER} holds batches of shape {order.shape}, but the plan needs {(plan.steps, plan.batch_size)}; "
+            f"delete the folder to start again."
+        )
+    return order
+
+
+def _write_plan(output_dir: Path, plan: Plan, order: np.ndarray) -> None:
+    output_dir.mkdir(parents=True, exist_ok=True)
+    partial = output_dir / f".{ORDER}"
+    with partial.open("wb") as file:
+        np.save(file, order.astype(np.int32))
+    os.replace(partial, output_dir / ORDER)
+    _write_json(output_dir / PLAN, asdict(plan))  # last: a plan that can be read is whole
+
+
+def _machine() -> str:
+    """What decides the bits of a result: processor, device, torch, threads."""
+    return f"{runtime.machine()}; {torch.get_num_threads()} threads"
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    """sha256 over questions, passages and answers, and how many there are."""
+    digest = hashlib.sha256()
+    for row in zip(dataset["id"], dataset["question"], dataset["context"], dataset["answers"], strict=True):
+        digest.update(repr(row).encode("utf-8", "surrogatepass"))
+    return f"{len(dataset)} questions, sha256 {digest.hexdigest()[:16]}"
+
+
+# ------------------------------------------------------------------------------------------------------------ the training
+
+
+class _BatchOrder:
+    """A batch sampler that hands out the planned batches, one share per process in turn."""
+
+    def __init__(self, order: np.ndarray, processes: int):
+        self.shares = order.reshape(-1, order.shape[1] // processes)
+        self.batch_size = self.shares.shape[1]
+        self.drop_last = False
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.shares.tolist())
+
+
+class _PlannedTrainer(Trainer):
+    """A Trainer that takes its batches in the planned order."""
+
+    def __init__(self, order: np.ndarray, **options):
+        self.order = order
+        super().__init__(**options)
+
+    def get_train_dataloader(self) -> DataLoader:
+        sampler = _BatchOrder(self.order, self.args.world_size)
+        return self.accelerator.prepare(DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator))
+
+
+def _training_arguments(plan: Plan, output_dir: Path, weight_decay: float, push_to_hub: str | None) -> TrainingArguments:
+    per_step = max(plan.planned_seconds, 1e-9) / plan.steps
+    cpu = not torch.cuda.is_available()
+    return TrainingArguments(
+        output_dir=str(output_dir / CHECKPOINTS),
+        learning_rate=plan.learning_rate,
+        per_device_train_batch_size=plan.batch_size // plan.processes,
+        max_steps=plan.steps,
+        weight_decay=weight_decay,
+        lr_scheduler_type="linear",
+        warmup_steps=plan.warmup_steps,
+        bf16=plan.precision == "bf16",
+        fp16=plan.precision == "fp16",
+        use_cpu=cpu,
+        ddp_backend="gloo" if cpu and plan.processes > 1 else None,
+        ddp_find_unused_parameters=False if plan.processes > 1 else None,
+        logging_steps=max(1, round(plan.steps / 60)),
+        save_steps=max(1, round(SECONDS_BETWEEN_CHECKPOINTS / per_step)),
+        save_total_limit=2,  # the newest may be cut off by a kill; then the one before it serves
+        seed=plan.arguments["seed"],
+        disable_tqdm=True,
+        report_to="none",
+        push_to_hub=False,  # a finished model is pushed once, by finetune, not every checkpoint
+        hub_model_id=push_to_hub,
+    )
+
+
+class _Clock(TrainerCallback):
+    """Keeps the time of a run, marks complete checkpoints, stops when asked to, and reports."""
+
+    def __init__(self, plan: Plan, called: float, checkpoint: Path | None, report: Callable[[dict], None]):
+        self.plan, self.report, self.stop = plan, report, False
+        record = _checkpoint_record(checkpoint) if checkpoint else {"seconds": 0.0, "saving_seconds": 0.0, "training_seconds": 0.0}
+        self.seconds, self.saving, self.training = (record[name] for name in ("seconds", "saving_seconds", "training_seconds"))
+        self.last = called
+        self.progress = {"step": 0, "loss": None, "learning_rate": 0.0}
+
+    def _tick(self) -> float:
+        now = time.perf_counter()
+        passed, self.last = now - self.last, now
+        return passed
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.seconds += self._tick()  # everything before step 1 belongs to the minutes, too
+        self.progress["step"] = state.global_step
+        self.tell("training")
+
+    def on_step_end(self, args, state, control, **kwargs):
+        passed = self._tick()
+        self.seconds += passed
+        self.training += passed
+        self.progress["step"] = state.global_step
+        if _anyone(self.stop):
+            control.should_training_stop = True
+            control.should_save = True
+        return control
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        entry = state.log_history[-1]
+        if "loss" not in entry:  # the Trainer's own summary at the end
+            return
+        entry["seconds"] = round(self.seconds, 2)
+        entry["examples_per_second"] = round(self._speed(state.global_step), 2)
+        self.progress.update(loss=entry["loss"], learning_rate=entry["learning_rate"])
+        self.tell("training")
+
+    def on_save(self, args, state, control, **kwargs):
+        self.saving += self._tick()
+        if state.is_world_process_zero:
+            record = {"step": state.global_step, "seconds": self.seconds, "training_seconds": self.training, "saving_seconds": self.saving}
+            _write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE, record)
+
+    def _speed(self, step: int) -> float:
+        return step * self.plan.batch_size / self.training if self.training else 0.0
+
+    def tell(self, phase: str) -> None:
+        if not PartialState().is_main_process:
+            return
+        speed = self._speed(self.progress["step"])
+        self.report(
+            self.progress
+            | {
+                "phase": phase,
+                "steps": self.plan.steps,
+                "seconds": self.seconds,
+                "planned_seconds": self.plan.planned_seconds,
+                "examples_per_second": speed,
+                "saving_seconds": self.saving,
+            }
+        )
+
+    def result(self, output_dir: Path, state) -> Run:
+        keep = ("step", "seconds", "loss", "learning_rate", "grad_norm", "examples_per_second")
+        history = [{name: entry[name] for name in keep if name in entry} for entry in state.log_history if "loss" in entry]
+        return Run(
+            output_dir=output_dir,
+            finished=state.global_step >= self.plan.steps,
+            steps=state.global_step,
+            seconds=round(self.seconds, 2),
+            saving_seconds=round(self.saving, 2),
+            examples_per_second=round(self._speed(state.global_step), 2),
+            history=history,
+            plan=self.plan,
+        )
+
+
+def _anyone(flag: bool) -> bool:
+    """Whether `flag` is set in any process: Ctrl-C reaches them at different moments, but they must stop after the same step."""
+    state = PartialState()
+    if state.num_processes == 1:
+        return flag
+    flags = torch.tensor(float(flag), device=state.device)
+    torch.distributed.all_reduce(flags, op=torch.distributed.ReduceOp.MAX)
+    return bool(flags)
+
+
+@contextmanager
+def _stop_on_interrupt(clock: _Clock) -> Iterator[None]:
+    """Ctrl-C, or a notebook's stop button, ends the run after the step under way; a second one interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(number, frame):
+        if clock.stop:
+            raise KeyboardInterrupt
+        clock.stop = True
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _attention_for_training(model: PreTrainedModel) -> Iterator[None]:
+    """The attention that trains fastest on this device, and the model's own again afterwards."""
+    before = model.config._attn_implementation
+    if _fits_cpu_attention(model):
+        use_cpu_attention(model)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+def _fits_cpu_attention(model: PreTrainedModel) -> bool:
+    return not torch.cuda.is_available() and model.config._attn_implementation == "sdpa"
+
+
+def _freeze_word_embeddings(model: PreTrainedModel) -> None:
+    for name, parameter in model.named_parameters():
+        if name.endswith(WORD_EMBEDDINGS):
+            parameter.requires_grad_(False)
+
+
+# -------------------------------------------------------------------------------------------------------- what is on disk
+
+
+def _last_checkpoint(output_dir: Path) -> Path | None:
+    """The newest complete checkpoint; those that a kill cut off are removed."""
+    complete = []
+    for folder in (output_dir / CHECKPOINTS).glob("checkpoint-*"):
+        if (folder / COMPLETE).is_file():
+            complete.append(folder)
+        elif PartialState().is_main_process:
+            shutil.rmtree(folder)
+    PartialState().wait_for_everyone()
+    return max(complete, key=lambda folder: _checkpoint_record(folder)["step"], default=None)
+
+
+def _checkpoint_record(checkpoint: Path) -> dict:
+    return json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))
+
+
+def _run_to_dict(run: Run) -> dict:
+    return {name: value for name, value in vars(run).items() if name not in ("output_dir", "plan")}
+
+
+def _write_json(path: Path, value: dict) -> None:
+    """Write whole or not at all."""
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
