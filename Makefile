@@ -3,6 +3,7 @@
 
 PY := .venv/bin/python
 STAMP := .venv/.course-stamp
+PARALLEL = $(if $(JOBS),-n $(JOBS) --dist loadgroup)
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME
 
@@ -10,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME
 .PHONY: assets-once help course test test-full lab notebooks site weights assets lint clean
 
 help: ## print this list
-	@echo "Words to Answers: make TARGET [PYTHON=python3.11]"
+	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2 for tests]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-13s %s\n", $$1, $$2}'
 
 course: assets-once ## set up what is missing, run every notebook, build the site: start here
@@ -19,15 +20,16 @@ course: assets-once ## set up what is missing, run every notebook, build the sit
 	@echo "The course is ready: open build/site/index.html in a browser, or run the notebooks yourself with: make lab"
 
 test: assets-once ## set up what is missing, then run the tests (20 minutes at most on two cores)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(PARALLEL) $(ARGS)
 
 test-full: assets-once ## every test, also those that take long
-	@$(PY) -m pytest -m "full or not full" $(ARGS)
+	@$(PY) -m pytest -m "full or not full" $(PARALLEL) $(ARGS)
 
 lab: assets-once ## open JupyterLab on the first notebook
 	@$(PY) -m jupyterlab $$([ "$$(id -u)" = 0 ] && echo --allow-root) $(firstword $(wildcard notebooks/*.ipynb) notebooks)
 
 notebooks: assets-once ## run the notebooks and write their outputs back into notebooks/
+	@$(PY) -m src.teaching.glossary notebooks/glossary.md
 	@$(PY) tools/run_notebooks.py notebooks --in-place
 
 site: $(STAMP) ## build the site from the notebooks run last
@@ -48,8 +50,9 @@ lint: $(STAMP) ## check the style of the code, also inside the notebooks
 	@$(PY) -m ruff check $(wildcard src tests tools benchmarks notebooks)
 	@$(PY) -m ruff format --check $(wildcard src tests tools benchmarks notebooks)
 
-clean: ## delete what was built (.venv and data/cache stay)
-	rm -rf build .pytest_cache .ruff_cache .hypothesis
+clean: ## delete what was built (.venv, data/cache and what was trained, in build/runs and build/weights, stay)
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name runs ! -name weights -exec rm -rf {} +
 
 $(STAMP): constraints.txt pyproject.toml tools/environment.py tools/pick_python.py
 	@host=$$(command -v python3 || command -v "$(or $(PYTHON),python)") || \

@@ -15,6 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("MPLBACKEND", "agg")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `make test JOBS=2`, unit tests share the processes; what starts kernels, installs or browsers runs one at a time."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "notebooks") or item.path.is_relative_to(ROOT / "tests" / "end_to_end"):
+            item.add_marker(pytest.mark.xdist_group("one at a time"))
+
+
 @pytest.fixture(scope="session")
 def course() -> Path:
     """The folder of the course under test."""
@@ -33,7 +40,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with one commit that holds the working tree as it is now (all that git does not ignore)."""
     folder = tmp_path_factory.mktemp("published") / "words-to-answers.git"
     listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     ).stdout.decode()
     for name in filter(None, listing.split("\0")):
         source = ROOT / name

@@ -1,4 +1,4 @@
-"""Build the course's HTML site from executed notebooks: static pages that ask nothing of any other host.
+"""Build the course's HTML site from executed notebooks and the glossary: static pages that ask nothing of any other host.
 
     python tools/build_site.py build/notebooks build/site
 
@@ -18,7 +18,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "tools" / "pages"
-FOLDED_TAGS = {"solution": "hide-cell", "set-up": "hide-input"}  # our tag -> what myst-nb folds on the page
+NOTEBOOKS_TABLE = "```{toctree}\n:maxdepth: 2\n:glob:\n\n[0-9]*\n```"  # as it stands in tools/pages/index.md
+GLOSSARY_SOURCES = (ROOT / "data" / "glossary.yaml", ROOT / "src" / "teaching" / "glossary.py")
+FOLDED_TAGS = {
+    "solution": "hide-input",
+    "set-up": "hide-input",
+}  # our tag -> what myst-nb folds on the page; the outputs of hint() and solution() fold by themselves
 
 
 def main() -> None:
@@ -47,9 +52,10 @@ def build(notebooks: list[Path], site: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
     pages.mkdir(parents=True)
     index = (PAGES / "index.md").read_text(encoding="utf-8")
-    if not notebooks:  # Sphinx would call an empty table of contents an error
-        index = index.split("```{toctree}")[0] + "No notebook has been run yet."
+    if not notebooks:  # Sphinx would call a table of contents that finds nothing an error
+        index = index.replace(NOTEBOOKS_TABLE, "No notebook has been run yet.")
     (pages / "index.md").write_text(index, encoding="utf-8")
+    (pages / "glossary.md").write_text(glossary_page(), encoding="utf-8")
     for notebook in notebooks:
         (pages / notebook.name).write_text(json.dumps(page_of(notebook)), encoding="utf-8")
     options = ["-q", "-W", "--keep-going", "-b", "html", "-c", str(PAGES), "-d", str(work / "doctrees")]
@@ -61,6 +67,16 @@ def build(notebooks: list[Path], site: Path) -> None:
     shutil.rmtree(site, ignore_errors=True)
     fresh.rename(site)
     shutil.rmtree(work)
+
+
+def glossary_page() -> str:
+    """The page that notebooks link their terms to: `glossary.md#term` leads there in Jupyter, on GitHub, and here."""
+    sys.path.insert(0, str(ROOT))
+    try:
+        from src.teaching import glossary
+    finally:
+        sys.path.remove(str(ROOT))
+    return glossary.glossary_page()
 
 
 def page_of(notebook: Path) -> dict:
@@ -91,6 +107,7 @@ def inputs_hash(notebooks: list[Path]) -> str:
         *notebooks,
         *sorted(p for p in PAGES.rglob("*") if p.is_file()),
         Path(__file__),
+        *GLOSSARY_SOURCES,
         ROOT / "constraints.txt",
         ROOT / "pyproject.toml",
     ]:

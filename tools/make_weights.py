@@ -37,7 +37,13 @@ TEST_ARTICLES = slice(40, 48)
 SEED = 0
 FIRST = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-4}
 SECOND = {"epochs": 2, "batch_size": 32, "learning_rate": 1.5e-4}
-LICENCES = {"new_wiki": "CC BY 4.0", "reddit": "CC BY 4.0", "amazon_reviews": "CC BY 4.0", "course": "CC BY 4.0", "squad_v2": "CC BY-SA 4.0"}
+LICENCES = {
+    "new_wiki": "CC BY 4.0",
+    "reddit": "CC BY 4.0",
+    "amazon_reviews": "CC BY 4.0",
+    "course": "CC BY 4.0",
+    "squad_v2": "CC BY-SA 4.0",
+}
 
 
 def articles(dataset: Dataset, which: slice) -> Dataset:
@@ -175,7 +181,50 @@ def main() -> None:
     save_released(model, folder, card)
     history = [{"run": i} | entry for i, run in enumerate((run_1, run_2), 1) for entry in run.history]
     (folder / "history.json").write_text(json.dumps(history, indent=0) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(describe(card), encoding="utf-8")
     print(json.dumps(card, indent=1), flush=True)
+
+
+def describe(card: dict) -> str:
+    """The card as a page for people: every number in it is from card.json."""
+    lines = [
+        "# qa-minilm: MiniLM fine-tuned to mark answers, or to say that there is none",
+        "",
+        "Written by `tools/make_weights.py` from `card.json`. Half precision; the word embeddings were frozen and come from the",
+        f'`{card["base"]}` asset. Load it with `QuestionAnswerer.load("qa-minilm")`.',
+        "",
+        "| training data | questions |",
+        "| --- | --- |",
+        *(f"| {name} | {count:,} |" for name, count in card["data"].items()),
+        "",
+        f"Licences of the data: {'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
+        "",
+        f"Recipe: a first run over all of it ({_recipe(card['recipe']['first'])}), a second over {', '.join(card['data_second_run'])} "
+        f"({_recipe(card['recipe']['second'])}); dropout 0, {card['recipe']['precision']}, seed {card['seed']}, {card['steps']:,} steps, "
+        f"{card['minutes']} minutes on {card['machine']}, {card['date']}.",
+        "",
+        f"Threshold {card['threshold']}, chosen on the course's validation questions.",
+        "",
+        "| scores of this file | articles | exact match | F1 | course questions | F1 | unanswerable refused | answerable refused |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    parts = {"development and validation": card["development"]["stored"], "test, scored once": card.get("test")}
+    for name, scores in parts.items():
+        if scores is not None:
+            wiki, course = scores.get("articles"), scores["course"]
+            lines.append(
+                f"| {name} | "
+                + (f"{wiki['questions']} | {wiki['exact_match']} | {wiki['f1']} ± {wiki['f1_standard_error']}" if wiki else "- | - | -")
+                + f" | {course['questions']} | {course['f1']} | {course['unanswerable_refused_percent']} % of {course['unanswerable']}"
+                + f" | {course['answerable_refused_percent']} % of {course['questions'] - course['unanswerable']} |"
+            )
+    return "\n".join(
+        [*lines, "", "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none refused.", ""]
+    )
+
+
+def _recipe(options: dict) -> str:
+    return f"{options['epochs']} passes, batch {options['batch_size']}, learning rate {options['learning_rate']:g}"
 
 
 def _joined(parts: dict[str, Dataset]) -> DatasetDict:

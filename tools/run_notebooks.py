@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP_CELL = ROOT / "tools" / "setup_cell.py"
 SET_UP_TAG = "set-up"
+RUNS = ROOT / "build" / "notebook-runs"  # what notebooks train when they are executed; a reader's own runs are in build/runs
 CELL_SECONDS = 900  # the longest a single cell may take; a notebook's metadata `execution.timeout` overrides it
 SOURCES = ("src", "data", "weights", "constraints.txt")  # with the notebook itself, what its outputs depend on
 NOT_SOURCES = {"__pycache__", "cache", ".ipynb_checkpoints"}  # data/cache is fetched, and pinned by data/assets.txt
@@ -137,13 +139,25 @@ def execute(notebook: NotebookNode, path: Path, log_folder: Path, cell_seconds: 
     try:
         with log.open("w", encoding="utf-8") as stderr:
             # Figures belong into the notebook, whatever backend the caller draws with.
-            client.execute(stderr=stderr, env={name: value for name, value in os.environ.items() if name != "MPLBACKEND"})
+            env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+            client.execute(stderr=stderr, env=env | {"COURSE_RUNS": str(empty_runs_folder(path))})
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         failed = log_folder / "failed" / path.name
         failed.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, failed)
         raise NotebookFailure(f"{describe_failure(notebook, path, reached[0], error, log)}\nWhat ran up to there: {failed}") from error
     log.unlink(missing_ok=True)
+
+
+def empty_runs_folder(notebook: Path) -> Path:
+    """Where `src.runtime.run_folder` puts the runs of this execution: nothing is in it yet, so that every execution trains anew.
+
+    It stays until the next execution, so that what a notebook trained can be looked at.
+    """
+    folder = RUNS / (notebook.stem + ("-fast" if os.environ.get("COURSE_FAST", "0") not in ("", "0") else ""))
+    if folder.exists():
+        shutil.rmtree(folder)
+    return folder
 
 
 def describe_failure(notebook: NotebookNode, path: Path, index: int, error: Exception, log: Path) -> str:

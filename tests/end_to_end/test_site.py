@@ -32,9 +32,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     notebook = new_notebook(
         metadata={"language_info": {"name": "python"}},
         cells=[
-            new_markdown_cell("# Attention\n\nInline $\\sqrt{D}$ and\n\n$$\\mathrm{softmax}(QK^T) V$$"),
+            new_markdown_cell(
+                "# Attention\n\nThe [doc stride](glossary.md#doc-stride) again. Inline $\\sqrt{D}$ and\n\n$$\\mathrm{softmax}(QK^T) V$$"
+            ),
             new_code_cell("1 + 7", outputs=[table], execution_count=1),
-            new_code_cell("print('the solution')", metadata={"tags": ["solution"]}),
+            new_code_cell(
+                "print('the solution')",
+                metadata={"tags": ["solution"]},
+                outputs=[new_output("stream", text="what it prints")],
+                execution_count=2,
+            ),
         ],
     )
     nbformat.write(notebook, folder / "notebooks" / "04_attention.ipynb")
@@ -60,7 +67,7 @@ class Loaded(HTMLParser):
 
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:
     pages = sorted(site.glob("*.html"))
-    assert {"index.html", "04_attention.html"} <= {page.name for page in pages}
+    assert {"index.html", "04_attention.html", "glossary.html"} <= {page.name for page in pages}
     for page in pages:
         loaded = Loaded()
         loaded.feed(page.read_text(encoding="utf-8"))
@@ -75,7 +82,21 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
 
 def test_solutions_are_folded(site: Path) -> None:
     page = (site / "04_attention.html").read_text(encoding="utf-8")
-    assert re.search(r"<details[^>]*>.*the solution.*</details>", page, re.DOTALL)
+    (folded,) = re.findall(r"<details[^>]*>.*?</details>", page, re.DOTALL)
+    assert "the solution" in folded and "what it prints" in page.replace(folded, ""), "hint() and solution() fold their own output"
+
+
+def test_terms_lead_to_their_entry_in_the_glossary(site: Path) -> None:
+    assert 'href="glossary.html#doc-stride"' in (site / "04_attention.html").read_text(encoding="utf-8")
+    assert 'id="doc-stride"' in (site / "glossary.html").read_text(encoding="utf-8")
+    assert 'href="glossary.html"' in (site / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_link_to_a_term_that_the_glossary_lacks_stops_the_build(tmp_path: Path) -> None:
+    notebook = tmp_path / "02_two.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# Two\n\n[a word](glossary.md#no-such-term)")]), notebook)
+    with pytest.raises(SystemExit, match=r"no-such-term"):
+        build_site.build([notebook], tmp_path / "site")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
@@ -93,6 +114,7 @@ def test_a_browser_without_a_network_sets_the_math(site: Path, tmp_path: Path) -
 
 def test_a_course_without_notebooks_has_a_page_that_says_so(tmp_path: Path) -> None:
     build_site.build([], tmp_path / "site")
+    assert (tmp_path / "site" / "glossary.html").is_file()
     assert "No notebook has been run yet" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
 
 

@@ -64,6 +64,32 @@ def test_each_notebook_gets_a_clean_kernel(make: Maker, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("steady_sources")
+def test_every_execution_trains_anew_and_leaves_a_readers_own_runs_alone(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The notebook looks for earlier runs, trains one, and finds it in a later cell."""
+    monkeypatch.setattr(run_notebooks, "RUNS", tmp_path / "runs of notebooks")
+    monkeypatch.setenv("COURSE_RUNS", str(tmp_path / "mine"))
+    monkeypatch.delenv("COURSE_FAST", raising=False)
+    (tmp_path / "mine" / "01" / "hours of training").mkdir(parents=True)
+    notebook = make(
+        f"import sys; sys.path.insert(0, {str(run_notebooks.ROOT)!r})\nfrom src import runtime\nruns = runtime.run_folder('01')",
+        "print(sorted(runs.rglob('*')))",
+        "(runs / 'live').mkdir(parents=True)\n(runs / 'live' / 'run.json').write_text('{\"finished\": true}');",
+        "print(runtime.latest_run(runs, 'weights/none') == runs / 'live')",
+    )
+    for number in range(2):
+        run_notebooks.run(notebook, tmp_path / f"out-{number}.ipynb")
+        lines = printed(tmp_path / f"out-{number}.ipynb").splitlines()
+        assert (lines[0], lines[-1]) == ("[]", "True"), "an earlier execution's run was still there"
+    assert (tmp_path / "runs of notebooks" / "01_trial" / "01" / "live").is_dir(), "kept until the next execution"
+    monkeypatch.setenv("COURSE_FAST", "1")
+    run_notebooks.run(notebook, tmp_path / "fast.ipynb")
+    assert {path.name for path in (tmp_path / "runs of notebooks").iterdir()} == {"01_trial", "01_trial-fast"}
+    assert (tmp_path / "mine" / "01" / "hours of training").is_dir()
+
+
+@pytest.mark.usefixtures("steady_sources")
 def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = "import time; print(time.time_ns())"
     notebook, target = make(source), tmp_path / "out.ipynb"

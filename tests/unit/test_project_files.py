@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import subprocess
 import sys
@@ -62,6 +64,48 @@ def test_everything_the_course_needs_is_pinned_down_to_the_last_dependency() -> 
     assert seen - set(PINS) <= {"setuptools", "pip"} | {name for name in seen if name.startswith(("nvidia", "triton", "cuda"))}
 
 
+def imported_packages(folder: str) -> dict[str, set[str]]:
+    """Packages from outside that the Python files and notebooks below `folder` import, anywhere in them, each with the files that do."""
+    distributions = metadata.packages_distributions()
+    found: dict[str, set[str]] = {}
+    for file in sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".ipynb")):
+        for node in ast.walk(ast.parse(code_of(file))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                modules = [node.module]
+            for name in {module.split(".")[0] for module in modules} - OWN_FOLDERS - sys.stdlib_module_names:
+                for package in distributions.get(name, [f"{name}, which is not installed"]):
+                    found.setdefault(canonicalize_name(package), set()).add(str(file.relative_to(ROOT)))
+    return found
+
+
+def code_of(file: Path) -> str:
+    """The Python of a file or of a notebook's code cells, without lines that are IPython's own (%, !)."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".py":
+        return text
+    sources = ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    return "\n".join(line for source in sources for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
+
+
+OWN_FOLDERS = {"src", "tools", "tests", "benchmarks"}
+
+
+@pytest.mark.parametrize("folder", sorted(OWN_FOLDERS | {"notebooks"}))
+def test_every_package_that_the_code_imports_is_stated_and_not_only_there_by_way_of_another(folder: str) -> None:
+    """What src and the notebooks import must be there for a reader too: tools for building and testing do not count for it."""
+    groups = PROJECT["optional-dependencies"]
+    lines = PROJECT["dependencies"] + groups["lab"] + ([] if folder in ("src", "notebooks") else groups["build"] + groups["test"])
+    stated = {canonicalize_name(Requirement(line).name) for line in lines}
+    unstated = {package: files for package, files in imported_packages(folder).items() if package not in stated}
+    assert unstated == {}, "state them in pyproject.toml and environment.yml"
+
+
+def test_what_transformers_needs_without_asking_for_it_is_stated() -> None:
+    stated = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    assert {"accelerate", "gguf", "torch"} <= stated, "Trainer needs accelerate, reading SmolLM2 gguf; pip does not bring them"
+
+
 def test_conda_installs_the_same_project() -> None:
     parts = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     pip = next(part["pip"] for part in parts if isinstance(part, dict))
@@ -82,6 +126,16 @@ def test_only_the_address_in_pyproject_is_given_as_the_courses_own(name: str) ->
     text = (ROOT / name).read_text(encoding="utf-8")
     own = re.findall(r"https?://[^\s\"')>\]]*(?:example\.invalid|words-to-answers)[^\s\"')>\]]*", text)
     assert all(REPOSITORY.removeprefix("https://github.com/") in address for address in own), own
+
+
+def test_the_readme_says_which_notebooks_are_here_and_links_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:\[)?(0\d) .*\| (\*\*here\*\*|to come) \|$", text, re.MULTILINE)
+    assert [number for number, _ in rows] == [f"{number:02}" for number in range(8)]
+    here = {path.name[:2] for path in (ROOT / "notebooks").glob("0*.ipynb")}
+    assert {number for number, state in rows if state == "**here**"} == here, "the course map of README.md is not up to date"
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target
 
 
 def test_the_set_up_cell_clones_the_address_in_pyproject() -> None:

@@ -92,6 +92,20 @@ def test_the_machine_line_names_cores_memory_and_versions() -> None:
     assert f"Python {sys.version.split()[0]}" in line and "torch 2." in line
 
 
+def test_runs_go_where_they_cannot_be_taken_for_another_kinds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("COURSE_RUNS", "COURSE_FAST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)  # a kernel works in notebooks/, a script anywhere: the folder is the same
+    assert runtime.run_folder("06") == runtime.COURSE / "build/runs/06"
+    monkeypatch.setenv("COURSE_FAST", "1")
+    assert runtime.run_folder("06") == runtime.COURSE / "build/runs-fast/06"
+    monkeypatch.setenv("COURSE_RUNS", str(tmp_path))
+    assert runtime.run_folder("06") == tmp_path / "06"
+    monkeypatch.setenv("COURSE_RUNS", "build/elsewhere")
+    assert runtime.run_folder("06") == runtime.COURSE / "build/elsewhere/06"
+    assert not (runtime.COURSE / "build/elsewhere").exists(), "asking makes no folder"
+
+
 def make_run(folder: Path, state: str | dict, age: float = 0.0) -> Path:
     """A run's folder whose run.json says `state`, written `age` seconds ago."""
     folder.mkdir(parents=True)
@@ -111,6 +125,27 @@ def test_the_newest_finished_run_is_taken_and_named(tmp_path: Path, capsys: pyte
     assert runtime.latest_run(tmp_path / "qa", tmp_path / "shipped") == newest
     printed = capsys.readouterr().out
     assert str(newest) in printed and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("variable", [None, "build/notebook-runs/06_bert_squad"])
+def test_a_restarted_kernel_finds_its_run_again_and_prints_no_path_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], variable: str | None
+) -> None:
+    monkeypatch.setattr(runtime, "COURSE", tmp_path)
+    monkeypatch.delenv("COURSE_FAST", raising=False)
+    if variable is None:
+        monkeypatch.delenv("COURSE_RUNS", raising=False)
+    else:
+        monkeypatch.setenv("COURSE_RUNS", str(tmp_path / variable))  # absolute, as tools/run_notebooks.py gives it
+    (tmp_path / "weights" / "qa-minilm").mkdir(parents=True)
+    assert runtime.latest_run(runtime.run_folder("06"), "weights/qa-minilm") == tmp_path / "weights/qa-minilm"
+    make_run(runtime.run_folder("06") / "live", {"finished": True}, age=50)
+    newest = make_run(runtime.run_folder("06") / "more", {"finished": True}, age=10)
+    make_run(runtime.run_folder("07") / "other", {"finished": True})
+    assert runtime.latest_run(runtime.run_folder("06"), "weights/qa-minilm") == newest
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and str(tmp_path) not in " ".join(lines)
+    assert lines[1] == f"Using your own run in {variable or 'build/runs'}/06/more."
 
 
 def test_a_folder_that_is_itself_a_finished_run_counts(tmp_path: Path) -> None:
