@@ -138,7 +138,7 @@ def plain(text: str) -> str:
     Give the result to matplotlib with parse_math=False, or two dollars in it are read as a formula.
     """
     known = _characters()
-    shown = "".join("␣" if c.isspace() and c != " " else c if ord(c) in known else "▯" for c in text)
+    shown = "".join("␣" if c.isspace() and c not in " \u00a0" else c if ord(c) in known else "▯" for c in text)
     return shown if shown.strip() else "␣" * max(len(shown), 1)
 
 

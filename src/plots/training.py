@@ -52,6 +52,9 @@ class LiveCurve:
             phase = str(progress.get("phase") or "training")
             if self._phase in LAST_PHASES and phase == PHASES[0]:  # another run: a display of its own below
                 self.points, self._every, self._handle = [], 1.0, None
+            if not self.points:  # a run that was finished before tells its whole history at once
+                for entry in progress.get("history") or ():
+                    self._keep(entry)
             self._keep(progress)
             if phase == self._phase and (time.monotonic() < self._next or phase in LAST_PHASES):
                 return

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from src import assets, runtime
@@ -15,7 +14,10 @@ from src import assets, runtime
 runtime.configure_libraries()  # before the first Hugging Face import: no Hub, no progress bars
 
 BAD_INPUT = 2
-app = typer.Typer(help="Fine-tune, score and ask a question-answering model.", add_completion=False, rich_markup_mode=None)
+INTERRUPTED = 130
+app = typer.Typer(
+    help="Fine-tune, score and ask a question-answering model.", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 
 DataOption = Annotated[list[str], typer.Option("--data", help="course, squad, squad_v2 or a SQuAD JSON file; can be repeated")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
@@ -136,17 +138,15 @@ def _print(result: dict, as_json: bool) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     try:
-        return app(arguments, standalone_mode=False, prog_name="python -m src.qa") or 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return BAD_INPUT
-    except click.ClickException as error:
-        problem = error.format_message()
+        status = app(arguments, standalone_mode=False, prog_name="python -m src.qa") or 0
+    except typer.TyperException as error:  # the command line itself: an unknown option, a word where a number belongs
+        problem = f"{error.format_message().rstrip('.')}; see python -m src.qa --help."
     except (ValueError, OSError, assets.AssetError) as error:
         problem = str(error)
-    except (KeyboardInterrupt, click.Abort):
-        print("Interrupted.", file=sys.stderr)
-        return 130
+    else:
+        if status == INTERRUPTED:
+            print("Interrupted.", file=sys.stderr)
+        return status
     print("error: " + " ".join(problem.split()), file=sys.stderr)
     return BAD_INPUT
 

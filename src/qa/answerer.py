@@ -149,8 +149,8 @@ class QuestionAnswerer:
 def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = None) -> dict[str, float]:
     """Exact match and F1 of `qa` on questions with known answers, in percent, by the official SQuAD rules.
 
-    dataset: rows in SQuAD's columns, answerable or not. threshold: the lowest score answered; None takes qa's own, and
-    always answers where no question is unanswerable (SQuAD 1.1 has no refusals).
+    dataset: rows in SQuAD's columns, answerable or not. threshold: the lowest score answered; None takes qa's own, or, where
+    no question is unanswerable, answers all (SQuAD 1.1 has no refusals).
     Returns exact_match, f1, total, seconds; with unanswerable questions also HasAns_* and NoAns_* (exact, f1, total),
     threshold, and best_exact, best_f1 with the thresholds that would give them.
     Raises ValueError for a DatasetDict: name the split.
@@ -163,12 +163,14 @@ def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = N
     seconds = time.perf_counter() - start
     golds = gold_answers(dataset)
     texts = {qid: answer.text for qid, answer in answers.items()}
-    if all(golds.values()):
-        return score_answers(texts, golds) | {"seconds": round(seconds, 2)}
-    threshold = qa.threshold if threshold is None else threshold
     scores = {qid: answer.score for qid, answer in answers.items()}
-    answered = {qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}
-    return score_answers(answered, golds) | best_threshold(texts, scores, golds) | {"threshold": threshold, "seconds": round(seconds, 2)}
+    has_refusals = not all(golds.values())
+    if threshold is None:
+        threshold = qa.threshold if has_refusals else 0.0
+    result = score_answers({qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}, golds)
+    if has_refusals:
+        result |= best_threshold(texts, scores, golds) | {"threshold": threshold}
+    return result | {"seconds": round(seconds, 2)}
 
 
 def _as_dataset(questions: list[str], contexts: list[str]) -> Dataset:

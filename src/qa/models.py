@@ -10,14 +10,24 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForQuestionAnswering,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from src import assets
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 CARD = "card.json"
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+# What the settings of dropout are called: in BERT and most of its family, and in DistilBERT.
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "qa_dropout")
 
 
 class ModelError(ValueError):
@@ -30,23 +40,33 @@ def load_model(name: str | Path, dropout: float | None = None) -> tuple[PreTrain
     name: "minilm" (an encoder whose answer head is new: seed torch first), released weights such as "qa-minilm", a
     folder that `finetune` or `save_pretrained` wrote, or a Hub id.
     dropout: probability for every dropout layer; None keeps the model's own.
-    Raises ModelError for a folder without a model and for a Hub id that cannot be reached.
+    Raises ModelError for a folder without a model or with a broken one, and for a Hub id that cannot be reached.
     """
-    options = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     released = released_folder(name)
-    if released is not None:
-        return _load_released(released, options)
-    source = str(assets.path(name)) if name == "minilm" else str(name)
+    source = str(assets.path(name)) if name == "minilm" else str(released or name)
     if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
         raise ModelError(f"{source} holds no model (config.json is missing); name a folder that finetune wrote, minilm or qa-minilm.")
     try:
-        model = AutoModelForQuestionAnswering.from_pretrained(source, dtype=torch.float32, **options)
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"the model {str(name)!r} is no folder here and cannot be had from the Hub ({first_line(error)}); "
-            f"use minilm, qa-minilm, a folder, or go online with COURSE_ONLINE=1."
-        ) from None
+        # Only formats that cannot run code are read: safetensors, json, plain text.
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        for setting in DROPOUTS if dropout is not None else ():
+            if hasattr(config, setting):
+                setattr(config, setting, dropout)
+        if released is not None:
+            return _load_released(released, config)
+        model = AutoModelForQuestionAnswering.from_pretrained(
+            source, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except assets.AssetError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if Path(source).is_dir():
+            problem, advice = "cannot be loaded", "use another, or write it again."
+        else:
+            problem = "is no folder here and cannot be had from the Hub"
+            advice = "use minilm, qa-minilm, a folder, or go online with COURSE_ONLINE=1."
+        raise ModelError(f"the model {str(name)!r} {problem} ({first_line(error)}); {advice}") from None
     return model.eval(), tokenizer
 
 
@@ -79,10 +99,10 @@ def save_released(model: PreTrainedModel, folder: Path, card: dict) -> None:
     (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _load_released(folder: Path, options: dict) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load_released(folder: Path, config: PreTrainedConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     card = read_card(folder)
     base = assets.path(card["base"])
-    model = AutoModelForQuestionAnswering.from_config(AutoConfig.from_pretrained(folder, **options), dtype=torch.float32)
+    model = AutoModelForQuestionAnswering.from_config(config, dtype=torch.float32)
     state = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
     state[f"{model.base_model_prefix}.{WORD_EMBEDDINGS}"] = _base_embeddings(card["base"])
     model.load_state_dict(state)

@@ -5,7 +5,8 @@ steps, batch order, precision, threads. A run that is interrupted, even by `kill
 resumed, and ends with the same weights to the bit.
 
 What a run leaves in its folder: plan.json and batch_order.npy (the plan), checkpoints/ (until it is finished), and at the
-end model.safetensors, config.json, the tokenizer, and run.json (seconds, examples per second, history).
+end model.safetensors, config.json, the tokenizer, and run.json (seconds, examples per second, history). While it goes,
+progress.json says how far it is, for whoever looks on from another process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from transformers.utils import ModelOutput
 
 from src import runtime
 from src.qa.cpu_attention import use_cpu_attention
@@ -46,11 +48,12 @@ from src.qa.dataset import Data, Version, load_data
 from src.qa.features import prepare_features
 from src.qa.models import WORD_EMBEDDINGS, first_line, load_model
 
-PLAN, ORDER, RUN, CHECKPOINTS = "plan.json", "batch_order.npy", "run.json", "checkpoints"
+PLAN, ORDER, RUN, CHECKPOINTS, PROGRESS = "plan.json", "batch_order.npy", "run.json", "checkpoints", "progress.json"
 COMPLETE = "complete.json"  # written last into a checkpoint: one without it was cut off while being saved
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
+PAD_TO = 8  # tokens
 MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask", "start_positions", "end_positions")
-# Half of this many batches are sorted by length together: long enough to leave little padding, short enough to stay random.
+# This many batches are sorted by length together: long enough to leave little padding, short enough to stay random.
 BATCHES_PER_GROUP = 50
 
 
@@ -158,8 +161,11 @@ def finetune(
     if plan is not None and (output_dir / RUN).is_file():
         run = load_run(output_dir)
         if run.finished:
+            shutil.rmtree(output_dir / CHECKPOINTS, ignore_errors=True)  # what a kill left of them while they were being removed
             if push_to_hub and state.is_main_process:  # an upload that failed can be asked for again
                 _push(*load_model(output_dir), push_to_hub, output_dir)
+            if state.is_main_process:
+                report(_finished_progress(run))
             return run
 
     runtime.set_seed(seed)
@@ -178,13 +184,13 @@ def finetune(
     order = _read_order(output_dir, plan)
     torch.set_num_threads(plan.threads)
 
-    clock = _Clock(plan, called, checkpoint, report)
+    clock = _Clock(plan, output_dir, called, checkpoint, report)
     trainer = _PlannedTrainer(
         order=order,
         model=network,
         args=_training_arguments(plan, output_dir, weight_decay, push_to_hub),
-        train_dataset=windows.select_columns([name for name in windows.column_names if name != "length"]),
-        data_collator=DataCollatorWithPadding(tokenizer),
+        train_dataset=windows.remove_columns("length"),
+        data_collator=_collator(tokenizer),
         processing_class=tokenizer,
         callbacks=[clock],
     )
@@ -194,7 +200,7 @@ def finetune(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     state.wait_for_everyone()  # nobody may still be writing into a checkpoint that is about to go
-    run = clock.result(output_dir, trainer.state)
+    run = clock.result(trainer.state)
     if state.is_main_process:
         saving = time.perf_counter()
         network.save_pretrained(output_dir)
@@ -357,16 +363,17 @@ def _measure(
 ) -> tuple[str, Callable[[int], float]]:
     """The faster precision here, and seconds per step as a function of the longest window in its batch.
 
-    Steps are taken on a copy of the model, on real batches: the shortest, the middle and the longest.
+    Steps are taken on a copy of the model, on real batches, from the shortest to the longest: time grows faster than length.
     """
     by_length = batches[np.argsort(lengths[batches].max(axis=1), kind="stable")]
     share = batches.shape[1] // state.num_processes
-    chosen = [by_length[0][:share], by_length[len(by_length) // 2][:share], by_length[-1][:share]]
+    places = np.linspace(0, len(by_length) - 1, 5).round().astype(int)
+    chosen = [by_length[place][:share] for place in places]
     # Measuring may take a tenth of the time asked for; where steps are slow, fewer are taken.
     stepper = _Stepper(model, tokenizer, windows, state, limit=6.0 * (minutes or 1.5))
-    middle = {precision: stepper.seconds(chosen[1], precision) for precision in _precisions(state.device)}
+    middle = {precision: stepper.seconds(chosen[2], precision) for precision in _precisions(state.device)}
     precision = min(middle, key=middle.get)
-    times = [stepper.seconds(chosen[0], precision), middle[precision], stepper.seconds(chosen[2], precision)]
+    times = [middle[precision] if i == 2 else stepper.seconds(batch, precision) for i, batch in enumerate(chosen)]
     longest = [int(lengths[batch].max()) for batch in chosen]
     return precision, lambda length: float(np.interp(length, longest, np.maximum.accumulate(times)))
 
@@ -392,7 +399,7 @@ class _Stepper:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=0.0, fused=True)
         self.model = torch.nn.parallel.DistributedDataParallel(network) if state.num_processes > 1 else network
         self.windows = windows.remove_columns("length")
-        self.collate = DataCollatorWithPadding(tokenizer)
+        self.collate = _collator(tokenizer)
 
     def seconds(self, batch: np.ndarray, precision: str, repeats: int = 3) -> float:
         """Median seconds of `repeats` steps on the windows of `batch`; fewer, but one at least, once the limit is reached."""
@@ -402,7 +409,7 @@ class _Stepper:
         for _ in range(1 + repeats):  # the first step of a shape also pays for buffers and kernels
             start = time.perf_counter()
             with torch.autocast(self.device.type, dtype, enabled=precision != "fp32"):
-                loss = self.model(**inputs).loss
+                loss, _ = span_loss(self.model, inputs)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
             self.optimizer.step()
@@ -492,7 +499,7 @@ class _BatchOrder:
 
 
 class _PlannedTrainer(Trainer):
-    """A Trainer that takes its batches in the planned order."""
+    """A Trainer that takes its batches in the planned order, and whose loss does not depend on the padding."""
 
     def __init__(self, order: np.ndarray, **options):
         self.order = order
@@ -501,6 +508,32 @@ class _PlannedTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader:
         sampler = _BatchOrder(self.order, self.args.world_size)
         return self.accelerator.prepare(DataLoader(self.train_dataset, batch_sampler=sampler, collate_fn=self.data_collator))
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        loss, outputs = span_loss(model, inputs)
+        return (loss, outputs) if return_outputs else loss
+
+
+def span_loss(model: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ModelOutput]:
+    """Mean cross entropy of the answer's first and last token, and the model's output.
+
+    inputs: what the model reads, int64[B, T], with start_positions and end_positions, int64[B].
+    Padding takes no part in the softmax. In the library's own loss it does, so that the same window is worth something else
+    in a batch with longer ones, and a run on two processes something else than a run on one.
+    """
+    read = {name: tensor for name, tensor in inputs.items() if name not in ("start_positions", "end_positions")}
+    outputs = model(**read)
+    padding = inputs["attention_mask"] == 0
+    losses = [
+        torch.nn.functional.cross_entropy(logits.float().masked_fill(padding, -torch.inf), positions)
+        for logits, positions in ((outputs.start_logits, inputs["start_positions"]), (outputs.end_logits, inputs["end_positions"]))
+    ]
+    return (losses[0] + losses[1]) / 2, outputs
+
+
+def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
+    """Pads a batch to its longest window, rounded up: with fewer different shapes a CPU keeps fewer buffers and kernels."""
+    return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=PAD_TO)
 
 
 def _training_arguments(plan: Plan, output_dir: Path, weight_decay: float, push_to_hub: str | None) -> TrainingArguments:
@@ -533,8 +566,9 @@ def _training_arguments(plan: Plan, output_dir: Path, weight_decay: float, push_
 class _Clock(TrainerCallback):
     """Keeps the time of a run, marks complete checkpoints, stops when asked to, and reports."""
 
-    def __init__(self, plan: Plan, called: float, checkpoint: Path | None, report: Callable[[dict], None]):
-        self.plan, self.report, self.stop = plan, report, False
+    def __init__(self, plan: Plan, output_dir: Path, called: float, checkpoint: Path | None, report: Callable[[dict], None]):
+        self.plan, self.output_dir, self.report, self.stop = plan, output_dir, report, False
+        self.history: list[dict] = []
         record = _checkpoint_record(checkpoint) if checkpoint else {"seconds": 0.0, "saving_seconds": 0.0, "training_seconds": 0.0}
         self.seconds, self.saving, self.training = (record[name] for name in ("seconds", "saving_seconds", "training_seconds"))
         self.last = called
@@ -548,6 +582,7 @@ class _Clock(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         self.seconds += self._tick()  # everything before step 1 belongs to the minutes, too
         self.progress["step"] = state.global_step
+        self.history = _history(state)
         self.tell("training")
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -566,6 +601,7 @@ class _Clock(TrainerCallback):
             return
         entry["seconds"] = round(self.seconds, 2)
         entry["examples_per_second"] = round(self._speed(state.global_step), 2)
+        self.history = _history(state)
         self.progress.update(loss=entry["loss"], learning_rate=entry["learning_rate"])
         self.tell("training")
 
@@ -581,32 +617,51 @@ class _Clock(TrainerCallback):
     def tell(self, phase: str) -> None:
         if not PartialState().is_main_process:
             return
-        speed = self._speed(self.progress["step"])
-        self.report(
-            self.progress
-            | {
-                "phase": phase,
-                "steps": self.plan.steps,
-                "seconds": self.seconds,
-                "planned_seconds": self.plan.planned_seconds,
-                "examples_per_second": speed,
-                "saving_seconds": self.saving,
-            }
-        )
+        progress = self.progress | {
+            "phase": phase,
+            "steps": self.plan.steps,
+            "seconds": self.seconds,
+            "planned_seconds": self.plan.planned_seconds,
+            "examples_per_second": self._speed(self.progress["step"]),
+            "saving_seconds": self.saving,
+        }
+        _write_json(self.output_dir / PROGRESS, progress | {"history": self.history})
+        self.report(progress)
 
-    def result(self, output_dir: Path, state) -> Run:
-        keep = ("step", "seconds", "loss", "learning_rate", "grad_norm", "examples_per_second")
-        history = [{name: entry[name] for name in keep if name in entry} for entry in state.log_history if "loss" in entry]
+    def result(self, state) -> Run:
         return Run(
-            output_dir=output_dir,
+            output_dir=self.output_dir,
             finished=state.global_step >= self.plan.steps,
             steps=state.global_step,
             seconds=round(self.seconds, 2),
             saving_seconds=round(self.saving, 2),
             examples_per_second=round(self._speed(state.global_step), 2),
-            history=history,
+            history=_history(state),
             plan=self.plan,
         )
+
+
+def _finished_progress(run: Run) -> dict:
+    """What a reporter is told of a run that was finished before: its end, and with it the whole history."""
+    last = run.history[-1] if run.history else {"loss": None, "learning_rate": 0.0}
+    return {
+        "phase": "finished",
+        "step": run.steps,
+        "steps": run.plan.steps,
+        "seconds": run.seconds,
+        "planned_seconds": run.plan.planned_seconds,
+        "examples_per_second": run.examples_per_second,
+        "saving_seconds": run.saving_seconds,
+        "loss": last["loss"],
+        "learning_rate": last["learning_rate"],
+        "history": run.history,
+    }
+
+
+def _history(state) -> list[dict]:
+    """The Trainer's log entries of training, one per log, without its own summary at the end."""
+    keep = ("step", "seconds", "loss", "learning_rate", "grad_norm", "examples_per_second")
+    return [{name: entry[name] for name in keep if name in entry} for entry in state.log_history if "loss" in entry]
 
 
 def _anyone(flag: bool) -> bool:

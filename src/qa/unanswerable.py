@@ -21,6 +21,7 @@ from src.qa.dataset import FEATURES
 from src.qa.metrics import normalize_answer
 
 NO_ANSWER = {"text": [], "answer_start": []}
+WORD = re.compile(r"\b\w\w+\b")  # what TfidfVectorizer counts
 # A run of capitalised words that does not open the question, or a number; the group that matched tells the kind.
 NAME_OR_NUMBER = re.compile(r"(?<=\w )(?P<name>[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*)|\b(?P<number>\d[\d,.]*\d|\d)\b")
 
@@ -29,11 +30,11 @@ def pair_with_other_passages(dataset: Dataset, count: int, seed: int) -> Dataset
     """Up to `count` questions of `dataset`, each with the most similar passage of its article that does not hold its answer.
 
     dataset: rows in SQuAD's columns. Returns rows in the same columns with empty answers and ids ending in "-other-passage".
-    Questions without an answer, and articles of one passage, are left out; fewer than `count` come back where there are
+    Questions without an answer, and articles of one passage or without words, are left out; fewer than `count` come back where there are
     not enough.
     """
     passages = _passages_by_title(dataset)
-    ranked = {title: _Similarity(texts) for title, texts in passages.items() if len(texts) > 1}
+    ranked = {title: _Similarity(texts) for title, texts in passages.items() if len(texts) > 1 and WORD.search(" ".join(texts))}
     rows = []
     for row in _shuffled(dataset, seed):
         if len(rows) == count:
@@ -46,7 +47,7 @@ def pair_with_other_passages(dataset: Dataset, count: int, seed: int) -> Dataset
             if passage != row["context"] and not any(answer in plain for answer in answers):
                 rows.append(row | {"id": f"{row['id']}-other-passage", "context": passage, "answers": NO_ANSWER})
                 break
-    return Dataset.from_list(rows, features=FEATURES)
+    return _as_dataset(rows)
 
 
 def replace_names(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -72,7 +73,7 @@ def replace_names(dataset: Dataset, count: int, seed: int) -> Dataset:
         if others:
             question = row["question"][: match.start()] + others[rng.integers(len(others))] + row["question"][match.end() :]
             rows.append(row | {"id": f"{row['id']}-other-name", "question": question, "answers": NO_ANSWER})
-    return Dataset.from_list(rows, features=FEATURES)
+    return _as_dataset(rows)
 
 
 class _Similarity:
@@ -98,3 +99,8 @@ def _passages_by_title(dataset: Dataset) -> dict[str, list[str]]:
 def _shuffled(dataset: Dataset, seed: int):
     for i in np.random.default_rng(seed).permutation(len(dataset)):
         yield dataset[int(i)]
+
+
+def _as_dataset(rows: list[dict]) -> Dataset:
+    """Rows in SQuAD's columns, also where there are none."""
+    return Dataset.from_dict({name: [row[name] for row in rows] for name in FEATURES}, features=FEATURES)

@@ -1,0 +1,83 @@
+"""Training as a process of its own, so that a notebook's next cells need not wait for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from src import runtime
+from src.qa.training import PROGRESS, RUN
+
+
+class BackgroundRun:
+    """A training that runs beside you: ask how far it is, draw its curve, stop it. Its folder is that of any other run."""
+
+    def __init__(self, output_dir: Path, process_id: int):
+        self.output_dir, self.process_id = output_dir, process_id
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is still there."""
+        try:
+            finished, _ = os.waitpid(self.process_id, os.WNOHANG)  # a child that ended is otherwise counted as alive
+            return finished == 0
+        except ChildProcessError:  # started by another Python: asked without being its parent
+            return _is_training(self.process_id)
+
+    @property
+    def progress(self) -> dict:
+        """The newest report: step, steps, seconds, planned_seconds, loss, phase, history; {} before the first one."""
+        try:
+            return json.loads((self.output_dir / PROGRESS).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+
+    def stop(self, wait: float = 60.0) -> None:
+        """Stop after the step under way, saving a usable model, as Ctrl-C does. Returns when it has ended, or after `wait` seconds."""
+        if self.is_running:
+            os.kill(self.process_id, signal.SIGINT)
+        deadline = time.monotonic() + wait
+        while self.is_running and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def train_in_background(output_dir: str | Path, **options: object) -> BackgroundRun:
+    """Start `python -m src.qa train` on its own and return at once; attach to it where it is running already.
+
+    output_dir: folder of the run; what the process prints goes to train.log in it. options: those of the command line,
+    for example data="course", model="qa-minilm", minutes=1. A run found there goes on where it stopped.
+    """
+    output_dir = Path(output_dir).resolve()
+    output_dir.mkdir(parents=True, exist_ok=True)
+    mark = output_dir / "process"
+    if mark.is_file() and _is_training(int(mark.read_text())) and not (output_dir / RUN).is_file():
+        return BackgroundRun(output_dir, int(mark.read_text()))
+    command = [sys.executable, "-m", "src.qa", "train", "--output-dir", str(output_dir), "--resume"]
+    for name, value in options.items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    with (output_dir / "train.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=runtime.COURSE, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    mark.write_text(str(process.pid))
+    return BackgroundRun(output_dir, process.pid)
+
+
+def _is_training(process_id: int) -> bool:
+    """Whether a process of this number is there and is a training of the course: numbers are given out again."""
+    try:
+        words = Path(f"/proc/{process_id}/cmdline").read_bytes().split(b"\0")
+        return b"src.qa" in words and b"train" in words
+    except FileNotFoundError:
+        if Path("/proc").is_dir():
+            return False
+    try:
+        os.kill(process_id, 0)  # macOS has no /proc
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,249 @@
+"""The command line: answers and scores as JSON, and one line with status 2 for whatever is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.qa import answerer, training
+from src.qa.__main__ import main
+from src.qa.answerer import QuestionAnswerer
+from src.qa.dataset import load_squad
+
+TEXT = "Oxygen is the chemical element with symbol O and atomic number 8. Carl Scheele 北京 found it in a cafe\u0301 🙂."
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    file = tmp_path / "oxygen text.txt"
+    file.write_text(TEXT, encoding="utf-8")
+    return file
+
+
+def write_squad(file: Path, *qas: dict) -> Path:
+    article = {"title": "Oxygen", "paragraphs": [{"context": TEXT, "qas": list(qas)}]}
+    file.write_text(json.dumps({"version": "v2.0", "data": [article]}), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def squad_file(tmp_path: Path) -> Path:
+    return write_squad(
+        tmp_path / "set.json",
+        {"id": "number", "question": "Which number?", "answers": [{"text": "8", "answer_start": TEXT.index("8")}], "is_impossible": False},
+        {
+            "id": "who",
+            "question": "Who?",
+            "answers": [{"text": "Carl Scheele", "answer_start": TEXT.index("Carl")}],
+            "is_impossible": False,
+        },
+        {"id": "price", "question": "What does it cost?", "answers": [], "is_impossible": True},
+    )
+
+
+def last_json(text: str) -> dict:
+    return json.loads(text.splitlines()[-1])
+
+
+def run(*arguments: str | Path, environment: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "src.qa", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
+
+
+# -- what works ------------------------------------------------------------------------------------------------------------
+
+
+def test_ask_prints_what_the_answerer_says_as_json(capsys, tiny_folder, text_file):
+    assert main(["ask", "Which number?", "--context-file", str(text_file), "--model", str(tiny_folder), "--top", "4", "--json"]) == 0
+    result = last_json(capsys.readouterr().out)
+    assert list(result) == ["question", "text", "start", "end", "score", "null_score", "candidates"]
+    answer = QuestionAnswerer.load(tiny_folder)("Which number?", TEXT, n_best=4)
+    assert (result["question"], result["text"]) == ("Which number?", answer.text)
+    assert TEXT[result["start"] : result["end"]] == result["text"] != ""
+    assert result["score"] == pytest.approx(answer.score, abs=0.01)
+    assert result["score"] + result["null_score"] == pytest.approx(1, abs=1e-3)
+    assert [candidate["text"] for candidate in result["candidates"]] == [candidate.text for candidate in answer.candidates]
+    assert len(result["candidates"]) == 4
+    assert all(TEXT[candidate["start"] : candidate["end"]] == candidate["text"] for candidate in result["candidates"])
+
+
+def test_ask_speaks_plainly_without_json(capsys, tiny_folder, text_file):
+    arguments = ["ask", "Which number?", "--context-file", str(text_file), "--model", str(tiny_folder)]
+    assert main(arguments) == 0
+    first, *candidates = capsys.readouterr().out.splitlines()
+    answer = QuestionAnswerer.load(tiny_folder)("Which number?", TEXT)
+    assert first.startswith(f"{answer.text}   (") and first.endswith("% sure)")
+    assert len(candidates) == 3 and repr(answer.text) in candidates[0] and f"at {answer.start}-{answer.end}" in candidates[0]
+    assert main([*arguments, "--top", "1"]) == 0
+    assert capsys.readouterr().out.splitlines() == [first]
+    assert main([*arguments, "--threshold", "1"]) == 0
+    assert capsys.readouterr().out.startswith("No answer in this text (")
+
+
+def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(capsys, tiny_folder, squad_file):
+    arguments = ["evaluate", "--data", str(squad_file), "--model", str(tiny_folder), "--json"]
+    assert main(arguments) == 0
+    answered = last_json(capsys.readouterr().out)
+    expected = answerer.evaluate(QuestionAnswerer.load(tiny_folder), load_squad(squad_file)["train"])
+    assert {name: value for name, value in answered.items() if name != "seconds"} == pytest.approx(
+        {name: value for name, value in expected.items() if name != "seconds"}, abs=0.01
+    )
+    assert (answered["threshold"], answered["total"], answered["HasAns_total"], answered["NoAns_f1"]) == (0, 3, 2, 0)
+    assert main([*arguments, "--threshold", "1"]) == 0
+    refused = last_json(capsys.readouterr().out)
+    assert (refused["threshold"], refused["NoAns_f1"], refused["HasAns_f1"]) == (1, 100, 0)
+    assert refused["exact_match"] == pytest.approx(100 / 3)
+
+
+def test_help_is_not_an_error(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in ("train", "evaluate", "ask"))
+    assert main(["train", "--help"]) == 0
+    assert "--output-dir" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_with_one_line_and_the_usual_status(capsys, monkeypatch, tiny_folder, text_file):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(QuestionAnswerer, "load", interrupted)
+    assert main(["ask", "Who?", "--context-file", str(text_file), "--model", str(tiny_folder)]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_train_hands_its_options_on_and_reports_the_run(capsys, monkeypatch, squad_file, tmp_path):
+    from types import SimpleNamespace
+
+    calls = []
+
+    def finetune(*arguments, **options):
+        calls.append((arguments, options))
+        plan = SimpleNamespace(precision="fp32", processes=1)
+        values = {"output_dir": tmp_path, "finished": True, "steps": 3, "seconds": 1.5, "saving_seconds": 0.5, "examples_per_second": 9.0}
+        return SimpleNamespace(**values, plan=plan, history=[{"loss": 5.0}, {"loss": 2.0}])
+
+    monkeypatch.setattr(training, "finetune", finetune)
+    arguments = ["train", "--data", str(squad_file), "--data", "course", "--minutes", "0.5", "--output-dir", str(tmp_path)]
+    assert main([*arguments, "--resume", "--seed", "7", "--batch-size", "4", "--learning-rate", "1e-3", "--json"]) == 0
+    ((given, options),) = calls
+    assert given == ("minilm", [str(squad_file), "course"], 0.5, tmp_path, True, 7)
+    assert (options["epochs"], options["batch_size"], options["learning_rate"], options["push_to_hub"]) == (None, 4, 1e-3, None)
+    result = last_json(capsys.readouterr().out)
+    assert (result["output_dir"], result["loss"], result["precision"], result["steps"]) == (str(tmp_path), 2.0, "fp32", 3)
+
+
+# -- what does not ---------------------------------------------------------------------------------------------------------
+
+
+def refused(capsys, *arguments: str | Path) -> str:
+    """The one line on stderr of a command line that ends with status 2."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("error: ") and captured.err.endswith("\n") and "Traceback" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--no-such-option"], "No such option: --no-such-option"),
+        (["ask", "Who?", "--no-such-option"], "No such option"),
+        (["no-such-command"], "No such command 'no-such-command'"),
+        ([], "Missing command"),
+        (["evaluate"], "Missing option '--data'"),
+        (["train", "--minutes", "1"], "Missing option '--output-dir'"),
+        (["ask"], "Missing argument 'question'"),
+        (["train", "--output-dir", "x", "--minutes", "soon"], "'--minutes'"),
+        (["ask", "Who?", "--context-file", "x", "--top", "0"], "'--top'"),
+        (["ask", "Who?", "--top"], "'--top' requires an argument"),
+        (["ask", "Who?"], "--context-file"),
+        (["ask", "Who?", "--context-file", "TEXT", "--threshold", "2"], "--threshold is 2.0; it is a score, from 0"),
+        (["ask", "Who?", "--context-file", "TEXT", "--threshold", "nan"], "--threshold is nan"),
+        (["ask", "  ", "--context-file", "TEXT", "--model", "MODEL"], "is blank"),
+        (
+            ["ask", "Who?", "--context-file", "TEXT", "--model", "nobody/no-such-model"],
+            "the model 'nobody/no-such-model' is no folder here",
+        ),
+        (["ask", "Who?", "--context-file", "TEXT", "--model", "EMPTY"], "holds no model (config.json is missing)"),
+        (["ask", "Who?", "--context-file", "missing.txt"], "missing.txt: cannot be read as UTF-8 text (No such file or directory)"),
+        (["ask", "Who?", "--context-file", "EMPTY"], "cannot be read as UTF-8 text (Is a directory)"),
+        (["evaluate", "--data", "SET", "--threshold", "-0.1"], "--threshold is -0.1"),
+        (["evaluate", "--data", "missing.json"], "missing.json: no such file"),
+        (["evaluate", "--data", "SET", "--model", "no-such-model"], "the model 'no-such-model' is no folder here"),
+        (["evaluate", "--data", "SET", "--data", "SET"], "'number' stands in "),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--epochs", "1"], "give either minutes or epochs"),
+        (["train", "--data", "SET", "--output-dir", "RUN"], "give either minutes or epochs"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "-1"], "above zero (found minutes=-1.0"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "nan"], "minutes"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--epochs", "inf"], "epochs"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--batch-size", "0"], "batch_size is 0"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--model", "no-such-model"], "the model 'no-such-model'"),
+        (["train", "--data", "missing.json", "--output-dir", "RUN", "--minutes", "1"], "missing.json: no such file"),
+        (["train", "--data", "SET", "--output-dir", "TEXT", "--minutes", "1", "--model", "MODEL"], "oxygen text.txt"),
+    ],
+)
+def test_bad_input_ends_with_status_2_and_one_line(capsys, tiny_folder, text_file, squad_file, tmp_path, monkeypatch, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    names = {"TEXT": text_file, "SET": squad_file, "MODEL": tiny_folder, "EMPTY": tmp_path / "empty", "RUN": tmp_path / "run"}
+    assert says in refused(capsys, *(names.get(argument, argument) for argument in arguments))
+
+
+def test_broken_json_is_one_line_that_names_the_file(capsys, tmp_path):
+    (tmp_path / "broken.json").write_text('{"data": [')
+    assert "broken.json" in refused(capsys, "evaluate", "--data", tmp_path / "broken.json")
+
+
+def test_a_misaligned_answer_is_one_line_that_names_article_paragraph_and_question(capsys, tmp_path):
+    answer = {"text": "8", "answer_start": 3}
+    file = write_squad(tmp_path / "set.json", {"id": "number", "question": "Which number?", "answers": [answer]})
+    line = refused(capsys, "evaluate", "--data", file)
+    assert all(part in line for part in ("set.json", "article 1 'Oxygen'", "paragraph 1", "question 'number'", "offset 3"))
+    assert line == refused(capsys, "train", "--data", file, "--output-dir", tmp_path / "run", "--minutes", "1")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_text_in_another_encoding_is_one_line_that_names_it(capsys, tmp_path):
+    file = tmp_path / "latin.txt"
+    file.write_bytes("Straße".encode("latin-1"))
+    assert "latin.txt: cannot be read as UTF-8 text" in refused(capsys, "ask", "Who?", "--context-file", file)
+
+
+def test_a_question_that_is_no_text_is_one_line(capsys, tiny_folder, text_file):
+    question = os.fsdecode(b"Stra\xdfe?")  # as Python passes on what the shell gave in another encoding
+    refused(capsys, "ask", question, "--context-file", text_file, "--model", tiny_folder)
+
+
+def test_a_damaged_model_is_one_line_that_names_it(capsys, tmp_path, text_file, tiny_folder):
+    (tmp_path / "model").mkdir()
+    for file in tiny_folder.iterdir():
+        (tmp_path / "model" / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"not tensors")
+    assert "cannot be loaded" in refused(capsys, "ask", "Who?", "--context-file", text_file, "--model", tmp_path / "model")
+
+
+# -- as a process of its own -----------------------------------------------------------------------------------------------
+
+
+def test_as_a_process_ask_ends_with_one_json_object_and_nothing_on_stderr(course, clean_environment, tiny_folder, text_file):
+    done = run(
+        "ask", "Which number?", "--context-file", text_file, "--model", tiny_folder, "--json", environment=clean_environment, cwd=course
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    result = last_json(done.stdout)
+    assert TEXT[result["start"] : result["end"]] == result["text"]
+    assert "\\u" not in done.stdout  # 北京 stays readable
+
+
+def test_as_a_process_bad_input_is_status_2_and_one_line(course, clean_environment, squad_file):
+    done = run("evaluate", "--data", squad_file, "--model", "no-such-model", environment=clean_environment, cwd=course)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+    assert "the model 'no-such-model'" in done.stderr

@@ -1,0 +1,203 @@
+"""Answers from scores, against a slow reference that looks at every span of every window in two plain loops."""
+
+from __future__ import annotations
+
+import math
+import random
+import unicodedata
+
+import numpy as np
+import pytest
+
+from src.qa.decoding import decode
+from src.qa.features import prepare_features
+
+PASSAGE_WORDS = (
+    "oxygen has atomic number eight cafe\u0301 北京 한국어 हिन्दी กำลังกินที่ 🙂 👩‍🔬 1\ufe0f\u20e3 naïve unbelievably , . x\u0301\u0323"
+)
+
+
+def reference(window_rows: list[dict], context: str, starts: list, ends: list, n_best: int, max_answer_tokens: int):
+    """The n best spans, as (start, end, logit), and the logit of "no answer" of one question."""
+    best: dict[tuple[int, int], float] = {}
+    for window, start_logits, end_logits in zip(window_rows, starts, ends, strict=True):
+        for i in range(window["length"]):
+            for j in range(i, window["length"]):
+                if j - i + 1 > max_answer_tokens or window["token_starts"][i] < 0 or window["token_starts"][j] < 0:
+                    continue
+                end = window["token_ends"][j]
+                while end < len(context) and (unicodedata.category(context[end]) in ("Mn", "Mc", "Me") or context[end] == "\u200d"):
+                    end += 1
+                span = (window["token_starts"][i], end)
+                logit = float(start_logits[i]) + float(end_logits[j])
+                if span not in best or best[span] < logit:
+                    best[span] = logit
+    ranked = sorted(best, key=lambda span: (-best[span], span[0], span[1]))[:n_best]
+    null = min(float(start_logits[0]) + float(end_logits[0]) for start_logits, end_logits in zip(starts, ends, strict=True))
+    return [(*span, best[span]) for span in ranked], null
+
+
+def random_logits(rng: np.random.Generator, window: dict, step: float | None) -> np.ndarray:
+    """Scores for a window and some padding; the highest stand where no answer may be: question, separators, padding."""
+    logits = rng.normal(0, 3, window["length"] + rng.integers(0, 4)).astype(np.float32)
+    if step:
+        logits = (np.round(logits / step) * step).astype(np.float32)  # many ties
+    logits[window["length"] :] = 99
+    special = np.asarray(window["token_starts"]) < 0
+    special[0] = False
+    logits[: window["length"]][special] = 50
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("step", "n_best", "max_answer_tokens"),
+    [(None, 5, 30), (None, 1, 4), (None, 40, 12), (0.5, 5, 8), (2.0, 7, 30), (4.0, 20, 3), (1.0, 3, 1)],
+)
+def test_answers_equal_those_of_two_plain_loops(tokenizer, questions, step, n_best, max_answer_tokens):
+    seed = n_best * 100 + max_answer_tokens
+    words, rng = random.Random(seed), np.random.default_rng(seed)
+    vocabulary = PASSAGE_WORDS.split()
+    rows = []
+    for _ in range(20):
+        passage = "".join(words.choice(vocabulary) + words.choice((" ", " ", "")) for _ in range(words.choice((0, 1, 3, 15, 40, 80))))
+        rows.append((words.choice(("Who?", "What is the atomic number of oxygen, please?")), passage))
+    dataset = questions(*rows)
+    features = prepare_features(dataset, tokenizer, 32, 8, labels=False)
+    starts, ends = ([random_logits(rng, window, step) for window in features] for _ in range(2))
+
+    answers = decode(features, dataset, starts, ends, n_best=n_best, max_answer_tokens=max_answer_tokens)
+
+    assert len(answers) == len(dataset)
+    several_windows = 0
+    for i, (row, answer) in enumerate(zip(dataset, answers, strict=True)):
+        mine = [w for w, question in enumerate(features["example_index"]) if question == i]
+        several_windows += len(mine) > 1
+        windows = [features[w] for w in mine]
+        expected, null = reference(windows, row["context"], [starts[w] for w in mine], [ends[w] for w in mine], n_best, max_answer_tokens)
+        assert [(c.start, c.end, c.logit) for c in answer.candidates] == expected
+        for candidate in answer.candidates:
+            assert candidate.text == row["context"][candidate.start : candidate.end]
+            assert candidate.score == pytest.approx(1 / (1 + math.exp(null - candidate.logit)), rel=1e-12)
+        assert answer.score + answer.null_score == 1
+        if expected:
+            assert (answer.start, answer.end) == expected[0][:2]
+            assert answer.text == row["context"][answer.start : answer.end] != ""
+            assert answer.score == answer.candidates[0].score
+        else:
+            assert (answer.text, answer.start, answer.end, answer.score) == ("", 0, 0, 0)
+    assert several_windows > 3 and not all(answer.candidates for answer in answers)
+
+
+def scores(features, values: dict[int, float], rest: float = 0.0) -> list[np.ndarray]:
+    """The same logits for every window: `values` at some positions, `rest` at all others."""
+    return [np.array([values.get(i, rest) for i in range(length)], dtype=np.float32) for length in features["length"]]
+
+
+def test_the_best_span_is_answered_and_everything_about_it_fits(tokenizer, questions):
+    dataset = questions(("Which number?", "Oxygen has atomic number 8."))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)  # [CLS] which number ? [SEP] oxygen has atomic number 8 . [SEP]
+    (answer,) = decode(features, dataset, scores(features, {7: 3.0}), scores(features, {9: 2.0}))
+    assert (answer.text, answer.start, answer.end) == ("atomic number 8", 11, 26)
+    assert answer.score == pytest.approx(1 / (1 + math.exp(-5)))
+    assert not answer.is_refusal
+
+
+def test_of_equal_scores_the_earlier_then_the_shorter_span_wins(tokenizer, questions):
+    dataset = questions(("Who?", "one two three four"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    (answer,) = decode(features, dataset, scores(features, {}), scores(features, {}), n_best=7)
+    assert [candidate.text for candidate in answer.candidates] == [
+        *("one", "one two", "one two three", "one two three four"),
+        *("two", "two three", "two three four"),
+    ]
+
+
+def test_a_span_seen_in_two_windows_counts_once_with_its_higher_score(tokenizer, questions):
+    dataset = questions(("Who?", " ".join(str(number) for number in range(10, 50))))
+    features = prepare_features(dataset, tokenizer, 32, 10, labels=False)  # room for 27 tokens: number 27 is in both windows
+    assert len(features) == 2
+    positions = [list(window["token_starts"]).index(3 * 17) for window in features]
+    starts, ends = scores(features, {}), scores(features, {})
+    for window, (position, logit) in enumerate(zip(positions, (4.0, 6.0), strict=True)):
+        starts[window][position] = ends[window][position] = logit
+    (answer,) = decode(features, dataset, starts, ends, n_best=4)
+    assert answer.text == "27" and answer.candidates[0].logit == 12
+    spans = [(candidate.start, candidate.end) for candidate in answer.candidates]
+    assert len(set(spans)) == len(spans) == 4
+
+
+def test_no_answer_takes_the_lowest_cls_score_over_the_windows(tokenizer, questions):
+    dataset = questions(("Who?", "word " * 60))
+    features = prepare_features(dataset, tokenizer, 32, 10, labels=False)
+    starts, ends = scores(features, {0: 9.0}), scores(features, {0: 9.0})
+    assert decode(features, dataset, starts, ends)[0].score == pytest.approx(1 / (1 + math.exp(18)))
+    starts[1][0] = -1.0
+    assert decode(features, dataset, starts, ends)[0].score == pytest.approx(1 / (1 + math.exp(8)))
+
+
+def test_candidates_are_distinct_where_one_character_is_several_tokens(tokenizer, questions):
+    dataset = questions(("Who?", "한 국 어"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    assert features[0]["token_starts"].count(0) == 3  # three tokens, so six token spans, are the one syllable
+    first = features[0]["token_starts"].index(0)
+    logits = scores(features, dict.fromkeys(range(first, first + 3), 5.0))
+    (answer,) = decode(features, dataset, logits, logits, n_best=3)
+    assert [candidate.text for candidate in answer.candidates] == ["한", "한 국", "한 국 어"]
+
+
+@pytest.mark.parametrize("context", ["", "   ", "\u200b"])
+def test_a_passage_without_tokens_is_a_refusal_with_score_zero(tokenizer, questions, context):
+    dataset = questions(("Who?", context), ("Who?", "Prague"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    refusal, answer = decode(features, dataset, scores(features, {}), scores(features, {}))
+    assert (refusal.text, refusal.start, refusal.end, refusal.score, refusal.null_score) == ("", 0, 0, 0, 1)
+    assert refusal.is_refusal and refusal.candidates == ()
+    assert answer.text == "Prague"
+
+
+def test_the_threshold_is_the_lowest_score_that_is_answered(tokenizer, questions):
+    dataset = questions(("Who?", "Prague"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    logits = scores(features, {4: 0.5})
+    score = 1 / (1 + math.exp(-1))
+    (exact,) = decode(features, dataset, logits, logits)
+    assert exact.score == pytest.approx(score)
+    assert decode(features, dataset, logits, logits, threshold=exact.score)[0].text == "Prague"
+    (refusal,) = decode(features, dataset, logits, logits, threshold=np.nextafter(exact.score, 1))
+    assert (refusal.text, refusal.start, refusal.end, refusal.is_refusal) == ("", 0, 0, True)
+    assert refusal.score == exact.score and refusal.candidates == exact.candidates  # what would have been said is not lost
+
+
+@pytest.mark.parametrize(
+    ("context", "answer"),
+    [
+        ("il cafe\u0301 bar", "cafe\u0301"),
+        ("es x\u0301\u0323 nach", "x\u0301\u0323"),
+        ("say हि now", "हि"),  # a vowel sign of combining class 0
+        ("say ที่ now", "ที่"),
+        ("key 1\ufe0f\u20e3 now", "1\ufe0f\u20e3"),
+        ("love ❤\ufe0f now", "❤\ufe0f"),
+    ],
+)
+def test_accents_and_marks_stay_with_their_letter(tokenizer, questions, context, answer):
+    dataset = questions(("Which?", context))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    spot = features[0]["token_starts"].index(context.index(answer))
+    logits = scores(features, {spot: 5.0})
+    assert decode(features, dataset, logits, logits)[0].text == answer
+
+
+def test_very_large_scores_do_not_overflow(tokenizer, questions):
+    dataset = questions(("Who?", "Prague"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    for logit, score in ((1e6, 1.0), (-1e6, 0.0)):
+        with np.errstate(all="raise", under="ignore"):
+            assert decode(features, dataset, scores(features, {4: logit}), scores(features, {4: logit}))[0].score == score
+
+
+def test_a_wrong_number_of_windows_is_an_error(tokenizer, questions):
+    dataset = questions(("Who?", "Prague"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    one = scores(features, {})
+    with pytest.raises(ValueError, match="1 windows, but scores for 2 starts and 1 ends"):
+        decode(features, dataset, one * 2, one)
