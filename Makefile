@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: assets-once help course test test-full lab notebooks site weights assets lint clean
+.PHONY: assets-once help course test test-full lab notebooks site weights assets bench lint clean
 
 help: ## print this list
 	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2 for tests]"
@@ -37,6 +37,10 @@ site: $(STAMP) ## build the site from the notebooks run last
 
 weights: assets-once ## train the released question-answering weights again, into build/weights
 	@$(PY) tools/make_weights.py $(ARGS)
+
+bench: assets-once ## measure training and answering against the tutorial recipe (on an idle machine)
+	@$(PY) benchmarks/bench_finetune.py
+	@$(PY) benchmarks/bench_evaluate.py
 
 assets: $(STAMP) ## fetch the models and texts of the course, or verify those that are there
 	@$(PY) -m src.assets fetch
