@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from src import runtime
+
 ROOT = Path(__file__).resolve().parent.parent
+
+runtime.configure_libraries()  # as every way into the course does, before any test imports a Hugging Face library
 
 # Figures are drawn, never shown; set before any test imports matplotlib.
 os.environ.setdefault("MPLBACKEND", "agg")

@@ -144,8 +144,9 @@ def plain(text: str) -> str:
 
 @cache
 def _characters() -> frozenset[int]:
-    """Code points that matplotlib's default font can draw."""
-    return frozenset(FT2Font(font_manager.findfont(font_manager.FontProperties())).get_charmap())
+    """Code points that matplotlib's default font can draw, regular and bold: the bold one has fewer."""
+    fonts = [FT2Font(font_manager.findfont(font_manager.FontProperties(weight=weight))) for weight in ("normal", "bold")]
+    return frozenset.intersection(*(frozenset(font.get_charmap()) for font in fonts))
 
 
 def join_tokens(tokens: list[str]) -> str:

@@ -73,7 +73,8 @@ def imported_packages(folder: str) -> dict[str, set[str]]:
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 modules = [node.module]
-            for name in {module.split(".")[0] for module in modules} - OWN_FOLDERS - sys.stdlib_module_names:
+            beside = {other.stem for other in file.parent.glob("*.py")}  # scripts of one folder import each other by name
+            for name in {module.split(".")[0] for module in modules} - OWN_FOLDERS - beside - sys.stdlib_module_names:
                 for package in distributions.get(name, [f"{name}, which is not installed"]):
                     found.setdefault(canonicalize_name(package), set()).add(str(file.relative_to(ROOT)))
     return found
