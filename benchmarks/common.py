@@ -17,10 +17,11 @@ runtime.configure_libraries()
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from datasets import Dataset  # noqa: E402
-from transformers import PreTrainedTokenizerBase  # noqa: E402
+from transformers import BatchEncoding, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
+from src.qa.training import PAD_TO  # noqa: E402
 from tools.make_weights import DEVELOPMENT_ARTICLES, SHIFTS, TRAIN_ARTICLES, articles, load_shift  # noqa: E402
 
 RESULTS = runtime.COURSE / "build" / "bench"
@@ -50,12 +51,12 @@ def load_questions() -> Questions:
     return Questions(train, development, f"{missing}: {len(train)} training questions, {len(development)} answerable validation questions")
 
 
-def pad(windows: Dataset, rows: Sequence[int], tokenizer: PreTrainedTokenizerBase, length: int | None = None) -> dict[str, torch.Tensor]:
-    """Tensors of these windows: padded to `length` tokens, or to the longest of them."""
+def pad(windows: Dataset, rows: Sequence[int], tokenizer: PreTrainedTokenizerBase, length: int | None = None) -> BatchEncoding:
+    """Tensors of these windows: padded to `length` tokens, or to the longest of them, rounded up as `finetune` does."""
     names = ("input_ids", "token_type_ids", "attention_mask", "start_positions", "end_positions")
     columns = [name for name in names if name in windows.column_names]
     chosen = [{name: windows[int(row)][name] for name in columns} for row in rows]
-    how = {"padding": True} if length is None else {"padding": "max_length", "max_length": length}
+    how = {"padding": True, "pad_to_multiple_of": PAD_TO} if length is None else {"padding": "max_length", "max_length": length}
     return tokenizer.pad(chosen, return_tensors="pt", **how)
 
 

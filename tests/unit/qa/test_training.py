@@ -247,6 +247,31 @@ def test_the_loss_falls(finished):
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
 
 
+def test_the_loss_is_that_of_the_library_where_nothing_is_padded_and_ignores_padding(tiny_model):
+    token_ids = torch.randint(1000, 2000, (3, 11), generator=torch.Generator().manual_seed(0))
+    inputs = {
+        "input_ids": token_ids,
+        "attention_mask": torch.ones_like(token_ids),
+        "start_positions": torch.tensor([0, 3, 9]),
+        "end_positions": torch.tensor([0, 5, 10]),
+    }
+    loss, outputs = training.span_loss(tiny_model, inputs)
+    library = tiny_model(**inputs)
+    assert torch.allclose(loss, library.loss, atol=1e-6)
+    assert torch.equal(outputs.start_logits, library.start_logits)
+    padded = {name: torch.nn.functional.pad(tensor, (0, 6)) if tensor.ndim == 2 else tensor for name, tensor in inputs.items()}
+    assert torch.allclose(training.span_loss(tiny_model, padded)[0], loss, atol=1e-5)
+    assert abs(tiny_model(**padded).loss - loss) > 0.1, "the library's own loss counts padding"
+
+
+def test_whoever_looks_on_finds_the_progress_in_a_file(train, tmp_path):
+    seen = []
+    run = train(tmp_path, report=lambda progress: seen.append((progress, json.loads((tmp_path / training.PROGRESS).read_text()))))
+    assert all(told == {name: value for name, value in written.items() if name != "history"} for told, written in seen)
+    assert [len(written["history"]) for _, written in seen] == [*range(16), 15]
+    assert seen[-1][1]["history"] == run.history
+
+
 def test_the_learning_rate_rises_then_falls_to_zero(finished):
     rates = [entry["learning_rate"] for entry in finished.run.history]
     peak = int(np.argmax(rates))
@@ -326,6 +351,8 @@ def test_a_finished_run_is_returned_without_a_step(finished, train, monkeypatch)
     reports = []
     again = train(finished.folder, epochs=4, report=reports.append)
     assert again == finished.run
+    assert [set(progress) - {"history"} for progress in reports] == [set(finished.reports[-1])]
+    assert all(reports[0][name] == finished.reports[-1][name] for name in ("phase", "step", "steps", "loss"))
     assert contents(finished.folder) == before
 
 
@@ -475,13 +502,13 @@ def test_ctrl_c_stops_after_the_step_under_way_with_a_usable_model_and_a_resume_
 
 
 def test_a_second_ctrl_c_interrupts_at_once():
-    clock = SimpleNamespace(stop=False)
+    clock, before = SimpleNamespace(stop=False), signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), training._stop_on_interrupt(clock):
         signal.raise_signal(signal.SIGINT)
         assert clock.stop
         signal.raise_signal(signal.SIGINT)
         pytest.fail("it went on")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_on_another_machine_the_rest_is_planned_anew_and_that_is_recorded(train, tmp_path, monkeypatch, even_clock):
@@ -575,6 +602,7 @@ class Processes:
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
+            start_new_session=True,
         )
 
     def start(self, output_dir: Path, *requests: dict, **options) -> tuple[list[int], list[Path]]:
@@ -607,7 +635,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path, data_
     options = {"model": str(tiny_folder), "data": str(data_file), "epochs": 2, "batch_size": B, "learning_rate": 3e-3}
     made = Processes(tmp_path_factory.mktemp("processes"), options)
     yield made
-    made.server.kill()
+    os.killpg(made.server.pid, signal.SIGKILL)  # and with it what it forked, should a test have left one waiting
     made.server.communicate()
 
 
