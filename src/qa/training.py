@@ -403,11 +403,11 @@ class _Stepper:
 
     def seconds(self, batch: np.ndarray, precision: str, repeats: int = 3) -> float:
         """Median seconds of `repeats` steps on the windows of `batch`; fewer, but one at least, once the limit is reached."""
-        inputs = self.collate([self.windows[int(i)] for i in batch]).to(self.device)
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
         times = []
         for _ in range(1 + repeats):  # the first step of a shape also pays for buffers and kernels
             start = time.perf_counter()
+            inputs = self.collate(self.windows.__getitems__(batch.tolist())).to(self.device)
             with torch.autocast(self.device.type, dtype, enabled=precision != "fp32"):
                 loss, _ = span_loss(self.model, inputs)
             loss.backward()
