@@ -1,0 +1,198 @@
+"""Words and vocabularies: from a text to sentences, from sentences to words, from words to numbers and back.
+
+    words = tokenize_words("Oxygen isn't a metal.")                    # ["oxygen", "isn't", "a", "metal"]
+    vocabulary = Vocabulary.from_sentences(sentence_stream(texts), min_count=5)
+    vocabulary.encode(["the", "king"])                                 # [0, 512]
+    vocabulary["Kingg"]                                                # UnknownWordError: ... Did you mean "king", "kings"?
+
+Light to import: neither torch nor pandas is needed here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+UNKNOWN = "<unk>"  # stands for every word outside a vocabulary that has it
+
+# Letters and digits of any script, with an apostrophe inside: "isn't", "rock'n'roll", "o'clock", "1990s".
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+# A sentence ends at . ! or ? (and what closes a quotation) before a blank and what can begin the next one.
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[^\W\d_a-z]|[\"'“‘(\[]*\d)")
+# ... unless what stands before the full stop is short for something: a single letter, or one of these.
+# fmt: off
+_ABBREVIATIONS = frozenset((
+    "approx", "art", "c", "ca", "capt", "cf", "col", "dr", "e.g", "ed", "eds", "est", "et", "etc", "fl", "gen", "gov",
+    "i.e", "jr", "lit", "lt", "mr", "mrs", "ms", "mt", "no", "nos", "op", "pl", "pp", "prof", "r", "rev", "sgt", "sr", "st",
+    "ste", "u.s", "vol", "vs",
+))
+# fmt: on
+
+
+def tokenize_words(text: str, lower: bool = True) -> list[str]:
+    """The words of a text in order; punctuation is left out, hyphens separate ("well-known" gives two words).
+
+    lower: write them in lower case, so that "The" and "the" are one word.
+    Letters that can be written in two ways ("é" as one character or as two) come out as one; a curly apostrophe as a straight one.
+    """
+    text = unicodedata.normalize("NFC", text).replace("’", "'")
+    return _WORD.findall(text.lower() if lower else text)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text, as they stand in it; blanks around them are dropped.
+
+    Rules, not a trained model: a full stop after one letter or a common abbreviation ("J. R. R.", "St.") ends no sentence.
+    """
+    sentences, begin = [], 0
+    for end in _SENTENCE_END.finditer(text):
+        before = re.search(r"(\S+)\.$", text[begin : end.start()])
+        word = before[1].lstrip("(\"'“‘[").lower() if before else ""
+        if before and (word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha())):
+            continue
+        sentences.append(text[begin : end.end()].strip())
+        begin = end.end()
+    rest = text[begin:].strip()
+    return [*sentences, rest] if rest else sentences
+
+
+def sentence_stream(texts: Iterable[str], lower: bool = True) -> Iterator[list[str]]:
+    """The sentences of all texts, one after another, each as a list of its words; sentences without any word are left out."""
+    for text in texts:
+        for sentence in split_sentences(text):
+            if words := tokenize_words(sentence, lower):
+                yield words
+
+
+class UnknownWordError(KeyError):
+    """A word that is not in the vocabulary; `suggestions` are the words there that are spelled most like it."""
+
+    def __init__(self, word: str, suggestions: Sequence[str], where: str = "the vocabulary"):
+        self.word, self.suggestions = word, list(suggestions)
+        hint = f" Did you mean {', '.join(map(repr, self.suggestions))}?" if self.suggestions else " Nothing there is spelled like it."
+        super().__init__(f"{word!r} is not in {where}.{hint}")
+
+    def __str__(self) -> str:  # KeyError shows the repr of its argument, with every quote escaped
+        return self.args[0]
+
+
+class Vocabulary:
+    """Words and their numbers, from 0, most frequent first unless told otherwise.
+
+    Finds a word in any capitalisation: as it is written, else in lower case, else the first that differs in case only.
+    """
+
+    def __init__(self, words: Iterable[str], counts: Sequence[int] | np.ndarray | None = None):
+        """words: each once; the position is the number.   counts: int[V], how often each occurs in the corpus, if known.
+
+        Raises ValueError for a word that stands there twice, and where words and counts differ in number.
+        """
+        self.words: list[str] = list(words)
+        self.ids: dict[str, int] = {word: number for number, word in enumerate(self.words)}
+        if len(self.ids) < len(self.words):
+            twice = next(word for word, count in Counter(self.words).items() if count > 1)
+            raise ValueError(f"the word {twice!r} stands twice in the list; a vocabulary has each word once.")
+        self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
+        if self.counts is not None and len(self.counts) != len(self.words):
+            raise ValueError(f"{len(self.words)} words with {len(self.counts)} counts; give one count for each word.")
+
+    @classmethod
+    def from_sentences(
+        cls, sentences: Iterable[Sequence[str]], min_count: int = 1, max_size: int | None = None, specials: Sequence[str] = ()
+    ) -> Vocabulary:
+        """Count the words of all sentences; the most frequent gets number 0, words equally frequent go in alphabetical order.
+
+        min_count: leave out words that occur less often.   max_size: keep the most frequent so many, specials not counted.
+        specials: entries such as "<pad>" and "<unk>" in front, with the count 0.
+        """
+        counted = Counter(word for sentence in sentences for word in sentence)
+        kept = sorted(((word, count) for word, count in counted.items() if count >= min_count), key=lambda pair: (-pair[1], pair[0]))
+        kept = [(special, 0) for special in specials] + kept[:max_size]
+        return cls((word for word, _ in kept), [count for _, count in kept])
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and self.find(word) is not None
+
+    def __getitem__(self, word: str) -> int:
+        """The number of a word, however it is capitalised. Raises UnknownWordError, a KeyError that names close spellings."""
+        number = self.find(word)
+        if number is None:
+            raise UnknownWordError(word, self.close_spellings(word))
+        return number
+
+    def find(self, word: str) -> int | None:
+        """The number of a word, however it is capitalised; None where it is not there."""
+        word = unicodedata.normalize("NFC", word.strip())
+        for spelling in (word, word.lower()):
+            if spelling in self.ids:
+                return self.ids[spelling]
+        return self._folded.get(word.casefold())
+
+    @cached_property
+    def _folded(self) -> dict[str, int]:
+        folded: dict[str, int] = {}
+        for number, word in enumerate(self.words):
+            folded.setdefault(word.casefold(), number)
+        return folded
+
+    def close_spellings(self, word: str, n: int = 3) -> list[str]:
+        """Up to n words that differ from `word` in the fewest letters: changed, left out, added, or two neighbours swapped.
+
+        Of equally close ones the more frequent comes first. At most one letter in three may differ.
+        """
+        wanted = word.strip().lower()
+        most = max(1, len(wanted) // 3)
+        found = process.extract(wanted, self.words, scorer=OSA.distance, score_cutoff=most, limit=None)
+        found.sort(key=lambda match: (match[1], match[2]))
+        return [match[0] for match in found[:n]]
+
+    def encode(self, words: Iterable[str], unknown: Literal["error", "drop", "mark"] = "error") -> list[int]:
+        """Words to numbers, as they are spelled (a corpus and its vocabulary go through the same tokenizer).
+
+        unknown: what becomes of a word that is not there: "error" raises UnknownWordError, "drop" leaves it out,
+        "mark" puts the number of "<unk>", which the vocabulary must have.
+        """
+        if unknown == "mark":
+            mark = self[UNKNOWN]
+            return [self.ids.get(word, mark) for word in words]
+        if unknown == "drop":
+            return [self.ids[word] for word in words if word in self.ids]
+        return [self.ids[word] if word in self.ids else self[word] for word in words]
+
+    def decode(self, token_ids: Iterable[int]) -> list[str]:
+        """Numbers to words. Raises IndexError for a number that no word has."""
+        token_ids = list(token_ids)
+        wrong = next((number for number in token_ids if not 0 <= number < len(self.words)), None)
+        if wrong is not None:
+            raise IndexError(f"no word has the number {wrong}; this vocabulary has the numbers 0 to {len(self.words) - 1}.")
+        return [self.words[number] for number in token_ids]
+
+    def save(self, file: str | Path) -> None:
+        """Write it as JSON: {"words": [...], "counts": [...] or null}."""
+        counts = None if self.counts is None else self.counts.tolist()
+        Path(file).write_text(json.dumps({"words": self.words, "counts": counts}, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, file: str | Path) -> Vocabulary:
+        """Read what `save` wrote. Raises ValueError, naming the file, for anything else."""
+        try:
+            data = json.loads(Path(file).read_text(encoding="utf-8"))
+            return cls(data["words"], data["counts"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{file} is not a vocabulary as Vocabulary.save writes it: {error}") from error
