@@ -22,7 +22,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase  # noqa: E402
 from src.qa import load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.training import PAD_TO  # noqa: E402
-from tools.make_weights import DEVELOPMENT_ARTICLES, SHIFTS, TRAIN_ARTICLES, articles, load_shift  # noqa: E402
+from tools.squadshifts import load_wiki, shift_file  # noqa: E402
 
 RESULTS = runtime.COURSE / "build" / "bench"
 # The tutorial recipe for SQuAD: what the course's own is measured against.
@@ -40,14 +40,13 @@ class Questions:
 
 def load_questions() -> Questions:
     """The training and development articles of new_wiki where that file is there (its last eight are never read), else the course set."""
-    wiki = load_shift("new_wiki")
-    if wiki is not None:
-        train, development = articles(wiki, TRAIN_ARTICLES), articles(wiki, DEVELOPMENT_ARTICLES)
+    train, development = load_wiki("train"), load_wiki("development")
+    if train is not None and development is not None:
         source = f"new_wiki: {len(train)} questions of its training articles, {len(development)} of its development articles"
         return Questions(train, development, source)
     course = load_squad("course")
     train, development = course["train"], answerable_only(course["validation"])
-    missing = f"{SHIFTS / 'new_wiki_v1.0.json'} is not there, hence the course set"
+    missing = f"{shift_file('new_wiki')} is not there, hence the course set"
     return Questions(train, development, f"{missing}: {len(train)} training questions, {len(development)} answerable validation questions")
 
 

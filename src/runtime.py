@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import platform
 import random
@@ -17,11 +18,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import torch
@@ -58,10 +59,15 @@ def configure_libraries() -> None:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_DATASETS_CACHE": str(cache() / "datasets"),
     }
-    if os.environ.get("COURSE_ONLINE", "0") in ("", "0"):
+    if not is_online():
         settings["HF_HUB_OFFLINE"] = "1"
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+
+
+def is_online() -> bool:
+    """Whether COURSE_ONLINE=1 allows names to resolve to the Hugging Face Hub."""
+    return os.environ.get("COURSE_ONLINE", "0") not in ("", "0")
 
 
 def cache() -> Path:
@@ -195,13 +201,18 @@ def device() -> torch.device:
 
 def machine() -> str:
     """One line for people: cores, processor, memory, GPU, system, Python and torch. torch is not imported for it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = [f"{cores} CPU core{'s' if cores > 1 else ''}", _processor_name(), f"{_memory_bytes() / GIGABYTE:.0f} GB memory", _gpu_name()]
+    count = cores()
+    parts = [f"{count} CPU core{'s' if count > 1 else ''}", _processor_name(), f"{memory_bytes() / GIGABYTE:.0f} GB memory", gpu_name()]
     try:
         torch_version = f"torch {metadata.version('torch')}"
     except metadata.PackageNotFoundError:
         torch_version = "no torch"
     return f"{', '.join(part for part in parts if part)}; {platform.system()}; Python {platform.python_version()}; {torch_version}"
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor_name() -> str:
@@ -214,7 +225,7 @@ def _processor_name() -> str:
     return " ".join(name.replace("(R)", "").replace("(TM)", "").replace(" CPU", "").split("@")[0].split())
 
 
-def _memory_bytes() -> int:
+def memory_bytes() -> int:
     """Physical memory, or less where a container is given less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
@@ -224,7 +235,7 @@ def _memory_bytes() -> int:
     return min(total, int(limit)) if limit.isdigit() else total
 
 
-def _gpu_name() -> str:
+def gpu_name() -> str:
     """Name of the first NVIDIA GPU by its own tool, "Apple GPU" on Apple's processors, else "no GPU"."""
     if shutil.which("nvidia-smi"):
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
@@ -237,6 +248,41 @@ def _gpu_name() -> str:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return "Apple GPU"
     return "no GPU"
+
+
+# --- progress of a training ----------------------------------------------------------------------------------------------
+
+
+def progress_line(progress: Mapping[str, Any]) -> str:
+    """The state of a training as one line: "step 120 of 400 · 61 s of 180 s · 54 questions/s · loss 1.83".
+
+    progress: what is known of phase, step, steps, seconds, planned_seconds, examples_per_second, loss, and the unit ("questions").
+    """
+    what = progress.get("unit", "questions")
+    phase = str(progress.get("phase") or "training")
+    parts = [] if phase == "training" else [phase]
+    for name, total, unit in (("step", "steps", ""), ("seconds", "planned_seconds", " s")):
+        done, planned = as_number(progress.get(name)), as_number(progress.get(total))
+        if done is not None:
+            prefix = "step " if name == "step" else ""
+            parts.append(f"{prefix}{done:,.0f}{unit}" + (f" of {planned:,.0f}{unit}" if planned is not None else ""))
+    speed, loss = as_number(progress.get("examples_per_second")), as_number(progress.get("loss"))
+    if speed is not None:
+        parts.append(f"{speed:,.0f} {what}/s" if speed >= 9.5 else f"{speed:.1f} {what}/s")
+    if loss is not None:
+        parts.append(f"loss {loss:.2f}")
+    elif progress.get("loss") is not None:
+        parts.append("loss is not a number")
+    return " · ".join(parts) or phase
+
+
+def as_number(value: Any) -> float | None:
+    """`value` as a finite float, None for everything else."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 # --- results of slow cells -----------------------------------------------------------------------------------------------

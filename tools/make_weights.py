@@ -1,6 +1,7 @@
 """Train the released question-answering weights: `make weights`.
 
-One run of `src.qa.finetune` over everything there is. Where there is a network (COURSE_ONLINE=1) the Hub's SQuAD 2.0 is read
+One run of `src.qa.finetune` over everything there is; the course's own set, which holds the unanswerable questions that people
+wrote, goes in twice. Where there is a network (COURSE_ONLINE=1) the Hub's SQuAD 2.0 is read
 beside the course's set; otherwise the three SQuADShifts files in ../shared/data, as far as they are there, and what is missing
 is said. (A second run over Wikipedia and the course's set alone was tried: on the development articles F1 fell by 1.3.)
 
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -29,11 +29,9 @@ from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E40
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.metrics import f1_interval  # noqa: E402
 from src.qa.models import load_model, save_released  # noqa: E402
-from src.qa.unanswerable import pair_with_other_passages, replace_names  # noqa: E402
+from src.qa.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names  # noqa: E402
+from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
 
-SHIFTS = runtime.COURSE.parent / "shared" / "data" / "squadshifts"
-TRAIN_ARTICLES, DEVELOPMENT_ARTICLES = slice(0, 32), slice(32, 40)  # of new_wiki, in file order; the last eight are for the test
-TEST_ARTICLES = slice(40, 48)
 SEED = 0
 RECIPE = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-4}
 REFUSED_AT_MOST = 0.12  # of the answerable validation questions: the price paid for refusing the others
@@ -46,31 +44,23 @@ LICENCES = {
 }
 
 
-def articles(dataset: Dataset, which: slice) -> Dataset:
-    """The questions of some articles, by their order in the file."""
-    titles = set(list(dict.fromkeys(dataset["title"]))[which])
-    return dataset.select([i for i, title in enumerate(dataset["title"]) if title in titles])
-
-
-def load_shift(name: str) -> Dataset | None:
-    file = SHIFTS / f"{name}_v1.0.json"
-    return load_squad(file)["train"] if file.is_file() else None
-
-
 def training_sets(course: Dataset) -> tuple[dict[str, Dataset], list[str]]:
     """What is read, by name, and what is missing."""
-    parts, missing = {"course": course}, []
-    if os.environ.get("COURSE_ONLINE", "0") not in ("", "0"):
+    again = course.map(lambda row: {"id": f"{row['id']}-again"})
+    parts, missing = {"course": course, "course, again": again}, []
+    if runtime.is_online():
         return parts | {"squad_v2": load_squad("squad_v2")["train"]}, missing
-    makers = {"paired with another passage": pair_with_other_passages, "with another name": replace_names}
-    counts = {"new_wiki": (1500, 1000), "reddit": (600, 400), "amazon_reviews": (800, 0)}
+    makers = {
+        "paired with another passage": pair_with_other_passages,
+        "with another name": replace_names,
+        "without the sentence": drop_answer_sentences,
+    }
+    counts = {"new_wiki": (1500, 1000, 1300), "reddit": (600, 400, 700), "amazon_reviews": (800, 0, 0)}
     for name, wanted in counts.items():
-        questions = load_shift(name)
+        questions = load_wiki("train") if name == "new_wiki" else load_shift(name)
         if questions is None:
-            missing.append(str(SHIFTS / f"{name}_v1.0.json"))
+            missing.append(str(shift_file(name)))
             continue
-        if name == "new_wiki":
-            questions = articles(questions, TRAIN_ARTICLES)
         parts[name] = questions
         for (how, maker), count in zip(makers.items(), wanted, strict=True):
             if count:
@@ -136,8 +126,6 @@ def main() -> None:
     if not run.finished:
         sys.exit("Stopped; the same command goes on with it.")
 
-    wiki = load_shift("new_wiki")
-    development = articles(wiki, DEVELOPMENT_ARTICLES) if wiki is not None else None
     qa = QuestionAnswerer.load(folder)
     card = {
         "base": "minilm",
@@ -156,9 +144,9 @@ def main() -> None:
     model, _ = load_model(folder)
     save_released(model, target, card)
     qa = QuestionAnswerer.load(target)  # the scores are those of the stored file
-    card["development"] = scores_of(qa, development, course["validation"])
+    card["development"] = scores_of(qa, load_wiki("development"), course["validation"])
     if options.release:
-        card["test"] = scores_of(qa, articles(wiki, TEST_ARTICLES) if wiki is not None else None, course["test"])
+        card["test"] = scores_of(qa, load_wiki("test"), course["test"])
     save_released(model, target, card)
     (target / "history.json").write_text(json.dumps(run.history, indent=0) + "\n", encoding="utf-8")
     (target / "README.md").write_text(describe(card), encoding="utf-8")

@@ -119,6 +119,12 @@ def execute(notebook: NotebookNode, path: Path, log_folder: Path, cell_seconds: 
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
             return KernelSpec(argv=command, display_name="Python 3", language="python", env={})
 
+    class ManagerOfThisPython(AsyncKernelManager):
+        """Starts that kernel. Given as a class, not as an object: nbclient ends only kernels whose manager it made itself."""
+
+        def __init__(self, **options: Any):
+            super().__init__(**options | {"kernel_spec_manager": ThisPython()})
+
     log_folder.mkdir(parents=True, exist_ok=True)
     log = log_folder / f".{path.stem}.kernel.log"  # what the kernel's process says aside from its cells: wanted when it dies
     reached = [0]  # the cell that runs now; a cell that times out or kills its kernel leaves no other trace
@@ -129,7 +135,7 @@ def execute(notebook: NotebookNode, path: Path, log_folder: Path, cell_seconds: 
     client = NotebookClient(
         notebook,
         on_cell_execute=note,
-        km=AsyncKernelManager(kernel_spec_manager=ThisPython()),
+        kernel_manager_class=ManagerOfThisPython,
         timeout=notebook.metadata.get("execution", {}).get("timeout", cell_seconds),
         resources={"metadata": {"path": str(path.parent.absolute())}},
         coalesce_streams=True,
@@ -164,10 +170,12 @@ def describe_failure(notebook: NotebookNode, path: Path, index: int, error: Exce
     """Which notebook, section and cell (the one at `index`) failed, how, and the first line of that cell."""
     cell = notebook.cells[index]
     errors = [output for output in cell.outputs if output.output_type == "error"]
-    if errors:
+    if type(error).__name__ == "CellTimeoutError":  # a cell that is cut off also shows an error of its own: KeyboardInterrupt
+        what = "it took too long"
+    elif errors:
         what = f"{errors[-1].ename}: {errors[-1].evalue}"
     else:
-        what = {"CellTimeoutError": "it took too long", "DeadKernelError": f"its kernel died; {last_words(log)}"}[type(error).__name__]
+        what = f"its kernel died; {last_words(log)}"
     texts = [cell.source for cell in notebook.cells[:index] if cell.cell_type == "markdown"]
     headings = [heading for text in texts for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
     where = f" in the section {headings[-1]!r}" if headings else ""

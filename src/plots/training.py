@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from src.plots import MUTED, START, Figure, alt, headline, label_line_ends, plain, readable_on, subplots
+from src.runtime import as_number, progress_line
 
 PHASES = ("training", "saving", "evaluating", "finished", "stopped")
 LAST_PHASES = ("finished", "stopped")
@@ -69,13 +70,13 @@ class LiveCurve:
 
     def _keep(self, progress: Mapping[str, Any]) -> None:
         """Remember the loss of this step; whenever there are 2 x MOST_POINTS, every second point goes."""
-        loss, step = _number(progress.get("loss")), _number(progress.get("step"))
+        loss, step = as_number(progress.get("loss")), as_number(progress.get("step"))
         if loss is None or (self.points and step is not None and step <= self.points[-1]["step"]):
             return
         step = float(len(self.points)) if step is None else step
         if self.points and step - self.points[-1]["step"] < self._every:
             return
-        seconds = _number(progress.get("seconds"))
+        seconds = as_number(progress.get("seconds"))
         self.points.append({"step": step, "seconds": step if seconds is None else seconds, "loss": loss})
         if len(self.points) > 2 * MOST_POINTS:
             self.points = self.points[::2]
@@ -102,7 +103,7 @@ class LiveCurve:
         figure, (raw, smooth, tip) = self._figure, self._lines
         seconds = np.array([point["seconds"] for point in self.points])
         losses = np.array([point["loss"] for point in self.points])
-        done, planned = _number(progress.get("seconds")) or 0.0, _number(progress.get("planned_seconds")) or 0.0
+        done, planned = as_number(progress.get("seconds")) or 0.0, as_number(progress.get("planned_seconds")) or 0.0
         smoothed = _smooth(losses)
         raw.set_data(seconds, losses)
         smooth.set_data(seconds, smoothed)
@@ -136,25 +137,6 @@ class LiveCurve:
         return figure
 
 
-def progress_line(progress: Mapping[str, Any]) -> str:
-    """The state of a training as one line: "step 120 of 400 · 61 s of 180 s · 54 questions/s · loss 1.83"."""
-    phase = str(progress.get("phase") or "training")
-    parts = [] if phase == "training" else [phase]
-    for name, total, unit in (("step", "steps", ""), ("seconds", "planned_seconds", " s")):
-        done, planned = _number(progress.get(name)), _number(progress.get(total))
-        if done is not None:
-            prefix = "step " if name == "step" else ""
-            parts.append(f"{prefix}{done:,.0f}{unit}" + (f" of {planned:,.0f}{unit}" if planned is not None else ""))
-    speed, loss = _number(progress.get("examples_per_second")), _number(progress.get("loss"))
-    if speed is not None:
-        parts.append(f"{speed:.0f} questions/s" if speed >= 9.5 else f"{speed:.1f} questions/s")
-    if loss is not None:
-        parts.append(f"loss {loss:.2f}")
-    elif progress.get("loss") is not None:
-        parts.append("loss is not a number")
-    return " · ".join(parts) or phase
-
-
 def plot_training_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
     """Plot a finished run: its loss against seconds, and the learning rate below.
 
@@ -182,7 +164,7 @@ def plot_training_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
         axes[1, 0].set_ylabel("learning\nrate")
         axes[1, 0].ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
     axes[-1, 0].set_xlabel("training, seconds")
-    steps = max((int(log["step"]) for log in history if _number(log.get("step")) is not None), default=0)
+    steps = max((int(log["step"]) for log in history if as_number(log.get("step")) is not None), default=0)
     verb = "fell" if smooth[-1] < losses[0] else "rose"
     finding = f"The loss {verb} from {losses[0]:.2f} to {smooth[-1]:.2f} in {_duration(seconds[-1])}" + (
         f", {steps:,} steps" if steps else ""
@@ -332,7 +314,7 @@ def _symbol(name: str) -> str:
 
 def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Seconds and values of every log that has `name` as a finite number: float[N], float[N]."""
-    pairs = [(_number(log.get("seconds")), _number(log.get(name))) for log in history]
+    pairs = [(as_number(log.get("seconds")), as_number(log.get(name))) for log in history]
     known = [(s, value) for s, value in pairs if s is not None and value is not None]
     return np.array([s for s, _ in known]), np.array([value for _, value in known])
 
@@ -365,15 +347,6 @@ def _loss_limits(ax: Any, losses: np.ndarray) -> None:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
-
-
-def _number(value: Any) -> float | None:
-    """`value` as a finite float, None for everything else."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _in_notebook() -> bool:

@@ -104,6 +104,12 @@ def answerable_only(dataset: Dataset) -> Dataset:
     return dataset.select([row for row, answers in enumerate(dataset["answers"]) if answers["text"]])
 
 
+def select_articles(dataset: Dataset, which: slice) -> Dataset:
+    """The questions of some articles, counted in the order in which their titles come."""
+    titles = set(list(dict.fromkeys(dataset["title"]))[which])
+    return dataset.select([i for i, title in enumerate(dataset["title"]) if title in titles])
+
+
 def gold_answers(dataset: Dataset) -> dict[str, list[str]]:
     """Question id -> its gold texts, an empty list where unanswerable: the references of `metrics.score_answers`."""
     return {qid: list(answers["text"]) for qid, answers in zip(dataset["id"], dataset["answers"], strict=True)}

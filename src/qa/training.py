@@ -257,13 +257,8 @@ def print_progress(every: float = 5.0) -> Callable[[dict], None]:
         if progress["seconds"] - last["at"] < every and progress["phase"] == last["phase"]:
             return
         last.update(at=progress["seconds"], phase=progress["phase"])
-        loss = "" if progress["loss"] is None else f" · loss {progress['loss']:.2f}"
         late = " · slower than planned" if progress["seconds"] > 1.15 * progress["planned_seconds"] else ""
-        print(
-            f"{progress['phase']}: step {progress['step']} of {progress['steps']} · {progress['seconds']:.0f} s of "
-            f"{progress['planned_seconds']:.0f} s · {progress['examples_per_second']:.1f} questions/s{loss}{late}",
-            flush=True,
-        )
+        print(runtime.progress_line(progress) + late, flush=True)
 
     return report
 
@@ -314,13 +309,13 @@ def _make_plan(
         set_up = time.perf_counter() - called
         # Where preparing took most of the time, training still gets a quarter of it.
         budget = max(budget - spent - set_up, 0.25 * budget if not spent else 0.0)
-    order, predicted = [], 0.0
+    order, predicted = [], 0.0  # batches, and the seconds those will take that are not done yet
     wanted = None if arguments["epochs"] is None else max(1, round(arguments["epochs"] * len(first_pass)))
     for batch in _all_batches(lengths, batch_size, arguments["seed"]):
         cost = seconds_of(lengths[batch].max()) if len(order) >= done else 0.0
-        if (len(order) > done if wanted is None else False) and predicted + cost > budget:
-            break
-        if wanted is not None and len(order) >= wanted:
+        # By the minutes at least one step is taken from here on, however slow it is.
+        enough = len(order) == wanted if budget is None else len(order) > done and predicted + cost > budget
+        if enough:
             break
         order.append(batch)
         predicted += cost
@@ -537,7 +532,6 @@ def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
 
 
 def _training_arguments(plan: Plan, output_dir: Path, weight_decay: float, push_to_hub: str | None) -> TrainingArguments:
-    per_step = max(plan.planned_seconds, 1e-9) / plan.steps
     cpu = not torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(output_dir / CHECKPOINTS),
@@ -553,7 +547,7 @@ def _training_arguments(plan: Plan, output_dir: Path, weight_decay: float, push_
         ddp_backend="gloo" if cpu and plan.processes > 1 else None,
         ddp_find_unused_parameters=False if plan.processes > 1 else None,
         logging_steps=max(1, round(plan.steps / 60)),
-        save_steps=max(1, round(SECONDS_BETWEEN_CHECKPOINTS / per_step)),
+        save_steps=plan.steps,  # the end; _Clock asks for those in between, by the seconds that passed
         save_total_limit=2,  # the newest may be cut off by a kill; then the one before it serves
         seed=plan.arguments["seed"],
         disable_tqdm=True,
@@ -571,6 +565,7 @@ class _Clock(TrainerCallback):
         self.history: list[dict] = []
         record = _checkpoint_record(checkpoint) if checkpoint else {"seconds": 0.0, "saving_seconds": 0.0, "training_seconds": 0.0}
         self.seconds, self.saving, self.training = (record[name] for name in ("seconds", "saving_seconds", "training_seconds"))
+        self.saved_at = self.training
         self.last = called
         self.progress = {"step": 0, "loss": None, "learning_rate": 0.0}
 
@@ -590,8 +585,10 @@ class _Clock(TrainerCallback):
         self.seconds += passed
         self.training += passed
         self.progress["step"] = state.global_step
-        if _anyone(self.stop):
+        stop, save = _anyone(self.stop, self.training - self.saved_at >= SECONDS_BETWEEN_CHECKPOINTS)
+        if stop:
             control.should_training_stop = True
+        if stop or save:
             control.should_save = True
         return control
 
@@ -607,6 +604,7 @@ class _Clock(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         self.saving += self._tick()
+        self.saved_at = self.training
         if state.is_world_process_zero:
             record = {"step": state.global_step, "seconds": self.seconds, "training_seconds": self.training, "saving_seconds": self.saving}
             _write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE, record)
@@ -617,14 +615,8 @@ class _Clock(TrainerCallback):
     def tell(self, phase: str) -> None:
         if not PartialState().is_main_process:
             return
-        progress = self.progress | {
-            "phase": phase,
-            "steps": self.plan.steps,
-            "seconds": self.seconds,
-            "planned_seconds": self.plan.planned_seconds,
-            "examples_per_second": self._speed(self.progress["step"]),
-            "saving_seconds": self.saving,
-        }
+        speed = self._speed(self.progress["step"])
+        progress = self.progress | _progress(phase, self.plan, self.seconds, self.saving, speed)
         _write_json(self.output_dir / PROGRESS, progress | {"history": self.history})
         self.report(progress)
 
@@ -644,17 +636,19 @@ class _Clock(TrainerCallback):
 def _finished_progress(run: Run) -> dict:
     """What a reporter is told of a run that was finished before: its end, and with it the whole history."""
     last = run.history[-1] if run.history else {"loss": None, "learning_rate": 0.0}
+    known = {"step": run.steps, "loss": last["loss"], "learning_rate": last["learning_rate"], "history": run.history}
+    return known | _progress("finished", run.plan, run.seconds, run.saving_seconds, run.examples_per_second)
+
+
+def _progress(phase: str, plan: Plan, seconds: float, saving_seconds: float, examples_per_second: float) -> dict:
+    """What every report holds, beside the step, its loss and its learning rate."""
     return {
-        "phase": "finished",
-        "step": run.steps,
-        "steps": run.plan.steps,
-        "seconds": run.seconds,
-        "planned_seconds": run.plan.planned_seconds,
-        "examples_per_second": run.examples_per_second,
-        "saving_seconds": run.saving_seconds,
-        "loss": last["loss"],
-        "learning_rate": last["learning_rate"],
-        "history": run.history,
+        "phase": phase,
+        "steps": plan.steps,
+        "seconds": seconds,
+        "planned_seconds": plan.planned_seconds,
+        "examples_per_second": examples_per_second,
+        "saving_seconds": saving_seconds,
     }
 
 
@@ -664,14 +658,14 @@ def _history(state) -> list[dict]:
     return [{name: entry[name] for name in keep if name in entry} for entry in state.log_history if "loss" in entry]
 
 
-def _anyone(flag: bool) -> bool:
-    """Whether `flag` is set in any process: Ctrl-C reaches them at different moments, but they must stop after the same step."""
+def _anyone(*flags: bool) -> list[bool]:
+    """Which flags are set in any process: Ctrl-C and the time reach them at different moments, but they must act after the same step."""
     state = PartialState()
     if state.num_processes == 1:
-        return flag
-    flags = torch.tensor(float(flag), device=state.device)
-    torch.distributed.all_reduce(flags, op=torch.distributed.ReduceOp.MAX)
-    return bool(flags)
+        return list(flags)
+    together = torch.tensor([float(flag) for flag in flags], device=state.device)
+    torch.distributed.all_reduce(together, op=torch.distributed.ReduceOp.MAX)
+    return [bool(flag) for flag in together]
 
 
 @contextmanager

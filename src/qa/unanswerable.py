@@ -1,11 +1,12 @@
 """Questions that their passage does not answer, made from questions that have an answer.
 
-A reader that only ever saw answerable questions never learns to refuse. Two ways of making the other kind, both checked
+A reader that only ever saw answerable questions never learns to refuse. Three ways of making the other kind, all checked
 so that the passage does not hold the answer after all:
 
 - *another passage*: the question is put to the most similar other passage of its article, one that holds none of its answers;
 - *another name*: a name or number in the question is replaced by one of the same kind that stands elsewhere in the article
-  and not in the passage, so that the passage speaks of something else.
+  and not in the passage, so that the passage speaks of something else;
+- *without the sentence*: every sentence that holds an answer is taken out, and the rest of the passage stays.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from src.qa.dataset import FEATURES
 from src.qa.metrics import normalize_answer
+from src.text import split_sentences
 
 NO_ANSWER = {"text": [], "answer_start": []}
 WORD = re.compile(r"\b\w\w+\b")  # what TfidfVectorizer counts
@@ -73,6 +75,25 @@ def replace_names(dataset: Dataset, count: int, seed: int) -> Dataset:
         if others:
             question = row["question"][: match.start()] + others[rng.integers(len(others))] + row["question"][match.end() :]
             rows.append(row | {"id": f"{row['id']}-other-name", "question": question, "answers": NO_ANSWER})
+    return _as_dataset(rows)
+
+
+def drop_answer_sentences(dataset: Dataset, count: int, seed: int) -> Dataset:
+    """Up to `count` questions of `dataset` whose passage lost all sentences that hold an answer, and still has two or more.
+
+    Arguments and result as `pair_with_other_passages`; the ids end in "-without-the-sentence".
+    """
+    rows = []
+    for row in _shuffled(dataset, seed):
+        if len(rows) == count:
+            break
+        answers = [normalize_answer(text) for text in row["answers"]["text"]]
+        sentences = split_sentences(row["context"])
+        kept = [sentence for sentence in sentences if not any(answer in normalize_answer(sentence) for answer in answers)]
+        rest = " ".join(kept)
+        # An answer that runs over the end of a sentence is in none of them, and one could arise where two come together.
+        if 2 <= len(kept) < len(sentences) and not any(answer in normalize_answer(rest) for answer in answers):
+            rows.append(row | {"id": f"{row['id']}-without-the-sentence", "context": rest, "answers": NO_ANSWER})
     return _as_dataset(rows)
 
 

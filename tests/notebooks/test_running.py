@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -176,6 +177,12 @@ def test_a_cell_that_takes_too_long_is_named(make: Maker, tmp_path: Path) -> Non
     notebook = make("x = 1", "import time; time.sleep(60)", "y = 2")
     with pytest.raises(run_notebooks.NotebookFailure, match=r"(?s)cell 3 of 4.*time.sleep.*took too long"):
         run_notebooks.run(notebook, tmp_path / "out.ipynb", cell_seconds=2)
+
+
+def test_a_kernel_ends_with_its_notebook(make: Maker, tmp_path: Path) -> None:
+    run_notebooks.run(make("import os; print(os.getpid())"), tmp_path / "out" / "trial.ipynb")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(printed(tmp_path / "out" / "trial.ipynb")), 0)
 
 
 def test_a_kernel_that_dies_is_named_with_its_last_words(make: Maker, tmp_path: Path) -> None:

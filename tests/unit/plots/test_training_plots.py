@@ -14,8 +14,8 @@ from PIL import Image
 
 from src import plots
 from src.plots import training
-from src.plots.training import LiveCurve, progress_line
-from src.runtime import COURSE
+from src.plots.training import LiveCurve
+from src.runtime import COURSE, progress_line
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +193,7 @@ def test_the_line_says_what_is_known():
     )
     assert progress_line({"phase": "saving", "step": 1200, "examples_per_second": 2.25}) == "saving · step 1,200 · 2.2 questions/s"
     assert progress_line({"loss": float("nan")}) == "loss is not a number"
+    assert progress_line({"examples_per_second": 12345.6, "unit": "words"}) == "12,346 words/s"
     assert progress_line({}) == "training"
 
 

@@ -185,12 +185,12 @@ def test_the_set_is_as_large_as_promised(course):
     questions = sum(len(part) for part in course.values())
     unanswerable = {split: sum(not answers["text"] for answers in part["answers"]) for split, part in course.items()}
     assert list(course) == ["train", "validation", "test"]
-    assert questions >= 600
-    assert len({context for part in course.values() for context in part["context"]}) >= 150
-    assert 0.2 <= sum(unanswerable.values()) / questions <= 0.3
+    assert questions >= 2000
+    assert len({context for part in course.values() for context in part["context"]}) >= 500
+    assert 0.3 <= sum(unanswerable.values()) / questions <= 0.42
     for split in ("validation", "test"):
-        assert len(course[split]) >= 100
-        assert unanswerable[split] >= 35
+        assert len(course[split]) >= 150
+        assert unanswerable[split] >= 50
 
 
 def test_no_article_or_question_id_is_in_two_splits(course):

@@ -10,7 +10,7 @@ from datasets import Dataset, DatasetDict
 
 from src import assets
 from src.qa import course_set
-from src.qa.dataset import FEATURES, SquadFormatError, gold_answers, load_data, load_split, load_squad, questions_report
+from src.qa.dataset import FEATURES, SquadFormatError, gold_answers, load_data, load_split, load_squad, questions_report, select_articles
 
 SQUADSHIFTS = Path(__file__).parents[4] / "shared" / "data" / "squadshifts"
 
@@ -167,6 +167,13 @@ def test_a_hub_out_of_reach_is_one_line(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     assert refusal("squad") == "squad: cannot be had from the Hub here (Couldn't reach it at all); use 'course' or a SQuAD JSON file."
+
+
+def test_articles_are_selected_in_the_order_of_the_file_with_all_their_questions():
+    rows = [(title, number) for number, title in enumerate(["Zebra", "Ant", "Zebra", "Bee", "Ant"])]
+    dataset = Dataset.from_list([{"title": title, "id": str(number)} for title, number in rows])
+    assert select_articles(dataset, slice(0, 2))["id"][:] == ["0", "1", "2", "4"]
+    assert select_articles(dataset, slice(2, 9))["id"][:] == ["3"]
 
 
 @pytest.mark.parametrize(("name", "questions"), [("new_wiki", 7938), ("reddit", 9803), ("amazon_reviews", 9885)])

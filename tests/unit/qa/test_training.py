@@ -323,6 +323,19 @@ def test_a_finished_folder_holds_a_model_and_no_checkpoints(finished):
     assert tokenizer("Where is it?")["input_ids"][0] == tokenizer.cls_token_id
 
 
+@pytest.mark.parametrize(("between", "expected"), [(0.0, list(range(1, 16))), (1e9, [15])])
+def test_checkpoints_are_spaced_by_the_seconds_that_passed(train, tmp_path, monkeypatch, between, expected):
+    saved, on_save = [], training._Clock.on_save
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", between)
+    monkeypatch.setattr(
+        training._Clock,
+        "on_save",
+        lambda self, args, state, *rest, **more: saved.append(state.global_step) or on_save(self, args, state, *rest, **more),
+    )
+    train(tmp_path / "run")
+    assert saved == expected
+
+
 def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(capsys):
     progress = {"step": 1, "steps": 9, "planned_seconds": 20.0, "loss": None, "examples_per_second": 3.14, "phase": "training"}
     report = print_progress(every=5)
@@ -331,10 +344,10 @@ def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(capsys):
     report(progress | {"seconds": 24.1, "phase": "finished"})
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "training: step 1 of 9 · 0 s of 20 s · 3.1 questions/s",
-        "training: step 1 of 9 · 5 s of 20 s · 3.1 questions/s · loss 5.00",
-        "training: step 1 of 9 · 24 s of 20 s · 3.1 questions/s · loss 24.00 · slower than planned",
-        "finished: step 1 of 9 · 24 s of 20 s · 3.1 questions/s · slower than planned",
+        "step 1 of 9 · 0 s of 20 s · 3.1 questions/s",
+        "step 1 of 9 · 5 s of 20 s · 3.1 questions/s · loss 5.00",
+        "step 1 of 9 · 24 s of 20 s · 3.1 questions/s · loss 24.00 · slower than planned",
+        "finished · step 1 of 9 · 24 s of 20 s · 3.1 questions/s · slower than planned",
     ]
 
 

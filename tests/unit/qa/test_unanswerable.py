@@ -10,7 +10,8 @@ from datasets import Dataset
 
 from src.qa.dataset import FEATURES
 from src.qa.metrics import normalize_answer
-from src.qa.unanswerable import pair_with_other_passages, replace_names
+from src.qa.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names
+from src.text import split_sentences
 
 PEOPLE = ["Kafka", "Curie", "Euler", "Ada Lovelace", "Turing", "Noether"]
 PLACES = ["Prague", "Warsaw", "Basel", "London", "Göttingen"]
@@ -55,33 +56,67 @@ def original(dataset) -> dict[str, dict]:
     return {row["id"]: row for row in dataset}
 
 
-MAKERS = [pair_with_other_passages, replace_names]
+@pytest.fixture(scope="module")
+def long_dataset(dataset) -> Dataset:
+    """The same questions, each over all passages of its article in one."""
+    passages: dict[str, dict[str, None]] = {}
+    for row in dataset:
+        passages.setdefault(row["title"], {})[row["context"]] = None
+    return dataset.map(lambda row: {"context": " ".join(passages[row["title"]])}, features=FEATURES)
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_the_same_seed_gives_the_same_questions_and_another_seed_others(make, dataset):
-    assert list(make(dataset, 12, seed=1)) == list(make(dataset, 12, seed=1))
-    assert list(make(dataset, 12, seed=1)["id"]) != list(make(dataset, 12, seed=2)["id"])
+@pytest.fixture(params=[pair_with_other_passages, replace_names, drop_answer_sentences])
+def make(request):
+    return request.param
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_as_many_as_asked_for_or_as_there_can_be_each_with_an_id_of_its_own(make, dataset):
-    assert len(make(dataset, 0, seed=0)) == 0
-    assert len(make(dataset, 10, seed=0)) == 10
-    most = make(dataset, 10_000, seed=0)
-    assert 30 < len(most) < len(dataset)
+@pytest.fixture
+def questions(make, dataset, long_dataset) -> Dataset:
+    return long_dataset if make is drop_answer_sentences else dataset
+
+
+def test_the_same_seed_gives_the_same_questions_and_another_seed_others(make, questions):
+    assert list(make(questions, 12, seed=1)) == list(make(questions, 12, seed=1))
+    assert list(make(questions, 12, seed=1)["id"]) != list(make(questions, 12, seed=2)["id"])
+
+
+def test_as_many_as_asked_for_or_as_there_can_be_each_with_an_id_of_its_own(make, questions):
+    assert len(make(questions, 0, seed=0)) == 0
+    assert len(make(questions, 10, seed=0)) == 10
+    most = make(questions, 10_000, seed=0)
+    assert 30 < len(most) < len(questions)
     assert len(set(most["id"])) == len(most)
-    assert list(make(dataset, 10, seed=0)) == list(most)[:10]
+    assert list(make(questions, 10, seed=0)) == list(most)[:10]
     assert most.features == FEATURES
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_only_answerable_questions_are_used_and_none_keeps_an_answer(make, dataset, original):
-    for row in make(dataset, 10_000, seed=0):
-        source = original[re.sub("-other-(passage|name)$", "", row["id"])]
+def test_only_answerable_questions_are_used_and_none_keeps_an_answer(make, questions, original):
+    for row in make(questions, 10_000, seed=0):
+        source = original[re.sub("-(other-passage|other-name|without-the-sentence)$", "", row["id"])]
         assert row["answers"] == {"text": [], "answer_start": []}
         assert source["answers"]["text"]
         assert row["title"] == source["title"]
+
+
+def test_what_is_dropped_is_every_sentence_with_an_answer_and_nothing_else(long_dataset):
+    original = {row["id"]: row for row in long_dataset}
+    for row in drop_answer_sentences(long_dataset, 10_000, seed=0):
+        source = original[row["id"].removesuffix("-without-the-sentence")]
+        answers = [normalize_answer(answer) for answer in source["answers"]["text"]]
+        before, after = split_sentences(source["context"]), split_sentences(row["context"])
+        assert row["question"] == source["question"]
+        assert after == [sentence for sentence in before if not any(answer in normalize_answer(sentence) for answer in answers)]
+        assert 2 <= len(after) < len(before)
+
+
+def test_an_answer_over_two_sentences_or_arising_where_two_come_together_leaves_the_question_out():
+    text = "It ended in May. June came. It was May. Nobody saw it."
+    rows = [
+        {"id": "over", "title": "T", "context": text, "question": "When?", "answers": {"text": ["May. June"], "answer_start": [12]}},
+        {"id": "arising", "title": "T", "context": "We met in May. He left. June came.", "question": "When?"}
+        | {"answers": {"text": ["He left", "may june"], "answer_start": [15, 0]}},
+    ]
+    assert len(drop_answer_sentences(Dataset.from_list(rows, features=FEATURES), 5, seed=0)) == 0
 
 
 def test_another_passage_is_of_the_same_article_and_never_holds_an_answer(dataset, original):
