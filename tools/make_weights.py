@@ -34,7 +34,7 @@ from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
 
 SEED = 0
 RECIPE = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-4}
-REFUSED_AT_MOST = 0.12  # of the answerable validation questions: the price paid for refusing the others
+REFUSED_AT_MOST = 0.15  # of the answerable validation questions: the price paid for refusing the others
 LICENCES = {
     "new_wiki": "CC BY 4.0",
     "reddit": "CC BY 4.0",
