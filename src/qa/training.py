@@ -30,6 +30,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
+from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 from transformers import (
     DataCollatorWithPadding,
@@ -40,7 +41,7 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
-from transformers.utils import ModelOutput
+from transformers.utils import SAFE_WEIGHTS_NAME, ModelOutput
 
 from src import runtime
 from src.qa.cpu_attention import use_cpu_attention
@@ -49,6 +50,7 @@ from src.qa.features import prepare_features
 from src.qa.models import WORD_EMBEDDINGS, first_line, load_model
 
 PLAN, ORDER, RUN, CHECKPOINTS, PROGRESS = "plan.json", "batch_order.npy", "run.json", "checkpoints", "progress.json"
+LOCK = ".lock"
 COMPLETE = "complete.json"  # written last into a checkpoint: one without it was cut off while being saved
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 PAD_TO = 8  # tokens
@@ -133,8 +135,8 @@ def finetune(
     Word embeddings stay as they are and dropout is 0: half the work, and in the minutes one has, no worse.
     Ctrl-C stops after the step under way and saves a usable model. With `resume`, a run found in `output_dir` goes on where
     it stopped, and a finished one is returned without training.
-    Raises RunError when `output_dir` holds a run with other arguments, or one at all with resume=False, and for arguments
-    that no run could follow.
+    Raises RunError when `output_dir` holds a run with other arguments, or one at all with resume=False, or a model that no run
+    left there; when another process is training in it; and for arguments that no run could follow.
     """
     called = time.perf_counter()
     _check_arguments(minutes, epochs, batch_size, learning_rate)
@@ -157,6 +159,22 @@ def finetune(
     }
     report = report or print_progress()
     state = PartialState(cpu=not torch.cuda.is_available())
+    with _alone_in(output_dir, state):
+        return _run(called, arguments, train, output_dir, resume, push_to_hub, report, state)
+
+
+def _run(
+    called: float,
+    arguments: dict,
+    train: Dataset,
+    output_dir: Path,
+    resume: bool,
+    push_to_hub: str | None,
+    report: Callable[[dict], None],
+    state: PartialState,
+) -> Run:
+    """Plan the run in `output_dir`, or read its plan, and do what is left of it. called: when `finetune` was."""
+    seed = arguments["seed"]
     plan = _read_plan(output_dir, arguments, resume)
     if plan is not None and (output_dir / RUN).is_file():
         run = load_run(output_dir)
@@ -169,10 +187,10 @@ def finetune(
             return run
 
     runtime.set_seed(seed)
-    network, tokenizer = load_model(model, dropout=0.0)
+    network, tokenizer = load_model(arguments["model"], dropout=0.0)
     _freeze_word_embeddings(network)
     network.train()
-    windows = prepare_features(train, tokenizer, max_length, doc_stride)
+    windows = prepare_features(train, tokenizer, arguments["max_length"], arguments["doc_stride"])
     windows = windows.select_columns([name for name in MODEL_INPUTS if name in windows.column_names] + ["length"])
     checkpoint = _last_checkpoint(output_dir) if plan is not None else None
 
@@ -188,7 +206,7 @@ def finetune(
     trainer = _PlannedTrainer(
         order=order,
         model=network,
-        args=_training_arguments(plan, output_dir, weight_decay, push_to_hub),
+        args=_training_arguments(plan, output_dir, push_to_hub),
         train_dataset=windows.remove_columns("length"),
         data_collator=_collator(tokenizer),
         processing_class=tokenizer,
@@ -225,6 +243,24 @@ def _check_arguments(minutes: float | None, epochs: float | None, batch_size: in
         raise RunError(f"batch_size is {batch_size}; a step needs at least one window.")
     if learning_rate is not None and not (0 < learning_rate < math.inf):
         raise RunError(f"learning_rate is {learning_rate}; choose one above zero, or None for the usual one.")
+
+
+@contextmanager
+def _alone_in(output_dir: Path, state: PartialState) -> Iterator[None]:
+    """Keep other trainings out of `output_dir`: two of them would write into each other's checkpoints. A kill opens it again."""
+    if not state.is_main_process:
+        yield
+        return
+    output_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output_dir / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"another process is training in {output_dir}; wait for it, stop it, or choose another output_dir.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _push(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, hub_id: str, output_dir: Path) -> None:
@@ -420,6 +456,8 @@ class _Stepper:
 def _read_plan(output_dir: Path, arguments: dict, resume: bool) -> Plan | None:
     """The plan of the run in `output_dir`, None when there is none. RunError when it is not the run that is asked for."""
     if not (output_dir / PLAN).is_file():
+        if (output_dir / SAFE_WEIGHTS_NAME).exists():
+            raise RunError(f"{output_dir} holds a model that no run left there, and it would be overwritten; choose another output_dir.")
         return None
     if not resume:
         raise RunError(
@@ -531,14 +569,14 @@ def _collator(tokenizer: PreTrainedTokenizerBase) -> DataCollatorWithPadding:
     return DataCollatorWithPadding(tokenizer, pad_to_multiple_of=PAD_TO)
 
 
-def _training_arguments(plan: Plan, output_dir: Path, weight_decay: float, push_to_hub: str | None) -> TrainingArguments:
+def _training_arguments(plan: Plan, output_dir: Path, push_to_hub: str | None) -> TrainingArguments:
     cpu = not torch.cuda.is_available()
     return TrainingArguments(
         output_dir=str(output_dir / CHECKPOINTS),
         learning_rate=plan.learning_rate,
         per_device_train_batch_size=plan.batch_size // plan.processes,
         max_steps=plan.steps,
-        weight_decay=weight_decay,
+        weight_decay=plan.arguments["weight_decay"],
         lr_scheduler_type="linear",
         warmup_steps=plan.warmup_steps,
         bf16=plan.precision == "bf16",

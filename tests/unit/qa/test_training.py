@@ -355,7 +355,11 @@ def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(capsys):
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in folder.iterdir() if file.is_file()}
+    return {
+        file.name: (file.stat().st_mtime_ns, file.read_bytes())
+        for file in folder.iterdir()
+        if file.is_file() and file.name != training.LOCK
+    }
 
 
 def test_a_finished_run_is_returned_without_a_step(finished, train, monkeypatch):
@@ -416,6 +420,48 @@ def test_a_folder_with_a_run_is_refused_without_resume(finished, train):
         train(finished.folder, epochs=4, resume=False)
     assert str(finished.folder) in one_line(error)
     assert contents(finished.folder) == before
+
+
+def test_a_model_that_no_run_left_there_is_not_overwritten(train, finished, tmp_path):
+    shutil.copy(finished.folder / "model.safetensors", tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(RunError) as error:
+        train(tmp_path)
+    assert "holds a model that no run left there" in one_line(error)
+    assert contents(tmp_path) == before
+
+
+# A process that takes the lock of the file it is given and keeps it for a minute; it fails at once where another has it.
+HOLD = """
+import sys, time
+from filelock import FileLock
+lock = FileLock(sys.argv[1])
+lock.acquire(timeout=0)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_second_training_in_the_same_folder_is_refused_until_the_first_has_ended(train, tmp_path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path / training.LOCK)]
+
+    def meanwhile(progress: dict) -> None:
+        if progress["step"] == 1:
+            second.append(subprocess.run(command, capture_output=True, text=True))
+
+    second: list[subprocess.CompletedProcess] = []
+    train(tmp_path, report=meanwhile)
+    assert second[0].returncode == 1 and "Timeout" in second[0].stderr
+    other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RunError) as error:
+            train(tmp_path)
+        assert "another process is training in" in one_line(error)
+    finally:
+        other.kill()
+        other.communicate()
+    assert train(tmp_path).finished  # a lock ends with its process, however that ends
 
 
 @pytest.mark.parametrize(
