@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from src import runtime
@@ -17,6 +18,10 @@ runtime.configure_libraries()  # as every way into the course does, before any t
 
 # Figures are drawn, never shown; set before any test imports matplotlib.
 os.environ.setdefault("MPLBACKEND", "agg")
+
+# Speed is measured in benchmarks/; a test that is slow because the machine is busy has not failed.
+hypothesis.settings.register_profile("course", deadline=None)
+hypothesis.settings.load_profile("course")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -164,7 +164,7 @@ def test_storing_in_few_colours_changes_no_pixel_visibly(tokenizer):
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 256
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=6))
 def test_tokens_of_any_script_are_drawn_without_a_warning(words):
     with warnings.catch_warnings():
@@ -322,7 +322,7 @@ def test_no_answer_is_read_off_cls():
     assert title(figure) == "No answer: [CLS] takes 90 % of the start and 80 % of the end"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_the_matrix_marks_the_best_allowed_span(T, longest, seed):
     start, end = np.random.default_rng(seed).normal(size=(2, T))

@@ -98,7 +98,7 @@ def test_an_unanswerable_question_wants_an_empty_answer():
     assert metrics.f1("king", []) == metrics.exact_match("king", []) == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(texts, st.lists(worded_texts, min_size=1, max_size=3)), min_size=1, max_size=6))
 def test_answerable_sets_score_as_torchmetrics_does(items):
     # Golds without words are left out: torchmetrics follows the 2.0 script there, also for 1.1.
@@ -193,7 +193,7 @@ scored_items = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(scored_items)
 def test_the_best_threshold_is_the_one_found_by_trying_all(items):
     predictions, references, scores = ({str(i): item[part] for i, item in enumerate(items)} for part in (0, 1, 2))
