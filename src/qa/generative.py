@@ -25,6 +25,10 @@ class GenerativeAnswerer:
     def __call__(self, question: str, context: str | None = None, max_new_tokens: int = 40) -> str:
         """The model's answer: from `context` where it is given (open), otherwise from memory (closed)."""
         prompt = FROM_MEMORY.format(question=question) if context is None else WITH_PASSAGE.format(question=question, context=context)
+        return self.reply(prompt, max_new_tokens)
+
+    def reply(self, prompt: str, max_new_tokens: int = 40) -> str:
+        """What the model says to `prompt`, as the first turn of a chat."""
         inputs = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
         ).to(self.model.device)
