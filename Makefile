@@ -35,12 +35,15 @@ notebooks: assets-once ## run the notebooks and write their outputs back into no
 site: $(STAMP) ## build the site from the notebooks run last
 	@$(PY) tools/build_site.py build/notebooks build/site
 
-weights: assets-once ## train the released question-answering weights again, into build/weights
+weights: assets-once ## train the released weights again, into build/weights
+	@$(PY) tools/make_word2vec.py $(ARGS)
 	@$(PY) tools/make_weights.py $(ARGS)
 
-bench: assets-once ## measure training and answering against the tutorial recipe (on an idle machine)
+bench: assets-once ## measure against the usual recipes and libraries (on an idle machine)
 	@$(PY) benchmarks/bench_finetune.py
 	@$(PY) benchmarks/bench_evaluate.py
+	@$(PY) benchmarks/bench_vectors.py
+	@$(PY) benchmarks/bench_word2vec.py
 
 assets: $(STAMP) ## fetch the models and texts of the course, or verify those that are there
 	@$(PY) -m src.assets fetch

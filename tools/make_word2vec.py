@@ -1,0 +1,135 @@
+"""Train the released word vectors: `python tools/make_word2vec.py`.
+
+Skip-gram and CBOW, 300 wide, on the Wikipedia introductions, by `src.word2vec.train_word2vec`. Settings were chosen by the development
+half of the Google analogies (the even lines of the file), with WordSim-353 beside.
+
+Results go to build/weights/word2vec-skipgram and -cbow. The shipped files in weights/ are written only with --release, which also
+answers the test half of the analogies and trains four more seeds for the rank of `queen`: once, when every choice is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from src import runtime
+from src.embeddings import WordVectors, evaluate_analogies, evaluate_similarity
+from src.word2vec import Word2VecRun, load_sentences, save_word2vec, train_word2vec
+
+# Windows reach over the ends of sentences, within an introduction. A higher min_count would leave room for the second layer in the
+# file, but rarer words then have no vector, and fewer questions in all are answered.
+RECIPE = {"D": 300, "window": 10, "negatives": 5, "epochs": 20, "min_count": 5, "subsample": 1e-4}
+RECIPES = {"skipgram": RECIPE, "cbow": RECIPE}
+SEED, OTHER_SEEDS = 0, (1, 2, 3, 4)
+EVERYTHING = 10**6  # asked for so many nearest words, they all come
+
+
+def rank_of_queen(wv: WordVectors) -> int:
+    """Where `queen` stands among the answers to king - man + woman; 1 is first."""
+    return 1 + list(wv.analogy("man", "king", "woman", EVERYTHING)).index("queen")
+
+
+def scores_of(wv: WordVectors, halves: tuple[str, ...]) -> dict:
+    """What the card reports: rank correlations with people's marks, and the share of analogies that come out right, by half."""
+    scores = {}
+    for name in ("wordsim353", "simlex999"):
+        report = evaluate_similarity(wv, name)
+        scores |= {name: round(report.correlation, 3), f"{name}_pairs": len(report.used)}
+    for half in halves:
+        report = evaluate_analogies(wv, half)
+        scores |= {f"analogies_{half}_percent": round(100 * report.accuracy, 2), f"analogies_{half}_known": report.known}
+    return scores | {"king_man_woman": list(wv.analogy("man", "king", "woman", 5)), "rank_of_queen": rank_of_queen(wv)}
+
+
+def describe(card: dict) -> str:
+    """The card as a page for people: every number in it is from card.json."""
+    recipe, scores = card["recipe"], card["scores"]
+    lines = [
+        f"# {card['name']}: word vectors from {card['data']['words'] / 1000:,.0f} thousand words of Wikipedia",
+        "",
+        f'Written by `tools/make_word2vec.py` from `card.json`. Open them with `WordVectors.load("{card["name"]}")`;',
+        f"`load_word2vec` reads the loss curve too. {card['data']['vocabulary']:,} words, {recipe['D']} numbers each, half precision: "
+        f"{', '.join(card['layers'])}.",
+        "",
+        f"Data: {card['data']['source']}, each taken whole, {card['data']['words']:,} words. "
+        f"Licence of the text: {card['data']['licence']}.",
+        "",
+        f"Recipe: {card['architecture']}, window {recipe['window']}, {recipe['negatives']} negatives, {recipe['epochs']} passes, words "
+        f"from {recipe['min_count']} occurrences, subsampling {recipe['subsample']:g}, learning rate {recipe['learning_rate']:g}, seed "
+        f"{recipe['seed']}; {card['minutes']} minutes, {card['words_per_second']:,} words per second on {card['machine']}; {card['date']}.",
+        "",
+        "| scores of this file | |",
+        "| --- | --- |",
+        f"| WordSim-353, Spearman correlation ({scores['wordsim353_pairs']} pairs) | {scores['wordsim353']} |",
+        f"| SimLex-999, Spearman correlation ({scores['simlex999_pairs']} pairs) | {scores['simlex999']} |",
+    ]
+    names = {"development": "settings were chosen on it", "test": "scored once"}
+    for half, remark in names.items():
+        if f"analogies_{half}_percent" in scores:
+            known = f"{scores[f'analogies_{half}_known']:,} of known words"
+            lines.append(f"| Google analogies, {half} half ({known}), {remark} | {scores[f'analogies_{half}_percent']} % right |")
+    lines.append(f"| king - man + woman | {', '.join(scores['king_man_woman'])} |")
+    lines.append(
+        f"| rank of queen there, by seed | {', '.join(f'{seed}: {rank}' for seed, rank in card['rank_of_queen_by_seed'].items())} |"
+    )
+    return "\n".join([*lines, ""])
+
+
+def train(architecture: str, sentences: list[list[str]], seed: int) -> Word2VecRun:
+    def tell(entry: dict) -> None:
+        if entry["step"] == 1 or entry["phase"] != "training" or entry["epoch"] - told[-1] >= 1:
+            told.append(entry["epoch"])
+            loss = f"loss {entry['loss']:.3f}" if "loss" in entry else ""
+            print(f"{architecture}, seed {seed}: pass {entry['epoch']:.1f}, {entry['seconds']:.0f} s, {loss}", flush=True)
+
+    told = [0.0]
+    return train_word2vec(sentences, architecture, seed=seed, report=tell, **RECIPES[architecture])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=list(RECIPES), help="train one of the two")
+    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for their folders")
+    parser.add_argument("--release", action="store_true", help="write weights/, score the test half, train five seeds: once for a release")
+    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
+    options = parser.parse_args()
+
+    sentences = load_sentences(whole=True)
+    for architecture in [options.only] if options.only else RECIPES:
+        name = f"word2vec-{architecture}"
+        target = (runtime.COURSE / "weights" if options.release else options.to) / name
+        run = train(architecture, sentences, SEED)
+        others = [train(architecture, sentences, seed) for seed in (OTHER_SEEDS if options.release else ())]
+        card = {
+            "name": name,
+            "architecture": architecture,
+            "layers": ["embeddings.weight"],
+            "data": {
+                "source": "the introductions of 10,033 English Wikipedia articles (asset wikipedia)",
+                "licence": "CC BY-SA 4.0",
+                "introductions": len(sentences),
+                "words": sum(map(len, sentences)),
+                "vocabulary": len(run.vocabulary),
+            },
+            "recipe": run.settings,
+            "minutes": round(run.seconds / 60, 1),
+            "words_per_second": round(run.words_per_second),
+            "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
+            "date": date.today().isoformat(),
+        }
+        save_word2vec(run, target, card, with_output=False)
+        wv = WordVectors.load(target)  # the scores are those of the stored file
+        card["scores"] = scores_of(wv, ("development", "test") if options.release else ("development",))
+        ranks = [card["scores"]["rank_of_queen"], *(rank_of_queen(other.word_vectors()) for other in others)]
+        card["rank_of_queen_by_seed"] = dict(zip(map(str, (SEED, *OTHER_SEEDS)), ranks, strict=False))
+        save_word2vec(run, target, card, with_output=False)
+        (target / "README.md").write_text(describe(card), encoding="utf-8")
+        print(json.dumps(card, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()
