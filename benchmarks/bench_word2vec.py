@@ -37,7 +37,7 @@ def train_full_softmax(sentences: list[list[str]], settings: dict, seconds: floa
     losses, passes = [], 0.0
     for batch in text.batches(settings["window"], settings["subsample"], np.random.default_rng(settings["seed"])):
         passes = batch.epoch
-        if time.perf_counter() - began > seconds:
+        if losses and time.perf_counter() - began > seconds:  # one batch at least, so that there is a speed
             break
         block, centre, context = batch.pairs.nonzero(as_tuple=True)
         pairs = zip(batch.centres[block, centre].split(PAIRS_AT_ONCE), batch.contexts[block, context].split(PAIRS_AT_ONCE), strict=True)

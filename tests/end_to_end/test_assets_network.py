@@ -33,9 +33,9 @@ def test_every_cached_asset_opens_without_a_network(alone: list[str]) -> None:
     names = [name for name in assets.ASSETS if assets.store().problem(name) is None]
     if not names:
         pytest.skip("nothing is cached yet: run `make assets`")
-    code = "import sys; from src.assets import path; print(*map(path, sys.argv[1:]))"
+    code = "import sys; from src.assets import path; print(*map(path, sys.argv[1:]), sep='\\n')"
     done = run([*alone, sys.executable, "-c", code, *names])
-    assert done.stdout.split() == [str(assets.path(name)) for name in names], done.stderr
+    assert done.stdout.splitlines() == [str(assets.path(name)) for name in names], done.stderr
     assert done.stderr == ""
 
 
