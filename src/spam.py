@@ -53,9 +53,14 @@ class Errors:
     total: int
 
     @property
+    def wrong(self) -> int:
+        """Messages judged wrongly, of both kinds together."""
+        return self.false_alarms + self.missed
+
+    @property
     def accuracy(self) -> float:
         """The share of messages judged rightly, in [0, 1]."""
-        return 1 - (self.false_alarms + self.missed) / self.total
+        return 1 - self.wrong / self.total
 
 
 def count_errors(is_spam: Callable[[str], bool], messages: Sequence[Message]) -> Errors:

@@ -322,6 +322,7 @@ def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
     totals = {found.total for found in errors.values()}
     if len(totals) != 1:
         raise ValueError(f"filters are compared on the same messages; found {sorted(totals)} messages.")
+    total = totals.pop()
     kinds = [("missed", "spam let through", START), ("false_alarms", "ham called spam", END)]
     figure, ax = subplots(figsize=(8, 1.7 + 0.75 * len(errors)))
     names = list(errors)
@@ -333,18 +334,17 @@ def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
             if count:
                 ax.bar_label(bar, [str(count)], label_type="center", color="white", fontweight="bold")
             left += count
-        ax.text(left + 0.3, row, f"{left} of {totals.copy().pop()}", va="center", fontsize=10.5)
+        ax.text(left + 0.3, row, f"{errors[name].wrong} of {total}", va="center", fontsize=10.5)
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_xlim(0, 1.18 * max(1, *(found.missed + found.false_alarms for found in errors.values())))
+    ax.set_xlim(0, 1.18 * max(1, *(found.wrong for found in errors.values())))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("wrong messages")
     ax.tick_params(axis="y", length=0)
     handles = [matplotlib.patches.Patch(color=colour, label=label) for _, label, colour in kinds]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=10)
-    ranked = sorted(names, key=lambda name: errors[name].missed + errors[name].false_alarms)
-    counts = {name: errors[name].missed + errors[name].false_alarms for name in names}
-    finding = f"On the same {totals.pop()} messages: {'; '.join(f'{name} {counts[name]} errors' for name in ranked)}"
+    ranked = sorted(names, key=lambda name: errors[name].wrong)
+    finding = f"On the same {total} messages: {'; '.join(f'{name} {errors[name].wrong} errors' for name in ranked)}"
     headline(figure, finding)
     details = "; ".join(f"{name}: {found.missed} spam let through, {found.false_alarms} ham called spam" for name, found in errors.items())
     return alt(figure, f"Bars of wrong messages by kind of error. {finding}. {details}.")
