@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "tools" / "pages"
 NOTEBOOKS_TABLE = "```{toctree}\n:maxdepth: 2\n:glob:\n\n[0-9]*\n```"  # as it stands in tools/pages/index.md
 GLOSSARY_SOURCES = (ROOT / "data" / "glossary.yaml", ROOT / "src" / "teaching" / "glossary.py")
+REPOSITORY_FILE = re.compile(r"\]\(\.\./([\w./-]+\.md)\)")  # a link from notebooks/ to a text elsewhere in the repository
 FOLDED_TAGS = {
     "solution": "hide-input",
     "set-up": "hide-input",
@@ -57,7 +59,9 @@ def build(notebooks: list[Path], site: Path) -> None:
     (pages / "index.md").write_text(index, encoding="utf-8")
     (pages / "glossary.md").write_text(glossary_page(), encoding="utf-8")
     for notebook in notebooks:
-        (pages / notebook.name).write_text(json.dumps(page_of(notebook)), encoding="utf-8")
+        page = page_of(notebook)
+        lay_linked_files(page, pages)
+        (pages / notebook.name).write_text(json.dumps(page), encoding="utf-8")
     options = ["-q", "-W", "--keep-going", "-b", "html", "-c", str(PAGES), "-d", str(work / "doctrees")]
     command = [sys.executable, "-m", "sphinx", *options, str(pages), str(fresh)]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -90,6 +94,21 @@ def page_of(notebook: Path) -> dict:
     return content
 
 
+def lay_linked_files(page: dict, pages: Path) -> None:
+    """Put the course's own files that the notebook's text links to (`../data/spam/README.md`) beside the pages, and link there."""
+    for cell in page["cells"]:
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"])
+            for linked in REPOSITORY_FILE.findall(text):
+                source = ROOT / linked
+                if not source.is_file():
+                    sys.exit(f" failed: a notebook links to ../{linked}, which is not there.")
+                target = pages / "files" / linked
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text("---\norphan: true\n---\n\n" + source.read_text(encoding="utf-8"), encoding="utf-8")
+            cell["source"] = REPOSITORY_FILE.sub(r"](files/\1)", text)
+
+
 def vendor_mathjax(folder: Path) -> None:
     """Copy MathJax out of the package sphinx-mathjax-offline: one file that sets all of TeX as SVG and loads nothing else."""
     from importlib.metadata import files
@@ -110,6 +129,7 @@ def inputs_hash(notebooks: list[Path]) -> str:
         *GLOSSARY_SOURCES,
         ROOT / "constraints.txt",
         ROOT / "pyproject.toml",
+        *sorted((ROOT / "data").glob("*/README.md")),
     ]:
         if "__pycache__" not in file.parts:
             digest.update(file.name.encode())

@@ -20,7 +20,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -400,11 +400,13 @@ def _measure(
     share = batches.shape[1] // state.num_processes
     places = np.linspace(0, len(by_length) - 1, 5).round().astype(int)
     chosen = [by_length[place][:share] for place in places]
-    # Measuring may take a tenth of the time asked for; where steps are slow, fewer are taken.
-    stepper = _Stepper(model, tokenizer, windows, state, limit=6.0 * (minutes or 1.5))
-    middle = {precision: stepper.seconds(chosen[2], precision) for precision in _precisions(state.device)}
+    # Measuring may take an eighth of the time asked for, a third of it for the choice of the precision.
+    limit = 7.5 * (minutes or 1.5)
+    stepper = _Stepper(model, tokenizer, windows, state)
+    precisions = _precisions(state.device)
+    middle = {name: stepper.seconds(chosen[2:3], name, limit / 3 / len(precisions))[0] for name in precisions}
     precision = min(middle, key=middle.get)
-    times = [middle[precision] if i == 2 else stepper.seconds(batch, precision) for i, batch in enumerate(chosen)]
+    times = stepper.seconds(chosen, precision, limit * 2 / 3)
     longest = [int(lengths[batch].max()) for batch in chosen]
     return precision, lambda length: float(np.interp(length, longest, np.maximum.accumulate(times)))
 
@@ -419,10 +421,9 @@ def _precisions(device: torch.device) -> list[str]:
 class _Stepper:
     """Takes real training steps on a copy of the model, to see how long they last."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: Dataset, state: PartialState, limit: float):
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: Dataset, state: PartialState):
         self.device = state.device
         self.processes = state.num_processes
-        self.deadline = time.perf_counter() + limit
         network = copy.deepcopy(model).to(self.device)
         if _fits_cpu_attention(network):
             use_cpu_attention(network)
@@ -432,25 +433,31 @@ class _Stepper:
         self.windows = windows.remove_columns("length")
         self.collate = _collator(tokenizer)
 
-    def seconds(self, batch: np.ndarray, precision: str, repeats: int = 3) -> float:
-        """Median seconds of `repeats` steps on the windows of `batch`; fewer, but one at least, once the limit is reached."""
+    def seconds(self, batches: Sequence[np.ndarray], precision: str, limit: float) -> list[float]:
+        """Mean seconds of a step on the windows of each batch, in ten rounds over all of them; fewer once `limit` seconds are over.
+
+        In rounds, so that a slow moment of the machine does not fall on one length alone. A round before them, not counted, pays
+        for buffers and kernels; one is counted however slow the steps are.
+        """
+        start, rounds = time.perf_counter(), []
+        # Several processes step together, so none of them may leave early: they take a number of rounds that is fixed.
+        while len(rounds) < 2 or (len(rounds) < 4 if self.processes > 1 else len(rounds) < 11 and time.perf_counter() - start < limit):
+            rounds.append([self._step(batch, precision) for batch in batches])
+        return np.mean(rounds[1:], axis=0).tolist()
+
+    def _step(self, batch: np.ndarray, precision: str) -> float:
+        """Seconds of one step on the windows of `batch`, from collating to the optimizer."""
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
-        times = []
-        for _ in range(1 + repeats):  # the first step of a shape also pays for buffers and kernels
-            start = time.perf_counter()
-            inputs = self.collate(self.windows.__getitems__(batch.tolist())).to(self.device)
-            with torch.autocast(self.device.type, dtype, enabled=precision != "fp32"):
-                loss, _ = span_loss(self.model, inputs)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            loss.item()  # waits for the device
-            times.append(time.perf_counter() - start)
-            # Several processes step together, so none of them may leave early.
-            if self.processes == 1 and time.perf_counter() > self.deadline and len(times) > 1:
-                break
-        return float(np.median(times[1:]))
+        start = time.perf_counter()
+        inputs = self.collate(self.windows.__getitems__(batch.tolist())).to(self.device)
+        with torch.autocast(self.device.type, dtype, enabled=precision != "fp32"):
+            loss, _ = span_loss(self.model, inputs)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        loss.item()  # waits for the device
+        return time.perf_counter() - start
 
 
 def _read_plan(output_dir: Path, arguments: dict, resume: bool) -> Plan | None:

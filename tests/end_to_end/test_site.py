@@ -132,6 +132,24 @@ def test_a_second_build_of_the_same_notebooks_is_skipped_and_a_changed_one_is_bu
     assert "Uno" in (tmp_path / "site" / "01_one.html").read_text()
 
 
+def test_a_link_to_a_text_of_the_repository_leads_to_its_copy_on_the_site(tmp_path: Path) -> None:
+    notebook = tmp_path / "02_two.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# Two\n\n[messages](../data/spam/README.md)")]), notebook)
+    build_site.build([notebook], tmp_path / "site")
+    assert 'href="files/data/spam/README.html"' in (tmp_path / "site" / "02_two.html").read_text(encoding="utf-8")
+    assert "spam messages" in (tmp_path / "site" / "files" / "data" / "spam" / "README.html").read_text(encoding="utf-8")
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# Two\n\n[nothing](../data/nothing.md)")]), notebook)
+    with pytest.raises(SystemExit, match=r"data/nothing\.md"):
+        build_site.build([notebook], tmp_path / "site")
+
+
+def test_the_notebooks_of_the_course_as_they_are_stored_make_a_site(tmp_path: Path) -> None:
+    notebooks = sorted((build_site.ROOT / "notebooks").glob("*.ipynb"))
+    assert notebooks
+    build_site.build(notebooks, tmp_path / "site")
+    assert {f"{notebook.stem}.html" for notebook in notebooks} <= {page.name for page in (tmp_path / "site").glob("*.html")}
+
+
 def test_what_sphinx_complains_about_stops_the_build_and_keeps_the_old_site(tmp_path: Path) -> None:
     notebook = tmp_path / "02_two.ipynb"
     nbformat.write(new_notebook(cells=[new_markdown_cell("# Two\n\n[broken](nowhere.md)")]), notebook)

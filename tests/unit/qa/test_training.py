@@ -213,7 +213,7 @@ def test_training_gets_a_quarter_of_the_time_where_setting_up_took_it_all(train,
 
 def test_the_faster_precision_is_chosen(train, tmp_path, monkeypatch):
     times = {"fp32": 0.02, "bf16": 0.01}
-    monkeypatch.setattr(training._Stepper, "seconds", lambda self, batch, precision: times[precision])
+    monkeypatch.setattr(training._Stepper, "seconds", lambda self, batches, precision, limit: [times[precision]] * len(batches))
     assert train(tmp_path / "bf16").plan.precision == "bf16"
     times["bf16"] = 0.02
     assert train(tmp_path / "fp32").plan.precision == "fp32"

@@ -1,0 +1,260 @@
+"""Attention: each place of a sequence takes what it needs from the places of another, or from its own (notebook 04).
+
+    output, weights = scaled_dot_product_attention(query, key, value, mask)       # weights: float[..., T, S], rows sum to one
+    output, weights = MultiHeadAttention(D=128, H=4)(x, mask=causal_mask(T))      # weights: float[B, H, T, S]
+    model = AttentionEncoderDecoder(V_source, V_target)                           # for the date task of `src.dates`
+
+Everywhere `True` in a mask means "may be looked at". B: batch   T: places that ask   S: places that are asked   D: width
+H: heads   V: vocabulary.
+
+Sources: Bahdanau, Cho and Bengio 2015, "Neural machine translation by jointly learning to align and translate" (additive
+attention); Luong, Pham and Manning 2015, "Effective approaches to attention-based neural machine translation" (where the
+decoder asks); Vaswani et al. 2017, "Attention is all you need" (the rest).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from src.dates import END, PAD, START
+
+# --- masks: what may be looked at ----------------------------------------------------------------------------------------
+
+
+def padding_mask(lengths: Tensor, S: int | None = None) -> Tensor:
+    """Which places hold a token and which only fill up the batch: bool[B, 1, S], the same for every place that asks.
+
+    lengths: int64[B], tokens of each sequence.   S: length of the padded batch; None takes the longest.
+    `padding_mask(lengths) & causal_mask(S)` is bool[B, S, S]. Raises ValueError where a sequence is longer than S.
+    """
+    longest = int(lengths.max())
+    S = longest if S is None else S
+    if longest > S:
+        raise ValueError(f"a sequence of {longest} tokens does not fit into a batch of length {S}; make S {longest} or more.")
+    return (torch.arange(S, device=lengths.device) < lengths[:, None])[:, None, :]  # [B, 1, S]
+
+
+def causal_mask(T: int, S: int | None = None, device: torch.device | None = None) -> Tensor:
+    """Each place may look at itself and at what came before: bool[T, S], a triangle.
+
+    S: places in all, of which the T that ask are the last; None: T, the whole sequence asks at once.
+    """
+    S = T if S is None else S
+    return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
+
+
+# --- dot products: the attention of transformers -------------------------------------------------------------------------
+
+
+def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mix `value` rows by how well each `query` matches each `key`: softmax(QK^T / sqrt(D)) V.
+
+    query: float[..., T, D]   key: float[..., S, D]   value: float[..., S, D_v]
+    mask: bool[..., T, S], True where attention is allowed; None allows everything.
+    Returns float[..., T, D_v] and the weights float[..., T, S], whose allowed entries sum to one in each row.
+    A row that may attend to nothing returns zeros. Raises ValueError when widths or lengths do not fit.
+    Source: Vaswani et al. 2017, section 3.2.1.
+    """
+    _check_fit(query, key, value, mask)
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # [..., T, S]
+    weights = masked_softmax(scores, mask)
+    return weights @ value, weights  # [..., T, D_v], [..., T, S]
+
+
+def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Scores to weights: what the mask forbids weighs exactly zero, the rest of each row sums to one.
+
+    scores: float[..., T, S]   mask: bool[..., T, S], True where allowed.   Returns float[..., T, S]; a row without any True is zeros.
+    """
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    # The lowest number there is, not minus infinity: in a row that may look at nothing that would give 0 / 0.
+    weights = torch.softmax(scores.masked_fill(~mask, torch.finfo(scores.dtype).min), dim=-1)
+    return weights * mask
+
+
+def _check_fit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
+    """Raise ValueError, one sentence, where the shapes that attention is given do not fit together."""
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(f"queries are {query.shape[-1]} wide and keys {key.shape[-1]}; a dot product needs one width for both.")
+    if key.shape[-2] != value.shape[-2]:
+        raise ValueError(f"there are {key.shape[-2]} keys for {value.shape[-2]} values; every value needs its key.")
+    if mask is None:
+        return
+    _check_mask(mask, (*query.shape[:-1], key.shape[-2]))
+
+
+def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ValueError, one sentence, for a mask that is not bool or does not broadcast to `shape`, that of the scores."""
+    if mask.dtype != torch.bool:
+        raise ValueError(f"the mask holds {mask.dtype}; give booleans, True where attention is allowed (mask.bool()).")
+    # Compared from the right, as torch broadcasts: each length must be that of the scores, or 1.
+    fits = mask.dim() <= len(shape) and all(m in (1, s) for m, s in zip(mask.shape[::-1], shape[::-1], strict=False))
+    if not fits:
+        raise ValueError(f"a mask of shape {tuple(mask.shape)} does not fit scores of shape {tuple(shape)}; it must be [..., T, S].")
+
+
+class KeyValueCache:
+    """The keys and values of the tokens so far, so that a new token needs only its own (one cache per attention layer).
+
+    keys, values: float[B, H, S, D / H]; None before the first token.
+    """
+
+    def __init__(self) -> None:
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
+
+    def __len__(self) -> int:
+        """S, the tokens it holds."""
+        return 0 if self.keys is None else self.keys.shape[-2]
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add those of T new tokens, float[B, H, T, D / H]; returns all, float[B, H, S + T, D / H]."""
+        if self.keys is not None:
+            keys, values = torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
+        self.keys, self.values = keys, values
+        return keys, values
+
+
+class MultiHeadAttention(nn.Module):
+    """H small attentions side by side, each with its own D / H columns of queries, keys and values; W_o mixes their answers.
+
+    D: width   H: heads.   Raises ValueError where H does not divide D.
+    Source: Vaswani et al. 2017, section 3.2.2.
+    """
+
+    def __init__(self, D: int, H: int):
+        super().__init__()
+        if D % H:
+            raise ValueError(f"{H} heads cannot share a width of {D} evenly; choose D as a multiple of H.")
+        self.H = H
+        self.W_q, self.W_k, self.W_v, self.W_o = (nn.Linear(D, D) for _ in range(4))
+
+    def forward(
+        self, x: Tensor, source: Tensor | None = None, mask: Tensor | None = None, cache: KeyValueCache | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """x: float[B, T, D], asks   source: float[B, S, D], is asked; None: x asks itself (self-attention)
+        mask: bool[T, S], bool[B, 1, S] or bool[B, T, S], True where attention is allowed; the same for all heads
+        cache: keys and values of earlier tokens, which are asked too; those of this call are added.
+        Returns float[B, T, D] and the weights float[B, H, T, S].
+        """
+        source = x if source is None else source
+        query, key, value = self.split(self.W_q(x)), self.split(self.W_k(source)), self.split(self.W_v(source))
+        if cache is not None:
+            key, value = cache.extend(key, value)
+        if mask is not None and mask.dim() == 3:
+            mask = mask[:, None]  # [B, 1, T, S]: one more axis, for the heads
+        mixed, weights = scaled_dot_product_attention(query, key, value, mask)  # [B, H, T, D / H], [B, H, T, S]
+        B, T, D = x.shape
+        return self.W_o(mixed.transpose(1, 2).reshape(B, T, D)), weights
+
+    def split(self, x: Tensor) -> Tensor:
+        """float[B, T, D] -> float[B, H, T, D / H]: each head gets its own columns."""
+        B, T, D = x.shape
+        return x.view(B, T, self.H, D // self.H).transpose(1, 2)
+
+
+# --- positions -----------------------------------------------------------------------------------------------------------
+
+
+def sinusoidal_positions(T: int, D: int) -> Tensor:
+    """A pattern of waves that tells each place from every other: float[T, D].
+
+    Column 2i holds sin(place / 10000^(2i / D)), column 2i + 1 the cosine of the same: fast waves first, slow ones last.
+    Raises ValueError for an odd D.   Source: Vaswani et al. 2017, section 3.5.
+    """
+    if D % 2:
+        raise ValueError(f"a width of {D} leaves a sine without its cosine; choose an even D.")
+    angles = torch.arange(T)[:, None] / 10_000 ** (torch.arange(0, D, 2) / D)  # [T, D / 2]
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(T, D)  # [T, D / 2, 2] -> [T, D]
+
+
+# --- additive attention: the bottleneck of the encoder-decoder removed ---------------------------------------------------
+
+
+class AdditiveAttention(nn.Module):
+    """A small network scores each pair: score(query, key) = v . tanh(W_q query + W_k key); the keys are the values too.
+
+    D_query, D_key: widths of the two   D: width of the hidden layer.
+    Source: Bahdanau, Cho and Bengio 2015, section 3.1 and appendix A.1.2.
+    """
+
+    def __init__(self, D_query: int, D_key: int, D: int):
+        super().__init__()
+        self.W_q = nn.Linear(D_query, D, bias=False)
+        self.W_k = nn.Linear(D_key, D)
+        self.v = nn.Linear(D, 1, bias=False)
+
+    def forward(self, query: Tensor, key: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """query: float[B, T, D_query]   key: float[B, S, D_key]   mask: bool[B, 1, S] or bool[B, T, S], True where allowed.
+
+        Returns the contexts float[B, T, D_key], a mixture of keys for each query, and the weights float[B, T, S].
+        Raises ValueError for a mask that does not fit.
+        """
+        pairs = self.W_q(query)[:, :, None] + self.W_k(key)[:, None]  # [B, T, 1, D] + [B, 1, S, D] -> [B, T, S, D]
+        scores = self.v(torch.tanh(pairs)).squeeze(-1)  # [B, T, S]
+        if mask is not None:
+            _check_mask(mask, tuple(scores.shape))
+        weights = masked_softmax(scores, mask)
+        return weights @ key, weights
+
+
+class AttentionEncoderDecoder(nn.Module):
+    """An encoder-decoder whose decoder looks back at every state of the encoder, not only at the last.
+
+    V_source, V_target: vocabularies   D: width of embeddings and states (even).
+    The encoder is a GRU in both directions; the decoder's state after each step asks the encoder's states (as in Luong et al.
+    2015, with the additive score of Bahdanau et al. 2015), and what it finds helps to choose the next token.
+    Trains and scores with `src.dates` as `src.rnn.EncoderDecoder` does.
+    """
+
+    def __init__(self, V_source: int, V_target: int, D: int = 128):
+        super().__init__()
+        self.settings = {"V_source": V_source, "V_target": V_target, "D": D}
+        self.source_embeddings = nn.Embedding(V_source, D)
+        self.encoder = nn.GRU(D, D // 2, batch_first=True, bidirectional=True)
+        self.target_embeddings = nn.Embedding(V_target, D)
+        self.decoder = nn.GRU(D, D, batch_first=True)
+        self.attention = AdditiveAttention(D, D, D)
+        self.output = nn.Linear(2 * D, V_target)
+
+    def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
+        """Score every next token, the true ones before it given (teacher forcing).
+
+        source_ids: int64[B, S]   source_mask: bool[B, S], True on real tokens   target_ids: int64[B, T], from START on.
+        Returns logits float[B, T, V_target].
+        """
+        logits, _, _ = self.decode(target_ids, *self.encode(source_ids, source_mask), source_mask)
+        return logits
+
+    def alignments(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
+        """Where the decoder looks while it chooses the token after each of `target_ids`; arguments as in `forward`.
+
+        Returns weights float[B, T, S]; row t belongs to the choice of token t + 1.
+        """
+        _, _, weights = self.decode(target_ids, *self.encode(source_ids, source_mask), source_mask)
+        return weights
+
+    def encode(self, source_ids: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Read the source. Returns the states float[B, S, D] (zeros on padding) and the decoder's first state float[1, B, D]."""
+        lengths = source_mask.sum(1).cpu()
+        packed = pack_padded_sequence(self.source_embeddings(source_ids), lengths, batch_first=True, enforce_sorted=False)
+        states, last = self.encoder(packed)
+        states, _ = pad_packed_sequence(states, batch_first=True, total_length=source_ids.shape[1])
+        return states, torch.cat([*last], dim=-1)[None]  # last: [2, B, D / 2], one for each direction
+
+    def decode(self, target_ids: Tensor, states: Tensor, state: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Go on from `state` through T tokens. Returns logits float[B, T, V_target], the new state, the weights float[B, T, S]."""
+        queries, state = self.decoder(self.target_embeddings(target_ids), state)  # [B, T, D], [1, B, D]
+        contexts, weights = self.attention(queries, states, source_mask[:, None])
+        return self.output(torch.cat([queries, contexts], dim=-1)), state, weights
+
+    @torch.no_grad()
+    def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int = 16) -> Tensor:
+        """Write the answer, each time the likeliest token. Returns int64[B, T], T <= max_length, with END, then PAD; no START."""
+        states, state = self.encode(source_ids, source_mask)
+        return greedy_tokens(lambda ids: self._next(ids, states, source_mask), len(source_ids), max_length)
