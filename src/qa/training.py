@@ -159,7 +159,7 @@ def finetune(
     }
     report = report or print_progress()
     state = PartialState(cpu=not torch.cuda.is_available())
-    with _alone_in(output_dir, state):
+    with _alone_in(output_dir, state), runtime.keeping_memory():
         return _run(called, arguments, train, output_dir, resume, push_to_hub, report, state)
 
 
@@ -335,7 +335,7 @@ def _make_plan(
     if batch_size % state.num_processes:
         raise RunError(f"batch_size is {batch_size}, which {state.num_processes} processes cannot share equally; choose a multiple.")
     first_pass = next(batch_passes(lengths, batch_size, arguments["seed"]))
-    precision, seconds_of = _measure(model, tokenizer, windows, first_pass, lengths, arguments["minutes"], state)
+    precision, seconds_of, extra_of_new = _measure(model, tokenizer, windows, first_pass, lengths, arguments["minutes"], state)
 
     done = _checkpoint_record(checkpoint)["step"] if checkpoint else 0
     spent = _checkpoint_record(checkpoint)["seconds"] if checkpoint else 0.0
@@ -346,22 +346,25 @@ def _make_plan(
         # Where preparing took most of the time, training still gets a quarter of it.
         budget = max(budget - spent - set_up, 0.25 * budget if not spent else 0.0)
     order, predicted = [], 0.0  # batches, and the seconds those will take that are not done yet
+    met = set()  # widths of batches, in tokens
     wanted = None if arguments["epochs"] is None else max(1, round(arguments["epochs"] * len(first_pass)))
     for batch in _all_batches(lengths, batch_size, arguments["seed"]):
-        cost = seconds_of(lengths[batch].max()) if len(order) >= done else 0.0
+        width = -(-lengths[batch].max() // PAD_TO) * PAD_TO
+        cost = seconds_of(lengths[batch].max()) + (width not in met) * extra_of_new if len(order) >= done else 0.0
         # By the minutes at least one step is taken from here on, however slow it is.
         enough = len(order) == wanted if budget is None else len(order) > done and predicted + cost > budget
         if enough:
             break
         order.append(batch)
         predicted += cost
-    width = getattr(model.config, "hidden_size", 768)
+        met.add(width)
+    hidden_size = getattr(model.config, "hidden_size", 768)
     plan = Plan(
         arguments=arguments,
         steps=len(order),
         batch_size=batch_size,
         warmup_steps=max(1, round(0.06 * len(order))),
-        learning_rate=arguments["learning_rate"] or (3e-4 if width < 512 else 5e-5),
+        learning_rate=arguments["learning_rate"] or (3e-4 if hidden_size < 512 else 5e-5),
         precision=precision,
         threads=torch.get_num_threads(),
         processes=state.num_processes,
@@ -391,8 +394,8 @@ def _measure(
     lengths: np.ndarray,
     minutes: float | None,
     state: PartialState,
-) -> tuple[str, Callable[[int], float]]:
-    """The faster precision here, and seconds per step as a function of the longest window in its batch.
+) -> tuple[str, Callable[[int], float], float]:
+    """The faster precision here, seconds per step by the longest window in its batch, and the extra seconds of a new width's first.
 
     Steps are taken on a copy of the model, on real batches, from the shortest to the longest: time grows faster than length.
     """
@@ -404,11 +407,12 @@ def _measure(
     limit = 7.5 * (minutes or 1.5)
     stepper = _Stepper(model, tokenizer, windows, state)
     precisions = _precisions(state.device)
-    middle = {name: stepper.seconds(chosen[2:3], name, limit / 3 / len(precisions))[0] for name in precisions}
+    middle = {name: stepper.seconds(chosen[2:3], name, limit / 3 / len(precisions))[1][0] for name in precisions}
     precision = min(middle, key=middle.get)
-    times = stepper.seconds(chosen, precision, limit * 2 / 3)
+    first, times = stepper.seconds(chosen, precision, limit * 2 / 3)
     longest = [int(lengths[batch].max()) for batch in chosen]
-    return precision, lambda length: float(np.interp(length, longest, np.maximum.accumulate(times)))
+    extra = max(0.0, float(np.median(np.subtract(first, times))))
+    return precision, lambda length: float(np.interp(length, longest, np.maximum.accumulate(times))), extra
 
 
 def _precisions(device: torch.device) -> list[str]:
@@ -433,17 +437,17 @@ class _Stepper:
         self.windows = windows.remove_columns("length")
         self.collate = _collator(tokenizer)
 
-    def seconds(self, batches: Sequence[np.ndarray], precision: str, limit: float) -> list[float]:
-        """Mean seconds of a step on the windows of each batch, in ten rounds over all of them; fewer once `limit` seconds are over.
+    def seconds(self, batches: Sequence[np.ndarray], precision: str, limit: float) -> tuple[list[float], list[float]]:
+        """Seconds of the first step on the windows of each batch, and mean seconds of those after it.
 
-        In rounds, so that a slow moment of the machine does not fall on one length alone. A round before them, not counted, pays
-        for buffers and kernels; one is counted however slow the steps are.
+        In ten rounds over all batches, fewer once `limit` seconds are over, so that a slow moment of the machine does not fall on
+        one length alone. The first round also pays for buffers and kernels; one more is taken however slow the steps are.
         """
         start, rounds = time.perf_counter(), []
         # Several processes step together, so none of them may leave early: they take a number of rounds that is fixed.
         while len(rounds) < 2 or (len(rounds) < 4 if self.processes > 1 else len(rounds) < 11 and time.perf_counter() - start < limit):
             rounds.append([self._step(batch, precision) for batch in batches])
-        return np.mean(rounds[1:], axis=0).tolist()
+        return rounds[0], np.mean(rounds[1:], axis=0).tolist()
 
     def _step(self, batch: np.ndarray, precision: str) -> float:
         """Seconds of one step on the windows of `batch`, from collating to the optimizer."""

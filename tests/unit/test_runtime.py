@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -199,3 +200,33 @@ def test_figures_are_opaque_light_and_small(tmp_path: Path) -> None:
     assert pixels.shape[2] == 3 or pixels[..., 3].min() == 1, "a transparent figure vanishes on a dark page"
     assert pixels[0, 0, :3].min() > 0.95, "dark text needs a light background"
     assert (tmp_path / "heatmap.png").stat().st_size <= 60_000
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="only Linux's C library is told to")
+def test_freed_memory_is_used_again_while_kept_and_given_back_afterwards(course: Path, clean_environment: dict[str, str]) -> None:
+    code = """
+import resource, sys
+import torch
+from src.runtime import keeping_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(64, 1024, 256)  # 64 MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def megabytes():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 1024**2
+
+faults(), faults()
+unkept = faults()
+start = megabytes()
+with keeping_memory():
+    faults(), faults()
+    kept, held = faults(), megabytes() - start
+print(unkept, kept, held, megabytes() - start, faults())
+"""
+    result = run_python(code, course, clean_environment)
+    assert result.stderr == ""
+    unkept, kept, held, afterwards, unkept_again = map(float, result.stdout.split())
+    assert kept <= 2 < 30 < min(unkept, unkept_again)
+    assert held > 60 > 5 > afterwards

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -190,30 +191,31 @@ def even_clock(monkeypatch):
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(ticks) / 1000))
 
 
-@pytest.mark.parametrize("minutes", [0.5, 2.0])
-def test_as_many_steps_are_planned_as_fit_into_the_minutes(train, data, tokenizer, tmp_path, monkeypatch, even_clock, minutes):
+@pytest.mark.parametrize(("minutes", "extra"), [(0.5, 0.0), (2.0, 0.0), (2.0, 1.5)])
+def test_as_many_steps_are_planned_as_fit_into_the_minutes(train, data, tokenizer, tmp_path, monkeypatch, even_clock, minutes, extra):
     def seconds_of(length: int) -> float:
         return 0.5 + length / 100  # a step of this machine, were it slow: between 0.6 and 1.5 seconds
 
-    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", seconds_of))
+    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", seconds_of, extra))
     run = train(tmp_path, minutes=minutes)
     lengths = np.array(prepare_features(data["train"], tokenizer)["length"])
     order = np.load(tmp_path / training.ORDER)
-    predicted = sum(seconds_of(lengths[batch].max()) for batch in order)
-    assert 60 * minutes - seconds_of(lengths.max()) - 0.1 < predicted < 60 * minutes
+    longest = [lengths[batch].max() for batch in order]
+    predicted = sum(map(seconds_of, longest)) + extra * len({math.ceil(length / training.PAD_TO) for length in longest})
+    assert 60 * minutes - seconds_of(lengths.max()) - extra - 0.1 < predicted < 60 * minutes
     assert run.plan.planned_seconds == pytest.approx(predicted, abs=0.1)
     assert run.steps == len(order) == run.plan.steps
     assert len({tuple(batch) for batch in order[: N // B]}) == N // B
 
 
 def test_training_gets_a_quarter_of_the_time_where_setting_up_took_it_all(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", lambda length: 0.001))
+    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", lambda length: 0.001, 0.0))
     assert train(tmp_path, minutes=1e-3).steps == pytest.approx(0.25 * 60e-3 / 0.001, abs=1)
 
 
 def test_the_faster_precision_is_chosen(train, tmp_path, monkeypatch):
     times = {"fp32": 0.02, "bf16": 0.01}
-    monkeypatch.setattr(training._Stepper, "seconds", lambda self, batches, precision, limit: [times[precision]] * len(batches))
+    monkeypatch.setattr(training._Stepper, "seconds", lambda self, batches, precision, limit: ([times[precision]] * len(batches),) * 2)
     assert train(tmp_path / "bf16").plan.precision == "bf16"
     times["bf16"] = 0.02
     assert train(tmp_path / "fp32").plan.precision == "fp32"
@@ -223,7 +225,7 @@ def test_measuring_leaves_the_model_as_it_was(train, tiny_folder, tmp_path, monk
     """A measured step must not teach: two runs with and without measuring end in the same weights."""
     monkeypatch.setattr(training, "_precisions", lambda device: ["fp32"])
     train(tmp_path / "measured", epochs=0.2)
-    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", lambda length: 1.0))
+    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", lambda length: 1.0, 0.0))
     train(tmp_path / "not", epochs=0.2)
     assert different(tmp_path / "measured", tmp_path / "not") == []
 
@@ -232,10 +234,10 @@ def test_longer_batches_are_measured_to_take_no_less_time(tiny_model, tokenizer,
     windows = prepare_features(data["train"], tokenizer).remove_columns(["token_starts", "token_ends", "example_index", "example_id"])
     lengths = np.array(windows["length"])
     state = SimpleNamespace(num_processes=1, device=torch.device("cpu"))
-    precision, seconds_of = training._measure(tiny_model, tokenizer, windows, next(batch_passes(lengths, B, 0)), lengths, 1.0, state)
+    precision, seconds_of, extra = training._measure(tiny_model, tokenizer, windows, next(batch_passes(lengths, B, 0)), lengths, 1.0, state)
     assert precision in ("fp32", "bf16")
     times = [seconds_of(length) for length in (1, 20, 60, lengths.max(), 384)]
-    assert times[0] > 0
+    assert times[0] > 0 <= extra
     assert times == sorted(times)
 
 
@@ -571,12 +573,12 @@ def test_a_second_ctrl_c_interrupts_at_once():
 
 
 def test_on_another_machine_the_rest_is_planned_anew_and_that_is_recorded(train, tmp_path, monkeypatch, even_clock):
-    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", lambda length: 1.0))
+    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", lambda length: 1.0, 0.0))
     monkeypatch.setattr(training, "_machine", lambda: "an old machine")
     before = train(tmp_path, minutes=0.5, report=Stopper(9))
     assert before.plan.steps == 29, "30 seconds, less the milliseconds before step 1"
     order = np.load(tmp_path / training.ORDER)
-    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", lambda length: 0.5))
+    monkeypatch.setattr(training, "_measure", lambda *args: ("fp32", lambda length: 0.5, 0.0))
     monkeypatch.setattr(training, "_machine", lambda: "a machine twice as fast")
     after = train(tmp_path, minutes=0.5)
     assert after.plan.replanned == [
