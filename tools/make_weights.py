@@ -110,7 +110,7 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights" / "qa-minilm", help="where the result goes")
+    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for its folder")
     parser.add_argument("--release", action="store_true", help="write weights/qa-minilm and score the test parts: once for a release")
     parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
     options = parser.parse_args()
@@ -140,7 +140,7 @@ def main() -> None:
         "date": date.today().isoformat(),
         "threshold": choose_threshold(qa, course["validation"]),
     }
-    target = runtime.COURSE / "weights" / "qa-minilm" if options.release else options.to
+    target = (runtime.COURSE / "weights" if options.release else options.to) / "qa-minilm"
     model, _ = load_model(folder)
     save_released(model, target, card)
     qa = QuestionAnswerer.load(target)  # the scores are those of the stored file
