@@ -23,7 +23,7 @@ from src import assets
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "course_qa"
 SPLITS = ("train", "validation", "test")
 ARTICLE_FIELDS = {"title", "split", "questions"}
-QUESTION_FIELDS = {"q", "a", "in", "near"}
+QUESTION_FIELDS = {"q", "a", "in", "near", "alone"}
 
 # Marks such as a combining acute are no \w, yet "cafe" is no whole word of "cafe\u0301".
 _WORD = r"[\w\u0300-\u036f]"
@@ -42,6 +42,13 @@ def course_topics(files: Iterable[Path] | None = None) -> dict[str, str]:
     """Article title -> topic, which is the name of the file it stands in: "Oxygen" -> "physical sciences"."""
     files = question_files() if files is None else files
     return {article["title"]: file.stem.replace("_", " ") for file in files for article in _read_articles(file)}
+
+
+def open_domain_ids(files: Iterable[Path] | None = None) -> frozenset[str]:
+    """Ids of the questions marked `alone`: they make sense, and have one right answer, without their passage."""
+    files = question_files() if files is None else files
+    articles = (article for file in files for article in _read_articles(file))
+    return frozenset(question_id(article["title"], entry["q"]) for article in articles for entry in article["questions"] if "alone" in entry)
 
 
 def load_passage_texts() -> dict[str, str]:
@@ -77,7 +84,7 @@ def build_course_set(files: Iterable[Path] | None = None, *, passages: Mapping[s
 
 def question_id(title: str, question: str) -> str:
     """A stable 24-digit hexadecimal id (SQuAD's own length), the same as long as title and wording are."""
-    return hashlib.sha256(f"{title}\n{question}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{title}\n{' '.join(question.split())}".encode()).hexdigest()[:24]
 
 
 def find_answer(passage: str, answer: str, phrase: str | None = None) -> int:
@@ -167,9 +174,11 @@ def _build_article(file: Path, article: dict, passage: str) -> dict:
 
 def _check_fields(where: str, entry: Any) -> None:
     if not isinstance(entry, dict) or "q" not in entry or not set(entry) <= QUESTION_FIELDS:
-        raise CourseSetError(f"{where}: needs q, and a or near; `in` is optional; no other fields.")
+        raise CourseSetError(f"{where}: needs q, and a or near; `in` and `alone` are optional; no other fields.")
     if ("a" in entry) == ("near" in entry):
         raise CourseSetError(f"{where}: give `a` when the passage answers it, `near` (a tempting wrong span) when it does not.")
+    if "alone" in entry and ("near" in entry or entry["alone"] != "yes"):
+        raise CourseSetError(f"{where}: `alone` marks a question with an answer that needs no passage; write `alone: yes` or leave it out.")
     for field, value in entry.items():
         several = field in ("a", "near") and isinstance(value, list) and value
         if not all(isinstance(text, str) for text in (value if several else [value])):
@@ -190,6 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"python -m src.qa.course_set: {error}", file=sys.stderr)
         return 2
     print(questions_report(splits, course_topics(files)).to_string())
+    alone = open_domain_ids(files)
+    counts = ", ".join(f"{len(alone.intersection(rows['id']))} in {split}" for split, rows in splits.items())
+    print(f"make sense without their passage: {len(alone)} ({counts})")
     return 0
 
 

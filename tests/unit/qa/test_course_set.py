@@ -136,7 +136,7 @@ GOOD = "{q: 'What is its atomic number?', a: 8}"
         ("- title: Oxygen\n  title: Lake\n  split: train\n  questions: []", "a field is given twice"),
         (article(GOOD, "What?"), "'Oxygen', question 2: needs q, and a or near"),
         (article("{a: 8}"), "'Oxygen', question 1: needs q"),
-        (article("{q: 'What?', a: 8, answer: 8}"), "'Oxygen', question 1: needs q, and a or near; `in` is optional; no other"),
+        (article("{q: 'What?', a: 8, answer: 8}"), "'Oxygen', question 1: needs q, and a or near; `in` and `alone` are optional; no other"),
         (article("{q: 'What?'}"), "'Oxygen', question 1: give `a` when"),
         (article("{q: 'What?', a: 8, near: O}"), "'Oxygen', question 1: give `a` when"),
         (article("{q: 'What?', a: 8, a: O}"), "a field is given twice"),
@@ -191,6 +191,23 @@ def test_the_set_is_as_large_as_promised(course):
     for split in ("validation", "test"):
         assert len(course[split]) >= 150
         assert unanswerable[split] >= 50
+
+
+def test_enough_questions_of_the_test_part_make_sense_without_their_passage(course):
+    alone = course_set.open_domain_ids()
+    asked = {split: [i for i, qid in enumerate(part["id"]) if qid in alone] for split, part in course.items()}
+    assert sum(map(len, asked.values())) == len(alone) >= 300, "every mark belongs to a question of the set"
+    assert len(asked["test"]) >= 150
+    for split, part in course.items():
+        assert all(part[i]["answers"]["text"] for i in asked[split])
+
+
+def test_a_mark_leads_to_its_question_and_stands_only_where_there_is_an_answer(build, tmp_path):
+    build(article("{q: '  What is  its atomic number?', a: 8, alone: yes}", "{q: 'When was it found?', a: 1774}"))
+    assert course_set.open_domain_ids([tmp_path / "chemistry.yaml"]) == {question_id("Oxygen", "What is its atomic number?")}
+    for wrong in ("{q: 'Who found it?', near: O, alone: yes}", "{q: 'When?', a: 1774, alone: maybe}"):
+        with pytest.raises(CourseSetError, match=r"question 1: `alone` marks .* write `alone: yes` or leave it out"):
+            build(article(wrong))
 
 
 def test_no_article_or_question_id_is_in_two_splits(course):
