@@ -2,7 +2,7 @@
 
     output, weights = scaled_dot_product_attention(query, key, value, mask)       # weights: float[..., T, S], rows sum to one
     output, weights = MultiHeadAttention(D=128, H=4)(x, mask=causal_mask(T))      # weights: float[B, H, T, S]
-    model = AttentionEncoderDecoder(V_source, V_target)                           # for the date task of `src.dates`
+    train_dates(AttentionEncoderDecoder(), minutes=1)                             # the date task of `src.dates`
 
 Everywhere `True` in a mask means "may be looked at". B: batch   T: places that ask   S: places that are asked   D: width
 H: heads   V: vocabulary.
@@ -18,9 +18,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from src.dates import END, PAD, START
+from src.dates import CHARACTERS, START_ID
+from src.rnn import EncoderDecoder, FastLayer
 
 # --- masks: what may be looked at ----------------------------------------------------------------------------------------
 
@@ -161,15 +161,16 @@ class MultiHeadAttention(nn.Module):
 # --- positions -----------------------------------------------------------------------------------------------------------
 
 
-def sinusoidal_positions(T: int, D: int) -> Tensor:
+def sinusoidal_positions(T: int, D: int, base: float = 10_000) -> Tensor:
     """A pattern of waves that tells each place from every other: float[T, D].
 
-    Column 2i holds sin(place / 10000^(2i / D)), column 2i + 1 the cosine of the same: fast waves first, slow ones last.
+    Column 2i holds sin(place / base^(2i / D)), column 2i + 1 the cosine of the same: fast waves first, slow ones last.
+    base: the slowest wave takes nearly 2 pi base places; one far longer than the texts leaves columns that hardly change.
     Raises ValueError for an odd D.   Source: Vaswani et al. 2017, section 3.5.
     """
     if D % 2:
         raise ValueError(f"a width of {D} leaves a sine without its cosine; choose an even D.")
-    angles = torch.arange(T)[:, None] / 10_000 ** (torch.arange(0, D, 2) / D)  # [T, D / 2]
+    angles = torch.arange(T)[:, None] / base ** (torch.arange(0, D, 2) / D)  # [T, D / 2]
     return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(T, D)  # [T, D / 2, 2] -> [T, D]
 
 
@@ -206,55 +207,66 @@ class AdditiveAttention(nn.Module):
 class AttentionEncoderDecoder(nn.Module):
     """An encoder-decoder whose decoder looks back at every state of the encoder, not only at the last.
 
-    V_source, V_target: vocabularies   D: width of embeddings and states (even).
-    The encoder is a GRU in both directions; the decoder's state after each step asks the encoder's states (as in Luong et al.
-    2015, with the additive score of Bahdanau et al. 2015), and what it finds helps to choose the next token.
-    Trains and scores with `src.dates` as `src.rnn.EncoderDecoder` does.
+    D: width of the states, half of it for each direction of the encoder   D_embedding: width of a character's vector
+    V: characters, the same for both sides
+    The encoder reads in both directions. The decoder's state after each step asks the encoder's states (as in Luong et al. 2015, with
+    the additive score of Bahdanau et al. 2015), and what it finds helps to choose the next character.
+    It has the interface of `src.dates.DateModel`. Raises ValueError for an odd D.
     """
 
-    def __init__(self, V_source: int, V_target: int, D: int = 128):
+    def __init__(self, D: int = 96, D_embedding: int = 32, V: int = len(CHARACTERS)):
         super().__init__()
-        self.settings = {"V_source": V_source, "V_target": V_target, "D": D}
-        self.source_embeddings = nn.Embedding(V_source, D)
-        self.encoder = nn.GRU(D, D // 2, batch_first=True, bidirectional=True)
-        self.target_embeddings = nn.Embedding(V_target, D)
-        self.decoder = nn.GRU(D, D, batch_first=True)
+        if D % 2:
+            raise ValueError(f"two directions cannot share a width of {D} evenly; choose an even D.")
+        self.settings = {"D": D, "D_embedding": D_embedding, "V": V}
+        self.source_embeddings = nn.Embedding(V, D_embedding)
+        self.target_embeddings = nn.Embedding(V, D_embedding)
+        self.encoder = FastLayer("lstm", D_embedding, D // 2, bidirectional=True)
+        self.decoder = nn.LSTM(D_embedding, D, batch_first=True)
         self.attention = AdditiveAttention(D, D, D)
-        self.output = nn.Linear(2 * D, V_target)
-
-    def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
-        """Score every next token, the true ones before it given (teacher forcing).
-
-        source_ids: int64[B, S]   source_mask: bool[B, S], True on real tokens   target_ids: int64[B, T], from START on.
-        Returns logits float[B, T, V_target].
-        """
-        logits, _, _ = self.decode(target_ids, *self.encode(source_ids, source_mask), source_mask)
-        return logits
-
-    def alignments(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
-        """Where the decoder looks while it chooses the token after each of `target_ids`; arguments as in `forward`.
-
-        Returns weights float[B, T, S]; row t belongs to the choice of token t + 1.
-        """
-        _, _, weights = self.decode(target_ids, *self.encode(source_ids, source_mask), source_mask)
-        return weights
+        self.output = nn.Linear(2 * D, V)
 
     def encode(self, source_ids: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the source. Returns the states float[B, S, D] (zeros on padding) and the decoder's first state float[1, B, D]."""
-        lengths = source_mask.sum(1).cpu()
-        packed = pack_padded_sequence(self.source_embeddings(source_ids), lengths, batch_first=True, enforce_sorted=False)
-        states, last = self.encoder(packed)
-        states, _ = pad_packed_sequence(states, batch_first=True, total_length=source_ids.shape[1])
-        return states, torch.cat([*last], dim=-1)[None]  # last: [2, B, D / 2], one for each direction
+        """Read the source.   int64[B, S], bool[B, S] -> every state, float[B, S, D], and the last ones as one vector, float[B, D]"""
+        return self.encoder(self.source_embeddings(source_ids), source_mask)
 
-    def decode(self, target_ids: Tensor, states: Tensor, state: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Go on from `state` through T tokens. Returns logits float[B, T, V_target], the new state, the weights float[B, T, S]."""
-        queries, state = self.decoder(self.target_embeddings(target_ids), state)  # [B, T, D], [1, B, D]
-        contexts, weights = self.attention(queries, states, source_mask[:, None])
+    def decode(
+        self, target_ids: Tensor, state: tuple[Tensor, Tensor], source: Tensor, source_mask: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
+        """Go on writing.   target_ids: int64[B, T]   state: of the decoder   source: float[B, S, D], the encoder's states
+
+        Returns logits float[B, T, V], the next state, and where each step looked: weights float[B, T, S].
+        """
+        queries, state = self.decoder(self.target_embeddings(target_ids), state)  # [B, T, D]
+        contexts, weights = self.attention(queries, source, source_mask[:, None])  # [B, T, D], [B, T, S]
         return self.output(torch.cat([queries, contexts], dim=-1)), state, weights
 
+    def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
+        """Teacher forcing: the decoder reads the right characters, whatever it would have written itself.
+
+        source_ids: int64[B, S]   source_mask: bool[B, S]   target_ids: int64[B, T], from START on   Returns logits float[B, T, V].
+        """
+        source, last = self.encode(source_ids, source_mask)
+        return self.decode(target_ids, EncoderDecoder.first_state(last), source, source_mask)[0]
+
+    def alignments(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
+        """Where the decoder looks while it chooses the character after each of `target_ids`; arguments as in `forward`.
+
+        Returns weights float[B, T, S]; row t belongs to the choice of character t + 1.
+        """
+        source, last = self.encode(source_ids, source_mask)
+        return self.decode(target_ids, EncoderDecoder.first_state(last), source, source_mask)[2]
+
     @torch.no_grad()
-    def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int = 16) -> Tensor:
-        """Write the answer, each time the likeliest token. Returns int64[B, T], T <= max_length, with END, then PAD; no START."""
-        states, state = self.encode(source_ids, source_mask)
-        return greedy_tokens(lambda ids: self._next(ids, states, source_mask), len(source_ids), max_length)
+    def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor:
+        """Write the likeliest character, read it back in, and so on, max_length times.
+
+        Returns int64[B, max_length] without START; after a row's END come characters that do not count.
+        """
+        source, last = self.encode(source_ids, source_mask)
+        state = EncoderDecoder.first_state(last)
+        written = [torch.full_like(source_ids[:, :1], START_ID)]
+        for _ in range(max_length):
+            logits, state, _ = self.decode(written[-1], state, source, source_mask)
+            written.append(logits.argmax(-1))  # [B, 1]
+        return torch.cat(written[1:], dim=1)

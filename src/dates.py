@@ -1,6 +1,6 @@
 """Dates written in many ways, to be rewritten as 2026-11-23: a task small enough to learn in a minute (notebooks 03 and 04).
 
-    make_dates(2, seed=0)            # [DatePair("the 5th of May 1871", "1871-05-05"), DatePair("20.xi.2042", "2042-11-20")]
+    make_dates(2, seed=0)            # [DatePair("the 5th of May, 1971", "1971-05-05"), DatePair("20.xi.2042", "2042-11-20")]
     run = train_dates(model, minutes=1, report=LiveCurve("dates"))
     exact_match(model, make_dates(1000, seed=0, split="test"))
     translate(model, ["23 November 2026"])                                  # ["2026-11-23"]
@@ -11,23 +11,24 @@ one split only, however it is written. Every model with the interface `DateModel
 
 from __future__ import annotations
 
-import json
-import math
+import functools
+import itertools
 import random
-import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from src.fitting import Run as DateRun
+from src.fitting import fit, in_eval_mode
+from src.fitting import load_run as load_dates  # noqa: F401, imported from here by others
+from src.fitting import save_run as save_dates
 from src.text import Vocabulary
 
 Split = Literal["train", "development", "test"]
@@ -35,11 +36,11 @@ Split = Literal["train", "development", "test"]
 PAD, START, END = "<pad>", "<start>", "<end>"
 CHARACTERS = Vocabulary([PAD, START, END, *" ,-./", *"0123456789", *"abcdefghijklmnopqrstuvwxyz"])  # V = 44, both sides
 PAD_ID, START_ID, END_ID = CHARACTERS.ids[PAD], CHARACTERS.ids[START], CHARACTERS.ids[END]
-TARGET_LENGTH = len("2026-11-23") + 1  # characters of an answer, with END: what greedy decoding needs at most
+TARGET_LENGTH = len("2026-11-23/2026-12-01") + 1  # characters of an answer, with END: what greedy decoding needs at most
 
 # --- writing a date ------------------------------------------------------------------------------------------------------
 
-FIRST_DAY, LAST_DAY = date(1600, 1, 1), date(2099, 12, 31)  # today's calendar began in 1582
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2099, 12, 31)
 MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -64,18 +65,15 @@ FORMS = (
     "{month} {d}, {year}",
     "{nth} {month} {year}",
     "{weekday}, {d} {month} {year}",
-    "{weekday} the {nth} of {month} {year}",
-    "the {nth} day of {month} in the year {year}",
+    "the {nth} of {month}, {year}",
     "{month} the {nth_word}, {year}",
+    "the {nth_word} of {month} {year}",
     "{d} {month}, {year_words}",
-    "the {nth_word} of {month} {year_words}",
-    "in {year_words}, on {month} the {nth_word}",
-    "on the {nth_word} day of {month} in {year_words}",
-    "in the year {year_words}, on the {nth_word} of {month}",
-    "{weekday}, the {nth_word} day of {month}, {year_words}",
-    "{weekday}, the {nth_word} of {month} in the year {year_words}",
-    "on {weekday}, the {nth_word} day of {month} in the year {year_words}",
+    "the {nth_word} of {month}, {year_words}",
+    "{weekday}, the {nth_word} day of {month} in the year {year_words}",
 )
+SPANS = ("{first} - {last}", "{first} to {last}", "from {first} to {last}", "between {first} and {last}")
+MOST_CHARACTERS = 72  # of a written date or span
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,7 @@ def number_words(number: int) -> str:
     return TENS[number // 10] + (f"-{ONES[number % 10]}" if number % 10 else "")
 
 
+@functools.cache
 def ordinal_words(number: int) -> str:
     """The place in a row, from 1 to 99, in words: 23 is "twenty-third"."""
     tens, dash, last = number_words(number).rpartition("-")
@@ -105,6 +104,7 @@ def ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
+@functools.cache
 def year_words(year: int, long: bool) -> str:
     """A year from 1100 to 2099 in words: 1984 is "nineteen eighty-four", or long "nineteen hundred and eighty-four"."""
     century, rest = divmod(year, 100)
@@ -143,18 +143,29 @@ def split_of(day: date) -> Split:
 def make_dates(n: int, seed: int, split: Split = "train") -> list[DatePair]:
     """Draw n days of a split, each written in a way drawn from FORMS; the same seed gives the same pairs.
 
+    Every second one is a span of two days, "1 May 1971 to 3 May 1972", written in the same way: ISO 8601 puts a slash between them.
     A day may come twice, but no day of one split is ever in another. Raises ValueError for another split.
     """
     if split not in get_args(Split):
         raise ValueError(f"there is no split {split!r}; there are {', '.join(get_args(Split))}.")
     rng = random.Random(f"{split} {seed}")
-    days = (LAST_DAY - FIRST_DAY).days + 1
     pairs: list[DatePair] = []
     while len(pairs) < n:
-        day = FIRST_DAY + timedelta(rng.randrange(days))
-        if split_of(day) == split:
-            pairs.append(DatePair(write_date(day, rng.choice(FORMS), long_year=rng.random() < 0.5), day.isoformat()))
+        days = sorted(draw_day(rng, split) for _ in range(rng.choice((1, 2))))
+        form, long_year = rng.choice(FORMS), rng.random() < 0.5
+        written = [write_date(day, form, long_year) for day in days]
+        text = written[0] if len(days) == 1 else rng.choice(SPANS).format(first=written[0], last=written[1])
+        if len(text) <= MOST_CHARACTERS:
+            pairs.append(DatePair(text, "/".join(day.isoformat() for day in days)))
     return pairs
+
+
+def draw_day(rng: random.Random, split: Split) -> date:
+    """Any day of a split, each as likely as the others."""
+    while True:
+        day = FIRST_DAY + timedelta(rng.randrange((LAST_DAY - FIRST_DAY).days + 1))
+        if split_of(day) == split:
+            return day
 
 
 # --- from characters to numbers and back ---------------------------------------------------------------------------------
@@ -172,7 +183,7 @@ def encode_written(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
 
 
 def encode_iso(isos: Sequence[str]) -> Tensor:
-    """Answers as numbers between START and END.   Returns int64[B, T]; T is 12 for dates."""
+    """Answers as numbers between START and END.   Returns int64[B, T]."""
     rows = [torch.tensor([START_ID, *CHARACTERS.encode(iso), END_ID]) for iso in isos]
     return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD_ID)
 
@@ -211,20 +222,6 @@ class DateModel(Protocol):
     def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor: ...
 
 
-Model = TypeVar("Model", bound=nn.Module)
-
-
-@contextmanager
-def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Without dropout and gradients; afterwards the model is as it was."""
-    training = model.training
-    try:
-        with torch.no_grad():
-            yield model.eval()
-    finally:
-        model.train(training)
-
-
 def translate(model: DateModel, texts: Sequence[str], batch_size: int = 256) -> list[str]:
     """What the model makes of written dates, in their order. Raises UnknownWordError for a character it has no number for."""
     answers: list[str] = [""] * len(texts)
@@ -249,7 +246,7 @@ def is_right(model: DateModel, pairs: Sequence[DatePair]) -> list[bool]:
     return [answer == pair.iso for answer, pair in zip(answers, pairs, strict=True)]
 
 
-LENGTH_EDGES = (8, 16, 24, 36, 48, 60, 72, 96)  # characters: the bins in which exact match is reported
+LENGTH_EDGES = (8, 16, 24, 32, 40, 48, 60, MOST_CHARACTERS + 1)  # characters: the bins in which exact match is reported
 
 
 def exact_match_by_length(
@@ -259,7 +256,7 @@ def exact_match_by_length(
 
     edges: in rising order; bins without any date are left out.
     """
-    bins = {(low, high): [0, 0] for low, high in zip(edges, edges[1:], strict=False)}
+    bins = {(low, high): [0, 0] for low, high in itertools.pairwise(edges)}
     for pair, right in zip(pairs, is_right(model, pairs), strict=True):
         for (low, high), counts in bins.items():
             if low <= len(pair.written) < high:
@@ -271,27 +268,7 @@ def exact_match_by_length(
 # --- training ------------------------------------------------------------------------------------------------------------
 
 CHUNK = 64  # batches made at a time, cut from dates in the order of their length
-WARM_UP = 0.1  # the learning rate rises for this share of a run
-LOGS, SCORES = 100, 10  # entries of a history; how many of them have a score
-DEVELOPMENT = 256  # dates that these scores are taken on
-
-
-@dataclass
-class DateRun:
-    """A trained model for dates.
-
-    model: as it is at the end, on the CPU, in eval mode   seconds: from the call to the end, scores included
-    history: one dict per log: step, seconds, planned_seconds, loss (mean per character since the last log; ln V before anything is
-    learned), learning_rate, examples_per_second, unit, phase; where it was measured also exact_match, in [0, 1], on development dates.
-    settings: what it was trained with   finished: False after Ctrl-C, which leaves the model as it is then
-    """
-
-    model: nn.Module
-    history: list[dict]
-    seconds: float
-    settings: dict
-    finished: bool = True
-    card: dict = field(default_factory=dict)
+DEVELOPMENT = 256  # dates that the scores on the way are taken on
 
 
 def date_batches(batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -306,135 +283,43 @@ def date_batches(batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor, T
             yield collate(pairs[begin : begin + batch_size])
 
 
-def learning_rate_at(done: float, peak: float) -> float:
-    """The learning rate when the share `done` of a run is over: up to `peak` in a straight line, then down to zero along a cosine."""
-    if done < WARM_UP:
-        return peak * done / WARM_UP
-    return peak * (1 + math.cos(math.pi * min(1.0, (done - WARM_UP) / (1 - WARM_UP)))) / 2
-
-
 def train_dates(
-    model: Model,
+    model: nn.Module,
     minutes: float,
     seed: int = 0,
     folder: str | Path | None = None,
     report: Callable[[dict], None] | None = None,
-    batch_size: int = 128,
-    learning_rate: float = 4e-3,
+    batch_size: int = 32,
+    learning_rate: float = 3e-3,
     clip: float = 1.0,
 ) -> DateRun:
-    """Teach a model to rewrite dates, by teacher forcing, for so many minutes from the call on.
+    """Teach a model to rewrite dates, by teacher forcing, for so many minutes from the call on, or until Ctrl-C.
 
-    folder: where to keep the result (see `save_dates`)   report: called with every new entry of the history (`LiveCurve` is one)
-    batch_size: dates per step   learning_rate: its peak, see `learning_rate_at`   clip: longest gradient, see `clip_grad_norm_`
-    The model is trained in place. Ctrl-C ends it early. Raises ValueError for no time at all and for a loss that is no number.
+    model: has the interface `DateModel`; it is trained in place   folder: where to keep the result, if at all (see `save_dates`)
+    report: called with every new entry of the history (`LiveCurve` is one)   learning_rate: its peak, see `learning_rate_at`
+    batch_size: dates per step   clip: longest gradient; a longer one is scaled down to it
+    The history's loss is per character, ln 44 for a model that guesses; its `exact_match`, in [0, 1], is that of development dates.
     """
-    if minutes <= 0:
-        raise ValueError(f"minutes is {minutes}; give it more than 0.")
-    began = time.perf_counter()
-    settings = {"minutes": minutes, "seed": seed, "batch_size": batch_size, "learning_rate": learning_rate, "clip": clip}
-    log = _Log(began, 60 * minutes, batch_size, make_dates(DEVELOPMENT, seed=0, split="development"), report)
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
-    model.train()
-    finished = True
-    with torch.random.fork_rng(devices=[]):  # the reader's own random numbers go on as if nothing had been drawn
-        torch.manual_seed(seed)  # for dropout
-        try:
-            for source_ids, source_mask, target_ids in date_batches(batch_size, seed):
-                if (done := log.done()) >= 1:
-                    break
-                rate = optimizer.param_groups[0]["lr"] = learning_rate_at(done, learning_rate)
-                logits = model(source_ids, source_mask, target_ids[:, :-1])  # [B, T - 1, V]
-                loss = F.cross_entropy(logits.flatten(0, 1), target_ids[:, 1:].flatten(), ignore_index=PAD_ID)
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), clip)
-                optimizer.step()
-                log.add(model, loss.item(), rate)
-        except KeyboardInterrupt:
-            finished = False
-    log.write(model, "finished" if finished else "stopped", score=True)
-    run = DateRun(model.eval(), log.history, log.seconds(), settings, finished)
+    development = make_dates(DEVELOPMENT, seed=0, split="development")
+
+    def loss_of(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        source_ids, source_mask, target_ids = batch
+        logits = model(source_ids, source_mask, target_ids[:, :-1])  # [B, T - 1, V]
+        return F.cross_entropy(logits.flatten(0, 1), target_ids[:, 1:].flatten(), ignore_index=PAD_ID)
+
+    run = fit(
+        model,
+        date_batches(batch_size, seed),
+        loss_of,
+        minutes,
+        score=("exact_match", lambda: exact_match(model, development)),
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        clip=clip,
+        seed=seed,
+        unit="dates",
+        report=report,
+    )
     if folder is not None:
         save_dates(run, folder)
     return run
-
-
-class _Log:
-    """Keeps the history of a run and its clock."""
-
-    def __init__(self, began: float, planned: float, batch_size: int, pairs: list[DatePair], report: Callable[[dict], None] | None):
-        """began: by time.perf_counter   planned: seconds   pairs: development dates for the scores"""
-        self.began, self.planned, self.batch_size, self.pairs, self.report = began, planned, batch_size, pairs, report
-        self.history: list[dict] = []
-        self.losses: list[float] = []
-        self.step = 0
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self.began
-
-    def done(self) -> float:
-        """The share of the time that is over."""
-        return self.seconds() / self.planned
-
-    def add(self, model: nn.Module, loss: float, rate: float) -> None:
-        """Count a step; write an entry if it is time to."""
-        self.step += 1
-        self.losses.append(loss)
-        if not math.isfinite(loss):
-            raise ValueError(f"the loss is {loss} at step {self.step}; train with a learning_rate below {rate:g}.")
-        entries, scores = len(self.history), sum("exact_match" in entry for entry in self.history)
-        if self.done() >= entries / LOGS:
-            self.write(model, "training", score=self.done() >= (scores + 1) / SCORES, learning_rate=rate)
-
-    def write(self, model: nn.Module, phase: str, score: bool, **more: float) -> None:
-        """Add an entry to the history, with the mean loss since the last one, and a score where that is asked for."""
-        seconds = self.seconds()
-        entry = {"step": self.step, "seconds": seconds, "planned_seconds": self.planned, **more}
-        if self.losses:
-            entry["loss"] = sum(self.losses) / len(self.losses)
-            self.losses.clear()
-        entry |= {"examples_per_second": self.step * self.batch_size / seconds, "unit": "dates", "phase": phase}
-        if score:
-            entry["exact_match"] = exact_match(model, self.pairs)
-        self.history.append(entry)
-        if self.report is not None:
-            self.report(entry)
-
-
-# --- keeping a run -------------------------------------------------------------------------------------------------------
-
-
-def save_dates(run: DateRun, folder: str | Path) -> None:
-    """Write a run: `load_dates` reads it again.
-
-    model.safetensors: the weights, half precision.   history.json: the history.   run.json: the model's class and settings and the
-    rest.   card.json: the card, if there is one.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: weights.half().contiguous() for name, weights in run.model.state_dict().items()}, folder / "model.safetensors")
-    about = {"finished": run.finished, "model": type(run.model).__name__, "model_settings": run.model.settings}
-    about |= {"settings": run.settings, "seconds": run.seconds}
-    files = {"history.json": run.history, "run.json": about} | ({"card.json": run.card} if run.card else {})
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def load_dates(folder: str | Path, model_class: type[Model]) -> DateRun:
-    """Read what `save_dates` wrote, the weights back in float32.   model_class: the class of the model, such as EncoderDecoder
-
-    Raises FileNotFoundError, naming what is missing, and ValueError where the folder holds a model of another class.
-    """
-    folder = Path(folder)
-    for name in ("run.json", "history.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} holds no {name}; name a folder that save_dates wrote, as weights/dates-rnn.")
-    about, history = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("run.json", "history.json"))
-    if about["model"] != model_class.__name__:
-        raise ValueError(f"{folder} holds a model of the class {about['model']}, not {model_class.__name__}.")
-    model = model_class(**about["model_settings"])
-    model.load_state_dict({name: weights.float() for name, weights in load_file(folder / "model.safetensors").items()})
-    card_file = folder / "card.json"
-    card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.is_file() else {}
-    return DateRun(model.eval(), history, about["seconds"], about["settings"], about["finished"], card)
