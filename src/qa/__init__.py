@@ -1,4 +1,4 @@
-"""Question answering, in the order data flows: dataset, features, training, decoding, metrics, answerer.
+"""Question answering, in the order data flows: dataset, features, training, decoding, metrics, answerer, retrieval.
 
 The names are loaded when they are first used, so that reading a dataset does not wait for the training libraries.
 """
@@ -14,6 +14,8 @@ _HOMES = {
     "load_run": "training",
     "QuestionAnswerer": "answerer",
     "evaluate": "answerer",
+    "Retriever": "retrieval",
+    "WikipediaAnswerer": "retrieval",
 }
 
 __all__ = sorted(_HOMES)

@@ -94,18 +94,25 @@ def evaluate(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="what you want to know")],
-    context_file: Annotated[Path | None, typer.Option(help="text file to find the answer in")] = None,
+    context_file: Annotated[Path | None, typer.Option(help="text file to find the answer in; left out: all of Wikipedia")] = None,
     model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
     top: Annotated[int, typer.Option(min=1, help="how many candidates to show")] = 3,
-    threshold: Annotated[float | None, typer.Option(help="lowest score that is answered; the card's where left out")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="lowest score that is answered; as chosen on validation questions where left out")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a question from a text file, or say that the text does not answer it."""
-    from src.qa.answerer import QuestionAnswerer
-
+    """Answer a question from a text file, or from Wikipedia's introductions, or say that nothing there answers it."""
     _check_threshold(threshold)
     if context_file is None:
-        raise ValueError("asking all of Wikipedia comes with notebook 07; until then name a text with --context-file FILE.")
+        _ask_wikipedia(question, model, top, threshold, as_json)
+    else:
+        _ask_file(question, context_file, model, top, threshold, as_json)
+
+
+def _ask_file(question: str, context_file: Path, model: str, top: int, threshold: float | None, as_json: bool) -> None:
+    from src.qa.answerer import QuestionAnswerer
+
     try:
         context = context_file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -120,6 +127,34 @@ def ask(
     print(f"{answer.text}   ({answer.score:.0%} sure)" if answer.text else f"No answer in this text ({answer.null_score:.0%} sure).")
     for candidate in answer.candidates if top > 1 else ():
         print(f"  {candidate.score:4.0%}  {candidate.text!r} at {candidate.start}-{candidate.end}")
+
+
+def _ask_wikipedia(question: str, model: str, top: int, threshold: float | None, as_json: bool) -> None:
+    from src.qa.retrieval import PASSAGES_READ, WikipediaAnswerer, checked_question
+
+    def report(progress: dict) -> None:
+        print(f"building the index, once: {runtime.progress_line(progress)}", file=sys.stderr, flush=True)
+
+    checked_question(question)  # before anything is loaded or built
+    answer = WikipediaAnswerer.load(model, report=report).ask(question, max(top, PASSAGES_READ), threshold)
+    candidates = [
+        {"text": c.text, "start": c.start, "end": c.end, "score": round(c.score, 4), "title": c.title, "passage": c.passage}
+        for c in answer.candidates[:top]
+    ]
+    found = {"text": answer.text, "start": answer.start, "end": answer.end, "score": round(answer.score, 4)}
+    source = {"title": answer.title, "passage": answer.passage, "retrieval_score": round(answer.retrieval_score, 4)}
+    if as_json:
+        result = {"question": question} | found | {"null_score": round(1 - answer.score, 4)} | source | {"candidates": candidates}
+        _print(result, as_json)
+        return
+    sure = f"{answer.score:.0%} sure"
+    print(
+        f"{answer.text}   ({sure}; Wikipedia: {answer.title})"
+        if answer.text
+        else f"I don't know: no passage found supports an answer ({sure} of the best)."
+    )
+    for candidate in candidates if top > 1 else ():
+        print(f"  {candidate['score']:4.0%}  {candidate['text']!r} in {candidate['title']!r}")
 
 
 def _check_threshold(threshold: float | None) -> None:

@@ -48,7 +48,9 @@ def open_domain_ids(files: Iterable[Path] | None = None) -> frozenset[str]:
     """Ids of the questions marked `alone`: they make sense, and have one right answer, without their passage."""
     files = question_files() if files is None else files
     articles = (article for file in files for article in _read_articles(file))
-    return frozenset(question_id(article["title"], entry["q"]) for article in articles for entry in article["questions"] if "alone" in entry)
+    return frozenset(
+        question_id(article["title"], entry["q"]) for article in articles for entry in article["questions"] if "alone" in entry
+    )
 
 
 def load_passage_texts() -> dict[str, str]:

@@ -164,7 +164,7 @@ def refused(capsys, *arguments: str | Path) -> str:
         (["train", "--output-dir", "x", "--minutes", "soon"], "'--minutes'"),
         (["ask", "Who?", "--context-file", "x", "--top", "0"], "'--top'"),
         (["ask", "Who?", "--top"], "'--top' requires an argument"),
-        (["ask", "Who?"], "--context-file"),
+        (["ask", "  "], "the question is blank"),
         (["ask", "Who?", "--context-file", "TEXT", "--threshold", "2"], "--threshold is 2.0; it is a score, from 0"),
         (["ask", "Who?", "--context-file", "TEXT", "--threshold", "nan"], "--threshold is nan"),
         (["ask", "  ", "--context-file", "TEXT", "--model", "MODEL"], "is blank"),
