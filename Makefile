@@ -37,6 +37,7 @@ site: $(STAMP) ## build the site from the notebooks run last
 
 weights: assets-once ## train the released weights again, into build/weights
 	@$(PY) tools/make_word2vec.py $(ARGS)
+	@$(PY) tools/make_sequences.py $(ARGS)
 	@$(PY) tools/make_weights.py $(ARGS)
 
 bench: assets-once ## measure against the usual recipes and libraries (on an idle machine)
@@ -44,6 +45,7 @@ bench: assets-once ## measure against the usual recipes and libraries (on an idl
 	@$(PY) benchmarks/bench_evaluate.py
 	@$(PY) benchmarks/bench_vectors.py
 	@$(PY) benchmarks/bench_word2vec.py
+	@$(PY) benchmarks/bench_dates.py
 
 assets: $(STAMP) ## fetch the models and texts of the course, or verify those that are there
 	@$(PY) -m src.assets fetch

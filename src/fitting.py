@@ -68,7 +68,7 @@ def fit(
     model: nn.Module,
     batches: Iterable[Batch],
     loss_of: Callable[[Batch], Tensor],
-    minutes: float,
+    minutes: float | None,
     score: tuple[str, Callable[[], float]],
     batch_size: int,
     learning_rate: float,
@@ -76,19 +76,22 @@ def fit(
     seed: int = 0,
     unit: str = "examples",
     report: Callable[[dict], None] | None = None,
+    steps: int | None = None,
 ) -> Run:
-    """Train a model in place for so many minutes from the call on, or until Ctrl-C.
+    """Train a model in place for so many minutes from the call on, or for so many steps, or until Ctrl-C.
 
     batches: without end   loss_of: the mean loss of a batch, with gradients
     score: what is measured ten times on the way: its name, and a function without arguments that gives it
     learning_rate: its peak, see `learning_rate_at`   clip: longest gradient; a longer one is scaled down to it
     seed: for dropout   unit: what a batch has `batch_size` of   report: called with every new entry of the history
-    Raises ValueError where there is no time at all, and for a loss that is not a number any more.
+    Raises ValueError where there is no time at all, or both minutes and steps, and for a loss that is not a number any more.
     """
-    if minutes <= 0:
-        raise ValueError(f"minutes is {minutes}; give it more than 0.")
-    settings = {"minutes": minutes, "batch_size": batch_size, "learning_rate": learning_rate, "clip": clip, "seed": seed}
-    log = _Log(60 * minutes, batch_size, unit, score, report)
+    if (minutes is None) == (steps is None):
+        raise ValueError(f"minutes is {minutes} and steps is {steps}; give one of them, and None for the other.")
+    if (minutes if steps is None else steps) <= 0:
+        raise ValueError(f"minutes is {minutes}, steps is {steps}; give more than 0 of them.")
+    settings = {"minutes": minutes, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "clip": clip, "seed": seed}
+    log = _Log(minutes, steps, batch_size, unit, score, report)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01, fused=True)  # fused: one loop over all weights
     model.train()
     finished = True
@@ -115,11 +118,16 @@ class _Log:
     """Keeps the history of a run, and its clock."""
 
     def __init__(
-        self, planned: float, batch_size: int, unit: str, score: tuple[str, Callable[[], float]], report: Callable[[dict], None] | None
+        self,
+        minutes: float | None,
+        steps: int | None,
+        batch_size: int,
+        unit: str,
+        score: tuple[str, Callable[[], float]],
+        report: Callable[[dict], None] | None,
     ):
-        """planned: seconds"""
         self.began = time.perf_counter()
-        self.planned, self.batch_size, self.unit, self.score, self.report = planned, batch_size, unit, score, report
+        self.minutes, self.steps, self.batch_size, self.unit, self.score, self.report = minutes, steps, batch_size, unit, score, report
         self.history: list[dict] = []
         self.losses: list[float] = []
         self.step = 0
@@ -128,8 +136,14 @@ class _Log:
         return time.perf_counter() - self.began
 
     def done(self) -> float:
-        """The share of the time that is over."""
-        return self.seconds() / self.planned
+        """The share of the run that is over: of its time, or of its steps where those are given."""
+        return self.seconds() / (60 * self.minutes) if self.steps is None else self.step / self.steps
+
+    def planned_seconds(self, seconds: float) -> float | None:
+        """How long the run will take as far as one can tell; None before the first step of a run that counts steps."""
+        if self.steps is None:
+            return 60 * self.minutes
+        return seconds * self.steps / self.step if self.step else None
 
     def add(self, loss: float, rate: float) -> None:
         """Count a step; write an entry if it is time to."""
@@ -144,7 +158,7 @@ class _Log:
     def write(self, phase: str, with_score: bool, **more: float) -> None:
         """Add an entry to the history, with the mean loss since the last one."""
         seconds = self.seconds()
-        entry: dict[str, Any] = {"step": self.step, "seconds": seconds, "planned_seconds": self.planned, **more}
+        entry: dict[str, Any] = {"step": self.step, "seconds": seconds, "planned_seconds": self.planned_seconds(seconds), **more}
         if self.losses:
             entry["loss"] = sum(self.losses) / len(self.losses)
             self.losses.clear()

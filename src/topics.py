@@ -10,6 +10,7 @@ Words come in as GloVe vectors, which stay as they are: so the classifiers are s
 
 from __future__ import annotations
 
+import math
 import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -101,15 +102,17 @@ def topic_batches(data: TopicData, batch_size: int, seed: int) -> Iterator[tuple
 def train_topics(
     model: TextClassifier,
     data: TopicData,
-    minutes: float,
+    minutes: float | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
     report: Callable[[dict], None] | None = None,
     batch_size: int = 32,
-    learning_rate: float = 3e-3,
+    learning_rate: float = 4e-3,
+    passes: int | None = None,
 ) -> Run:
     """Teach a classifier the topics for so many minutes from the call on, or until Ctrl-C; arguments as in `train_dates`.
 
+    passes: go over the training texts so many times instead, however long it takes; so models are compared fairly on any machine.
     The history's loss is per text, ln 11 for a model that guesses; its `accuracy`, in [0, 1], is that on the development split.
     """
 
@@ -128,6 +131,7 @@ def train_topics(
         seed=seed,
         unit="texts",
         report=report,
+        steps=None if passes is None else passes * math.ceil(len(data.splits["train"]) / batch_size),
     )
     if folder is not None:
         save_run(run, folder)
