@@ -33,7 +33,7 @@ from src.transformer import Transformer
 # Models for dates: how to make one, and what `train_dates` is given besides the minutes.
 DATES: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "dates-rnn": (EncoderDecoder, {"batch_size": 32, "learning_rate": 4e-3}),
-    "dates-attention": (AttentionEncoderDecoder, {"batch_size": 64, "learning_rate": 5e-3}),
+    "dates-attention": (AttentionEncoderDecoder, {"batch_size": 32, "learning_rate": 8e-3}),
     "dates-transformer": (Transformer, {"batch_size": 32, "learning_rate": 4e-3}),
 }
 DATE_MINUTES = 1.0

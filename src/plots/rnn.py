@@ -136,6 +136,7 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
         falls[name] = float(values[-1] / values[0])
     steps = max(end[0] for end in ends)
     ax.set_xlim(0, steps)
+    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.yaxis.set_major_formatter(lambda power, _: f"$10^{{{power:.0f}}}$")
     ax.set_xlabel("distance: steps between the input and the state that is asked about")
