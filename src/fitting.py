@@ -20,6 +20,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from src import runtime
+
 WARM_UP = 0.1  # the learning rate rises for this share of a run
 LOGS, SCORES = 100, 10  # entries of a history; how many of them have a score
 
@@ -64,21 +66,6 @@ def in_eval_mode(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one processor core; afterwards torch has as many as before.
-
-    A second thread gains models as small as these a quarter at best, and where the machine has anything else to do it costs them
-    several times as much: the threads wait for each other at every one of a step's thousand small operations.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def fit(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -111,7 +98,7 @@ def fit(
     model.train()
     finished = True
     # The reader's own random numbers go on as if nothing had been drawn.
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with runtime.one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             for batch in batches:

@@ -238,6 +238,23 @@ def memory_bytes() -> int:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it torch computes on one processor core; afterwards it has as many as before.
+
+    For small work: a second thread gains a small model a quarter at best, and where the machine has anything else to do it costs
+    many times as much, since the threads wait for each other at every one of a step's thousand small operations.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def keeping_memory() -> Iterator[None]:
     """Within it, memory that tensors leave stays with this process instead of going back to the system, until the end.
 

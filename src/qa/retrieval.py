@@ -270,7 +270,7 @@ class SentenceEncoder:
         vectors = np.empty((len(token_ids), self.model.config.hidden_size), dtype=np.float32)
         for rows in _batches(lengths):
             batch = self.tokenizer.pad({"input_ids": [token_ids[row] for row in rows]}, return_tensors="pt")
-            with _one_thread() if len(texts) == 1 else nullcontext():
+            with runtime.one_thread() if len(texts) == 1 else nullcontext():
                 vectors[rows] = self._read(batch, half)
         return vectors
 
@@ -295,22 +295,6 @@ class SentenceEncoder:
             self._read(batch, half)
             seconds[half] = min(time.perf_counter() - start, seconds.get(half, 60.0))
         return seconds[True] < 0.9 * seconds[False]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Within it torch computes with one thread: for a text as short as a question, waiting for a second one costs more than it does.
-
-    On two cores that also did other work, a question took half a second with two threads and 12 ms with one.
-    """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _batches(lengths: np.ndarray) -> Iterator[np.ndarray]:
