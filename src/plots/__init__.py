@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ft2font import FT2Font
+from matplotlib.patches import FancyArrowPatch
 from PIL import Image
 
 # What a colour means, in every figure: entries of the style's colour cycle.
@@ -119,6 +120,14 @@ def headline(figure: Figure, text: str) -> None:
     while len(lines) > 1 and len(narrower := textwrap.wrap(text, characters - 1)) == len(lines):  # lines of even length
         lines, characters = narrower, characters - 1
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size, fontweight="bold", parse_math=False)
+
+
+def arrow(
+    start: tuple[float, float], end: tuple[float, float], colour: Any = "#555555", width: float = 1.2, head: float = 10, bend: float = 0.0
+) -> FancyArrowPatch:
+    """An arrow from one point to another, for `ax.add_patch`.   width: of the line, in points   head: its size   bend: 0 is straight"""
+    style = {"arrowstyle": "-|>", "mutation_scale": head, "connectionstyle": f"arc3,rad={bend}"}
+    return FancyArrowPatch(start, end, color=colour, linewidth=width, shrinkA=0, shrinkB=0, **style)
 
 
 def alt(figure: Figure, text: str) -> Figure:

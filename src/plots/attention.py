@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from src.plots import (
@@ -28,6 +28,7 @@ from src.plots import (
     START,
     Figure,
     alt,
+    arrow,
     clean_axes,
     headline,
     label_line_ends,
@@ -77,13 +78,6 @@ def _write_numbers(ax: Axes, picture: Any, values: np.ndarray, form: str = "{:.2
         if not np.ma.is_masked(picture.get_array()[row, column]):
             colour = readable_on(picture.cmap(picture.norm(value)))
             ax.text(column, row, form.format(value), ha="center", va="center", fontsize=size, color=colour)
-
-
-def _arrow(start: tuple[float, float], end: tuple[float, float], colour: Any = "#555555", bend: float = 0.0) -> FancyArrowPatch:
-    style = f"arc3,rad={bend}"
-    return FancyArrowPatch(
-        start, end, arrowstyle="-|>", mutation_scale=10, color=colour, linewidth=1.2, shrinkA=0, shrinkB=0, connectionstyle=style
-    )
 
 
 # --- maps of weights -----------------------------------------------------------------------------------------------------
@@ -447,7 +441,7 @@ def _block(ax: Axes, kind: str, D: int, norm_first: bool, tallest: int) -> None:
     ax.text(2.0, -0.42, f"a vector for each token, {D} wide", ha="center", va="center", fontsize=9.5)
     ax.text(0.05, top + 0.5, kind, ha="left", va="center", fontsize=12.5, fontweight="bold")
     ax.plot([2.0, 2.0], [-0.25, top], color="#555555", linewidth=1.2, zorder=0.5)
-    ax.add_patch(_arrow((2.0, top), (2.0, top + 0.3)))
+    ax.add_patch(arrow((2.0, top), (2.0, top + 0.3)))
     for i, name in enumerate(_BLOCKS[kind]):
         y = 2.0 * i
         colour = FEED_FORWARD if name.startswith("feed") else ATTENTION
@@ -456,13 +450,13 @@ def _block(ax: Axes, kind: str, D: int, norm_first: bool, tallest: int) -> None:
         _part(ax, sub, 0.5, name, tint(colour, 0.3), colour, f"{kind} {name}")
         _part(ax, norm, 0.28, "layer norm", tint(NORM, 0.3), NORM, f"{kind} norm {i}")
         ax.plot([2.0, 3.75, 3.75, 2.15], [y + 0.1, y + 0.1, add, add], color=END, linewidth=1.4)
-        ax.add_patch(_arrow((2.4, add), (2.15, add), END))
+        ax.add_patch(arrow((2.4, add), (2.15, add), END))
         ax.plot([2.0], [add], "o", markersize=13, color="white", markeredgecolor=END)
         ax.text(2.0, add, "+", ha="center", va="center_baseline", fontsize=12, fontweight="bold", color=END)
         if i == 0:
             ax.text(4.4, (y + add) / 2 + 0.1, "residual:\nthe way\naround", va="center", fontsize=8.5, color="#a34600")
         if name.startswith("attention"):
-            ax.add_patch(_arrow((-1.3, sub), (0.58, sub), ATTENTION))
+            ax.add_patch(arrow((-1.3, sub), (0.58, sub), ATTENTION))
             ax.text(-1.3, sub + 0.12, "from the\nencoder", fontsize=8.5, color=ATTENTION, va="bottom")
 
 

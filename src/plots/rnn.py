@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
+from matplotlib.patches import Circle, Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from src.plots import (
@@ -18,6 +18,7 @@ from src.plots import (
     MUTED,
     Figure,
     alt,
+    arrow,
     clean_axes,
     headline,
     label_line_ends,
@@ -47,7 +48,7 @@ def draw_bags(sentences: Sequence[Sequence[str]]) -> Figure:
     ax.text(longest + 6, -0.62, "its bag of words", color=STATE, fontsize=10.5, fontweight="bold")
     for y, (words, bag) in enumerate(zip(sentences, bags, strict=True)):
         _row_of_boxes(ax, 0, y, words, INPUT)
-        ax.add_patch(_arrow((longest + 0.8, y), (longest + 4.6, y)))
+        ax.add_patch(arrow((longest + 0.8, y), (longest + 4.6, y)))
         _row_of_boxes(ax, longest + 6, y, [word if count == 1 else f"{word} {count}" for word, count in bag], STATE)
     same = all(bag == bags[0] for bag in bags)
     finding = f"{len(sentences)} sentences, {'one and the same bag' if same else 'different bags'}"
@@ -63,10 +64,6 @@ def _row_of_boxes(ax: Axes, x: float, y: float, words: Sequence[str], colour: st
         ax.add_patch(Rectangle((x, y - 0.3), len(word) + 1.1, 0.6, facecolor=tint(colour, 0.2), edgecolor=colour, linewidth=0.9))
         ax.text(x + (len(word) + 1.1) / 2, y, plain(word), ha="center", va="center", fontsize=10, parse_math=False)
         x += len(word) + 1.6
-
-
-def _arrow(start: tuple[float, float], end: tuple[float, float], colour: Any = "#555555", width: float = 1.2) -> FancyArrowPatch:
-    return FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color=colour, linewidth=width, shrinkA=0, shrinkB=0)
 
 
 # --- one cell, unrolled --------------------------------------------------------------------------------------------------
@@ -88,13 +85,13 @@ def draw_unrolled(words: Sequence[str], inputs: Any, states: Any) -> Figure:
         x = 2 * t + 0.55
         ax.text(x, 0.02, plain(word), ha="center", va="center", fontsize=12, fontweight="bold", parse_math=False)
         _numbers(ax, (x, 0.62), inputs[t], INPUT, f"input {t}")
-        ax.add_patch(_arrow((x, 0.92), (x, 1.68)))
+        ax.add_patch(arrow((x, 0.92), (x, 1.68)))
         cell = Rectangle((x - 0.4, 1.7), 0.8, 0.8, facecolor="#f4f6f8", edgecolor="#5b6b7b", linewidth=1.3)
         cell.set_gid(f"cell {t}")
         ax.add_patch(cell)
         ax.text(x, 2.1, "cell", ha="center", va="center", fontsize=11)
-        ax.add_patch(_arrow((x - 1.27 if t else -0.28, 2.1), (x - 0.42, 2.1), STATE))
-        ax.add_patch(_arrow((x, 2.52), (x, 3.3)))
+        ax.add_patch(arrow((x - 1.27 if t else -0.28, 2.1), (x - 0.42, 2.1), STATE))
+        ax.add_patch(arrow((x, 2.52), (x, 3.3)))
         _numbers(ax, (x, 3.6), states[t], STATE, f"state {t}")
         if t < T - 1:
             ax.plot([x + 0.4, x + 0.73], [2.1, 2.1], color=STATE, linewidth=1.2)
@@ -193,10 +190,10 @@ def draw_lstm_cell() -> Figure:
     ax.set_ylim(-1.15, 4.9)
     clean_axes(ax)
     ax.add_patch(Rectangle((0.4, 0.15), 8.4, 4.1, facecolor="#f7f8fa", edgecolor="#5b6b7b", linewidth=1.3))
-    ax.add_patch(_arrow((-0.5, 3.6), (9.8, 3.6), STATE, 2.6))
+    ax.add_patch(arrow((-0.5, 3.6), (9.8, 3.6), STATE, 2.6))
     ax.text(-0.6, 3.6, "memory $c$", ha="right", va="center", color=STATE, fontsize=11, fontweight="bold")
     ax.text(9.9, 3.6, "$c'$", va="center", color=STATE, fontsize=13)
-    ax.add_patch(_arrow((-0.5, 0.55), (8.0, 0.55), INPUT, 1.6))
+    ax.add_patch(arrow((-0.5, 0.55), (8.0, 0.55), INPUT, 1.6))
     ax.text(-0.6, 0.55, "state $h$\nword $x$", ha="right", va="center", color=INPUT, fontsize=11, fontweight="bold")
     boxes = {"forget": (1.5, ANSWER, "σ"), "input": (3.4, "C3", "σ"), "candidate": (4.9, "C5", "tanh"), "output": (7.0, "C4", "σ")}
     for name, (x, colour, function) in boxes.items():
@@ -205,19 +202,19 @@ def draw_lstm_cell() -> Figure:
         ax.add_patch(box)
         ax.text(x, 1.46, function, ha="center", va="center", fontsize=11)
         ax.text(x + 0.08, 0.86, name, ha="left", va="center", fontsize=9.5, color=INK)
-        ax.add_patch(_arrow((x, 0.55), (x, 1.13), INPUT))
-    ax.add_patch(_arrow((1.5, 1.79), (1.5, 3.36)))
-    ax.add_patch(_arrow((3.4, 1.79), (4.72, 2.4)))
-    ax.add_patch(_arrow((4.9, 1.79), (4.9, 2.3)))
-    ax.add_patch(_arrow((4.9, 2.74), (4.9, 3.36)))
-    ax.add_patch(_arrow((7.0, 1.79), (7.7, 2.35)))
-    ax.add_patch(_arrow((7.9, 3.6), (7.9, 3.17)))
+        ax.add_patch(arrow((x, 0.55), (x, 1.13), INPUT))
+    ax.add_patch(arrow((1.5, 1.79), (1.5, 3.36)))
+    ax.add_patch(arrow((3.4, 1.79), (4.72, 2.4)))
+    ax.add_patch(arrow((4.9, 1.79), (4.9, 2.3)))
+    ax.add_patch(arrow((4.9, 2.74), (4.9, 3.36)))
+    ax.add_patch(arrow((7.0, 1.79), (7.7, 2.35)))
+    ax.add_patch(arrow((7.9, 3.6), (7.9, 3.17)))
     ax.text(7.9, 2.98, "tanh", ha="center", va="center", fontsize=9.5, bbox={"facecolor": "white", "edgecolor": MUTED, "pad": 2})
-    ax.add_patch(_arrow((7.9, 2.8), (7.9, 2.72)))
+    ax.add_patch(arrow((7.9, 2.8), (7.9, 2.72)))
     for x, y, sign in ((1.5, 3.6, "×"), (4.9, 3.6, "+"), (4.9, 2.52, "×"), (7.9, 2.5, "×")):
         ax.add_patch(Circle((x, y), 0.22, facecolor="white", edgecolor=INK, linewidth=1.2, zorder=3))
         ax.text(x, y, sign, ha="center", va="center", fontsize=12, zorder=4)
-    ax.add_patch(_arrow((8.12, 2.5), (9.8, 2.5), INPUT, 1.6))
+    ax.add_patch(arrow((8.12, 2.5), (9.8, 2.5), INPUT, 1.6))
     ax.text(9.9, 2.5, "$h'$", va="center", color=INPUT, fontsize=13)
     ax.text(1.5, 4.5, "how much stays", ha="center", fontsize=9.5, color="#555555")
     ax.text(4.9, 4.5, "what is added", ha="center", fontsize=9.5, color="#555555")
@@ -410,8 +407,8 @@ def draw_encoder_decoder(written: str, iso: str, D: int) -> Figure:
     for x, character in enumerate(read):
         _letter(ax, x + 0.4, 0.1, character, INPUT)
         _cell(ax, x + 0.4, INPUT)
-        ax.add_patch(_arrow((x + 0.4, 0.42), (x + 0.4, 1.02)))
-        ax.add_patch(_arrow((x + 0.74, 1.35), (x + 1.06 if x < len(read) - 1 else x + 1.73, 1.35), INPUT))
+        ax.add_patch(arrow((x + 0.4, 0.42), (x + 0.4, 1.02)))
+        ax.add_patch(arrow((x + 0.74, 1.35), (x + 1.06 if x < len(read) - 1 else x + 1.73, 1.35), INPUT))
     middle = len(read) + 1.5
     vector = Rectangle((middle - 0.3, 0.55), 0.6, 1.6, facecolor=tint(STATE, 0.4), edgecolor=STATE, linewidth=1.6)
     vector.set_gid("vector")
@@ -422,14 +419,14 @@ def draw_encoder_decoder(written: str, iso: str, D: int) -> Figure:
     for x, character in enumerate(shown):
         place = start + x + 0.3
         fed = "start" if x == 0 else shown[x - 1]
-        ax.add_patch(_arrow((place - 1.15 if x == 0 else place - 0.66, 1.35), (place - 0.34, 1.35), ANSWER))
+        ax.add_patch(arrow((place - 1.15 if x == 0 else place - 0.66, 1.35), (place - 0.34, 1.35), ANSWER))
         _cell(ax, place, ANSWER)
         if character == "…":
             ax.text(place, 2.5, "…", ha="center", va="center", fontsize=12)
             continue
         ax.text(place, 0.1, fed, ha="center", va="center", fontsize=11 if x else 8.5, color=MUTED, parse_math=False)
-        ax.add_patch(_arrow((place, 0.38), (place, 1.02), MUTED))
-        ax.add_patch(_arrow((place, 1.68), (place, 2.2)))
+        ax.add_patch(arrow((place, 0.38), (place, 1.02), MUTED))
+        ax.add_patch(arrow((place, 1.68), (place, 2.2)))
         _letter(ax, place, 2.5, character, ANSWER)
     ax.text(0.1, -0.6, "encoder: reads", fontsize=10.5, fontweight="bold", color=INPUT)
     ax.text(start, -0.6, "decoder: writes, and reads what it wrote", fontsize=10.5, fontweight="bold", color=ANSWER)

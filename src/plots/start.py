@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import Ellipse, FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
 from src.plots import (
@@ -20,6 +20,7 @@ from src.plots import (
     START,
     Figure,
     alt,
+    arrow,
     clean_axes,
     headline,
     label_line_ends,
@@ -31,6 +32,8 @@ from src.plots import (
 from src.spam import Errors
 from src.tasks import Score
 from src.teaching.panel import UNBOXED, Panel
+
+_arrow = partial(arrow, colour="#444444", width=1.6, head=13)
 
 # --- cards and coloured words (HTML) -------------------------------------------------------------------------------------
 
@@ -144,20 +147,12 @@ def draw_course_map() -> Figure:
         ax.text(x, y + 0.72, f"{number}  {name}", ha="center", va="center", fontsize=10, fontweight="bold")
         ax.text(x, y - 0.35, adds, ha="center", va="center", fontsize=8.8)
         if i % 4:
-            _arrow(ax, (x - 2.2, y), (x - 1.9, y))
-    _arrow(ax, (middles[3][0], 4.1), (middles[4][0], 3.1), "arc3,rad=0")
+            ax.add_patch(_arrow((x - 2.2, y), (x - 1.9, y)))
+    ax.add_patch(_arrow((middles[3][0], 4.1), (middles[4][0], 3.1)))
     finding = "Eight notebooks lead from a single word to an answer out of ten thousand articles"
     headline(figure, finding)
     steps = "; ".join(f"{number} {name}: {adds}" for number, name, adds in COURSE_MAP)
     return alt(figure, f"Eight boxes joined by arrows. {finding}. {steps}.")
-
-
-def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], curve: str = "arc3,rad=0", colour: str = "#444444") -> None:
-    ax.add_patch(
-        FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=13, connectionstyle=curve, color=colour, linewidth=1.6, shrinkA=0, shrinkB=0
-        )
-    )
 
 
 # --- how training works --------------------------------------------------------------------------------------------------
@@ -192,11 +187,11 @@ def draw_training_loop() -> Figure:
         ax.text(x, 3.2, line, ha="center", va="center", fontsize=8.8)
         ax.text(x, 1.15, spam, ha="center", va="center", fontsize=8.8)
         if i:
-            _arrow(ax, (x - 2.32, 5.8), (x - 1.95, 5.8))
+            ax.add_patch(_arrow((x - 2.32, 5.8), (x - 1.95, 5.8)))
     for y, name in ((3.2, "best-fit\nline"), (1.15, "spam\nfilter")):
         ax.text(-2.0, y, name, ha="left", va="center", fontsize=9.5, fontweight="bold", color=END)
         ax.axhline(y + 1.02, color=FAINT, linewidth=1)
-    _arrow(ax, (14.8, 7.05), (2.2, 7.05), "arc3,rad=0.2", END)
+    ax.add_patch(_arrow((14.8, 7.05), (2.2, 7.05), colour=END, bend=0.2))
     ax.text(
         8.5, 7.35, "epoch: one round over all examples, then again", ha="center", va="center", fontsize=10, color=END, fontweight="bold"
     )

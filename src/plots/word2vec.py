@@ -9,19 +9,21 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from src import runtime
-from src.plots import ANSWER, FAINT, INK, MUTED, Figure, alt, clean_axes, headline, label_line_ends, percent, plain, subplots, tint
+from src.plots import ANSWER, FAINT, INK, MUTED, Figure, alt, arrow, clean_axes, headline, label_line_ends, percent, plain, subplots, tint
 from src.plots.qa import Highlight
 
+_arrow = partial(arrow, width=1.1)
 CENTRE, CONTEXT, NUMBER = "C0", "C1", ANSWER  # what the colours mean in every figure of this file; numbers are green
 # fmt: off
 NUMBER_WORDS = frozenset((
@@ -177,10 +179,6 @@ def _word_box(ax: Axes, corner: tuple[float, float], word: str, colour: str, nam
     box.set_gid(name)
     ax.add_patch(box)
     ax.text(corner[0] + 0.7, corner[1], plain(word), ha="center", va="center", fontsize=10.5, parse_math=False)
-
-
-def _arrow(start: tuple[float, float], end: tuple[float, float], colour: Any = "#555555") -> FancyArrowPatch:
-    return FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=10, color=colour, linewidth=1.1, shrinkA=0, shrinkB=0)
 
 
 # --- losses --------------------------------------------------------------------------------------------------------------
