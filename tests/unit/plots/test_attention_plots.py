@@ -2,7 +2,6 @@
 
 import base64
 import html
-import html.parser
 import json
 import re
 import shutil
@@ -231,25 +230,11 @@ def test_layers_gradients_and_heads_show_the_numbers_they_are_given():
 # --- the explorer --------------------------------------------------------------------------------------------------------
 
 
-class Page(html.parser.HTMLParser):
-    """Gathers tags, the explorer's data, and every attribute that could lead elsewhere."""
-
-    def __init__(self):
-        super().__init__()
-        self.tags, self.data, self.addresses = [], None, []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.data = self.data or dict(attrs).get("data-attention") or dict(attrs).get("data-numbers")
-        self.addresses += [value for name, value in attrs if name in ("src", "href")]
-
-
-def test_the_explorer_holds_the_weights_and_tokens_escaped_and_asks_no_host():
+def test_the_explorer_holds_the_weights_and_tokens_escaped_and_asks_no_host(read_page):
     tokens = ["[CLS]", '"><script>alert(1)</script>', "it's", "a&b", "été"]
     weights = maps(2, 3, 5, 5)
     shown = attention.explore_attention(weights, tokens, start=(1, 2, 3))
-    page = Page()
-    page.feed(shown.data)
+    page = read_page(shown.data)
     assert page.tags == ["div", "p", "script"] and not page.addresses
     assert not re.search(r"https?:|//cdn|import\(|fetch\(|XMLHttp|eval\(|innerHTML", shown.data)
     data = json.loads(page.data)
@@ -315,10 +300,9 @@ def test_the_explorer_works_in_a_browser_by_buttons_keys_and_clicks(tmp_path):
 QUERY, KEY, VALUE = [[2, 1, 0, 1], [0, 1, 2, 1]], [[2, 2, 1, 0], [1, 0, 3, 0]], [[5, 0], [1, 4]]
 
 
-def test_the_numbers_to_change_are_on_the_page_and_it_asks_no_host():
+def test_the_numbers_to_change_are_on_the_page_and_it_asks_no_host(read_page):
     shown = attention.explore_numbers(QUERY, KEY, VALUE, ["Thinking", "</div>"], divisor=2)
-    page = Page()
-    page.feed(shown.data)
+    page = read_page(shown.data)
     assert page.tags == ["div", "p", "script"] and not page.addresses
     assert not re.search(r"https?:|//cdn|import\(|fetch\(|XMLHttp|eval\(|innerHTML", shown.data)
     data = json.loads(page.data)

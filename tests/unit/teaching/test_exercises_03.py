@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from src.teaching import exercises_03
-from src.teaching.exercises import find, grade
 
 SIGMOID = "s = lambda z: 1 / (1 + np.exp(-z))\n    "
 STEPS = "h, out = 0 * b, []\n    for x in inputs:\n        h = {}\n        out.append(h)\n    return out"
@@ -57,11 +56,8 @@ WRITTEN = {
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(("exercise", "body", "words"), [(name, *case) for name, written in WRITTEN.items() for case in written])
-def test_answers_written_otherwise_are_told_what_is_wrong_too(exercise, body, words):
-    found = find(exercise)
-    namespace = {}
-    exec(f"import numpy as np\n{found.stub.rpartition('    return ...')[0]}    {body}\n", namespace)
-    verdict = grade(exercise, namespace[found.name])
+def test_answers_written_otherwise_are_told_what_is_wrong_too(verdict_on, exercise, body, words):
+    verdict = verdict_on(exercise, body)
     assert not verdict.passed and words in verdict.message, verdict.message
 
 

@@ -7,7 +7,6 @@ from torch.nn import functional as F
 
 from src import attention
 from src.teaching import exercises_04
-from src.teaching.exercises import find, grade
 
 SOFTMAX = "w = np.exp(s - s.max(-1, keepdims=True)); w = w / w.sum(-1, keepdims=True)"
 WRITTEN = {
@@ -60,11 +59,8 @@ WRITTEN = {
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize(("exercise", "body", "words"), [(name, *case) for name, written in WRITTEN.items() for case in written])
-def test_answers_written_otherwise_are_told_what_is_wrong_too(exercise, body, words):
-    found = find(exercise)
-    namespace = {}
-    exec(f"import numpy as np\n{found.stub.rpartition('    return ...')[0]}    {body}\n", namespace)
-    verdict = grade(exercise, namespace[found.name])
+def test_answers_written_otherwise_are_told_what_is_wrong_too(verdict_on, exercise, body, words):
+    verdict = verdict_on(exercise, body)
     assert not verdict.passed and words in verdict.message, verdict.message
 
 
