@@ -297,8 +297,8 @@ def _check_length(T: int, positions: nn.Embedding) -> None:
 # --- encoder and decoder: a translator -----------------------------------------------------------------------------------
 
 
-# Of its positions. The paper's 10,000 is for texts of hundreds of tokens; with it, half of the columns hardly move within the 72
-# characters of a date, and the model learned half as much in a minute.
+# Of its positions. The paper's 10,000 is for texts of hundreds of tokens: with it, half of the columns hardly move within the 72
+# characters of a date, and the model learned more slowly.
 WAVES = 100
 
 

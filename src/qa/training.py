@@ -444,8 +444,11 @@ class _Stepper:
         one length alone. The first round also pays for buffers and kernels; one more is taken however slow the steps are.
         """
         start, rounds = time.perf_counter(), []
-        # Several processes step together, so none of them may leave early: they take a number of rounds that is fixed.
-        while len(rounds) < 2 or (len(rounds) < 4 if self.processes > 1 else len(rounds) < 11 and time.perf_counter() - start < limit):
+        if self.processes > 1:  # they step together, so none of them may leave early: their rounds are counted, not timed
+            limit, most = math.inf, 4
+        else:
+            most = 11
+        while len(rounds) < 2 or (len(rounds) < most and time.perf_counter() - start < limit):
             rounds.append([self._step(batch, precision) for batch in batches])
         return rounds[0], np.mean(rounds[1:], axis=0).tolist()
 
