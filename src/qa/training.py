@@ -21,7 +21,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -50,7 +50,9 @@ from src.qa.features import prepare_features
 from src.qa.models import WORD_EMBEDDINGS, first_line, load_model
 
 PLAN, ORDER, RUN, CHECKPOINTS, PROGRESS = "plan.json", "batch_order.npy", "run.json", "checkpoints", "progress.json"
-LOCK = ".lock"
+LOCK, HOLDER = ".lock", ".pid"  # HOLDER names the process that has the lock
+# What a run writes where a stranger may have it, too: without a plan beside them these are not from a run.
+WRITTEN = (SAFE_WEIGHTS_NAME, "config.json", "tokenizer.json", "tokenizer_config.json", RUN, PROGRESS, CHECKPOINTS)
 COMPLETE = "complete.json"  # written last into a checkpoint: one without it was cut off while being saved
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 PAD_TO = 8  # tokens
@@ -135,8 +137,8 @@ def finetune(
     Word embeddings stay as they are and dropout is 0: half the work, and in the minutes one has, no worse.
     Ctrl-C stops after the step under way and saves a usable model. With `resume`, a run found in `output_dir` goes on where
     it stopped, and a finished one is returned without training.
-    Raises RunError when `output_dir` holds a run with other arguments, or one at all with resume=False, or a model that no run
-    left there; when another process is training in it; and for arguments that no run could follow.
+    Raises RunError when `output_dir` holds a run with other arguments, or one at all with resume=False, or a model or the like that
+    no run left there; when another process is training in it; and for arguments that no run could follow.
     """
     called = time.perf_counter()
     _check_arguments(minutes, epochs, batch_size, learning_rate)
@@ -159,6 +161,7 @@ def finetune(
     }
     report = report or print_progress()
     state = PartialState(cpu=not torch.cuda.is_available())
+    _check_folder(output_dir)
     with _alone_in(output_dir, state), runtime.keeping_memory():
         return _run(called, arguments, train, output_dir, resume, push_to_hub, report, state)
 
@@ -245,6 +248,15 @@ def _check_arguments(minutes: float | None, epochs: float | None, batch_size: in
         raise RunError(f"learning_rate is {learning_rate}; choose one above zero, or None for the usual one.")
 
 
+def _check_folder(output_dir: Path) -> None:
+    """RunError for a folder of someone else's, before anything is written into it."""
+    found = [name for name in WRITTEN if (output_dir / name).exists()]
+    if found and not (output_dir / PLAN).is_file():
+        raise RunError(
+            f"{output_dir} holds {', '.join(found)} that no run left there and that would be overwritten; choose another output_dir."
+        )
+
+
 @contextmanager
 def _alone_in(output_dir: Path, state: PartialState) -> Iterator[None]:
     """Keep other trainings out of `output_dir`: two of them would write into each other's checkpoints. A kill opens it again."""
@@ -256,11 +268,21 @@ def _alone_in(output_dir: Path, state: PartialState) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(f"another process is training in {output_dir}; wait for it, stop it, or choose another output_dir.") from None
+        who = f"another process{_holder(output_dir)}"
+        raise RunError(f"{who} is training in {output_dir}; wait for it, stop it, or choose another output_dir.") from None
     try:
+        (output_dir / HOLDER).write_text(f"{os.getpid()}\n", encoding="utf-8")
         yield
     finally:
+        (output_dir / HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+def _holder(output_dir: Path) -> str:
+    """The process that has the lock, for a message; nothing where it cannot be read."""
+    with suppress(OSError, ValueError):
+        return f" (pid {int((output_dir / HOLDER).read_text(encoding='utf-8'))})"
+    return ""
 
 
 def _push(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, hub_id: str, output_dir: Path) -> None:
@@ -335,7 +357,7 @@ def _make_plan(
     if batch_size % state.num_processes:
         raise RunError(f"batch_size is {batch_size}, which {state.num_processes} processes cannot share equally; choose a multiple.")
     first_pass = next(batch_passes(lengths, batch_size, arguments["seed"]))
-    precision, seconds_of, extra_of_new = _measure(model, tokenizer, windows, first_pass, lengths, arguments["minutes"], state)
+    precision, seconds_of = _measure(model, tokenizer, windows, first_pass, lengths, arguments["minutes"], state)
 
     done = _checkpoint_record(checkpoint)["step"] if checkpoint else 0
     spent = _checkpoint_record(checkpoint)["seconds"] if checkpoint else 0.0
@@ -346,18 +368,15 @@ def _make_plan(
         # Where preparing took most of the time, training still gets a quarter of it.
         budget = max(budget - spent - set_up, 0.25 * budget if not spent else 0.0)
     order, predicted = [], 0.0  # batches, and the seconds those will take that are not done yet
-    met = set()  # widths of batches, in tokens
     wanted = None if arguments["epochs"] is None else max(1, round(arguments["epochs"] * len(first_pass)))
     for batch in _all_batches(lengths, batch_size, arguments["seed"]):
-        width = -(-lengths[batch].max() // PAD_TO) * PAD_TO
-        cost = seconds_of(lengths[batch].max()) + (width not in met) * extra_of_new if len(order) >= done else 0.0
+        cost = seconds_of(lengths[batch].max()) if len(order) >= done else 0.0
         # By the minutes at least one step is taken from here on, however slow it is.
         enough = len(order) == wanted if budget is None else len(order) > done and predicted + cost > budget
         if enough:
             break
         order.append(batch)
         predicted += cost
-        met.add(width)
     hidden_size = getattr(model.config, "hidden_size", 768)
     plan = Plan(
         arguments=arguments,
@@ -394,8 +413,8 @@ def _measure(
     lengths: np.ndarray,
     minutes: float | None,
     state: PartialState,
-) -> tuple[str, Callable[[int], float], float]:
-    """The faster precision here, seconds per step by the longest window in its batch, and the extra seconds of a new width's first.
+) -> tuple[str, Callable[[int], float]]:
+    """The faster precision here, and seconds per step by the longest window in its batch.
 
     Steps are taken on a copy of the model, on real batches, from the shortest to the longest: time grows faster than length.
     """
@@ -407,12 +426,11 @@ def _measure(
     limit = 7.5 * (minutes or 1.5)
     stepper = _Stepper(model, tokenizer, windows, state)
     precisions = _precisions(state.device)
-    middle = {name: stepper.seconds(chosen[2:3], name, limit / 3 / len(precisions))[1][0] for name in precisions}
+    middle = {name: stepper.seconds(chosen[2:3], name, limit / 3 / len(precisions))[0] for name in precisions}
     precision = min(middle, key=middle.get)
-    first, times = stepper.seconds(chosen, precision, limit * 2 / 3)
+    times = stepper.seconds(chosen, precision, limit * 2 / 3)
     longest = [int(lengths[batch].max()) for batch in chosen]
-    extra = max(0.0, float(np.median(np.subtract(first, times))))
-    return precision, lambda length: float(np.interp(length, longest, np.maximum.accumulate(times))), extra
+    return precision, lambda length: float(np.interp(length, longest, np.maximum.accumulate(times)))
 
 
 def _precisions(device: torch.device) -> list[str]:
@@ -437,11 +455,11 @@ class _Stepper:
         self.windows = windows.remove_columns("length")
         self.collate = _collator(tokenizer)
 
-    def seconds(self, batches: Sequence[np.ndarray], precision: str, limit: float) -> tuple[list[float], list[float]]:
-        """Seconds of the first step on the windows of each batch, and mean seconds of those after it.
+    def seconds(self, batches: Sequence[np.ndarray], precision: str, limit: float) -> list[float]:
+        """Mean seconds of a step on the windows of each batch.
 
         In ten rounds over all batches, fewer once `limit` seconds are over, so that a slow moment of the machine does not fall on
-        one length alone. The first round also pays for buffers and kernels; one more is taken however slow the steps are.
+        one length alone. The first round is not counted: it pays for buffers and kernels. One more is taken however slow the steps are.
         """
         start, rounds = time.perf_counter(), []
         if self.processes > 1:  # they step together, so none of them may leave early: their rounds are counted, not timed
@@ -450,7 +468,7 @@ class _Stepper:
             most = 11
         while len(rounds) < 2 or (len(rounds) < most and time.perf_counter() - start < limit):
             rounds.append([self._step(batch, precision) for batch in batches])
-        return rounds[0], np.mean(rounds[1:], axis=0).tolist()
+        return np.mean(rounds[1:], axis=0).tolist()
 
     def _step(self, batch: np.ndarray, precision: str) -> float:
         """Seconds of one step on the windows of `batch`, from collating to the optimizer."""
@@ -470,8 +488,6 @@ class _Stepper:
 def _read_plan(output_dir: Path, arguments: dict, resume: bool) -> Plan | None:
     """The plan of the run in `output_dir`, None when there is none. RunError when it is not the run that is asked for."""
     if not (output_dir / PLAN).is_file():
-        if (output_dir / SAFE_WEIGHTS_NAME).exists():
-            raise RunError(f"{output_dir} holds a model that no run left there, and it would be overwritten; choose another output_dir.")
         return None
     if not resume:
         raise RunError(
