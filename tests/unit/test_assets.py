@@ -142,6 +142,56 @@ def test_a_good_copy_needs_neither_network_nor_pip_nor_a_writable_folder(bench: 
 
 
 @pytest.mark.usefixtures("copied")
+def test_a_report_hashes_once_and_again_what_has_another_date_or_pin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bench.store().path("plain")
+    hashed: list[str] = []
+    honest = assets._sha256
+    monkeypatch.setattr(assets, "_sha256", lambda file: hashed.append(file.name) or honest(file))
+    first = bench.store().verified("plain")
+    assert first.startswith("good, ") and sorted(hashed) == ["numbers.npy", "words.json"]
+    assert bench.store().verified("plain") == first and len(hashed) == 2
+    os.utime(folder / "words.json", ns=(1, 1))  # another date, the same bytes
+    assert bench.store().verified("plain") == first and len(hashed) == 4
+    flip_a_byte(folder / "words.json", keep_dates=False)
+    for _ in range(2):  # damage is not remembered, it is found again
+        with pytest.raises(AssetError, match=r"words\.json is damaged"):
+            bench.store().verified("plain")
+    flip_a_byte(folder / "words.json", keep_dates=False)
+    assert bench.store().verified("plain") == first
+    (folder / "numbers.npy").unlink()
+    with pytest.raises(AssetError, match=r"numbers\.npy is missing"):
+        bench.store().verified("plain")
+
+
+def test_a_report_is_not_fooled_by_another_version_or_a_note_that_cannot_be_read(bench: Bench) -> None:
+    bench.store().path("plain")
+    first = bench.store().verified("plain")
+    note = bench.folder / "cache" / ".plain.verified.json"
+    for content in ("", "[]", "{}", '{"files": 3}'):
+        note.write_text(content)
+        assert bench.store().verified("plain") == first
+    bench.pin("0" * 64)
+    with pytest.raises(AssetError, match="of another version"):
+        bench.store().verified("plain")
+
+
+def test_a_report_on_a_cache_that_cannot_be_written_is_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.store().path("plain")
+
+    def read_only(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_text", read_only)
+    assert bench.store().verified("plain") == bench.store().verify("plain")
+
+
+def test_a_report_says_when_a_file_has_been_converted(bench: Bench) -> None:
+    bench.store(SHOUTED).fetch("shouted")
+    assert "to be converted" in bench.store(SHOUTED).verified("shouted")
+    bench.store(SHOUTED).path("shouted")
+    assert "to be converted" not in bench.store(SHOUTED).verified("shouted")
+
+
 def test_a_file_is_hashed_once_per_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.store().path("plain")
     hashed: list[str] = []
