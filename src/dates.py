@@ -25,10 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src.fitting import Run as DateRun
-from src.fitting import fit, in_eval_mode
-from src.fitting import load_run as load_dates  # noqa: F401, imported from here by others
-from src.fitting import save_run as save_dates
+from src.fitting import Run, fit, in_eval_mode, save_run
+from src.fitting import load_run as load_dates  # noqa: F401, notebooks 03 and 04 know it by this name
 from src.text import Vocabulary
 
 Split = Literal["train", "development", "test"]
@@ -292,10 +290,10 @@ def train_dates(
     batch_size: int = 32,
     learning_rate: float = 3e-3,
     clip: float = 1.0,
-) -> DateRun:
+) -> Run:
     """Teach a model to rewrite dates, by teacher forcing, for so many minutes from the call on, or until Ctrl-C.
 
-    model: has the interface `DateModel`; it is trained in place   folder: where to keep the result, if at all (see `save_dates`)
+    model: has the interface `DateModel`; it is trained in place   folder: where to keep the result, if at all (see `save_run`)
     report: called with every new entry of the history (`LiveCurve` is one)   learning_rate: its peak, see `learning_rate_at`
     batch_size: dates per step   clip: longest gradient; a longer one is scaled down to it
     The history's loss is per character, ln 44 for a model that guesses; its `exact_match`, in [0, 1], is that of development dates.
@@ -321,5 +319,5 @@ def train_dates(
         report=report,
     )
     if folder is not None:
-        save_dates(run, folder)
+        save_run(run, folder)
     return run

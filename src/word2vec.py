@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ BLOCKS_PER_STEP = 32
 LEAST_STEPS = 50  # per pass, with fewer blocks in each where a text is small
 SHARED_NEGATIVES = 256  # drawn once for all pairs of a step, each counting for less; with few, the loss rises before it falls
 LOGS = 100  # in a run's history
+SETTINGS = ("D", "window", "negatives", "epochs", "minutes", "min_count", "subsample", "learning_rate", "seed", "workers")  # of a run
 
 
 # --- from a text to questions with answers -------------------------------------------------------------------------------
@@ -409,8 +410,7 @@ def train_word2vec(
     """
     began = time.perf_counter()
     learning_rate = LEARNING_RATES.get(architecture) if learning_rate is None else learning_rate
-    settings = {"D": D, "window": window, "negatives": negatives, "epochs": epochs, "minutes": minutes, "min_count": min_count}
-    settings |= {"subsample": subsample, "learning_rate": learning_rate, "seed": seed}
+    settings = _settings(locals())  # the arguments, by name
     text = _read_checked(sentences, architecture, settings)
     with torch.random.fork_rng(devices=[]):  # the reader's own random numbers go on as if nothing had been drawn
         torch.manual_seed(seed)
@@ -453,8 +453,7 @@ def train_with_gensim(
     from gensim.models.callbacks import CallbackAny2Vec
     from gensim.models.word2vec import Word2Vec
 
-    settings = {"D": D, "window": window, "negatives": negatives, "epochs": epochs, "minutes": None, "min_count": min_count}
-    settings |= {"subsample": subsample, "learning_rate": learning_rate, "seed": seed, "workers": workers}
+    settings = _settings(locals()) | {"minutes": None}
     sentences = list(sentences)
     words = _read_checked(sentences, architecture, settings).words
     log = _Log(time.perf_counter(), words, epochs, None, report)  # its clock starts here: gensim reads and counts the text itself
@@ -496,6 +495,11 @@ def text_loss(run: Word2VecRun, sentences: Iterable[Sequence[str]], seed: int = 
         loss += batch_loss(run.architecture, first, second, batch, settings["negatives"] / len(batch.noise)).item()
         questions += batch.questions(run.architecture)
     raise AssertionError("batches() has no end")
+
+
+def _settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a run keeps of the arguments of its trainer, by their names."""
+    return {name: value for name, value in arguments.items() if name in SETTINGS}
 
 
 def _read_checked(sentences: Iterable[Sequence[str]], architecture: str, settings: dict) -> Text:

@@ -11,6 +11,7 @@ import base64
 import html
 import io
 import textwrap
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -221,3 +222,20 @@ def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: fl
             annotation_clip=False,
             parse_math=False,
         )
+
+
+def move_apart(figure: MatplotlibFigure, ax: Axes, texts: Sequence[Any], points: np.ndarray) -> None:
+    """Shift the labels until none covers another or a point, each with a thin line to its own point where it went far.
+
+    points: float[N, 2], what labels should not cover; may be empty.   The same picture each time: a number of rounds, not of seconds.
+    """
+    from adjustText import adjust_text  # 0.3 s, and needed here only
+
+    state = np.random.get_state()
+    np.random.seed(0)  # adjust_text draws from numpy's old generator; the reader's own numbers stay as they were
+    try:
+        figure.canvas.draw()
+        arrow = {"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6}
+        adjust_text(list(texts), *points.T, ax=ax, iter_lim=120, expand=(1.05, 1.15), arrowprops=arrow)
+    finally:
+        np.random.set_state(state)

@@ -6,12 +6,9 @@ In every map a row is a token that looks, a column one that is looked at; all ma
 from __future__ import annotations
 
 import base64
-import html
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -38,6 +35,7 @@ from src.plots import (
     subplots,
     tint,
 )
+from src.plots.explore import explorable
 from src.plots.qa import Highlight
 
 MARKS = frozenset(("[CLS]", "[SEP]", "[PAD]", "<start>", "<end>", "<pad>"))  # tokens that stand for no word
@@ -638,13 +636,10 @@ def plot_two_rows(first: Any, second: Any, tokens: Sequence[str], names: tuple[s
 # --- maps to explore -----------------------------------------------------------------------------------------------------
 
 
-def _page(kind: str, data: Mapping[str, Any], script: str, text: str) -> Highlight:
-    """A box that one of the course's scripts brings to life, with the data it needs; `text` is what reads without scripts."""
-    colours = matplotlib.colormaps[matplotlib.rcParams["image.cmap"]]
-    shades = [matplotlib.colors.to_hex(colours(i / 31)) for i in range(32)]
-    stored = html.escape(json.dumps({**data, "colours": shades}, ensure_ascii=False, separators=(",", ":")))
-    source = (Path(__file__).parent / script).read_text(encoding="utf-8")
-    return Highlight(f'<div class="wta wta-{kind}" data-{kind}="{stored}"><p>{html.escape(text)}</p></div><script>{source}</script>', text)
+def _shades() -> list[str]:
+    """The colour map of the figures in 32 steps, for the scripts."""
+    colours = _colours()
+    return [matplotlib.colors.to_hex(colours(i / 31)) for i in range(32)]
 
 
 def explore_numbers(query: Any, key: Any, value: Any, words: Sequence[str], divisor: float) -> Highlight:
@@ -655,13 +650,9 @@ def explore_numbers(query: Any, key: Any, value: Any, words: Sequence[str], divi
     tables = {"query": np.asarray(query), "key": np.asarray(key), "value": np.asarray(value)}
     if any(len(table) != len(words) or table.ndim != 2 for table in tables.values()) or tables["query"].shape != tables["key"].shape:
         raise ValueError(f"{len(words)} words need one row each, queries as wide as keys; got {[t.shape for t in tables.values()]}.")
-    data = {"words": list(words), "divisor": divisor} | {name: table.tolist() for name, table in tables.items()}
-    return _page(
-        "numbers",
-        data,
-        "attention_numbers.js",
-        f"Attention of {', '.join(words)}, with numbers to change. It needs a page that runs scripts.",
-    )
+    data = {"words": list(words), "divisor": divisor, "colours": _shades()} | {name: table.tolist() for name, table in tables.items()}
+    text = f"Attention of {', '.join(words)}, with numbers to change. It needs a page that runs scripts."
+    return explorable("numbers", data, "attention_numbers.js", text)
 
 
 def explore_attention(weights: Any, tokens: Sequence[str], start: tuple[int, int, int] = (0, 0, 1)) -> Highlight:
@@ -682,6 +673,7 @@ def explore_attention(weights: Any, tokens: Sequence[str], start: tuple[int, int
         "weights": base64.b64encode(steps.tobytes()).decode(),
         "start": list(start),
         "marks": [i for i, token in enumerate(tokens) if token in MARKS],
+        "colours": _shades(),
     }
     text = f"{L * H} attention maps of “{' '.join(tokens)}” to explore. They need a page that runs scripts."
-    return _page("attention", data, "attention_map.js", text)
+    return explorable("attention", data, "attention_map.js", text)

@@ -29,6 +29,7 @@ from src.plots import (
     subplots,
     tint,
 )
+from src.plots.training import loss_lines
 from src.spam import Errors
 from src.tasks import Score
 from src.teaching.panel import UNBOXED, Panel
@@ -283,23 +284,13 @@ def plot_losses(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Plot the loss per epoch, one line per set of messages, each named at its end; a coin's loss is drawn for comparison."""
     if not curves or not all(len(losses) for losses in curves.values()):
         raise ValueError("plot_losses needs at least one loss per curve; train first.")
-    figure, ax = subplots(figsize=(8, 3.8))
-    ends = []
-    for i, (name, losses) in enumerate(curves.items()):
-        epochs = np.arange(1, len(losses) + 1)
-        ax.plot(epochs, losses, color=f"C{i}")
-        ends.append((float(epochs[-1]), float(losses[-1]), f"{name}: {losses[-1]:.2f}", f"C{i}"))
-    coin = float(np.log(2))
-    ax.axhline(coin, color=MUTED, linestyle="--", linewidth=1.3)
-    ax.annotate("a coin: 0.69", (ends[0][0], coin), xytext=(-4, 4), textcoords="offset points", ha="right", color="#666666", fontsize=10)
-    ax.set_ylim(0, 1.15 * max(coin, *(max(losses) for losses in curves.values())))
-    ax.set_xlim(1, ends[0][0])
+    points = {f"{name}: {losses[-1]:.2f}": np.column_stack([np.arange(1, len(losses) + 1), losses]) for name, losses in curves.items()}
+    figure, ax = loss_lines(points, [(float(np.log(2)), "a coin: 0.69")])
+    (first, losses), *others = curves.items()
+    ax.set_xlim(1, len(losses))
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss, nats per message")
-    ax.grid(axis="y")
-    label_line_ends(ax, ends)
-    (first, losses), *others = curves.items()
     finding = f"On the {first} messages the loss falls from {losses[0]:.2f} to {losses[-1]:.2f} in {len(losses)} epochs"
     finding += "".join(f"; on the {name} messages it ends at {other[-1]:.2f}" for name, other in others)
     headline(figure, finding)

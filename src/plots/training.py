@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from src.plots import MUTED, START, Figure, alt, headline, label_line_ends, plain, readable_on, subplots
@@ -204,6 +205,28 @@ def plot_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         + "; ".join(f"{name} ends at {loss:.2f} after {_duration(s)}" for s, loss, name, _ in ranked)
         + ".",
     )
+
+
+def loss_lines(curves: Mapping[str, np.ndarray], levels: Sequence[tuple[float, str]]) -> tuple[Figure, Axes]:
+    """Draw the loss of each curve as it is, its name at its end, over an axis from zero; dashed lines are there to compare it with.
+
+    curves: name -> float[N, 2], how far training was and the loss   levels: losses and their names, written above the first and
+    below the others. The caller names the axes and sets the headline.
+    """
+    figure, ax = subplots(figsize=(8, 3.8))
+    last = max(float(points[-1, 0]) for points in curves.values())
+    ends = []
+    for number, (name, points) in enumerate(curves.items()):
+        ax.plot(points[:, 0], points[:, 1], color=f"C{number}", gid=name)
+        ends.append((float(points[-1, 0]), float(points[-1, 1]), plain(name), f"C{number}"))
+    for number, (level, name) in enumerate(levels):
+        ax.axhline(level, color=MUTED, linestyle="--", linewidth=1.3, zorder=1)
+        place = {"xytext": (-4, -13 if number else 4), "textcoords": "offset points", "ha": "right"}
+        ax.annotate(name, (last, level), color="#555555", fontsize=10, parse_math=False, **place)
+    ax.set_ylim(0, 1.15 * max([level for level, _ in levels] + [float(points[:, 1].max()) for points in curves.values()]))
+    ax.grid(axis="y")
+    label_line_ends(ax, ends)
+    return figure, ax
 
 
 def plot_f1_against_minutes(curves: Mapping[str, Sequence[tuple[float, float]]], target: float | None = None) -> Figure:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import html
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +17,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from src import runtime
-from src.plots import ANSWER, FAINT, INK, MUTED, Figure, alt, arrow, clean_axes, headline, label_line_ends, percent, plain, subplots, tint
+from src.plots import ANSWER, FAINT, INK, MUTED, Figure, alt, arrow, clean_axes, headline, move_apart, percent, plain, subplots, tint
+from src.plots.explore import explorable
 from src.plots.qa import Highlight
+from src.plots.training import loss_lines
 
 _arrow = partial(arrow, width=1.1)
 CENTRE, CONTEXT, NUMBER = "C0", "C1", ANSWER  # what the colours mean in every figure of this file; numbers are green
@@ -205,30 +204,15 @@ def plot_losses(
     series = {name: points for name, points in series.items() if len(points)}
     if not series or against not in units:
         raise ValueError(f"needs a run with a loss in its history, drawn against one of {', '.join(units)}; got {list(runs)}, {against!r}.")
-    figure, ax = subplots(figsize=(8, 3.7))
-    last = max(points[-1, 0] for points in series.values())
-    ends = []
-    for number, (name, points) in enumerate(series.items()):
-        ax.plot(points[:, 0], points[:, 1], color=f"C{number}", gid=name)
-        ends.append((float(points[-1, 0]), float(points[-1, 1]), plain(name), f"C{number}"))
-    highest = max(start[0], *(float(points[:, 1].max()) for points in series.values()))
-    for line, above in ((start, 4), (floor, -13)):
-        if line is not None:
-            ax.axhline(line[0], color=MUTED, linestyle="--", linewidth=1.3, zorder=1)
-            place = {"xytext": (0, above), "textcoords": "offset points", "ha": "right"}
-            ax.annotate(line[1], (last, line[0]), color="#555555", fontsize=10, parse_math=False, **place)
-    ax.set_xlim(0, last * 1.02)
-    ax.set_ylim(0, 1.15 * highest)
+    figure, ax = loss_lines(series, [start] if floor is None else [start, floor])
+    ax.set_xlim(0, 1.02 * max(float(points[-1, 0]) for points in series.values()))
     ax.set_xlabel(units[against])
     ax.set_ylabel("loss per pair")
-    ax.grid(axis="y")
-    label_line_ends(ax, ends)
-    firsts = [float(points[0, 1]) for points in series.values()]
-    best = min(ends, key=lambda end: end[1])
-    falls = "falls to" if best[1] < max(firsts) else "ends at"
-    finding = f"The loss starts at {max(firsts):.2f}, as {start[1]} says, and {falls} {best[1]:.2f}"
-    if not math.isclose(max(firsts), start[0], rel_tol=0.05):
-        finding = f"The loss goes from {max(firsts):.2f} to {best[1]:.2f}; untrained it would be {start[0]:.2f}"
+    first = max(float(points[0, 1]) for points in series.values())
+    best = min(float(points[-1, 1]) for points in series.values())
+    finding = f"The loss starts at {first:.2f}, as {start[1]} says, and {'falls to' if best < first else 'ends at'} {best:.2f}"
+    if not math.isclose(first, start[0], rel_tol=0.05):
+        finding = f"The loss goes from {first:.2f} to {best:.2f}; untrained it would be {start[0]:.2f}"
     headline(figure, finding)
     lines = "; ".join(f"{name}: from {points[0, 1]:.2f} to {points[-1, 1]:.2f}" for name, points in series.items())
     below = f" The lowest it could reach: {floor[0]:.2f}, {floor[1]}." if floor else ""
@@ -490,7 +474,7 @@ def plot_word_map(
         )
         for i in named
     ]
-    _move_apart(figure, ax, texts, places[shown] if around is not None else np.empty((0, 2)))
+    move_apart(figure, ax, texts, places[shown] if around is not None else np.empty((0, 2)))
     if around is None:
         finding = _numbers_finding(words, places, numbers)
         what = f"A map of {len(words):,} words, {numbers.sum()} of them numbers, in green."
@@ -513,23 +497,6 @@ def _spread(places: np.ndarray, numbers: np.ndarray, count: int) -> list[int]:
         cells = np.minimum((places[i] - low) / (high - low + 1e-9) * side * (1.6 if numbers[i] else 1), 2 * side).astype(int)
         chosen.setdefault((bool(numbers[i]), *cells.tolist()), i)
     return sorted(chosen.values())
-
-
-def _move_apart(figure: Figure, ax: Axes, texts: Sequence[Any], points: np.ndarray) -> None:
-    """Shift the labels until none covers another or a point, each with a thin line to its own point where it went far.
-
-    points: float[N, 2], what labels should not cover; may be empty.   The same picture each time: a number of rounds, not of seconds.
-    """
-    from adjustText import adjust_text  # 0.3 s, and needed here only
-
-    state = np.random.get_state()
-    np.random.seed(0)  # adjust_text draws from numpy's old generator; the reader's own numbers stay as they were
-    try:
-        figure.canvas.draw()
-        arrow = {"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6}
-        adjust_text(list(texts), *points.T, ax=ax, iter_lim=120, expand=(1.05, 1.15), arrowprops=arrow)
-    finally:
-        np.random.set_state(state)
 
 
 def _numbers_finding(words: Sequence[str], places: np.ndarray, numbers: np.ndarray) -> str:
@@ -608,7 +575,5 @@ def explore_word_map(words: Sequence[str], places: np.ndarray, neighbours: np.nd
         "green": [i for i, word in enumerate(words) if is_number(word)],
         "near": np.asarray(neighbours).tolist(),
     }
-    stored = html.escape(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
-    script = (Path(__file__).parent / "word_map.js").read_text(encoding="utf-8")
     text = f"A map of {len(words):,} words to explore, numbers in green. It needs a page that runs scripts."
-    return Highlight(f'<div class="wta wta-map" data-map="{stored}"><p>{text}</p></div><script>{script}</script>', text)
+    return explorable("map", data, "word_map.js", text)

@@ -35,17 +35,16 @@ from src.dates import (
     encode_written,
     exact_match,
     exact_match_by_length,
-    load_dates,
     make_dates,
     ordinal,
     ordinal_words,
-    save_dates,
     split_of,
     train_dates,
     translate,
     write_date,
     year_words,
 )
+from src.fitting import load_run, save_run
 from src.rnn import EncoderDecoder
 from src.runtime import COURSE
 from src.text import UnknownWordError
@@ -281,14 +280,14 @@ def test_training_keeps_its_time_learns_and_comes_back_from_disk(tmp_path: Path)
     assert losses[0] == pytest.approx(math.log(len(CHARACTERS)), abs=0.5)
     assert losses[-1] < 0.5 * losses[0]
     assert 8 <= sum("exact_match" in entry for entry in run.history) <= 11
-    again = load_dates(tmp_path / "run", EncoderDecoder)
+    again = load_run(tmp_path / "run", EncoderDecoder)
     assert (again.history, again.settings, again.finished) == (run.history, run.settings, True)
     for name, weights in run.model.state_dict().items():
         torch.testing.assert_close(again.model.state_dict()[name], weights, rtol=1e-3, atol=1e-6)
     with pytest.raises(ValueError, match=r"a model of the class EncoderDecoder, not LSTM\."):
-        load_dates(tmp_path / "run", nn.LSTM)
+        load_run(tmp_path / "run", nn.LSTM)
     with pytest.raises(FileNotFoundError, match=r"holds no run\.json"):
-        load_dates(tmp_path / "nothing", EncoderDecoder)
+        load_run(tmp_path / "nothing", EncoderDecoder)
 
 
 def test_training_with_the_same_seed_takes_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,8 +311,8 @@ def test_ctrl_c_ends_the_training_with_what_was_learned(tmp_path: Path) -> None:
     run = train_dates(EncoderDecoder(D=8), minutes=1, report=stop, batch_size=4, folder=tmp_path)
     assert not run.finished
     assert run.history[-1]["phase"] == "stopped"
-    save_dates(run, tmp_path)
-    assert not load_dates(tmp_path, EncoderDecoder).finished
+    save_run(run, tmp_path)
+    assert not load_run(tmp_path, EncoderDecoder).finished
 
 
 def test_training_leaves_the_readers_random_numbers_alone() -> None:
@@ -340,7 +339,7 @@ def test_no_time_and_a_loss_that_is_no_number_are_told() -> None:
 
 
 def test_the_released_model_scores_what_its_card_says_and_falls_with_length() -> None:
-    released = load_dates(COURSE / "weights" / "dates-rnn", EncoderDecoder)
+    released = load_run(COURSE / "weights" / "dates-rnn", EncoderDecoder)
     by_length = exact_match_by_length(released.model, make_dates(4000, seed=0, split="test"))
     right, count = (sum(counts) for counts in zip(*by_length.values(), strict=True))
     assert right / count == pytest.approx(released.card["scores"]["exact_match"], abs=0.002)

@@ -1,8 +1,14 @@
 """What the tests of several figures share."""
 
+import html
 import html.parser
+import re
+import shutil
+import subprocess
 
 import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 class Page(html.parser.HTMLParser):
@@ -29,3 +35,25 @@ def read_page():
         return page
 
     return read
+
+
+@pytest.fixture
+def in_browser(tmp_path):
+    """in_browser(shown, acts): two copies of something to explore on one page in chromium, and a script that acts on the first.
+
+    acts: calls note(what, text) for each thing to look at. Returns {what: text}, and the page's HTML afterwards.
+    """
+    if CHROMIUM is None:
+        pytest.skip("needs chromium (Debian: apt-get install chromium)")
+
+    def run(shown, acts):
+        notes = "var said = []; function note(what, text) { said.push(what + '=' + text); }"
+        page = tmp_path / "page.html"
+        script = f"<script>{notes}\n{acts}\ndocument.title = said.join('|');</script>"
+        page.write_text(f"<html><body>{shown.data}{shown.data}{script}</body></html>", encoding="utf-8")
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+        result = subprocess.run([CHROMIUM, *flags, page.as_uri()], capture_output=True, text=True, timeout=120)
+        title = html.unescape(re.search(r"<title>(.*?)</title>", result.stdout, re.S)[1])
+        return dict(part.split("=", 1) for part in title.split("|")), result.stdout
+
+    return run

@@ -1,11 +1,8 @@
 """The figures of attention say what the weights say; masks, heads and blocks are drawn as they are; the explorer works in a browser."""
 
 import base64
-import html
 import json
 import re
-import shutil
-import subprocess
 
 import matplotlib
 import matplotlib.style
@@ -17,7 +14,6 @@ from src import plots
 from src.plots import attention
 from src.runtime import COURSE
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOKENS = ["[CLS]", "the", "left", "side", "of", "the", "desk", "[SEP]"]
 T = len(TOKENS)
 
@@ -249,15 +245,13 @@ def test_seventy_two_heads_on_a_long_sentence_stay_small():
     assert len(shown.data) < 150_000
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
-def test_the_explorer_works_in_a_browser_by_buttons_keys_and_clicks(tmp_path):
+def test_the_explorer_works_in_a_browser_by_buttons_keys_and_clicks(in_browser):
     weights = maps(2, 3, T, T)
     shown = attention.explore_attention(weights, TOKENS, start=(0, 0, 2))
     acts = """
-    <script>
-    var said = [], box = document.querySelector(".wta-attention"), p = box.querySelector("p");
+    var box = document.querySelector(".wta-attention"), p = box.querySelector("p");
     var steps = box.querySelectorAll("button"), canvases = box.querySelectorAll("canvas"), tick = box.querySelector("input");
-    function say(what) { said.push(what + "=" + p.textContent); }
+    function say(what) { note(what, p.textContent); }
     function key(element, name) { element.onkeydown({key: name, preventDefault: function () {}, stopPropagation: function () {}}); }
     say("start");
     steps[1].click(); steps[3].click(); say("next");
@@ -268,14 +262,8 @@ def test_the_explorer_works_in_a_browser_by_buttons_keys_and_clicks(tmp_path):
     key(canvases[1], "ArrowDown"); say("row");
     var r = canvases[0].getBoundingClientRect();
     canvases[0].onclick({clientX: r.left + r.width * 0.9, clientY: r.top + r.height * 0.9}); say("click");
-    document.title = said.join("|");
-    </script>
     """
-    page = tmp_path / "heads.html"
-    page.write_text(f"<html><body>{shown.data}{shown.data}{acts}</body></html>", encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    result = subprocess.run([CHROMIUM, *flags, page.as_uri()], capture_output=True, text=True, timeout=120)
-    said = dict(part.split("=", 1) for part in html.unescape(re.search(r"<title>(.*?)</title>", result.stdout, re.S)[1]).split("|"))
+    said, page = in_browser(shown, acts)
 
     def expected(layer, head, row, without=()):
         shares = np.round(255 * weights[layer, head, row]) / 255
@@ -292,7 +280,7 @@ def test_the_explorer_works_in_a_browser_by_buttons_keys_and_clicks(tmp_path):
     assert said["keys"] == expected(0, 0, 5)
     assert said["row"] == expected(0, 0, 6)
     assert said["click"] == expected(1, 2, 6)
-    assert len(re.findall(r"<canvas", result.stdout)) == 4, "two explorers on one page"
+    assert len(re.findall(r"<canvas", page)) == 4, "two explorers on one page"
 
 
 # --- numbers to change ---------------------------------------------------------------------------------------------------
@@ -312,16 +300,14 @@ def test_the_numbers_to_change_are_on_the_page_and_it_asks_no_host(read_page):
         attention.explore_numbers(QUERY, KEY, VALUE, ["Thinking"], divisor=2)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
-def test_a_changed_number_changes_shares_and_mixture_in_a_browser(tmp_path):
+def test_a_changed_number_changes_shares_and_mixture_in_a_browser(in_browser):
     shown = attention.explore_numbers(QUERY, KEY, VALUE, ["Thinking", "Machines"], divisor=2)
     acts = """
-    <script>
-    var said = [], box = document.querySelector(".wta-numbers"), fields = box.querySelectorAll("input");
+    var box = document.querySelector(".wta-numbers"), fields = box.querySelectorAll("input");
     function say(what) {
       var cells = [];
       box.querySelectorAll("td strong").forEach(function (cell) { cells.push(cell.textContent); });
-      said.push(what + "=" + cells.join(" ") + " " + box.lastChild.firstChild.textContent);
+      note(what, cells.join(" ") + " " + box.lastChild.firstChild.textContent);
     }
     function type(field, value) { field.value = value; field.oninput(); }
     say("start");
@@ -330,14 +316,8 @@ def test_a_changed_number_changes_shares_and_mixture_in_a_browser(tmp_path):
     type(fields[fields.length - 1], 1000); say("divisor");
     type(fields[fields.length - 1], 0.001); say("sharp");
     type(fields[0], ""); say("empty");
-    document.title = said.join("|");
-    </script>
     """
-    page = tmp_path / "numbers.html"
-    page.write_text(f"<html><body>{shown.data}{shown.data}{acts}</body></html>", encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-    result = subprocess.run([CHROMIUM, *flags, page.as_uri()], capture_output=True, text=True, timeout=120)
-    said = dict(part.split("=", 1) for part in html.unescape(re.search(r"<title>(.*?)</title>", result.stdout, re.S)[1]).split("|"))
+    said, _ = in_browser(shown, acts)
     assert said["start"] == "0.88 0.12 0.27 0.73 Thinking becomes 0.88 × [5, 0] + 0.12 × [1, 4] = [4.52, 0.48]"
     assert said["query"].startswith("0.73 0.27 0.27 0.73")  # scores 2 and 0, divided by 2
     assert said["again"] == said["start"]
