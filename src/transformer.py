@@ -4,7 +4,7 @@
     vectors = encoder(token_ids, mask, token_type_ids)       # float[B, T, D]
     train_dates(Transformer(), minutes=1)                    # encoder and decoder: the date task of `src.dates`
     gpt = GPT(V, D=128, H=4, L=4, max_T=128)                 # GPT's kind: every token sees those before it
-    gpt.generate(token_ids, 20)
+    gpt(token_ids, gpt.new_cache())                          # a score for every next token; `src.language_models` writes with it
 
 Everywhere `True` in a mask means "may be looked at". B: batch   T: tokens   S: tokens of the source   D: width   H: heads
 L: blocks   V: vocabulary.
@@ -16,11 +16,11 @@ Radford et al. 2019, "Language models are unsupervised multitask learners" (GPT:
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -310,7 +310,7 @@ class Transformer(nn.Module):
     It has the interface of `src.dates.DateModel`.   Source: Vaswani et al. 2017.
     """
 
-    def __init__(self, D: int = 64, H: int = 4, L: int = 2, hidden: int = 128, dropout: float = 0.0, V: int = len(CHARACTERS)):
+    def __init__(self, D: int = 64, H: int = 2, L: int = 1, hidden: int = 128, dropout: float = 0.0, V: int = len(CHARACTERS)):
         super().__init__()
         self.settings = {"D": D, "H": H, "L": L, "hidden": hidden, "dropout": dropout, "V": V}
         self.source_embeddings = nn.Embedding(V, D)
@@ -384,6 +384,7 @@ class GPT(nn.Module):
 
     V: vocabulary   D: width   H: heads   L: blocks   hidden: width inside the feed-forward layers; None: 4 D
     max_T: most tokens   dropout: see `AddNorm`.   The word embeddings serve twice: to read a token, and to score the next one.
+    Source: Radford et al. 2019; Vaswani et al. 2017, section 3.4 (read at sqrt(D) times their size).
     """
 
     def __init__(self, V: int, D: int = 128, H: int = 4, L: int = 4, hidden: int | None = None, max_T: int = 128, dropout: float = 0.0):
@@ -408,7 +409,8 @@ class GPT(nn.Module):
         T = token_ids.shape[1]
         _check_length(before + T, self.positions)
         places = torch.arange(before, before + T, device=token_ids.device)
-        x = self.dropout(self.words(token_ids) + self.positions(places))  # [B, T, D]
+        x = self.words(token_ids) + self.positions(places)  # [B, T, D]
+        x = self.dropout(x * math.sqrt(x.shape[-1]))  # no longer small beside what the blocks add
         mask = causal_mask(T, before + T, x.device)
         for i, block in enumerate(self.blocks):
             x, _, _ = block(x, mask=mask, cache=cache[i] if cache else None)
@@ -417,25 +419,6 @@ class GPT(nn.Module):
     def new_cache(self) -> list[KeyValueCache]:
         """An empty cache for each block."""
         return [KeyValueCache() for _ in self.blocks]
-
-    @torch.no_grad()
-    def generate(self, token_ids: Tensor, n: int, choose: Callable[[Tensor], Tensor] | None = None, use_cache: bool = True) -> Tensor:
-        """Go on writing: n more tokens after each row.
-
-        token_ids: int64[B, T], the beginnings   choose: float[B, V] logits -> int64[B], the next tokens; None: the likeliest
-        use_cache: keep the keys and values of earlier tokens; False computes them anew each time (same text, more work).
-        Returns int64[B, T + n]. Raises ValueError where the model has too few positions for it, and for an empty beginning.
-        """
-        if not token_ids.shape[1]:
-            raise ValueError("there is no token to begin with; give each row at least one.")
-        _check_length(token_ids.shape[1] + n, self.positions)
-        cache = self.new_cache() if use_cache else None
-        new = token_ids
-        for _ in range(n):
-            logits = self(new if use_cache else token_ids, cache)[:, -1]  # [B, V]
-            new = (choose(logits) if choose else logits.argmax(-1))[:, None]  # [B, 1]
-            token_ids = torch.cat([token_ids, new], dim=1)
-        return token_ids
 
 
 # --- what it costs -------------------------------------------------------------------------------------------------------

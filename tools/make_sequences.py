@@ -24,7 +24,7 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
 from src.attention import AttentionEncoderDecoder
-from src.dates import exact_match_by_length, load_dates, make_dates, save_dates, train_dates
+from src.dates import exact_match_by_length, make_dates, train_dates
 from src.fitting import Run, load_run, save_run
 from src.rnn import KINDS, EncoderDecoder, TextClassifier
 from src.topics import TopicData, accuracy, train_topics, true_topics
@@ -34,7 +34,7 @@ from src.transformer import Transformer
 DATES: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "dates-rnn": (EncoderDecoder, {"batch_size": 32, "learning_rate": 4e-3}),
     "dates-attention": (AttentionEncoderDecoder, {"batch_size": 32, "learning_rate": 8e-3}),
-    "dates-transformer": (Transformer, {"batch_size": 32, "learning_rate": 4e-3}),
+    "dates-transformer": (Transformer, {"batch_size": 32, "learning_rate": 6e-3}),
 }
 DATE_MINUTES = 1.0
 TEST_DATES = 4000
@@ -98,15 +98,15 @@ def make_dates_model(name: str, target: Path, remark: str) -> None:
     make, recipe = DATES[name]
     torch.manual_seed(SEED)
     run = train_dates(make(), DATE_MINUTES, seed=SEED, report=tell(name), **recipe)
-    save_dates(run, target)
-    stored = load_dates(target, type(run.model))
+    save_run(run, target)
+    stored = load_run(target, type(run.model))
     by_length = exact_match_by_length(stored.model, make_dates(TEST_DATES, seed=0, split="test"))
     right, count = map(sum, zip(*by_length.values(), strict=True))
     data = {"source": "dates and spans of dates made by src.dates, no day of them in two splits", "licence": "none needed, made by rules"}
     run.card = card_of(name, run, data, remark)
     run.card["scores"] = {"exact_match": round(right / count, 4), "test_dates": count}
     run.card["exact_match_by_length"] = {f"{low} to {high - 1}": [right, count] for (low, high), (right, count) in by_length.items()}
-    save_dates(run, target)
+    save_run(run, target)
     table = [f"| exact match on {count:,} test dates, by characters | right |", "| --- | --- |", f"| all | {100 * right / count:.1f} % |"]
     table += [f"| {bin_} | {100 * right / count:.1f} % of {count} |" for bin_, (right, count) in run.card["exact_match_by_length"].items()]
     opened_by = f'load_dates("weights/{name}", {type(run.model).__name__})'
