@@ -2,7 +2,7 @@
 
     data = LanguageData.load()                                       # Wikipedia introductions, split by article, as tokens
     counting = NgramModel(data.tokenizer, data.rows["train"], order=4)
-    attending = GPTModel(GPT(data.tokenizer.V, max_T=256), data.tokenizer)
+    attending = GPTModel(GPT(data.tokenizer.V, D=256, L=2, max_T=256), data.tokenizer)
     train_language_model(attending, data, minutes=1)
     for model in (counting, attending, PretrainedModel()):
         print(model.score(data.texts["test"]).perplexity_per_word)
@@ -60,7 +60,10 @@ class BytePairTokenizer:
         self._tokenizer = tokenizer
         self._tokenizer.encode_special_tokens = True  # "<|endoftext|>" in somebody's text is text, and ends nothing
         self.V: int = tokenizer.get_vocab_size()
-        self.start_id: int = tokenizer.token_to_id(START)
+        start_id = tokenizer.token_to_id(START)
+        if start_id is None:
+            raise ValueError(f"this vocabulary has no {START}, with which every text begins; use one that has, as GPT-2's and SmolLM2's.")
+        self.start_id: int = start_id
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BytePairTokenizer) and self._tokenizer.to_str() == other._tokenizer.to_str()
@@ -184,7 +187,7 @@ class Score:
 
 def _exp(x: float) -> float:
     """e^x, infinite where it is larger than a float can be."""
-    return math.exp(x) if x < 700 else math.inf
+    return math.exp(x) if x < 709 else math.inf
 
 
 # --- choosing the next token ---------------------------------------------------------------------------------------------
@@ -236,6 +239,7 @@ class Sampler:
     """How to choose the next token: what has been said is penalised, then temperature, top-k and top-p, then a draw.
 
     temperature: 0 means no draw, the likeliest token   top_k, top_p: None leaves that step out
+    repetition_penalty: see `repetition_penalty`; START has come before, too, so that a penalty lets texts end later
     """
 
     temperature: float = 1.0
@@ -397,7 +401,11 @@ def count_ngrams(rows: Iterable[Sequence[int]], order: int, V: int, start_id: in
     frequent, but after one word only (Kneser and Ney 1995).
     """
     padded = [np.array([*[start_id] * (order - 1), *row, start_id]) for row in rows]
+    if not padded:
+        raise ValueError("there is no text to count; give at least one.")
     tokens = np.concatenate(padded)
+    if tokens.max() >= V:
+        raise ValueError(f"token {tokens.max()} is not among the {V} of this vocabulary; cut the texts with the same tokenizer.")
     foretold = np.concatenate([np.arange(len(text)) >= order - 1 for text in padded])  # the STARTs before a text are given
     all_keys: list[np.ndarray] = []
     all_counts: list[np.ndarray] = []
@@ -427,7 +435,8 @@ class NgramModel(LanguageModel):
     smoothing: "kneser-ney" takes the same discount off every count, and what it saves goes to the next shorter run, down to
         1 / V; "add-k" adds k to every count of the longest runs and asks no shorter ones
     k: for "add-k"; 0 is maximum likelihood: what did not follow has probability 0, and after a run never seen all are equal
-    Source: Chen and Goodman 1998, sections 2.1 and 3 (interpolated Kneser-Ney with one discount per length).
+    Source: Chen and Goodman 1998, section 2 (add-k, interpolated Kneser-Ney with one discount per length).
+    Raises ValueError for other settings, for no text at all, and for tokens of another vocabulary.
     """
 
     def __init__(
@@ -438,8 +447,12 @@ class NgramModel(LanguageModel):
         smoothing: Literal["kneser-ney", "add-k"] = "kneser-ney",
         k: float = 0.0,
     ):
-        if order < 1 or k < 0 or smoothing not in ("kneser-ney", "add-k"):
-            raise ValueError(f"order {order}, smoothing {smoothing!r}, k {k}: take 1 or more, 'kneser-ney' or 'add-k', 0 or more.")
+        if order < 1:
+            raise ValueError(f"the order is {order}; it is the length of the runs, 1 or more.")
+        if smoothing not in ("kneser-ney", "add-k"):
+            raise ValueError(f"there is no smoothing {smoothing!r}; take 'kneser-ney' or 'add-k'.")
+        if k < 0 or (k and smoothing == "kneser-ney"):
+            raise ValueError(f"k is {k} with {smoothing}; it is 0 or more, and only for 'add-k'.")
         self.tokenizer, self.order, self.smoothing, self.k = tokenizer, order, smoothing, k
         self.levels = count_ngrams(rows, order, tokenizer.V, tokenizer.start_id, continuations=smoothing == "kneser-ney")
         self.discounts = [level.discount() for level in self.levels]
@@ -458,11 +471,16 @@ class NgramModel(LanguageModel):
         level, discount = self.levels[m - 1], self.discounts[m - 1]
         totals = np.where(contexts < 0, 0, level.totals[contexts])
         if self.smoothing == "add-k":
-            all_counts = totals + self.k * self.tokenizer.V
-            return np.where(all_counts > 0, (counts + self.k) / np.where(all_counts > 0, all_counts, 1), 1 / self.tokenizer.V)
-        saved = discount * level.types[contexts]
+            return self._add_k(counts, totals)
+        saved = discount * level.types[contexts]  # for an unknown context any number: its total is 0, see below
         mixed = (np.maximum(counts - discount, 0) + saved * shorter) / np.maximum(totals, 1)
         return np.where(totals > 0, mixed, shorter)
+
+    def _add_k(self, counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """The shares of counts with k added to each; where nothing was counted all tokens are equal."""
+        V = self.tokenizer.V
+        all_counts = totals + self.k * V
+        return np.divide(counts + self.k, all_counts, out=np.full(np.broadcast(counts, totals).shape, 1 / V), where=all_counts > 0)
 
     def next_token_probs(self, token_ids: Sequence[int]) -> Tensor:
         V = self.tokenizer.V
@@ -470,6 +488,7 @@ class NgramModel(LanguageModel):
         probs = np.full(V, 1 / V)
         for m, level in enumerate(self.levels, start=1):
             context = np.array([0])
+            # The number of the last m - 1 tokens, level by level.
             for shorter_level, token in zip(self.levels, last[len(last) - m + 1 :], strict=False):
                 context = shorter_level.find(context * V + token)
             begin, end = np.searchsorted(level.keys, [context[0] * V, (context[0] + 1) * V])  # all that follows this context
@@ -612,6 +631,13 @@ class TrainableModel(NetworkModel):
     network_class: type[nn.Module]
     run: Run | None = None
 
+    def __init__(self, network: nn.Module, tokenizer: BytePairTokenizer, use_cache: bool = True):
+        super().__init__(network, tokenizer, use_cache)
+        if network.settings["V"] != tokenizer.V:
+            raise ValueError(
+                f"the network scores {network.settings['V']} tokens and the vocabulary has {tokenizer.V}; make it with V={tokenizer.V}."
+            )
+
     def save(self, folder: str | Path) -> None:
         """Write the model and its run, as `src.fitting.save_run` does, and its vocabulary. Raises ValueError for an untrained one."""
         if self.run is None:
@@ -655,15 +681,16 @@ class PretrainedModel(NetworkModel):
     """A language model that others have trained, with its own vocabulary.
 
     name: "smollm2" (SmolLM2-135M-Instruct, from the course's assets), or the folder of a causal language model with tokenizer.json
-    It has been read on far more text than this course has, most likely these Wikipedia articles too, the test ones included.
+    It has read far more text than this course has, most likely these Wikipedia articles too, the test ones included.
     """
 
-    context = 1024
+    context = 1024  # it could read more at once; this is enough for an introduction, and its memory stays small
 
     def __init__(self, name: str | Path = "smollm2", use_cache: bool = True):
         folder = assets.path(name) if name == "smollm2" else Path(name)
         network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(runtime.device())
         super().__init__(network, BytePairTokenizer.load(folder / "tokenizer.json"), use_cache)
+        self.context = min(self.context, network.config.max_position_embeddings)
 
     def logits(self, token_ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         output = self.network(token_ids.to(self.network.device), past_key_values=state, use_cache=self.use_cache)
@@ -700,18 +727,19 @@ def training_batches(rows: Sequence[Sequence[int]], start_id: int, T: int, batch
 def train_language_model(
     model: TrainableModel,
     data: LanguageData,
-    minutes: float,
+    minutes: float | None,
     seed: int = 0,
     folder: str | Path | None = None,
     report: Callable[[dict], None] | None = None,
     batch_size: int = 16,
     learning_rate: float = 3e-3,
+    steps: int | None = None,
 ) -> Run:
-    """Teach a model to foretell the next token, for so many minutes from the call on, or until Ctrl-C.
+    """Teach a model to foretell the next token, for so many minutes from the call on, or so many steps, or until Ctrl-C.
 
     model: is trained in place   folder: where to keep the result, if at all (see `TrainableModel.save`)
     report: called with every new entry of the history (`LiveCurve` is one)   learning_rate: its peak, see `learning_rate_at`
-    batch_size: rows per step, of as many tokens as the model reads at once
+    batch_size: rows per step, of as many tokens as the model reads at once; the history and the run's settings count the tokens
     The history's loss is per token, ln V for a model that guesses; its `perplexity_per_word` is that of some development texts.
     Raises ValueError for a model whose vocabulary is not that of the data.
     """
@@ -721,21 +749,24 @@ def train_language_model(
     development = [text for text in data.texts["development"] if text.split()][:DEVELOPMENT]
 
     def loss_of(rows: Tensor) -> Tensor:
-        logits, _ = model.logits(rows[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
+        with runtime.quick_products():
+            logits, _ = model.logits(rows[:, :-1])
+            return F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
 
-    model.run = fit(
-        model.network,
-        training_batches(data.rows["train"], data.tokenizer.start_id, T, batch_size, seed),
-        loss_of,
-        minutes,
-        score=("perplexity_per_word", lambda: model.score(development).perplexity_per_word),
-        batch_size=batch_size * T,
-        learning_rate=learning_rate,
-        seed=seed,
-        unit="tokens",
-        report=report,
-    )
+    with runtime.keeping_memory():
+        model.run = fit(
+            model.network,
+            training_batches(data.rows["train"], data.tokenizer.start_id, T, batch_size, seed),
+            loss_of,
+            minutes,
+            score=("perplexity_per_word", lambda: model.score(development).perplexity_per_word),
+            batch_size=batch_size * T,
+            learning_rate=learning_rate,
+            seed=seed,
+            unit="tokens",
+            report=report,
+            steps=steps,
+        )
     if folder is not None:
         model.save(folder)
     return model.run
@@ -761,8 +792,11 @@ def keyboard_suggestions(following: Mapping[str, Counter[str]], text: str, n: in
 
 
 def likeliest_tokens(model: LanguageModel, text: str, n: int = 3) -> dict[str, float]:
-    """The n tokens that the model finds likeliest after the whole `text`, with their probabilities."""
-    probs, token_ids = model.next_token_probs(model.tokenizer.encode(text)).topk(n)
+    """The n tokens that the model finds likeliest after the whole `text`, with their probabilities.
+
+    Blanks at its end are left out, since tokens bring theirs along in front.
+    """
+    probs, token_ids = model.next_token_probs(model.tokenizer.encode(text.rstrip())).topk(n)
     return dict(zip(model.tokenizer.pieces(token_ids.tolist()), probs.tolist(), strict=True))
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import random
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -328,10 +326,25 @@ def test_an_n_gram_model_counts_its_counts() -> None:
     assert NgramModel(TOKENIZER, [[5, 6]], 2).parameters == 3 + 3  # 5, 6, END; START 5, 5 6, 6 END
 
 
-@pytest.mark.parametrize(("order", "smoothing", "k"), [(0, "kneser-ney", 0), (2, "good-turing", 0), (2, "add-k", -1)])
-def test_impossible_n_grams_are_told(order: int, smoothing: str, k: float) -> None:
-    with pytest.raises(ValueError, match="take 1 or more"):
+@pytest.mark.parametrize(
+    ("order", "smoothing", "k", "message"),
+    [
+        (0, "kneser-ney", 0, "the order is 0"),
+        (2, "good-turing", 0, "no smoothing 'good-turing'"),
+        (2, "add-k", -1, "k is -1"),
+        (2, "kneser-ney", 0.5, "k is 0.5 with kneser-ney"),
+    ],
+)
+def test_impossible_n_grams_are_told(order: int, smoothing: str, k: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         NgramModel(TOKENIZER, DATA.rows["train"], order, smoothing, k)
+
+
+def test_rows_that_cannot_be_counted_are_told() -> None:
+    with pytest.raises(ValueError, match="no text to count"):
+        NgramModel(TOKENIZER, [], 2)
+    with pytest.raises(ValueError, match=f"token {V} is not among the {V}"):
+        NgramModel(TOKENIZER, [[5, V]], 2)
 
 
 # --- the vocabulary and the data -----------------------------------------------------------------------------------------
@@ -603,7 +616,7 @@ def test_training_teaches_and_a_saved_model_scores_the_same(kind: type, tmp_path
     torch.manual_seed(0)
     model = kind(RecurrentNetwork(V, D=32) if kind is RecurrentModel else GPT(V, D=32, H=2, L=1, max_T=32), TOKENIZER)
     entries: list[dict] = []
-    run = train_language_model(model, DATA, minutes=2 / 60, folder=tmp_path, report=entries.append, batch_size=4)
+    run = train_language_model(model, DATA, None, folder=tmp_path, report=entries.append, batch_size=4, steps=150)
     assert run is model.run
     assert run.finished
     assert run.history == entries
@@ -625,12 +638,14 @@ def test_models_of_another_class_or_vocabulary_are_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not been trained"):
         tiny_gpt().save(tmp_path)
     lstm = tiny_lstm()
-    train_language_model(lstm, DATA, minutes=0.1 / 60, folder=tmp_path, batch_size=2)
+    train_language_model(lstm, DATA, None, folder=tmp_path, batch_size=2, steps=1)
     with pytest.raises(ValueError, match="class RecurrentNetwork, not GPT"):
         GPTModel.load(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match="no tokenizer at"):
         RecurrentModel.load(tmp_path)
+    with pytest.raises(ValueError, match=f"scores 7 tokens and the vocabulary has {V}"):
+        RecurrentModel(RecurrentNetwork(7, D=8), TOKENIZER)
     other = BytePairTokenizer.train(DATA.texts["test"], V)
     with pytest.raises(ValueError, match="different vocabularies"):
         train_language_model(RecurrentModel(RecurrentNetwork(V, D=8), other), DATA, minutes=1)
@@ -663,20 +678,3 @@ def test_a_model_with_one_way_to_go_on_gives_one_continuation() -> None:
     assert len(found) == 1
     assert isinstance(found[0], Continuation)
     assert found[0].probs[0] == 1
-
-
-# --- the table of sizes --------------------------------------------------------------------------------------------------
-
-
-def test_every_model_size_has_a_source_and_years_rise(course: Path) -> None:
-    with (course / "data" / "model_sizes.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["year"]) for row in rows] == sorted(int(row["year"]) for row in rows)
-    assert len({row["model"] for row in rows}) == len(rows) >= 15
-    for row in rows:
-        assert 10**7 < int(row["parameters"]) < 10**13
-        assert re.search(r" 20\d\d, .+ https://\S+$", row["source"]), f"{row['model']}: authors, year, title, address"
-    sizes = {row["model"]: int(row["parameters"]) for row in rows}
-    assert sizes["BERT base"] == 110_000_000
-    assert sizes["Megatron-LM"] == 8_300_000_000
-    assert sizes["GPT-3"] == 175_000_000_000

@@ -1,0 +1,67 @@
+"""The table of model sizes: pandas reads it, years rise, counts are the published ones, every row says where its count is from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+KNOWN = {  # as published; who changes one of them in the table has to change it here, too
+    "ELMo": 93.6e6,
+    "GPT": 117e6,
+    "BERT base": 110e6,
+    "BERT large": 340e6,
+    "GPT-2": 1.542e9,
+    "Megatron-LM": 8.3e9,
+    "Turing-NLG": 17e9,
+    "GPT-3": 175e9,
+}
+
+
+@pytest.fixture(scope="module")
+def table(course: Path) -> pd.DataFrame:
+    return pd.read_csv(course / "data" / "model_sizes.csv")
+
+
+def test_pandas_reads_whole_numbers_and_no_gaps(table: pd.DataFrame) -> None:
+    assert list(table.columns) == ["year", "model", "parameters", "source", "checked"]
+    assert table.notna().all().all()
+    assert pd.api.types.is_integer_dtype(table["year"])
+    assert pd.api.types.is_integer_dtype(table["parameters"]), "a count in digits, without a unit or an exponent"
+    assert table["model"].is_unique
+
+
+def test_years_rise_without_a_gap_from_elmo_to_today(table: pd.DataFrame) -> None:
+    assert table["year"].is_monotonic_increasing
+    assert set(table["year"]) == set(range(2018, 2027))
+
+
+def test_counts_are_of_a_possible_size(table: pd.DataFrame) -> None:
+    assert table["parameters"].between(10**7, 10**13).all(), "a zero too few or too many"
+
+
+@pytest.mark.parametrize(("model", "parameters"), KNOWN.items())
+def test_the_models_that_the_course_speaks_of_have_their_published_size(table: pd.DataFrame, model: str, parameters: float) -> None:
+    assert table.set_index("model")["parameters"][model] == parameters
+
+
+def test_every_row_names_authors_year_title_and_address(table: pd.DataFrame) -> None:
+    for row in table.itertuples():
+        found = re.search(r"^\w.* (20\d\d), \w.+, https://[\w.]+/\S+$", row.source)
+        assert found, f"{row.model}: authors year, title, address; got {row.source}"
+        assert abs(int(found[1]) - row.year) <= 1, f"{row.model}: its source is of another time"
+
+
+def test_the_count_that_was_seen_is_the_one_in_the_table(table: pd.DataFrame) -> None:
+    units = {"M": 1e6, "million": 1e6, "B": 1e9, "billion": 1e9, "T": 1e12, "trillion": 1e12}
+    for row in table.itertuples():
+        seen = [float(number) * units[unit] for number, unit in re.findall(rf"(\d[\d.]*) ?({'|'.join(units)})\b", row.checked)]
+        assert any(count == pytest.approx(row.parameters) for count in seen), f"{row.model}: {row.parameters} is not in {row.checked!r}"
+
+
+def test_a_mixture_of_experts_is_called_one(table: pd.DataFrame) -> None:
+    """Their parameters are not all used for a token, so a chart must be able to mark them."""
+    mixtures = table["checked"].str.contains("of which a token uses")
+    assert (table["model"].str.contains("(mixture of experts)", regex=False) == mixtures).all()
