@@ -1,0 +1,90 @@
+"""Every notebook bears what its readers do: run cells twice, begin at any section, skip the slow cells, interrupt the training.
+
+All in fast mode, on copies. `make test-full` runs them; running straight through is in test_notebooks.py, and part of `make test`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from tools import run_notebooks
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = run_notebooks.find_notebooks(ROOT / "notebooks")
+
+# As if the kernel were a new one, at a fraction of its cost: no names, and nothing trained before.
+FORGET = """%reset -f
+import os, shutil
+shutil.rmtree(os.environ["COURSE_RUNS"], ignore_errors=True)"""
+# What the stop button sends, a few seconds into the cell that follows.
+STOP_SOON = """import os, signal, threading
+stopping = threading.Timer(4, os.kill, (os.getpid(), signal.SIGINT))
+stopping.start()"""
+DO_NOT_STOP = "stopping.cancel()"
+STOPPED = "stopped"  # the tag of a cell that is
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def another(cell: NotebookNode) -> NotebookNode:
+    """The same cell with an id of its own."""
+    return nbformat.v4.new_code_cell(cell.source, metadata=copy.deepcopy(cell.metadata))
+
+
+def every_cell_twice(cells: list[NotebookNode]) -> list[NotebookNode]:
+    return [each for cell in cells for each in ([cell, another(cell)] if cell.cell_type == "code" else [cell])]
+
+
+def every_section_alone(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The set-up cell and one section; then, with everything forgotten, the set-up cell and the next."""
+    set_up = next(cell for cell in cells if run_notebooks.SET_UP_TAG in tags(cell))
+    rows: list[NotebookNode] = []
+    for cell in cells[cells.index(set_up) + 1 :]:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            rows += [nbformat.v4.new_code_cell(FORGET), another(set_up)]
+        rows.append(cell)
+    return [set_up, *rows]
+
+
+def without_slow_cells(cells: list[NotebookNode]) -> list[NotebookNode]:
+    return [cell for cell in cells if not {"slow", "training"} & set(tags(cell))]
+
+
+def interrupted_and_continued(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The training cells are stopped after seconds, and run again."""
+    rows: list[NotebookNode] = []
+    for cell in cells:
+        if "training" in tags(cell):
+            stopped = another(cell)
+            stopped.metadata["tags"] = [*tags(cell), "raises-exception", STOPPED]
+            rows += [nbformat.v4.new_code_cell(STOP_SOON), stopped, nbformat.v4.new_code_cell(DO_NOT_STOP)]
+        rows.append(cell)
+    return rows
+
+
+WAYS = [every_cell_twice, every_section_alone, without_slow_cells, interrupted_and_continued]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_bears(
+    notebook: Path, way: Callable[[list[NotebookNode]], list[NotebookNode]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COURSE_FAST", "1")
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+    content = nbformat.read(notebook, as_version=4)
+    content.cells = way(content.cells)
+    run_notebooks.execute(content, notebook, tmp_path, cell_seconds=300)
+    stopped = [output for cell in content.cells if STOPPED in tags(cell) for output in cell.outputs]
+    errors = {output.ename for output in stopped if output.output_type == "error"}
+    assert errors <= {"KeyboardInterrupt"}, "a training cell that is stopped fails with something else than that it was stopped"
