@@ -165,6 +165,8 @@ class _Log:
         if self.losses:
             entry["loss"] = sum(self.losses) / len(self.losses)
             self.losses.clear()
+        elif self.history:  # it ended with a log: nothing was learned since
+            entry["loss"] = self.history[-1]["loss"]
         entry |= {"examples_per_second": self.step * self.batch_size / seconds, "unit": self.unit, "phase": phase}
         if with_score:
             name, measure = self.score

@@ -1,0 +1,160 @@
+"""Train the released heads of notebook 05b: `python tools/make_pretraining.py`.
+
+On the frozen MiniLM: a head for masked words, a classifier of sentence pairs for each kind of wrong pairs, and a detector of replaced
+tokens, whose forger is the masked-word head. Each in less than 3.5 minutes. Settings were chosen on development articles; the scores
+on the cards are those of test articles.
+
+Results go to build/weights/. The shipped files in weights/ are written only with --release.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from src import runtime
+from src.fitting import Run, load_run, save_run
+from src.pretraining import (
+    Detector,
+    Forger,
+    FrozenEncoder,
+    MaskedWordHead,
+    PairClassifier,
+    Wrong,
+    collect,
+    detector_scores,
+    load_articles,
+    load_reader,
+    masked_accuracy,
+    masked_pieces,
+    pair_pieces,
+    replaced_pieces,
+    train_detector,
+    train_masked_words,
+    train_pairs,
+    yes_or_no_accuracy,
+)
+
+MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
+PAIRS: dict[str, Wrong] = {"next-sentence": "another article", "sentence-order": "swapped"}
+SEED, TEST_SEED = 0, 0
+TEST_PIECES = 24  # batches that the scores on the cards are taken on
+
+
+def tell(name: str) -> Callable[[dict], None]:
+    """Prints those entries of a history that have a score."""
+
+    def print_score(entry: dict) -> None:
+        if "accuracy" in entry:
+            print(f"{name}: {entry['seconds']:.0f} s, step {entry['step']}, accuracy {entry['accuracy']:.3f}", flush=True)
+
+    return print_score
+
+
+def write_card(name: str, run: Run, scores: dict[str, float], asked: str, number: int, target: Path, remark: str) -> None:
+    """Write the run again with its card, and the card as a page for people: every number in it is from card.json.
+
+    asked, number: what the scores were taken on, and how many of them
+    """
+    run.card = {
+        "name": name,
+        "model": {"class": type(run.model).__name__, **run.model.settings},
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "encoder": "minilm, frozen (asset minilm, Apache-2.0)",
+        "data": {"source": "sentences of introductions of English Wikipedia articles (asset wikipedia)", "licence": "CC BY-SA 4.0"},
+        "recipe": run.settings,
+        "steps": run.history[-1]["step"],
+        "minutes": round(run.seconds / 60, 2),
+        "machine": runtime.machine() + (f"; {remark}" if remark else ""),
+        "date": date.today().isoformat(),
+        "scores": {score: round(value, 4) for score, value in scores.items()} | {f"test_{asked}": number},
+    }
+    save_run(run, target)
+    card = run.card
+    settings = ", ".join(f"{setting} {value}" for setting, value in run.model.settings.items())
+    page = [
+        f"# {name}: learned from plain text, on a frozen encoder",
+        "",
+        f'Written by `tools/make_pretraining.py` from `card.json`. Open it with `load_run("weights/{name}", {card["model"]["class"]})`.',
+        f"A {card['model']['class']} ({settings}), {card['parameters']:,} parameters, half precision, on {card['encoder']}.",
+        "",
+        f"Data: {card['data']['source']}. Licence: {card['data']['licence']}. The labels are made from the text (src/pretraining.py).",
+        "",
+        f"Recipe: {card['steps']:,} steps in {card['minutes']:g} minutes, batches of {run.settings['batch_size']}, "
+        f"learning rate {run.settings['learning_rate']:g}, gradients clipped at {run.settings['clip']:g}, seed {run.settings['seed']}; "
+        f"on {card['machine']}; {card['date']}.",
+        "",
+        f"| on {number:,} {asked} of test articles | |",
+        "| --- | --- |",
+        *(f"| {score.replace('_', ' ')} | {100 * value:.1f} % |" for score, value in scores.items()),
+        "",
+    ]
+    (target / "README.md").write_text("\n".join(page), encoding="utf-8")
+    print(json.dumps(card, indent=1), flush=True)
+
+
+def make_head(reader: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
+    """Train the head for masked words, and score the stored file on blanks in test sentences."""
+    torch.manual_seed(SEED)
+    head = MaskedWordHead.untrained(reader, articles["train"])
+    vectors, labels = collect(masked_pieces(reader, articles["test"], TEST_SEED, blanks_only=True), TEST_PIECES)
+    untrained = masked_accuracy(head, reader, vectors, labels)
+    train_masked_words(head, reader, articles, MINUTES["mlm-head"], SEED, target, tell("mlm-head"))
+    stored = load_run(target, MaskedWordHead)
+    commonest = torch.bincount(labels).max().item() / len(labels)
+    accuracy = masked_accuracy(stored.model, reader, vectors, labels)
+    scores = {"test_accuracy": accuracy, "before_training": untrained, "always_the_commonest": commonest}
+    write_card("mlm-head", stored, scores, "blanks", len(labels), target, remark)
+
+
+def make_pair_classifier(name: str, reader: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
+    """Train a classifier of sentence pairs, and score the stored file on pairs of test articles."""
+    torch.manual_seed(SEED)
+    train_pairs(PairClassifier(reader.D), reader, articles, PAIRS[name], MINUTES[name], SEED, target, tell(name))
+    stored = load_run(target, PairClassifier)
+    features, follows = collect(pair_pieces(reader, articles["test"], PAIRS[name], TEST_SEED), TEST_PIECES)
+    scores = {"test_accuracy": yes_or_no_accuracy(stored.model, features, follows)}
+    write_card(name, stored, scores, "pairs", len(follows), target, remark)
+
+
+def make_detector(reader: FrozenEncoder, articles: dict, head_folder: Path, target: Path, remark: str) -> None:
+    """Train the detector of replaced tokens against the head in `head_folder`, and score the stored file on test sentences."""
+    torch.manual_seed(SEED)
+    forger = Forger(load_run(head_folder, MaskedWordHead).model, reader)
+    name = "replaced-tokens"
+    train_detector(Detector(reader.D, reader.D_words), reader, articles, forger, MINUTES[name], SEED, target, tell(name))
+    stored = load_run(target, Detector)
+    features, replaced = collect(replaced_pieces(reader, articles["test"], forger, TEST_SEED), TEST_PIECES)
+    write_card(name, stored, detector_scores(stored.model, features, replaced), "tokens", len(replaced), target, remark)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(MINUTES), default=list(MINUTES), help="train some of them")
+    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for their folders")
+    parser.add_argument("--release", action="store_true", help="write weights/: once for a release")
+    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
+    options = parser.parse_args()
+
+    folder = runtime.COURSE / "weights" if options.release else options.to
+    reader, articles = load_reader(), load_articles()
+    for name in options.only:
+        arguments: tuple[Any, ...] = (reader, articles, folder / name, options.remark)
+        if name == "mlm-head":
+            make_head(*arguments)
+        elif name in PAIRS:
+            make_pair_classifier(name, *arguments)
+        else:
+            make_detector(reader, articles, folder / "mlm-head", folder / name, options.remark)
+
+
+if __name__ == "__main__":
+    main()
