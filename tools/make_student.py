@@ -1,0 +1,182 @@
+"""Train the released student: `python tools/make_student.py`.
+
+Every second layer of qa-minilm, taught by qa-minilm's own scores on the course's training questions and, where
+../shared/data/squadshifts is there, on those of Wikipedia's training articles; see `src.compression.distil`. In rounds of a few
+minutes, each with a lower learning rate. A round that is done is kept in build/weights/runs/qa-student; what was stopped within a
+round starts that round again.
+
+Results go to build/weights/qa-student. The shipped files in weights/ are written only with --release, which also scores student and
+teacher on the test articles and the course's test part: once for a release, when every choice is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from src import runtime
+
+runtime.configure_libraries()
+
+from datasets import Dataset, concatenate_datasets  # noqa: E402
+
+from src.compression import distil, halve_layers, save_student  # noqa: E402
+from src.fitting import Run  # noqa: E402
+from src.qa import QuestionAnswerer, load_squad  # noqa: E402
+from src.qa.dataset import answerable_only  # noqa: E402
+from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
+from tools.make_weights import LICENCES, choose_threshold, scores_of  # noqa: E402
+from tools.squadshifts import load_wiki, shift_file  # noqa: E402
+
+SEED = 0
+RECIPE = {"temperature": 2.0, "batch_size": 16}
+MINUTES = 3.2  # of a round
+LEARNING_RATES = (8e-4, 5e-4)  # the highest of each round
+RUNS = runtime.COURSE / "build" / "weights" / "runs" / "qa-student"
+
+
+def training_sets(course: Dataset) -> dict[str, Dataset]:
+    """What the teacher is asked, by name; what is missing is said."""
+    wiki = load_wiki("train")
+    if wiki is None:
+        print(f"Missing: {shift_file('new_wiki')}; training goes on without it and the result will be weaker.", flush=True)
+        return {"course": course}
+    return {"course": course, "new_wiki": wiki}
+
+
+def history_so_far(rounds: int) -> list[dict]:
+    """The histories of the first rounds as one: steps and seconds go on from round to round."""
+    history: list[dict] = []
+    for number in range(1, rounds + 1):
+        step, seconds = (history[-1]["step"], history[-1]["seconds"]) if history else (0, 0.0)
+        for entry in json.loads((RUNS / f"round-{number}" / "history.json").read_text(encoding="utf-8")):
+            history.append(entry | {"step": entry["step"] + step, "seconds": entry["seconds"] + seconds, "planned_seconds": None})
+    return history
+
+
+def is_finished(number: int) -> bool:
+    file = RUNS / f"round-{number}" / "run.json"
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["finished"]
+
+
+def tell(name: str) -> Callable[[dict], None]:
+    """Prints those entries of a history that have an agreement."""
+
+    def print_agreement(entry: dict) -> None:
+        if "agreement" in entry:
+            loss = f"loss {entry['loss']:.3f}, " if "loss" in entry else ""
+            print(f"{name}: {entry['seconds']:.0f} s, step {entry['step']}, {loss}agreement {entry['agreement']:.3f}", flush=True)
+
+    return print_agreement
+
+
+def describe(card: dict) -> str:
+    """The card as a page for people: every number in it is from card.json."""
+    recipe = card["recipe"]
+    rates = ", ".join(f"{rate:g}" for rate in recipe["learning_rates"])
+    lines = [
+        f"# qa-student: {card['layers']} layers that learned from qa-minilm's six",
+        "",
+        f"Written by `tools/make_student.py` from `card.json`. {card['parameters']:,} parameters, half precision; the word embeddings come",
+        f'from the `{card["base"]}` asset. Load it with `QuestionAnswerer.load("qa-student")`.',
+        "",
+        f"It began as every second layer of {card['teacher']} and learned its start and end scores and what its layers give; which",
+        "answer is right it was never told.",
+        "",
+        "| questions that the teacher was asked | |",
+        "| --- | --- |",
+        *(f"| {name} | {count:,} |" for name, count in card["data"].items()),
+        "",
+        f"Licences of the data: {'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
+        "",
+        f"Recipe: {len(recipe['learning_rates'])} rounds of {recipe['minutes_per_round']:g} minutes, learning rates at most {rates}, batch "
+        f"{recipe['batch_size']}, temperature {recipe['temperature']:g}, {recipe['precision']}, seed {card['seed']}; "
+        f"{card['steps']:,} steps, {card['questions_read']:,} questions, {card['minutes']} minutes on {card['machine']}; {card['date']}.",
+        "",
+        f"Threshold {card['threshold']}, chosen on the course's validation questions.",
+        "",
+        "| F1 of these files | articles | course, answerable, none refused | course, all | unanswerable refused | answerable refused |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for part, remark in (("development", "development and validation"), ("test", "test, scored once")):
+        for who, scores in (("student", card.get(part)), ("teacher", card["teacher_scores"].get(part))):
+            if scores is not None:
+                lines.append(f"| {who}, {remark} | {' | '.join(_score_cells(scores))} |")
+    return "\n".join(
+        [*lines, "", "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none refused.", ""]
+    )
+
+
+def _score_cells(scores: dict) -> list[str]:
+    """The cells of a row of the card's table."""
+    wiki, course = scores.get("articles"), scores["course"]
+    return [
+        f"{wiki['f1']} ± {wiki['f1_standard_error']} of {wiki['questions']:,}" if wiki else "-",
+        f"{course['f1_answerable_without_refusing']} of {course['questions'] - course['unanswerable']}",
+        f"{course['f1']}",
+        f"{course['unanswerable_refused_percent']} % of {course['unanswerable']}",
+        f"{course['answerable_refused_percent']} %",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for its folder")
+    parser.add_argument("--one-round", action="store_true", help="stop after one more round; the same command goes on with the next")
+    parser.add_argument("--release", action="store_true", help="write weights/qa-student and score the test parts: once for a release")
+    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
+    options = parser.parse_args()
+
+    course, teacher = load_squad("course"), QuestionAnswerer.load("qa-minilm")
+    parts = training_sets(course["train"])
+    train = concatenate_datasets(list(parts.values()))
+    for number, learning_rate in enumerate(LEARNING_RATES, start=1):
+        if is_finished(number):
+            continue
+        student = load_model(RUNS / f"round-{number - 1}")[0] if number > 1 else halve_layers(teacher.model)
+        about = {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number, "report": tell(f"round {number}")}
+        run = distil(student, teacher, train, answerable_only(course["validation"]), folder=RUNS / f"round-{number}", **about, **RECIPE)
+        if not run.finished or (options.one_round and number < len(LEARNING_RATES)):
+            sys.exit("Stopped; the same command goes on with it.")
+
+    history = history_so_far(len(LEARNING_RATES))
+    model, _ = load_model(RUNS / f"round-{len(LEARNING_RATES)}")
+    card = {
+        "base": "minilm",
+        "teacher": "qa-minilm",
+        "layers": model.config.num_hidden_layers,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "data": {name: len(part) for name, part in parts.items()},
+        "licences": {name: LICENCES[name] for name in parts},
+        "recipe": RECIPE | {"minutes_per_round": MINUTES, "learning_rates": LEARNING_RATES, "precision": teacher.precision},
+        "seed": SEED,
+        "steps": history[-1]["step"],
+        "questions_read": history[-1]["step"] * RECIPE["batch_size"],
+        "minutes": round(history[-1]["seconds"] / 60, 1),
+        "machine": runtime.machine() + "; one thread" + (f"; {options.remark}" if options.remark else ""),
+        "date": date.today().isoformat(),
+        "threshold": choose_threshold(QuestionAnswerer(model, teacher.tokenizer), course["validation"]),
+    }
+    target = (WEIGHTS if options.release else options.to) / "qa-student"
+    run = Run(model, history, history[-1]["seconds"], card["recipe"])
+    save_student(run, target, card)
+    student = QuestionAnswerer.load(target)  # the scores are those of the stored file
+    splits = {"development": "validation", "test": "test"} if options.release else {"development": "validation"}
+    card["teacher_scores"] = {}
+    for part, split in splits.items():
+        card[part] = scores_of(student, load_wiki(part), course[split])
+        # On the articles the teacher has been scored already; the course's questions have become more since.
+        known = {name: scores for name, scores in read_card(WEIGHTS / card["teacher"])[part].items() if name == "articles"}
+        card["teacher_scores"][part] = known | scores_of(teacher, None, course[split])
+    save_student(run, target, card)
+    (target / "README.md").write_text(describe(card), encoding="utf-8")
+    print(json.dumps(card, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()
