@@ -1,9 +1,11 @@
-"""The command line: `python -m src.qa train | evaluate | ask`. Bad input ends with status 2 and one line."""
+"""The command line: `python -m src.qa train | evaluate | ask | demo`. Bad input ends with status 2 and one line, under torchrun too."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ runtime.configure_libraries()  # before the first Hugging Face import: no Hub, n
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+SECONDS_TO_SPEAK = 3.0  # of the first of several processes, while the others wait
 app = typer.Typer(
     help="Fine-tune, score and ask a question-answering model.", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
 )
@@ -110,6 +113,19 @@ def ask(
         _ask_file(question, context_file, model, top, threshold, as_json)
 
 
+@app.command()
+def demo(
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other computers of the network ask")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one")] = 8007,
+    model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
+    texts: Annotated[Path | None, typer.Option(help="folder of .txt and .md files to ask instead of Wikipedia")] = None,
+) -> None:
+    """Open a page that asks Wikipedia, or a passage of your own, until Ctrl+C."""
+    from src.qa.demo.server import run
+
+    run(host, port, model, texts)
+
+
 def _ask_file(question: str, context_file: Path, model: str, top: int, threshold: float | None, as_json: bool) -> None:
     from src.qa.answerer import QuestionAnswerer
 
@@ -182,8 +198,16 @@ def main(arguments: list[str] | None = None) -> int:
         if status == INTERRUPTED:
             print("Interrupted.", file=sys.stderr)
         return status
-    print("error: " + " ".join(problem.split()), file=sys.stderr)
+    if is_first_process():
+        print("error: " + " ".join(problem.split()), file=sys.stderr, flush=True)
+    else:  # torchrun ends all processes with the first that fails: let that be the one that says why
+        time.sleep(SECONDS_TO_SPEAK)
     return BAD_INPUT
+
+
+def is_first_process() -> bool:
+    """Whether this is the first, or the only, process of a command on this machine: torchrun numbers those that it starts."""
+    return os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")) == "0"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import io
 import json
 import os
 import re
+import reprlib
 import shutil
 import time
 import uuid
@@ -25,7 +26,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -34,6 +35,7 @@ from src.text import split_sentences, tokenize_words
 
 if TYPE_CHECKING:
     from src.qa.answerer import QuestionAnswerer
+    from src.qa.decoding import Answer
 
 By = Literal["keyword", "dense", "fused"]
 Report = Callable[[dict[str, Any]], None]
@@ -50,6 +52,7 @@ BLOCK = 512  # documents whose vectors are computed and written together: what a
 TOKENS_PER_BATCH = 1024  # few enough to stay in the processor's cache: 4096 took up to twice as long (measured)
 MANY = 64  # texts from which on half precision is considered
 KEPT = 3  # keyword indexes on disk, the last ones built
+UNUSED = 20_000  # vectors on disk of documents that were not asked for when others were added: twice Wikipedia's, 16 MB
 PASSAGE_WORDS = 120  # a passage of one's own text: about as long as the longer introductions, and within MAX_TOKENS
 
 
@@ -77,11 +80,18 @@ def read_folder(folder: str | Path) -> list[Document]:
     """Your own textbook: all .txt and .md files in `folder` and below it, by name, cut into passages of about PASSAGE_WORDS words.
 
     A passage ends where a paragraph ends; a long paragraph is cut between sentences. Its title is the file's name, in Markdown
-    followed by the heading it stands under. Raises RetrievalError for a folder without such files, and where one or more
+    followed by the heading it stands under. Names that begin with a dot are passed over: Jupyter keeps an older copy of what it
+    opens in .ipynb_checkpoints. Raises RetrievalError for a folder without such files, and where one or more
     cannot be read, or hold no words, naming them.
     """
     folder = Path(folder)
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".txt", ".md") and not file.is_dir())
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in (".txt", ".md")
+        and not file.is_dir()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
     if not files:
         problem = "holds no .txt or .md files" if folder.is_dir() else "is not a folder"
         raise RetrievalError(f"{folder} {problem}; name a folder with your texts in it.")
@@ -313,13 +323,14 @@ class DenseIndex:
     vectors: float[N, D], rows of length one   encoder: turns a question into such a row; None: MiniLM, loaded at the first question
 
     On disk: files of BLOCK documents, each row a document's key and its vector in half precision, each file named by its own
-    sha256. A document that has a vector there is never read again, whichever others it is searched with; a file that does not
-    match its name does not count, so what it held is read again.
+    sha256. A document that has a vector there is not read again, whichever others it is searched with; a file that does not
+    match its name does not count, so what it held is read again. Of the files that hold nothing asked for, such as those of an
+    older edition of your textbook, the last ones stay, UNUSED vectors in all.
     """
 
     def __init__(self, vectors: np.ndarray, encoder: Callable[[Sequence[str]], np.ndarray] | None = None):
         self.vectors = np.asarray(vectors, dtype=np.float32)
-        self._encoder = encoder
+        self.encoder = encoder
 
     @classmethod
     def open(
@@ -332,44 +343,64 @@ class DenseIndex:
         """The index of these documents; vectors that are not stored yet are computed and stored, BLOCK at a time.
 
         report: called after each block with a dict for `runtime.progress_line`. An interruption loses one block at most.
+        encoder: in place of MiniLM; vectors are kept by text alone, so give it a folder of its own.
         """
         stored = _home(folder) / "vectors"
-        by_key = dict(zip(map(_key, documents), documents, strict=True))
-        rows, vectors = _read_blocks(stored)
-        if not by_key.keys() <= rows.keys():
+        keys = [_key(document) for document in documents]
+        rows, vectors = _rows(_read_blocks(stored))
+        if not rows.keys() >= set(keys):
+            encoder = encoder or SentenceEncoder()
             with _alone(stored, report):
-                rows, vectors = _read_blocks(stored, clean=True)  # another process may have gone on while this one waited
-                missing = {key: document for key, document in by_key.items() if key not in rows}
-                encoder = encoder or SentenceEncoder()
+                rows, _ = _rows(_read_blocks(stored, clean=True))  # another process may have gone on while this one waited
+                missing = {key: document for key, document in zip(keys, documents, strict=True) if key not in rows}
                 _write_blocks(stored, missing, encoder, report)
-                rows, vectors = _read_blocks(stored)
-        return cls(vectors[[rows[_key(document)] for document in documents]], encoder)
+                blocks = _read_blocks(stored)
+                _forget_unused(blocks, set(keys))
+            rows, vectors = _rows(blocks)
+        return cls(vectors[[rows[key] for key in keys]], encoder)
 
     def scores(self, question: str) -> np.ndarray:
         """float32[N], the cosine of the question with every document."""
-        self._encoder = self._encoder or SentenceEncoder()
-        return self.vectors @ self._encoder([question])[0]
+        self.encoder = self.encoder or SentenceEncoder()
+        return self.vectors @ self.encoder([question])[0]
 
 
-def _read_blocks(folder: Path, clean: bool = False) -> tuple[dict[bytes, int], np.ndarray]:
-    """Key -> row, and float16[rows, D], of all undamaged files. clean: delete the others, and what a killed process left."""
-    blocks = []
+def _read_blocks(folder: Path, clean: bool = False) -> dict[Path, np.ndarray]:
+    """All undamaged files, rows with "key" and "vector". clean: delete the others, and what a killed process left."""
+    blocks = {}
     for file in sorted(folder.glob("*.npy")):
         try:
             content = file.read_bytes()
         except FileNotFoundError:  # damaged, and deleted by another process a moment ago
             continue
         if _sha256(content)[:32] == file.stem:
-            blocks.append(np.load(io.BytesIO(content), allow_pickle=False))
+            blocks[file] = np.load(io.BytesIO(content), allow_pickle=False)
         elif clean:
             file.unlink()
     for left in folder.glob("*.partial") if clean else ():
         left.unlink()
-    if not blocks:
-        return {}, np.empty((0, 0), dtype=np.float16)
-    keys = np.concatenate([block["key"] for block in blocks]).tobytes()
-    rows = {keys[i : i + 16]: i // 16 for i in range(0, len(keys), 16)}
-    return rows, np.concatenate([block["vector"] for block in blocks])
+    return blocks
+
+
+def _rows(blocks: dict[Path, np.ndarray]) -> tuple[dict[bytes, int], np.ndarray]:
+    """Key -> row, and float16[rows, D], of files put one after another."""
+    rows = {key: row for row, key in enumerate(key for block in blocks.values() for key in _keys(block))}
+    return rows, np.concatenate([block["vector"] for block in blocks.values()]) if blocks else np.empty((0, 0), dtype=np.float16)
+
+
+def _keys(block: np.ndarray) -> list[bytes]:
+    keys = block["key"].tobytes()
+    return [keys[i : i + 16] for i in range(0, len(keys), 16)]
+
+
+def _forget_unused(blocks: dict[Path, np.ndarray], wanted: set[bytes]) -> None:
+    """Delete the oldest files of which no document is wanted, so that those left hold UNUSED vectors at most."""
+    unused = [file for file, block in blocks.items() if wanted.isdisjoint(_keys(block))]
+    kept = 0
+    for file in sorted(unused, key=lambda file: file.stat().st_mtime_ns, reverse=True):
+        kept += len(blocks[file])
+        if kept > UNUSED:
+            file.unlink()
 
 
 def _write_blocks(
@@ -447,7 +478,8 @@ class Hit:
     """A passage found.
 
     number: of the document   score: by what was asked for, higher is better
-    scores, ranks: by each of "keyword" and "dense" that was used; a rank begins at 1 and is there for the first POOL alone
+    scores, ranks: by each of "keyword" and "dense" that was used; a rank begins at 1 and is there for the first POOL alone, or
+    the first n where more were asked for
     """
 
     number: int
@@ -502,6 +534,7 @@ class Retriever:
         report: told of progress where vectors are computed (a minute or two for Wikipedia; ten milliseconds a passage).
         Raises RetrievalError where there is nothing to search, or the index cannot be written.
         """
+        _check_way(by)
         documents = wikipedia() if documents is None else _unique(documents)
         if not documents:
             raise RetrievalError("there are no documents to search; pass some, or None for Wikipedia.")
@@ -510,8 +543,6 @@ class Retriever:
             indexes["keyword"] = KeywordIndex.open(documents, folder)
         if by in ("dense", "fused"):
             indexes["dense"] = DenseIndex.open(documents, folder, report)
-        if not indexes:
-            raise ValueError(f"by is {by!r}; use 'keyword', 'dense' or 'fused'.")
         return cls(documents, indexes, folder)
 
     def search(self, question: str, n: int = 5, by: By | None = None) -> list[Hit]:
@@ -521,6 +552,8 @@ class Retriever:
         Raises ValueError for a blank question, and for a way that was not opened.
         """
         question = checked_question(question)
+        if by is not None:
+            _check_way(by)
         ways = list(self.indexes) if by in (None, "fused") else [by]
         if not set(ways) <= self.indexes.keys() or (by == "fused" and len(ways) < 2):
             raise ValueError(f"this retriever was opened by {' and '.join(self.indexes)} alone; open it by 'fused' for all ways.")
@@ -548,17 +581,41 @@ class Retriever:
     def add(self, documents: Iterable[Document], report: Report | None = None) -> None:
         """Search these, too, from now on; those that are here already change nothing. Vectors are computed for new ones only."""
         together = _unique([*self.documents, *documents])
-        by = "fused" if len(self.indexes) > 1 else next(iter(self.indexes))
-        opened = Retriever.open(together, by, self._folder, report)
-        self.documents, self.indexes = opened.documents, opened.indexes
+        if together == self.documents:
+            return
+        indexes: dict[str, KeywordIndex | DenseIndex] = {}
+        for way, index in self.indexes.items():
+            if isinstance(index, DenseIndex):
+                indexes[way] = DenseIndex.open(together, self._folder, report, index.encoder)  # no model is loaded twice
+            else:
+                indexes[way] = KeywordIndex.open(together, self._folder)
+        self.documents, self.indexes = together, indexes  # only now: an interruption leaves all as it was
+
+
+def _check_way(by: str) -> None:
+    if by not in get_args(By):
+        raise ValueError(f"by is {by!r}; use 'keyword', 'dense' or 'fused'.")
 
 
 def _unique(documents: Iterable[Document]) -> list[Document]:
-    return list(dict.fromkeys(Document(document.title, document.text) for document in documents))
+    """Each document once, in their order. Raises RetrievalError, naming the first, for what has no title or text that can be read."""
+    found: dict[Document, None] = {}
+    for place, document in enumerate(documents, 1):
+        title, text = getattr(document, "title", None), getattr(document, "text", None)
+        if not (isinstance(title, str) and isinstance(text, str)):
+            raise RetrievalError(f"document {place} is {reprlib.repr(document)}; pass documents, such as Document(title, text).")
+        try:
+            f"{title}{text}".encode()
+        except UnicodeEncodeError as error:
+            raise RetrievalError(f"document {place}, {title!a}, is not readable as text ({error.reason}); mend it.") from None
+        found[Document(title, text)] = None
+    return list(found)
 
 
 def checked_question(question: str) -> str:
     """The question without blanks around it. Raises ValueError for a blank one, and for one that is no text."""
+    if not isinstance(question, str):
+        raise ValueError(f"the question is {reprlib.repr(question)}; ask in words.")
     if not question.strip():
         raise ValueError("the question is blank; ask something.")
     try:
@@ -650,21 +707,32 @@ class WikipediaAnswerer:
 
         threshold: the lowest score that is answered; None takes this answerer's. Raises ValueError for a blank question.
         """
+        return self.ask_many([question], n, threshold)[0]
+
+    def ask_many(self, questions: Sequence[str], n: int = PASSAGES_READ, threshold: float | None = None) -> list[OpenAnswer]:
+        """One `OpenAnswer` per question, in their order; all passages of all questions are read together, which is faster."""
         threshold = self.threshold if threshold is None else threshold
-        hits = self.retriever.search(question, n)
-        answers = self.reader([question] * len(hits), [hit.text for hit in hits], threshold=0.0, n_best=1) if hits else []
-        found = [
-            Found(answer.text, answer.start, answer.end, hit.title, hit.text, support(answer.score, rank), answer.score, hit.score)
-            for rank, (hit, answer) in enumerate(zip(hits, answers, strict=True), 1)
-            if answer.text
-        ]
-        candidates = tuple(sorted(found, key=lambda candidate: -candidate.score))  # of equal ones the one found first
-        best_found = candidates[0] if candidates else None
-        if best_found is None or best_found.score < threshold:
-            score, retrieval_score = (best_found.score, best_found.retrieval_score) if best_found else (0.0, 0.0)
-            return OpenAnswer("", 0, 0, "", "", score, retrieval_score, candidates)
-        chosen = (best_found.text, best_found.start, best_found.end, best_found.title, best_found.passage)
-        return OpenAnswer(*chosen, best_found.score, best_found.retrieval_score, candidates)
+        hits = [self.retriever.search(question, n) for question in questions]
+        asked = [question for question, found in zip(questions, hits, strict=True) for _ in found]
+        texts = [hit.text for found in hits for hit in found]
+        answers = iter(self.reader(asked, texts, threshold=0.0, n_best=1) if texts else [])
+        return [_choose(found, [next(answers) for _ in found], threshold) for found in hits]
+
+
+def _choose(hits: Sequence[Hit], answers: Sequence[Answer], threshold: float) -> OpenAnswer:
+    """The best of the answers that the reader found in each passage, or a refusal."""
+    found = [
+        Found(answer.text, answer.start, answer.end, hit.title, hit.text, support(answer.score, rank), answer.score, hit.score)
+        for rank, (hit, answer) in enumerate(zip(hits, answers, strict=True), 1)
+        if answer.text
+    ]
+    candidates = tuple(sorted(found, key=lambda candidate: -candidate.score))  # of equal ones the one found first
+    best_found = candidates[0] if candidates else None
+    if best_found is None or best_found.score < threshold:
+        score, retrieval_score = (best_found.score, best_found.retrieval_score) if best_found else (0.0, 0.0)
+        return OpenAnswer("", 0, 0, "", "", score, retrieval_score, candidates)
+    chosen = (best_found.text, best_found.start, best_found.end, best_found.title, best_found.passage)
+    return OpenAnswer(*chosen, best_found.score, best_found.retrieval_score, candidates)
 
 
 def support(reader_score: float, rank: int) -> float:

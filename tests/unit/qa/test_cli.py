@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from src.qa import __main__ as command_line
 from src.qa import answerer, training
 from src.qa.__main__ import main
 from src.qa.answerer import QuestionAnswerer
@@ -228,6 +229,19 @@ def test_a_damaged_model_is_one_line_that_names_it(capsys, tmp_path, text_file, 
         (tmp_path / "model" / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model" / "model.safetensors").write_bytes(b"not tensors")
     assert "cannot be loaded" in refused(capsys, "ask", "Who?", "--context-file", text_file, "--model", tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
+def test_of_several_processes_the_first_speaks_and_all_end_with_status_2(capsys, monkeypatch, tmp_path, name):
+    waited = []
+    monkeypatch.setattr(command_line.time, "sleep", waited.append)
+    monkeypatch.setenv(name, "0")
+    assert "missing.json" in refused(capsys, "evaluate", "--data", tmp_path / "missing.json")
+    assert waited == []
+    monkeypatch.setenv(name, "1")
+    assert main(["evaluate", "--data", str(tmp_path / "missing.json")]) == 2
+    assert tuple(capsys.readouterr()) == ("", "")
+    assert waited == [command_line.SECONDS_TO_SPEAK]  # or torchrun might end the first before it has spoken
 
 
 # -- as a process of its own -----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import subprocess
 import sys
 import zlib
@@ -237,6 +238,26 @@ def test_of_a_damaged_index_only_the_damaged_part_is_built_again(tmp_path, small
     assert blocks(tmp_path) == names and not list((tmp_path / "vectors").glob("*.partial"))
 
 
+def test_of_vectors_that_nobody_asks_for_the_last_ones_stay(tmp_path, small_blocks, monkeypatch):
+    monkeypatch.setattr(retrieval, "UNUSED", 7)
+    for edition in range(5):  # a textbook that is written again and again, each time in two files of three vectors
+        open_dense(many(6, f"edition {edition}"), tmp_path)
+        for file in blocks(tmp_path):  # a second passes; a file system's own clock may be too coarse to tell the editions apart
+            os.utime(file, ns=(0, file.stat().st_mtime_ns - 10**9))
+    assert len(blocks(tmp_path)) == 4
+    assert open_dense(many(6, "edition 3"), tmp_path)[1].texts == []
+    assert len(open_dense(many(6, "edition 1"), tmp_path)[1].texts) == 6
+
+
+def test_vectors_that_are_asked_for_stay_however_many_they_are(tmp_path, small_blocks, monkeypatch):
+    monkeypatch.setattr(retrieval, "UNUSED", 0)
+    first, _ = open_dense(many(9), tmp_path)
+    both, encoder = open_dense([*many(9), *many(1, "new")], tmp_path)
+    assert len(encoder.texts) == 1 and np.array_equal(both.vectors[:9], first.vectors)
+    open_dense(many(2, "other"), tmp_path)
+    assert sum(len(np.load(file)) for file in blocks(tmp_path)) == 2
+
+
 def test_progress_is_told_block_by_block(tmp_path, small_blocks):
     told = []
     open_dense(many(7), tmp_path, report=told.append)
@@ -348,6 +369,8 @@ def test_a_blank_question_is_refused(retriever, question):
 def test_a_question_that_is_no_text_is_refused(retriever):
     with pytest.raises(ValueError, match="not readable as text"):
         retriever.search("Stra\udcdfe?")
+    with pytest.raises(ValueError, match="the question is None; ask in words"):
+        retriever.search(None)
 
 
 @pytest.mark.parametrize(
@@ -367,29 +390,46 @@ def test_a_very_long_question_is_read_as_far_as_the_model_reads(tmp_path):
 def test_what_cannot_be_asked_for_is_refused(retriever, tmp_path):
     with pytest.raises(ValueError, match="n is 0"):
         retriever.search("gold", 0)
-    with pytest.raises(ValueError, match="opened by keyword and dense"):
+    with pytest.raises(ValueError, match="by is 'magic'"):
         retriever.search("gold", by="magic")
     with pytest.raises(ValueError, match="by is 'magic'"):
         Retriever.open(DOCUMENTS, "magic", tmp_path)
     with pytest.raises(RetrievalError, match="no documents"):
         Retriever.open([], folder=tmp_path)
+    with pytest.raises(RetrievalError, match=r"document 2 is 'a string'; pass documents, such as Document\(title, text\)"):
+        Retriever.open([DOCUMENTS[0], "a string"], folder=tmp_path)
+    with pytest.raises(RetrievalError, match=r"document 1 is \{.*'title': 'Gold'.*; pass documents"):
+        Retriever.open([{"title": "Gold", "text": "Gold is a metal."}], folder=tmp_path)
+    with pytest.raises(RetrievalError, match="document 2, 'Smile', is not readable as text"):
+        Retriever.open([DOCUMENTS[0], Document("Smile", "half a \ud83d")], folder=tmp_path)
     alone = Retriever.open(DOCUMENTS, "keyword", tmp_path)
     assert alone.search("gold", 1)[0].title == "Gold"
     with pytest.raises(ValueError, match="opened by keyword alone"):
         alone.search("gold", by="fused")
 
 
-def test_added_documents_are_found_and_only_they_are_read(retriever, monkeypatch):
-    encoders = []
-    monkeypatch.setattr(retrieval, "SentenceEncoder", lambda: encoders.append(CountingEncoder()) or encoders[-1])
+def test_added_documents_are_found_and_only_they_are_read_by_the_model_that_is_there(retriever, monkeypatch):
+    monkeypatch.setattr(retrieval, "SentenceEncoder", lambda: pytest.fail("the model was loaded again"))
+    encoder = retriever.indexes["dense"].encoder
+    before = len(encoder.texts)
     quark = Document("Quark", "A quark is an elementary particle.")
     retriever.add([quark, DOCUMENTS[0]])
-    assert [len(encoder.texts) for encoder in encoders] == [1]
+    assert encoder.texts[before:] == [retrieval.text_to_encode(quark)]
     assert [document.title for document in retriever.documents] == [*(document.title for document in DOCUMENTS), "Quark"]
     assert retriever.search("What is a quark?", 1, "keyword")[0].title == "Quark"
     assert len(retriever.search("What is a quark?", 9)) == 6
+    indexes = dict(retriever.indexes)
     retriever.add([quark])
-    assert len(retriever.documents) == 6 and len(encoders) == 1
+    assert len(retriever.documents) == 6 and retriever.indexes == indexes
+
+
+def test_an_interrupted_addition_leaves_a_retriever_as_it_was(retriever):
+    retriever.indexes["dense"].encoder.stop_after = 5
+    with pytest.raises(KeyboardInterrupt):
+        retriever.add([Document("Quark", "A quark is an elementary particle.")])
+    assert retriever.documents == DOCUMENTS
+    retriever.indexes["dense"].encoder.stop_after = math.inf
+    assert len(retriever.search("What is a quark?", 9)) == 5
 
 
 def test_passages_of_the_asset_are_documents_too(tmp_path):
@@ -417,6 +457,9 @@ def test_a_folder_of_texts_becomes_passages_cut_at_paragraphs(tmp_path):
     (tmp_path / "part" / "physics.txt").write_text("\ufeff" + "\n\n".join(paragraphs), encoding="utf-8")
     (tmp_path / "cells.MD").write_text("# The cell\nA cell is\nsmall.\n## Its wall #\n\nPlants have one.\n", encoding="utf-8")
     (tmp_path / "image.png").write_bytes(b"\x89PNG")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".ipynb_checkpoints" / "cells-checkpoint.md").write_text("# The cell\nAn older edition.")
+    (tmp_path / ".hidden.txt").write_text("Not for others.")
     assert read_folder(tmp_path) == [
         Document("cells: The cell", "A cell is small."),
         Document("cells: Its wall", "Plants have one."),
@@ -516,6 +559,15 @@ def test_nothing_found_and_nothing_marked_are_refusals_too(keyword_retriever):
         assert answerer.ask(question) == OpenAnswer("", 0, 0, "", "", 0.0, 0.0, ())
     with pytest.raises(ValueError, match="blank"):
         answerer.ask(" ")
+
+
+def test_many_questions_are_answered_as_each_would_be_alone(keyword_retriever):
+    reader = ScriptedReader({"Gold": ("Gold", 0.9), "Oxygen": ("Oxygen", 0.4), "Bees": ("insects", 0.7)})
+    answerer = WikipediaAnswerer(keyword_retriever, reader, threshold=0.5)
+    questions = [QUESTION, "zzyzx qwrtp", "Which insects are known for honey?", QUESTION]
+    assert answerer.ask_many(questions) == [answerer.ask(question) for question in questions]
+    assert [answer.text for answer in answerer.ask_many(questions, n=1, threshold=0.8)] == ["Gold", "", "", "Gold"]
+    assert answerer.ask_many([]) == []
 
 
 def test_a_reader_that_is_altogether_sure_is_no_division_by_zero(keyword_retriever):

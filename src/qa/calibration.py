@@ -1,0 +1,361 @@
+"""How far to believe a score: of the answers given with "90 % sure", are nine out of ten right?
+
+    report = calibrate(QuestionAnswerer.load(), course["validation"], course["test"])
+    report.before.error, report.after.error     # expected calibration error on the test part, without and with a temperature
+    report.threshold                            # for `qa(question, passage, threshold=...)`: right nine times out of ten
+    report.held_out.accuracy                    # ... and how often that was so on questions it was not chosen on
+
+Everything but `judge` and `calibrate` works on plain arrays: confidences float[N] in [0, 1] and correct bool[N].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit, logit
+
+from src.qa.metrics import score_questions
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from src.qa.answerer import QuestionAnswerer
+    from src.qa.retrieval import WikipediaAnswerer
+
+MOST_EXTREME = 36.0  # the logit beyond which float64 rounds a score to 1
+TEMPERATURES = (0.01, 100.0)  # between which one is looked for: answers that a score separates perfectly would want 0
+NORMAL_95 = 1.959964  # standard errors to either side that hold 95 % of a normal distribution
+
+
+# --- is what it says true? ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Answers in bins of confidence, and how often those of a bin were right.
+
+    edges: float[bins + 1]; a bin holds its lower edge and not its upper one, the last one holds both
+    counts: int[bins]   confidence, accuracy: float[bins], the means over each bin, nan where it is empty
+    """
+
+    edges: np.ndarray
+    counts: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error, in [0, 1]: how far said and true are apart, over all answers.
+
+        ECE = sum over bins of  counts / N · |accuracy - confidence|
+        Source: Naeini et al. 2015; Guo et al. 2017, section 2.
+        """
+        return float(np.nansum(self.counts * np.abs(self.accuracy - self.confidence)) / self.counts.sum())
+
+
+def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = 10) -> Reliability:
+    """Sort answers by confidence into `bins` bins of equal width from 0 to 1. Raises ValueError where the arrays do not fit."""
+    confidences, correct = _checked(confidences, correct)
+    if bins < 1:
+        raise ValueError(f"bins is {bins}; it takes one at least.")
+    edges = np.linspace(0, 1, bins + 1)
+    places = np.minimum(np.searchsorted(edges, confidences, side="right") - 1, bins - 1)  # 1.0 goes into the last bin
+    counts = np.bincount(places, minlength=bins)
+    with np.errstate(invalid="ignore"):  # 0 / 0 of an empty bin is the nan that is promised
+        confidence = np.bincount(places, weights=confidences, minlength=bins) / counts
+        accuracy = np.bincount(places, weights=correct, minlength=bins) / counts
+    return Reliability(edges, counts, confidence, accuracy)
+
+
+def error_by_chance(confidences: np.ndarray, bins: int = 10, draws: int = 500, seed: int = 0) -> float:
+    """The calibration error that these confidences would show on average if each of them were true.
+
+    Not zero: ten answers that are 50 % sure are rarely right exactly five times. An error near this one is as good as none.
+    """
+    confidences = np.asarray(confidences, dtype=float)
+    rng = np.random.default_rng(seed)
+    return float(np.mean([reliability(confidences, rng.random(len(confidences)) < confidences, bins).error for _ in range(draws)]))
+
+
+# --- making it truer ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Scores made truer without changing their order: sigmoid(logit(score) / temperature + offset).
+
+    temperature: above 1 pulls all scores towards 0.5, below 1 pushes them apart
+    offset: moves them all up or down, for a reader that is too bold or too shy throughout
+    Source: Guo et al. 2017, section 4.2 (temperature); Platt 1999 (both).
+    """
+
+    temperature: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, scores: np.ndarray | float) -> np.ndarray:
+        """float[...] in [0, 1] to float[...] in [0, 1]."""
+        return expit(_logits(scores) / self.temperature + self.offset)
+
+    def score_at(self, confidence: np.ndarray | float) -> np.ndarray:
+        """The way back: the score that becomes this confidence, such as the threshold for "90 % sure"."""
+        return expit((_logits(confidence) - self.offset) * self.temperature)
+
+
+def fit_scaling(scores: np.ndarray, correct: np.ndarray, offset: bool = False) -> Scaling:
+    """The temperature, and with `offset` also the offset, that make what happened likeliest: least mean negative log-likelihood.
+
+    loss = -mean(log p where right, log(1 - p) where wrong), p = the scaled score. It has one lowest point, which is found from
+    anywhere. Fit it on other questions than those it is judged by. Raises ValueError where all answers are right, or all wrong.
+    """
+    from scipy.optimize import minimize
+
+    scores, correct = _checked(scores, correct)
+    if correct.all() or not correct.any():
+        raise ValueError(f"all {len(correct)} answers are {'right' if correct.all() else 'wrong'}; fitting needs both kinds.")
+    logits = _logits(scores)
+
+    def loss_and_gradient(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        slope, moved = parameters  # slope = 1 / temperature: in it, unlike in the temperature, the loss is convex
+        scaled = slope * logits + moved
+        loss = np.logaddexp(0, np.where(correct, -scaled, scaled)).mean()
+        excess = expit(scaled) - correct
+        return loss, np.array([(excess * logits).mean(), excess.mean()])
+
+    coldest, hottest = TEMPERATURES
+    bounds = [(1 / hottest, 1 / coldest), (None, None) if offset else (0.0, 0.0)]
+    found = minimize(loss_and_gradient, (1.0, 0.0), jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "gtol": 1e-10})
+    slope, moved = found.x
+    return Scaling(float(1 / slope), float(moved))
+
+
+# --- answering only what is sure ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What it gives to answer only from a threshold on, for every threshold that makes a difference.
+
+    thresholds: float[K], falling   coverage: float[K], the share of questions answered   accuracy: float[K], the share of those right
+    """
+
+    thresholds: np.ndarray
+    coverage: np.ndarray
+    accuracy: np.ndarray
+
+
+def coverage_curve(confidences: np.ndarray, correct: np.ndarray) -> Coverage:
+    """Answer the surest question first, then the next, to the last; questions of equal confidence together."""
+    confidences, correct = _checked(confidences, correct)
+    order = np.argsort(-confidences, kind="stable")
+    sure, right = confidences[order], np.cumsum(correct[order])
+    last = np.flatnonzero(np.append(sure[1:] < sure[:-1], True))  # of each group of equals
+    return Coverage(sure[last], (last + 1) / len(sure), right[last] / (last + 1))
+
+
+def threshold_for(confidences: np.ndarray, correct: np.ndarray, wanted: float = 0.9) -> float:
+    """The lowest threshold whose answers, taken together, are right at least `wanted` of the time: the most that can be answered.
+
+    Halfway between the two scores that it parts; 0 where everything may be answered; just above the highest score where no
+    threshold reaches `wanted`, so that nothing is. Found on few questions it is partly luck: judge it by others (`answered_from`).
+    """
+    if not 0 < wanted <= 1:
+        raise ValueError(f"wanted is {wanted}; it is a share of answers, above 0 and up to 1.")
+    curve = coverage_curve(confidences, correct)
+    reached = np.flatnonzero(curve.accuracy >= wanted)
+    if not reached.size:
+        return math.nextafter(float(curve.thresholds[0]), math.inf)
+    lowest = reached[-1]
+    if lowest == len(curve.thresholds) - 1:
+        return 0.0
+    above, below = float(curve.thresholds[lowest]), float(curve.thresholds[lowest + 1])
+    middle = (above + below) / 2
+    return middle if middle > below else above
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a threshold gave: so many of `questions` were answered, so many of the answers right."""
+
+    threshold: float
+    questions: int
+    answered: int
+    right: int
+
+    @property
+    def coverage(self) -> float:
+        """The share of questions answered."""
+        return self.answered / self.questions
+
+    @property
+    def accuracy(self) -> float:
+        """The share of answers that are right; nan where there are none."""
+        return self.right / self.answered if self.answered else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the accuracy on other questions of the same kind lies, with 95 % confidence."""
+        return wilson(self.right, self.answered)
+
+
+def answered_from(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> Answered:
+    """Count what is answered, and right, where a question is answered when its confidence is at least `threshold`."""
+    confidences, correct = _checked(confidences, correct)
+    given = confidences >= threshold
+    return Answered(float(threshold), len(given), int(given.sum()), int(correct[given].sum()))
+
+
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """The interval that holds a share with 95 % confidence, when `right` of `total` were; (0, 1) where nothing is known.
+
+    Unlike mean ± 2 standard errors it never leaves [0, 1], and does not shrink to nothing when all were right. Source: Wilson 1927.
+    """
+    if not total:
+        return 0.0, 1.0
+    z, share = NORMAL_95, right / total
+    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    reach = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+# --- of a reader ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an answerer said when it had to answer every question, and how right that was.
+
+    confidences: float[N], its scores   exact: bool[N], exact match   f1: float[N], 0 to 1   Both by SQuAD 2.0's rules, so an
+    answer to an unanswerable question is wrong, and so is having none to give.
+    """
+
+    confidences: np.ndarray
+    exact: np.ndarray
+    f1: np.ndarray
+
+    def correct(self, least_f1: float | None = None) -> np.ndarray:
+        """bool[N]: which answers count as right, those that match exactly (None), or those with at least this F1."""
+        return self.exact if least_f1 is None else self.f1 >= least_f1
+
+
+def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> Judged:
+    """Ask every question of `dataset` (SQuAD's columns), without a threshold, and compare with the known answers.
+
+    A QuestionAnswerer reads each question's own passage; a WikipediaAnswerer is not shown it and has to find one.
+    """
+    from src.qa.answerer import QuestionAnswerer
+    from src.qa.dataset import gold_answers
+
+    questions = list(dataset["question"])
+    if isinstance(answerer, QuestionAnswerer):
+        answers = answerer(questions, list(dataset["context"]), threshold=0.0, n_best=1)
+    else:
+        answers = answerer.ask_many(questions, threshold=0.0)
+    texts = {question_id: answer.text for question_id, answer in zip(dataset["id"], answers, strict=True)}
+    scores = score_questions(texts, gold_answers(dataset), "v2")
+    given = np.array([bool(answer.text) for answer in answers])
+    return Judged(np.array([answer.score for answer in answers]), (scores.exact == 1) & given, scores.f1 * given)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All that was found: fitted and chosen on validation questions, measured on the test questions.
+
+    temperature, with_offset: the two scalings   before, after, after_with_offset: Reliability of the test scores as they are
+    and with each scaling   by_chance: the calibration error that would be there if the scores with a temperature were true
+    threshold: a score, for `threshold=`   chosen_on, held_out: what it gave on validation and on test questions
+    curve: coverage against accuracy on the test questions
+    """
+
+    temperature: Scaling
+    with_offset: Scaling
+    before: Reliability
+    after: Reliability
+    after_with_offset: Reliability
+    by_chance: float
+    threshold: float
+    chosen_on: Answered
+    held_out: Answered
+    curve: Coverage
+
+    def to_dict(self) -> dict[str, float]:
+        """The figures alone, for a card or a table."""
+        low, high = self.held_out.interval
+        return {
+            "temperature": self.temperature.temperature,
+            "with_offset_temperature": self.with_offset.temperature,
+            "with_offset_offset": self.with_offset.offset,
+            "bins": len(self.before.counts),
+            "ece": self.before.error,
+            "ece_temperature": self.after.error,
+            "ece_with_offset": self.after_with_offset.error,
+            "ece_by_chance": self.by_chance,
+            "threshold": self.threshold,
+            "validation_questions": self.chosen_on.questions,
+            "validation_coverage": self.chosen_on.coverage,
+            "validation_accuracy": self.chosen_on.accuracy,
+            "test_questions": self.held_out.questions,
+            "test_coverage": self.held_out.coverage,
+            "test_accuracy": self.held_out.accuracy,
+            "test_accuracy_low": low,
+            "test_accuracy_high": high,
+        }
+
+
+def calibrate(
+    answerer: QuestionAnswerer | WikipediaAnswerer,
+    validation: Dataset,
+    test: Dataset,
+    wanted: float = 0.9,
+    least_f1: float | None = None,
+    bins: int = 10,
+) -> Calibration:
+    """Fit temperature and threshold on the questions of `validation`, and see on those of `test` what they are worth.
+
+    wanted: how often an answer at the threshold or above it should be right   least_f1: as `Judged.correct` takes it
+    bins: of equal width, for the calibration errors. Raises ValueError where all validation answers are right, or all wrong.
+    """
+    fitted_on, measured_on = judge(answerer, validation), judge(answerer, test)
+    return compare(fitted_on.confidences, fitted_on.correct(least_f1), measured_on.confidences, measured_on.correct(least_f1), wanted, bins)
+
+
+def compare(
+    confidences: np.ndarray,
+    correct: np.ndarray,
+    test_confidences: np.ndarray,
+    test_correct: np.ndarray,
+    wanted: float = 0.9,
+    bins: int = 10,
+) -> Calibration:
+    """What `calibrate` does once the answers are there; the first two arrays are of validation questions."""
+    temperature, with_offset = fit_scaling(confidences, correct), fit_scaling(confidences, correct, offset=True)
+    threshold = threshold_for(confidences, correct, wanted)
+    return Calibration(
+        temperature=temperature,
+        with_offset=with_offset,
+        before=reliability(test_confidences, test_correct, bins),
+        after=reliability(temperature(test_confidences), test_correct, bins),
+        after_with_offset=reliability(with_offset(test_confidences), test_correct, bins),
+        by_chance=error_by_chance(temperature(test_confidences), bins),
+        threshold=threshold,
+        chosen_on=answered_from(confidences, correct, threshold),
+        held_out=answered_from(test_confidences, test_correct, threshold),
+        curve=coverage_curve(test_confidences, test_correct),
+    )
+
+
+def _checked(confidences: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    confidences, correct = np.asarray(confidences, dtype=float), np.asarray(correct)
+    if confidences.ndim != 1 or confidences.shape != correct.shape or not confidences.size:
+        raise ValueError(f"needs one confidence and one correct per answer; found {confidences.shape} and {correct.shape}.")
+    if not ((confidences >= 0) & (confidences <= 1)).all():
+        raise ValueError("confidences must lie between 0 and 1.")
+    if not np.isin(correct, (0, 1)).all():
+        raise ValueError("correct must be True or False for each answer, not a share.")
+    return confidences, correct.astype(bool)
+
+
+def _logits(scores: np.ndarray | float) -> np.ndarray:
+    return np.clip(logit(scores), -MOST_EXTREME, MOST_EXTREME)

@@ -1,0 +1,218 @@
+"""The demo's web server: three files for a browser, and POST /ask. Built on tornado, the server that Jupyter runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
+
+from src import runtime
+from src.qa.calibration import Scaling
+from src.qa.demo.batcher import Batcher, TooMany
+from src.qa.demo.desk import Desk, Question, checked
+
+FOLDER = Path(__file__).resolve().parent
+LOCAL = ("127.0.0.1", "localhost", "::1")
+MOST_BYTES = 4_000_000  # of one request: far more than the longest passage, so that a longer one still gets its sentence
+HEADERS = {
+    # A browser that keeps to this asks no other computer for anything, and runs no script but page.js, whatever a passage holds.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+BUSY = "More people are asking than can be answered; try again in a moment."
+FAILED = "Something went wrong while reading; the terminal of the demo says what. Other questions may still work."
+
+OXYGEN = (
+    "Oxygen is a chemical element with symbol O and atomic number 8. It was discovered by Carl Wilhelm Scheele and Joseph Priestley, "
+    "each on his own, in the years before 1775. Nearly half of the Earth's crust, by mass, is oxygen, bound to other elements."
+)
+# What the page offers to click: questions to Wikipedia, the last one without an answer there; and two to a passage, likewise.
+TO_SEARCH = (
+    "What is the atomic number of oxygen?",
+    "Who wrote the novel Frankenstein?",
+    "Who was the first person to walk on the Moon?",
+    "Who painted the Mona Lisa?",
+    "Who will win the next World Cup?",
+)
+TO_READ = ("Who discovered oxygen?", "What does a bottle of oxygen cost?")
+
+
+class Handler(RequestHandler):
+    """What all answers have in common: safe headers, and trouble told as {"problem": one sentence}."""
+
+    def set_default_headers(self) -> None:
+        """Send HEADERS with every answer, and not which server this is."""
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+        self.clear_header("Server")
+
+    def prepare(self) -> None:
+        """Answer only those who call this computer by its own name: a page elsewhere could make a browser call it by another."""
+        if self.settings["local_only"] and self.request.host_name not in LOCAL:
+            raise HTTPError(403)
+
+    def write_error(self, status_code: int, **details: Any) -> None:
+        """Trouble as JSON, for page.js to show."""
+        sentences = {403: "This page answers on this computer only.", 404: "There is nothing here.", 405: "This takes no such request."}
+        self.finish({"problem": sentences.get(status_code, FAILED)})
+
+
+class Page(Handler):
+    """The page, its examples and thresholds filled in; the template escapes them."""
+
+    def get(self) -> None:
+        """Send the page."""
+        self.render("page.html", passage=OXYGEN, to_read=TO_READ, **self.settings["about"])
+
+
+class File(Handler, StaticFileHandler):
+    """page.css and page.js."""
+
+
+class Nothing(Handler):
+    """Every other address."""
+
+    def prepare(self) -> None:
+        """Refuse."""
+        super().prepare()
+        raise HTTPError(404)
+
+
+class Ask(Handler):
+    """A question in JSON, its candidates in JSON; what is wrong with it as {"problem": ...} with status 400 or 503."""
+
+    _answering: asyncio.Task | None = None
+
+    async def post(self) -> None:
+        """Check the question, wait for its turn, and send what was found."""
+        try:
+            # Pages of other sites can send forms and plain text here unasked, but not this type.
+            if not self.request.headers.get("Content-Type", "").startswith("application/json"):
+                raise ValueError("What arrived is not JSON; reload the page and ask again.")
+            question = checked(_parsed(self.request.body))
+        except ValueError as error:
+            self.set_status(400)
+            self.finish({"problem": str(error)})
+            return
+        self._answering = asyncio.ensure_future(self.settings["batcher"].ask(question))
+        try:
+            self.finish(await self._answering)
+        except TooMany:
+            self.set_status(503)
+            self.finish({"problem": BUSY})
+        except asyncio.CancelledError:
+            pass  # whoever asked has left
+
+    def on_connection_close(self) -> None:
+        """Leave the queue with the person who asked."""
+        if self._answering is not None:
+            self._answering.cancel()
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("What arrived is not JSON; reload the page and ask again.") from None
+
+
+def make_application(desk: Desk, source: str = "Wikipedia", local_only: bool = True, **batching: int) -> Application:
+    """The web application: give it to tornado's HTTPServer.
+
+    source: what is searched, as the page calls it   local_only: whether only this computer may ask
+    batching: as `Batcher` takes it.
+    """
+    count = len(desk.answerer.retriever.documents)
+    about = {
+        "source": source,
+        "count": f"{count:,}",
+        "thresholds": desk.thresholds,
+        "to_search": TO_SEARCH if source == "Wikipedia" else (),
+    }
+    batcher: Batcher[Question, dict] = Batcher(desk.answer, **batching)
+    return Application(
+        [(r"/", Page), (r"/ask", Ask), (r"/(page\.css|page\.js)", File, {"path": str(FOLDER)})],
+        default_handler_class=Nothing,
+        template_path=str(FOLDER),
+        local_only=local_only,
+        about=about,
+        batcher=batcher,
+        log_function=lambda handler: None,  # what people ask is theirs
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port, before anything slow is loaded. Raises OSError in one sentence where that cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).split(" (")[0]  # without the address again
+        raise OSError(f"cannot listen on {host}:{port} ({reason}); choose another --port or --host.") from None
+    listening.setblocking(False)
+    return listening
+
+
+async def serve(application: Application, listening: socket.socket) -> None:
+    """Answer until cancelled, as asyncio.run does when the process is interrupted."""
+    server = HTTPServer(application, max_body_size=MOST_BYTES)
+    server.add_socket(listening)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.stop()
+
+
+def address(listening: socket.socket) -> str:
+    """The page's address for a browser; where all of this computer's addresses are listened on, the one with its name."""
+    host, port = listening.getsockname()[:2]
+    host = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def run(host: str, port: int, model: str | Path = "qa-minilm", texts: str | Path | None = None) -> None:
+    """Load everything, say where the page is, and answer until Ctrl+C.
+
+    model: the reader, as `QuestionAnswerer.load` takes it   texts: a folder of one's own texts, to ask instead of Wikipedia
+    Raises OSError, ModelError, RetrievalError and AssetError in one sentence.
+    """
+    from src.qa.retrieval import WikipediaAnswerer, read_folder
+
+    documents = None if texts is None else read_folder(texts)
+    listening = bind(host, port)  # before anything slow
+    print("Loading the reader and the index ...", file=sys.stderr, flush=True)
+    answerer = WikipediaAnswerer.load(model, documents, report=_report)
+    desk = Desk(answerer, **scalings(model))
+    desk.answer([Question(TO_SEARCH[0]), Question(TO_READ[0], OXYGEN)])  # the first answers wait for what is loaded and measured once
+    source = "Wikipedia" if texts is None else Path(texts).resolve().name
+    application = make_application(desk, source, local_only=host in LOCAL)
+    print(f"Ask {source}: {address(listening)}   (Ctrl+C ends it)", flush=True)
+    try:
+        asyncio.run(serve(application, listening))
+    except KeyboardInterrupt:
+        print("Ended.")
+
+
+def _report(progress: dict[str, Any]) -> None:
+    print(f"building the index, once: {runtime.progress_line(progress)}", file=sys.stderr, flush=True)
+
+
+def scalings(model: str | Path) -> dict[str, Scaling]:
+    """What makes a reader's scores true, by its card: {"calibration": {"search": {"temperature": 1.8, "offset": -0.2}, "passage": ...}}.
+
+    Either may be missing, as the card may.
+    """
+    from src.qa.models import read_card, released_folder
+
+    released = released_folder(model)
+    told = read_card(released).get("calibration", {}) if released else {}
+    return {where: Scaling(told[where]["temperature"], told[where]["offset"]) for where in ("search", "passage") if where in told}
