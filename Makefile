@@ -3,15 +3,17 @@
 
 PY := .venv/bin/python
 STAMP := .venv/.course-stamp
-PARALLEL = $(if $(JOBS),-n $(JOBS) --dist loadgroup)
+JOBS ?= 2
+# Two tests at a time, a processor core for each: where two of them share two cores, both take longer than one after the other.
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadgroup
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: assets-once help course test test-full lab notebooks site weights assets bench lint clean
+.PHONY: assets-once help course test test-full lab notebooks site demo weights assets bench lint clean
 
 help: ## print this list
-	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2 for tests]"
+	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2, tests at a time]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-13s %s\n", $$1, $$2}'
 
 course: assets-once ## set up what is missing, run every notebook, build the site: start here
@@ -20,10 +22,10 @@ course: assets-once ## set up what is missing, run every notebook, build the sit
 	@echo "The course is ready: open build/site/index.html in a browser, or run the notebooks yourself with: make lab"
 
 test: assets-once ## set up what is missing, then run the tests (20 minutes at most on two cores)
-	@$(PY) -m pytest $(PARALLEL) $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-full: assets-once ## every test, also those that take long
-	@$(PY) -m pytest -m "full or not full" $(PARALLEL) $(ARGS)
+	@$(PYTEST) -m "full or not full" $(ARGS)
 
 lab: assets-once ## open JupyterLab on the first notebook
 	@$(PY) -m jupyterlab $$([ "$$(id -u)" = 0 ] && echo --allow-root) $(firstword $(wildcard notebooks/*.ipynb) notebooks)
@@ -35,10 +37,16 @@ notebooks: assets-once ## run the notebooks and write their outputs back into no
 site: $(STAMP) ## build the site from the notebooks run last
 	@$(PY) tools/build_site.py build/notebooks build/site
 
+demo: assets-once ## ask Wikipedia, or a passage of your own, on a page in your browser
+	@$(PY) -m src.qa demo $(ARGS)
+
 weights: assets-once ## train the released weights again, into build/weights
 	@$(PY) tools/make_word2vec.py $(ARGS)
 	@$(PY) tools/make_sequences.py $(ARGS)
+	@$(PY) tools/make_language_models.py $(ARGS)
+	@$(PY) tools/make_pretraining.py $(ARGS)
 	@$(PY) tools/make_weights.py $(ARGS)
+	@$(PY) tools/make_student.py $(ARGS)
 
 bench: assets-once ## measure against the usual recipes and libraries (on an idle machine)
 	@$(PY) benchmarks/bench_finetune.py
@@ -46,6 +54,8 @@ bench: assets-once ## measure against the usual recipes and libraries (on an idl
 	@$(PY) benchmarks/bench_vectors.py
 	@$(PY) benchmarks/bench_word2vec.py
 	@$(PY) benchmarks/bench_dates.py
+	@$(PY) benchmarks/bench_compression.py
+	@$(PY) benchmarks/bench_retrieval.py
 
 assets: $(STAMP) ## fetch the models and texts of the course, or verify those that are there
 	@$(PY) -m src.assets fetch

@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("course")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `make test JOBS=2`, unit tests share the processes; what starts kernels, installs or browsers runs one at a time."""
+    """Of the processes of `make test`, one takes what starts kernels, installs or browsers, one test at a time; the rest is shared."""
     for item in items:
         if item.path.is_relative_to(ROOT / "tests" / "notebooks") or item.path.is_relative_to(ROOT / "tests" / "end_to_end"):
             item.add_marker(pytest.mark.xdist_group("one at a time"))
