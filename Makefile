@@ -5,7 +5,7 @@ PY := .venv/bin/python
 STAMP := .venv/.course-stamp
 JOBS ?= 2
 # Two tests at a time, a processor core for each: where two of them share two cores, both take longer than one after the other.
-PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadgroup
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS)
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME
 

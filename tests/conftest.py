@@ -24,13 +24,6 @@ hypothesis.settings.register_profile("course", deadline=None)
 hypothesis.settings.load_profile("course")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the processes of `make test`, one takes what starts kernels, installs or browsers, one test at a time; the rest is shared."""
-    for item in items:
-        if item.path.is_relative_to(ROOT / "tests" / "notebooks") or item.path.is_relative_to(ROOT / "tests" / "end_to_end"):
-            item.add_marker(pytest.mark.xdist_group("one at a time"))
-
-
 @pytest.fixture(scope="session")
 def course() -> Path:
     """The folder of the course under test."""
