@@ -193,17 +193,17 @@ def readable_on(colour: Any) -> str:
 def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: float = 13) -> None:
     """Write each line's name right of its last point, moved up or down until no two names overlap.
 
-    ends: (x, y, name, colour) of the last point of each line, in data units; the limits of `ax` must be final.
+    ends: (x, y, name, colour) of the last point of each line, in data units; the limits and scales of `ax` must be final.
     gap: least distance between two names, in points.
     """
     if not ends:
         return
     figure = ax.get_figure(root=True)
     height = ax.get_position().height * figure.get_figheight() * 72  # points; the layout changes it by little
-    low, high = ax.get_ylim()
-    per_unit = height / (high - low)
+    along = ax.yaxis.get_transform().transform  # to what is even along the axis: of a logarithmic one the logarithm
+    low, high = along(np.array(ax.get_ylim()))
     order = sorted(ends, key=lambda end: end[1])
-    wanted = np.array([(end[1] - low) * per_unit for end in order])
+    wanted = (along(np.array([end[1] for end in order], dtype=float)) - low) * height / (high - low)
     placed = wanted.copy()
     for _ in range(100):  # neighbours that are too close push each other apart
         overlap = np.maximum(0, gap - np.diff(placed))

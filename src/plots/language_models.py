@@ -214,7 +214,7 @@ def plot_orders(perplexities: Mapping[str, Mapping[int, float]], text: str = "he
         if lost:
             ax.plot(lost, [high / 1.25] * len(lost), "^", color=colour, markersize=9, gid=f"{name}, infinite", clip_on=False)
         last = by_order[orders[-1]]
-        ends.append((orders[-1], np.log10(last if np.isfinite(last) else high / 1.25), plain(name), colour))
+        ends.append((orders[-1], last if np.isfinite(last) else high / 1.25, plain(name), colour))
     ax.set_yscale("log")
     ax.set_ylim(low, high)
     orders = sorted({order for by_order in perplexities.values() for order in by_order})
@@ -224,7 +224,7 @@ def plot_orders(perplexities: Mapping[str, Mapping[int, float]], text: str = "he
     ax.set_ylabel("perplexity per word")
     _plain_logarithms(ax)
     ax.grid(axis="y")
-    _label_ends(ax, ends)
+    label_line_ends(ax, ends)
     value, order, name = min((value, order, name) for name, by_order in perplexities.items() for order, value in by_order.items())
     infinite = [name for name, by_order in perplexities.items() if not np.isfinite(list(by_order.values())).all()]
     finding = f"Lowest: {name} with n = {order}, perplexity {value:,.0f} per word"
@@ -246,16 +246,6 @@ def _plain_logarithms(ax: Axes, axis: str = "y") -> None:
     chosen.set_major_locator(LogLocator(10, subs=(1, 2, 5) if np.log10(high / low) < 2.5 else (1,), numticks=12))
     chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
     chosen.set_minor_formatter(NullFormatter())
-
-
-def _label_ends(ax: Axes, ends: list[tuple[float, float, str, Any]]) -> None:
-    """`label_line_ends` on a logarithmic axis. ends: as there, but with the decimal logarithm of y."""
-    # The labels are placed on a twin axis with an even scale, so that "too close" means the same everywhere.
-    twin = ax.twinx()
-    twin.set_ylim(*np.log10(ax.get_ylim()))
-    twin.set_yticks([])
-    twin.spines[:].set_visible(False)
-    label_line_ends(twin, ends)
 
 
 # --- what a model looks back at ------------------------------------------------------------------------------------------
@@ -344,16 +334,16 @@ def plot_learning(runs: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mappi
     for number, (name, points) in enumerate(series.items()):
         colour, shipped = colour_of(name), "shipped" in name
         ax.plot(*zip(*points, strict=True), "o--" if shipped else "o-", color=colour, markersize=5, gid=name, zorder=3 + number)
-        ends.append((points[-1][0], np.log10(points[-1][1]), plain(name), colour))
+        ends.append((*points[-1], plain(name), colour))
     for name, value in levels.items():
         ax.axhline(value, color=colour_of(name), linestyle=":", linewidth=1.8, gid=name)
-        ends.append((max(seconds), np.log10(value), plain(name), colour_of(name)))
+        ends.append((max(seconds), value, plain(name), colour_of(name)))
     ax.set_xlabel("training, seconds")
     ax.set_ylabel("perplexity per word")
     _plain_logarithms(ax)
     _plain_logarithms(ax, "x")
     ax.grid(axis="y")
-    _label_ends(ax, ends)
+    label_line_ends(ax, ends)
     last = {name: (points[-1][1], points[-1][0]) for name, points in series.items()}
     told = [
         f"“{plain(name)}” {value:,.0f} after {second:.0f} s" for name, (value, second) in sorted(last.items(), key=lambda item: item[1])
@@ -438,7 +428,7 @@ def plot_ladder(rungs: Sequence[Rung]) -> Figure:
     axes[0].set_xlabel("parameters")
     axes[1].set_xlabel("training, seconds" + (" (hollow: estimate)" if any(rung.estimated for rung in rungs) else ""))
     right = axes[1].get_xlim()[1]
-    _label_ends(axes[1], [(right, np.log10(rung.perplexity), plain(rung.name), colour_of(rung.name)) for rung in rungs])
+    label_line_ends(axes[1], [(right, rung.perplexity, plain(rung.name), colour_of(rung.name)) for rung in rungs])
     best, worst = min(rungs, key=lambda rung: rung.perplexity), max(rungs, key=lambda rung: rung.perplexity)
     finding = f"From {worst.perplexity:,.0f} ({worst.name}) down to {best.perplexity:,.0f} per word ({best.name})"
     headline(figure, finding)
