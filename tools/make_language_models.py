@@ -36,6 +36,7 @@ from src.language_models import (
     train_language_model,
 )
 from src.transformer import GPT
+from tools.cards import card_of, model_line, recipe_line, tell
 
 # How to make each model, and what `train_language_model` is given besides the minutes.
 MODELS: dict[str, tuple[Callable[[LanguageData], TrainableModel], dict]] = {
@@ -52,6 +53,7 @@ MINUTES, SHORT_MINUTES = 6.0, 1.0  # of training: the shipped models, and those 
 ORDERS = (1, 2, 3, 4, 5)
 EVERY = 4  # every fourth test text is one that all models are compared on; SmolLM2 would take a quarter of an hour for all of them
 SEEDS = (0, 1, 2)  # the first is that of the shipped models
+CLASSES: dict[str, type[TrainableModel]] = {"lm-lstm": RecurrentModel, "lm-gpt": GPTModel}
 TITLES = {"lm-lstm": "an LSTM that writes introductions", "lm-gpt": "a small GPT that writes introductions"}
 
 
@@ -64,23 +66,12 @@ def figures(score: Score) -> dict[str, float]:
     }
 
 
-def tell(name: str) -> Callable[[dict], None]:
-    """Prints those entries of a history that have a score."""
-
-    def print_score(entry: dict) -> None:
-        if "perplexity_per_word" in entry:
-            score = f"development perplexity per word {entry['perplexity_per_word']:.0f}"
-            print(f"{name}: {entry['seconds']:.0f} s, step {entry['step']}, {score}", flush=True)
-
-    return print_score
-
-
 def train(name: str, data: LanguageData, minutes: float, seed: int, what: str) -> TrainableModel:
     """A model of this kind, trained."""
     make, recipe = MODELS[name]
     torch.manual_seed(seed)
     model = make(data)
-    train_language_model(model, data, minutes, seed=seed, report=tell(f"{name}, {what}"), **recipe)
+    train_language_model(model, data, minutes, seed=seed, report=tell(f"{name}, {what}", "perplexity_per_word"), **recipe)
     return model
 
 
@@ -95,21 +86,13 @@ def make_model(name: str, data: LanguageData, target: Path, minutes: float, seed
     for seed in seeds:
         by_seed[str(seed)] = figures(train(name, data, SHORT_MINUTES, seed, f"seed {seed}").score(data.texts["test"]))
         print(f"{name}, seed {seed}: {by_seed[str(seed)]}", flush=True)
-    kept.card = {
-        "name": name,
-        "model": {"class": type(kept.model).__name__, **kept.model.settings},
-        "parameters": sum(parameter.numel() for parameter in kept.model.parameters()),
-        "data": {
-            "source": "introductions of English Wikipedia articles (asset wikipedia), split by article",
-            "licence": "CC BY-SA 4.0",
-            "splits": {split: len(texts) for split, texts in data.texts.items()},
-            "training_tokens": sum(map(len, data.rows["train"])),
-        },
-        "recipe": kept.settings,
-        "steps": kept.history[-1]["step"],
-        "minutes": round(kept.seconds / 60, 2),
-        "machine": runtime.machine() + (f"; {remark}" if remark else ""),
-        "date": date.today().isoformat(),
+    source = {
+        "source": "introductions of English Wikipedia articles (asset wikipedia), split by article",
+        "licence": "CC BY-SA 4.0",
+        "splits": {split: len(texts) for split, texts in data.texts.items()},
+        "training_tokens": sum(map(len, data.rows["train"])),
+    }
+    kept.card = card_of(name, kept, source, remark) | {
         "scores": {**scores, "test_texts": len(data.texts["test"])},
         "short_runs": {"minutes": SHORT_MINUTES, "scores_by_seed": by_seed},
     }
@@ -119,9 +102,7 @@ def make_model(name: str, data: LanguageData, target: Path, minutes: float, seed
 
 def page(card: dict) -> str:
     """The card as a page for people: every number in it is from card.json."""
-    settings = ", ".join(f"{name} {value}" for name, value in card["model"].items() if name != "class")
-    model, recipe, data = card["model"]["class"], card["recipe"], card["data"]
-    opened_by = {"GPT": "GPTModel", "RecurrentNetwork": "RecurrentModel"}[model]
+    data = card["data"]
     all_scores = {f"the stored file, {card['minutes']:g} minutes": card["scores"]}
     all_scores |= {f"{card['short_runs']['minutes']:g} minutes, seed {seed}": s for seed, s in card["short_runs"]["scores_by_seed"].items()}
     rows = [
@@ -133,15 +114,13 @@ def page(card: dict) -> str:
             f"# {card['name']}: {TITLES[card['name']]}",
             "",
             "Written by `tools/make_language_models.py` from `card.json`. "
-            f'Open it with `{opened_by}.load("weights/{card["name"]}")`; its vocabulary is in `tokenizer.json`.',
-            f"A {model} ({settings}), {card['parameters']:,} parameters, half precision.",
+            f'Open it with `{CLASSES[card["name"]].__name__}.load("weights/{card["name"]}")`; its vocabulary is in `tokenizer.json`.',
+            f"{model_line(card)}.",
             "",
             f"Data: {data['source']}: {data['splits']['train']:,} for training, {data['training_tokens']:,} tokens. "
             f"Licence of the texts: {data['licence']}.",
             "",
-            f"Recipe: {card['steps']:,} steps in {card['minutes']:g} minutes, batches of {recipe['batch_size']:,} tokens, "
-            f"learning rate {recipe['learning_rate']:g}, gradients clipped at {recipe['clip']:g}, seed {recipe['seed']}; "
-            f"on {card['machine']}; {card['date']}.",
+            recipe_line(card, "tokens"),
             "",
             f"On {card['scores']['test_texts']:,} test introductions:",
             "",
@@ -170,7 +149,7 @@ def compare(data: LanguageData, cards: dict[str, dict]) -> dict:
         model = NgramModel(data.tokenizer, data.rows["train"], order)
         score(f"{order}-gram", model, round((time.perf_counter() - began) / 60, 3))
     for name, card in cards.items():
-        score(name, {"lm-lstm": RecurrentModel, "lm-gpt": GPTModel}[name].load(runtime.COURSE / "weights" / name), card["minutes"])
+        score(name, CLASSES[name].load(runtime.COURSE / "weights" / name), card["minutes"])
     score("smollm2", PretrainedModel(), None)
     return {
         "what": "perplexity and bits per byte of the language models of notebook 05 on the test introductions",

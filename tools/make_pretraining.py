@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +40,7 @@ from src.pretraining import (
     train_pairs,
     yes_or_no_accuracy,
 )
+from tools.cards import card_of, model_line, recipe_line, tell
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
 PAIRS: dict[str, Wrong] = {"next-sentence": "another article", "sentence-order": "swapped"}
@@ -49,48 +48,27 @@ SEED, TEST_SEED = 0, 0
 TEST_PIECES = 24  # batches that the scores on the cards are taken on
 
 
-def tell(name: str) -> Callable[[dict], None]:
-    """Prints those entries of a history that have a score."""
-
-    def print_score(entry: dict) -> None:
-        if "accuracy" in entry:
-            print(f"{name}: {entry['seconds']:.0f} s, step {entry['step']}, accuracy {entry['accuracy']:.3f}", flush=True)
-
-    return print_score
-
-
 def write_card(name: str, run: Run, scores: dict[str, float], asked: str, number: int, target: Path, remark: str) -> None:
     """Write the run again with its card, and the card as a page for people: every number in it is from card.json.
 
     asked, number: what the scores were taken on, and how many of them
     """
-    run.card = {
-        "name": name,
-        "model": {"class": type(run.model).__name__, **run.model.settings},
-        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+    data = {"source": "sentences of introductions of English Wikipedia articles (asset wikipedia)", "licence": "CC BY-SA 4.0"}
+    run.card = card_of(name, run, data, remark) | {
         "encoder": "minilm, frozen (asset minilm, Apache-2.0)",
-        "data": {"source": "sentences of introductions of English Wikipedia articles (asset wikipedia)", "licence": "CC BY-SA 4.0"},
-        "recipe": run.settings,
-        "steps": run.history[-1]["step"],
-        "minutes": round(run.seconds / 60, 2),
-        "machine": runtime.machine() + (f"; {remark}" if remark else ""),
-        "date": date.today().isoformat(),
         "scores": {score: round(value, 4) for score, value in scores.items()} | {f"test_{asked}": number},
     }
     save_run(run, target)
     card = run.card
-    settings = ", ".join(f"{setting} {value}" for setting, value in run.model.settings.items())
     page = [
         f"# {name}: learned from plain text, on a frozen encoder",
         "",
         f'Written by `tools/make_pretraining.py` from `card.json`. Open it with `load_run("weights/{name}", {card["model"]["class"]})`.',
-        f"A {card['model']['class']} ({settings}), {card['parameters']:,} parameters, half precision, on {card['encoder']}.",
+        f"{model_line(card)}, on {card['encoder']}.",
         "",
         f"Data: {card['data']['source']}. Licence: {card['data']['licence']}. The labels are made from the text (src/pretraining.py).",
         "",
-        f"Recipe: {card['steps']:,} steps in {card['minutes']:g} minutes, batches of {run.settings['batch_size']}, "
-        f"learning rate {run.settings['learning_rate']:g}, gradients clipped at {run.settings['clip']:g}, seed {run.settings['seed']}; "
-        f"on {card['machine']}; {card['date']}.",
+        recipe_line(card),
         "",
         f"| on {number:,} {asked} of test articles | |",
         "| --- | --- |",
@@ -107,7 +85,7 @@ def make_head(reader: FrozenEncoder, articles: dict, target: Path, remark: str) 
     head = MaskedWordHead.untrained(reader, articles["train"])
     vectors, labels = collect(masked_pieces(reader, articles["test"], TEST_SEED, blanks_only=True), TEST_PIECES)
     untrained = masked_accuracy(head, reader, vectors, labels)
-    train_masked_words(head, reader, articles, MINUTES["mlm-head"], SEED, target, tell("mlm-head"))
+    train_masked_words(head, reader, articles, MINUTES["mlm-head"], SEED, target, tell("mlm-head", "accuracy"))
     stored = load_run(target, MaskedWordHead)
     commonest = torch.bincount(labels).max().item() / len(labels)
     accuracy = masked_accuracy(stored.model, reader, vectors, labels)
@@ -118,7 +96,7 @@ def make_head(reader: FrozenEncoder, articles: dict, target: Path, remark: str) 
 def make_pair_classifier(name: str, reader: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
     """Train a classifier of sentence pairs, and score the stored file on pairs of test articles."""
     torch.manual_seed(SEED)
-    train_pairs(PairClassifier(reader.D), reader, articles, PAIRS[name], MINUTES[name], SEED, target, tell(name))
+    train_pairs(PairClassifier(reader.D), reader, articles, PAIRS[name], MINUTES[name], SEED, target, tell(name, "accuracy"))
     stored = load_run(target, PairClassifier)
     features, follows = collect(pair_pieces(reader, articles["test"], PAIRS[name], TEST_SEED), TEST_PIECES)
     scores = {"test_accuracy": yes_or_no_accuracy(stored.model, features, follows)}
@@ -130,7 +108,7 @@ def make_detector(reader: FrozenEncoder, articles: dict, head_folder: Path, targ
     torch.manual_seed(SEED)
     forger = Forger(load_run(head_folder, MaskedWordHead).model, reader)
     name = "replaced-tokens"
-    train_detector(Detector(reader.D, reader.D_words), reader, articles, forger, MINUTES[name], SEED, target, tell(name))
+    train_detector(Detector(reader.D, reader.D_words), reader, articles, forger, MINUTES[name], SEED, target, tell(name, "accuracy"))
     stored = load_run(target, Detector)
     features, replaced = collect(replaced_pieces(reader, articles["test"], forger, TEST_SEED), TEST_PIECES)
     write_card(name, stored, detector_scores(stored.model, features, replaced), "tokens", len(replaced), target, remark)

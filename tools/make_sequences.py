@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
 from src.attention import AttentionEncoderDecoder
 from src.dates import exact_match_by_length, make_dates, train_dates
-from src.fitting import Run, load_run, save_run
+from src.fitting import load_run, save_run
 from src.rnn import KINDS, EncoderDecoder, TextClassifier
 from src.topics import TopicData, accuracy, train_topics, true_topics
 from src.transformer import Transformer
+from tools.cards import card_of, model_line, recipe_line, tell
 
 # Models for dates: how to make one, and what `train_dates` is given besides the minutes.
 DATES: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
@@ -44,48 +44,18 @@ TOPIC_PASSES = 12
 SEED, OTHER_SEEDS = 0, (1, 2)
 
 
-def tell(name: str) -> Callable[[dict], None]:
-    """Prints those entries of a history that have a score."""
-
-    def print_score(entry: dict) -> None:
-        scores = {key: round(entry[key], 3) for key in ("exact_match", "accuracy") if key in entry}
-        if scores:
-            print(f"{name}: {entry['seconds']:.0f} s, step {entry['step']}, {scores}", flush=True)
-
-    return print_score
-
-
-def card_of(name: str, run: Run, data: dict, remark: str) -> dict:
-    """What all cards have; scores come later, from the stored file."""
-    return {
-        "name": name,
-        "model": {"class": type(run.model).__name__, **run.model.settings},
-        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-        "data": data,
-        "recipe": run.settings,
-        "steps": run.history[-1]["step"],
-        "minutes": round(run.seconds / 60, 2),
-        "machine": runtime.machine() + (f"; {remark}" if remark else ""),
-        "date": date.today().isoformat(),
-    }
-
-
 def describe(card: dict, what: str, opened_by: str, scores: list[str]) -> str:
     """The card as a page for people: every number in it is from card.json."""
-    recipe, model = card["recipe"], dict(card["model"])
-    settings = ", ".join(f"{name} {value}" for name, value in model.items() if name != "class")
     return "\n".join(
         [
             f"# {card['name']}: {what}",
             "",
             f"Written by `tools/make_sequences.py` from `card.json`. Open it with `{opened_by}`.",
-            f"A {model['class']} ({settings}), {card['parameters']:,} parameters, half precision.",
+            f"{model_line(card)}.",
             "",
             f"Data: {card['data']['source']}. Licence: {card['data']['licence']}.",
             "",
-            f"Recipe: {card['steps']:,} steps in {card['minutes']:g} minutes, batches of {recipe['batch_size']}, "
-            f"learning rate {recipe['learning_rate']:g}, gradients clipped at {recipe['clip']:g}, seed {recipe['seed']}; "
-            f"on {card['machine']}; {card['date']}.",
+            recipe_line(card),
             "",
             *scores,
             "",
@@ -97,7 +67,7 @@ def make_dates_model(name: str, target: Path, remark: str) -> None:
     """Train one model for dates for its minute, score the stored file on test dates, write the card."""
     make, recipe = DATES[name]
     torch.manual_seed(SEED)
-    run = train_dates(make(), DATE_MINUTES, seed=SEED, report=tell(name), **recipe)
+    run = train_dates(make(), DATE_MINUTES, seed=SEED, report=tell(name, "exact_match"), **recipe)
     save_run(run, target)
     stored = load_run(target, type(run.model))
     by_length = exact_match_by_length(stored.model, make_dates(TEST_DATES, seed=0, split="test"))
@@ -122,7 +92,7 @@ def make_classifier(kind: str, target: Path, texts: TopicData, seeds: tuple[int,
         torch.manual_seed(seed)
         model = TextClassifier(kind, texts.embeddings.shape[1], len(texts.topics))
         run = train_topics(
-            model, texts, passes=TOPIC_PASSES, seed=seed, learning_rate=TOPICS[kind], report=tell(f"topics-{kind}, seed {seed}")
+            model, texts, passes=TOPIC_PASSES, seed=seed, learning_rate=TOPICS[kind], report=tell(f"topics-{kind}, seed {seed}", "accuracy")
         )
         if seed == seeds[0]:
             kept = run

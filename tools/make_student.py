@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from src.fitting import Run  # noqa: E402
 from src.qa import QuestionAnswerer, load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
+from tools.cards import tell  # noqa: E402
 from tools.make_weights import LICENCES, choose_threshold, scores_of  # noqa: E402
 from tools.squadshifts import load_wiki, shift_file  # noqa: E402
 
@@ -62,17 +62,6 @@ def history_so_far(rounds: int) -> list[dict]:
 def is_finished(number: int) -> bool:
     file = RUNS / f"round-{number}" / "run.json"
     return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["finished"]
-
-
-def tell(name: str) -> Callable[[dict], None]:
-    """Prints those entries of a history that have an agreement."""
-
-    def print_agreement(entry: dict) -> None:
-        if "agreement" in entry:
-            loss = f"loss {entry['loss']:.3f}, " if "loss" in entry else ""
-            print(f"{name}: {entry['seconds']:.0f} s, step {entry['step']}, {loss}agreement {entry['agreement']:.3f}", flush=True)
-
-    return print_agreement
 
 
 def describe(card: dict) -> str:
@@ -139,7 +128,7 @@ def main() -> None:
         if is_finished(number):
             continue
         student = load_model(RUNS / f"round-{number - 1}")[0] if number > 1 else halve_layers(teacher.model)
-        about = {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number, "report": tell(f"round {number}")}
+        about = {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number, "report": tell(f"round {number}", "agreement")}
         run = distil(student, teacher, train, answerable_only(course["validation"]), folder=RUNS / f"round-{number}", **about, **RECIPE)
         if not run.finished or (options.one_round and number < len(LEARNING_RATES)):
             sys.exit("Stopped; the same command goes on with it.")

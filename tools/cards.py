@@ -1,0 +1,52 @@
+"""What the tools that train the course's small models write alike: the model's card, its page for people, and the log on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from src import runtime
+from src.fitting import Run
+
+
+def tell(name: str, *scores: str) -> Callable[[dict], None]:
+    """Prints those entries of a history that have one of these scores."""
+
+    def print_scores(entry: dict) -> None:
+        found = ", ".join(f"{score.replace('_', ' ')} {entry[score]:,.3f}" for score in scores if score in entry)
+        if found:
+            loss = f"loss {entry['loss']:.3f}, " if "loss" in entry else ""
+            print(f"{name}: {entry['seconds']:.0f} s, step {entry['step']}, {loss}{found}", flush=True)
+
+    return print_scores
+
+
+def card_of(name: str, run: Run, data: dict, remark: str) -> dict:
+    """What all cards have; scores come later, from the stored file.   remark: words about the machine, may be empty"""
+    return {
+        "name": name,
+        "model": {"class": type(run.model).__name__, **run.model.settings},
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "data": data,
+        "recipe": run.settings,
+        "steps": run.history[-1]["step"],
+        "minutes": round(run.seconds / 60, 2),
+        "machine": runtime.machine() + (f"; {remark}" if remark else ""),
+        "date": date.today().isoformat(),
+    }
+
+
+def model_line(card: dict) -> str:
+    """The model in words, without the full stop."""
+    settings = ", ".join(f"{name} {value}" for name, value in card["model"].items() if name != "class")
+    return f"A {card['model']['class']} ({settings}), {card['parameters']:,} parameters, half precision"
+
+
+def recipe_line(card: dict, unit: str = "") -> str:
+    """How it was trained, and where.   unit: what a batch is counted in, where that is not its examples"""
+    recipe = card["recipe"]
+    return (
+        f"Recipe: {card['steps']:,} steps in {card['minutes']:g} minutes, batches of {recipe['batch_size']:,}{unit and f' {unit}'}, "
+        f"learning rate {recipe['learning_rate']:g}, gradients clipped at {recipe['clip']:g}, seed {recipe['seed']}; "
+        f"on {card['machine']}; {card['date']}."
+    )
