@@ -24,7 +24,6 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -90,18 +89,13 @@ class FrozenEncoder:
         self.V, self.D_words = self.words.shape
         self.D = len(self.blocks) * self.D_words
         self.kinds = TokenKinds.of(tokenizer)
-        self.has_bf16 = runtime.has_quick_bf16()
-
-    def quickly(self) -> AbstractContextManager:
-        """Within it matrices are multiplied in bf16, where the processor has instructions that make it faster."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.has_bf16)
 
     def read(self, token_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """One vector per token, without gradients.   token_ids, token_type_ids: int64[B, T], padded with [PAD]; None: all types 0
 
         Returns float[B, T, D].
         """
-        with torch.no_grad(), self.quickly():
+        with torch.no_grad(), runtime.quick_products():
             layers = self.encoder.trace(token_ids, token_ids != self.kinds.pad_id, token_type_ids).layers
             return torch.cat([layers[block] for block in self.blocks], dim=-1).float()
 
@@ -336,7 +330,7 @@ def train_masked_words(
 
     def loss_of(piece: tuple[Tensor, Tensor]) -> Tensor:
         vectors, labels = piece
-        with reader.quickly():
+        with runtime.quick_products():
             return F.cross_entropy(head(vectors, reader.words), labels)
 
     pieces = replayed(masked_pieces(reader, articles["train"], seed), 1, seed)
@@ -529,7 +523,7 @@ class Forger:
     def __call__(self, token_ids: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
         kinds = self.reader.kinds
         vectors = read_around(self.reader, token_ids.masked_fill(chosen, kinds.mask_id), chosen)  # [N, 3 D]
-        with in_eval_mode(self.head), self.reader.quickly():
+        with in_eval_mode(self.head), runtime.quick_products():
             logits = self.head(vectors, self.reader.words).float()[:, kinds.ordinary]
         return kinds.ordinary[torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]]
 

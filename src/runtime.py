@@ -277,7 +277,7 @@ def keeping_memory() -> Iterator[None]:
 
 
 def quick_products() -> AbstractContextManager:
-    """Within it matrices are multiplied in bf16 where the processor has instructions that make it several times faster (AMX).
+    """Within it matrices are multiplied in bf16 where the processor has instructions for it (AMX).
 
     Sums, softmax and losses stay in fp32. For training and for frozen models; a result that is compared to the last digit is
     better computed without it. Elsewhere it changes nothing.

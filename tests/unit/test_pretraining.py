@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 from transformers import AutoTokenizer, BertModel
 
-from src import assets
+from src import assets, runtime
 from src.fitting import load_run
 from src.pretraining import (
     FEWEST_TOKENS,
@@ -121,6 +121,12 @@ def articles() -> dict:
     return tokenize_articles(TEXTS, TOKENIZER)
 
 
+@pytest.fixture
+def in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor without instructions for bf16: to compare with what others compute, to the last digits."""
+    monkeypatch.setattr(runtime, "has_quick_bf16", lambda: False)
+
+
 @pytest.fixture(scope="module")
 def batch() -> Tensor:
     """Rows of ordinary tokens with special ones among them, int64[400, 60]: two at the ends, padding behind every second row."""
@@ -173,9 +179,8 @@ def test_batches_of_one_length_lose_nothing_and_need_less_padding() -> None:
     assert padded < 0.2 * sum(max(length for _, length in batch) - length for batch in plain for _, length in batch)
 
 
-def test_the_reader_gives_what_the_librarys_bert_gives_and_is_never_trained() -> None:
+def test_the_reader_gives_what_the_librarys_bert_gives_and_is_never_trained(in_fp32: None) -> None:
     reader = FrozenEncoder(Encoder.from_pretrained("minilm"), TOKENIZER)
-    reader.has_bf16 = False
     texts = ["Oxygen is a chemical element.", "Stars shine.", "A violin has four strings and is played with a bow."]
     token_ids = reader.batch(TOKENIZER(texts, add_special_tokens=False)["input_ids"])
     library = TOKENIZER(texts, padding=True, return_tensors="pt")
@@ -186,7 +191,6 @@ def test_the_reader_gives_what_the_librarys_bert_gives_and_is_never_trained() ->
     assert_close(reader.read(token_ids)[mask], theirs[mask], rtol=0, atol=1e-5)
     layers = reader.encoder.trace(token_ids, mask).layers
     some = FrozenEncoder(reader.encoder, TOKENIZER, blocks=(2, 6))
-    some.has_bf16 = False
     assert_close(some.read(token_ids)[mask], torch.cat([layers[2], layers[6]], dim=-1)[mask])
     assert some.D == 2 * some.D_words == 2 * reader.D
     assert not reader.read(token_ids).requires_grad and not any(p.requires_grad for p in reader.encoder.parameters())
@@ -371,9 +375,8 @@ def test_pairs_are_the_same_for_a_seed_and_need_two_articles_and_a_known_kind(nu
             next(sentence_pairs(articles, wrong, 0))
 
 
-def test_features_of_a_pair_are_means_of_what_the_librarys_bert_makes_of_both_sentences(articles: dict) -> None:
+def test_features_of_a_pair_are_means_of_what_the_librarys_bert_makes_of_both_sentences(articles: dict, in_fp32: None) -> None:
     reader = FrozenEncoder(Encoder.from_pretrained("minilm"), TOKENIZER)
-    reader.has_bf16 = False
     pairs = list(itertools.islice(sentence_pairs(articles["train"], "another article", seed=0), 5))
     features = pair_features(reader, pairs)
     library = BertModel.from_pretrained(assets.path("minilm")).eval()
