@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from src.plots import (
     ANSWER,
@@ -510,17 +510,17 @@ def plot_time_against_length(curves: Mapping[str, Mapping[int, float]], what: st
     ends, growth = [], []
     for i, (name, points) in enumerate(curves.items()):
         lengths, times = np.array(list(points)), 1000 * np.array(list(points.values()))
-        ax.plot(lengths, np.log10(times), "o-", color=f"C{i}", gid=name)
-        ends.append((float(lengths[-1]), float(np.log10(times[-1])), plain(name), f"C{i}"))
+        ax.plot(lengths, times, "o-", color=f"C{i}", gid=name)
+        ends.append((float(lengths[-1]), float(times[-1]), plain(name), f"C{i}"))
         growth.append((name, int(lengths[0]), int(lengths[-1]), times[-1] / times[0]))
     ax.set_xscale("log", base=2)
     lengths = sorted({length for points in curves.values() for length in points})
     ax.set_xticks(lengths, [f"{length:,}" for length in lengths])
     ax.xaxis.set_minor_locator(NullLocator())
-    low, high = ax.get_ylim()
-    marks = [mark for power in range(-3, 6) for mark in (10.0**power, 3 * 10.0**power) if low <= math.log10(mark) <= high]
-    ax.set_yticks(np.log10(marks), [f"{mark:g}" for mark in marks])
-    ax.set_ylim(low, high)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.yaxis.set_major_formatter(lambda mark, _: f"{mark:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("length, tokens (logarithmic)")
     ax.set_ylabel("milliseconds (logarithmic)")
     ax.grid(axis="y")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from src.plots import (
     ANSWER,
@@ -126,16 +126,17 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     figure, ax = subplots(figsize=(8, 3.9))
     ends, falls = [], {}
     for number, (name, values) in enumerate(norms.items()):
-        powers = np.log10(np.maximum(values, 1e-45))  # on a plain axis, so that names can be moved apart; 1e-45: a float's least
+        drawn = np.maximum(values, 1e-45)  # a float's least: a gradient that is gone stays on the axis
         colour = COLOURS.get(name, f"C{number}")
-        ax.plot(range(len(powers)), powers, color=colour, gid=name)
-        ends.append((len(powers) - 1, float(powers[-1]), plain(name), colour))
+        ax.plot(range(len(drawn)), drawn, color=colour, gid=name)
+        ends.append((len(drawn) - 1, float(drawn[-1]), plain(name), colour))
         falls[name] = float(values[-1] / values[0])
     steps = max(end[0] for end in ends)
     ax.set_xlim(0, steps)
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    ax.yaxis.set_major_formatter(lambda power, _: f"$10^{{{power:.0f}}}$")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(numticks=7))
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("distance: steps between the input and the state that is asked about")
     ax.set_ylabel("norm of the gradient")
     ax.grid(axis="y")
