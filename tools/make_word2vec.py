@@ -5,6 +5,7 @@ half of the Google analogies (the even lines of the file), with WordSim-353 besi
 
 Results go to build/weights/word2vec-skipgram and -cbow. The shipped files in weights/ are written only with --release, which also
 answers the test half of the analogies and trains four more seeds for the rank of `queen`: once, when every choice is made.
+--other-seeds trains those four alone and completes the card of what is shipped.
 """
 
 from __future__ import annotations
@@ -90,20 +91,38 @@ def train(architecture: str, sentences: list[list[str]], seed: int) -> Word2VecR
     return train_word2vec(sentences, architecture, seed=seed, report=tell, **RECIPES[architecture])
 
 
+def ranks_of_other_seeds(architecture: str, sentences: list[list[str]]) -> dict[str, int]:
+    """Rank of `queen` by seed, for the seeds whose vectors are not shipped."""
+    return {str(seed): rank_of_queen(train(architecture, sentences, seed).word_vectors()) for seed in OTHER_SEEDS}
+
+
+def complete_card(architecture: str, sentences: list[list[str]]) -> None:
+    """Add the other seeds' ranks to the card of the shipped vectors, and write its page again."""
+    folder = runtime.COURSE / "weights" / f"word2vec-{architecture}"
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    card["rank_of_queen_by_seed"] |= ranks_of_other_seeds(architecture, sentences)
+    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(describe(card), encoding="utf-8")
+    print(f"{card['name']}: rank of queen by seed {card['rank_of_queen_by_seed']}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=list(RECIPES), help="train one of the two")
     parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for their folders")
     parser.add_argument("--release", action="store_true", help="write weights/, score the test half, train five seeds: once for a release")
+    parser.add_argument("--other-seeds", action="store_true", help="train the other seeds alone, for the cards of the shipped vectors")
     parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
     options = parser.parse_args()
 
     sentences = load_sentences(whole=True)
     for architecture in [options.only] if options.only else RECIPES:
+        if options.other_seeds:
+            complete_card(architecture, sentences)
+            continue
         name = f"word2vec-{architecture}"
         target = (runtime.COURSE / "weights" if options.release else options.to) / name
         run = train(architecture, sentences, SEED)
-        others = [train(architecture, sentences, seed) for seed in (OTHER_SEEDS if options.release else ())]
         card = {
             "name": name,
             "architecture": architecture,
@@ -124,8 +143,8 @@ def main() -> None:
         save_word2vec(run, target, card, with_output=False)
         wv = WordVectors.load(target)  # the scores are those of the stored file
         card["scores"] = scores_of(wv, ("development", "test") if options.release else ("development",))
-        ranks = [card["scores"]["rank_of_queen"], *(rank_of_queen(other.word_vectors()) for other in others)]
-        card["rank_of_queen_by_seed"] = dict(zip(map(str, (SEED, *OTHER_SEEDS)), ranks, strict=False))
+        others = ranks_of_other_seeds(architecture, sentences) if options.release else {}
+        card["rank_of_queen_by_seed"] = {str(SEED): card["scores"]["rank_of_queen"]} | others
         save_word2vec(run, target, card, with_output=False)
         (target / "README.md").write_text(describe(card), encoding="utf-8")
         print(json.dumps(card, indent=1), flush=True)
