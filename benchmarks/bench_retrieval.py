@@ -44,11 +44,11 @@ def progress(told: dict) -> None:
 
 
 def build(documents: Sequence[retrieval.Document], folder: Path) -> dict[str, float]:
-    """Build both indexes in an empty folder and open them again, timed; sizes in MB."""
+    """Build both indexes in an empty folder, also what comes with the course, and open them again, timed; sizes in MB."""
     shutil.rmtree(folder, ignore_errors=True)
     times = {}
     for name, index in (("keyword", KeywordIndex), ("dense", DenseIndex)):
-        options = {"report": progress} if index is DenseIndex else {}
+        options = {"report": progress, "shipped": None} if index is DenseIndex else {}
         for state in ("build", "open"):
             start = time.perf_counter()
             index.open(documents, folder, **options)
@@ -73,11 +73,6 @@ def find(retriever: Retriever, rows: Dataset, by: str) -> dict[str, float]:
     return recall | {"median ms": 1000 * float(np.median(seconds)), "95th ms": 1000 * float(np.percentile(seconds, 95))}
 
 
-def print_rows(title: str, rows: dict[str, dict[str, float]]) -> None:
-    columns = list(next(iter(rows.values())))
-    common.print_table(title, [("", *columns), *((by, *(row[column] for column in columns)) for by, row in rows.items())])
-
-
 # --- choosing, on the validation part -------------------------------------------------------------------------------------
 
 
@@ -86,7 +81,7 @@ def choose_keyword(documents: Sequence[retrieval.Document], rows: Dataset) -> No
     for times, k1, b in ((0, 1.5, 0.75), (1, 1.5, 0.75), (2, 1.5, 0.75), (2, 0.9, 0.4), (2, 1.2, 0.75), (2, 1.5, 0.5), (3, 1.5, 0.5)):
         retrieval.TITLE_TIMES, retrieval.K1, retrieval.B = times, k1, b
         found[f"title x {times}, k1 {k1}, b {b}"] = find(Retriever(documents, {"keyword": KeywordIndex.build(documents)}), rows, "keyword")
-    print_rows("by keyword, validation part", found)
+    common.print_rows("by keyword, validation part", found)
 
 
 def choose_dense(documents: Sequence[retrieval.Document], rows: Dataset) -> None:
@@ -94,7 +89,7 @@ def choose_dense(documents: Sequence[retrieval.Document], rows: Dataset) -> None
     retrieval.text_to_encode = lambda document: document.text
     folder = FOLDER.with_name("retrieval-index-without-titles")  # the keys do not tell the two apart
     found["text alone"] = find(Retriever.open(documents, "dense", folder, progress), rows, "dense")
-    print_rows("by meaning, validation part", found)
+    common.print_rows("by meaning, validation part", found)
 
 
 def choose_fusion(retriever: Retriever, rows: Dataset) -> None:
@@ -103,7 +98,7 @@ def choose_fusion(retriever: Retriever, rows: Dataset) -> None:
         retrieval.fuse = lambda rankings, constant=constant: fuse(rankings, constant)
         found[f"constant {constant}"] = find(retriever, rows, "fused")
     retrieval.fuse = fuse
-    print_rows("fused, validation part", found)
+    common.print_rows("fused, validation part", found)
 
 
 def choose_reading(retriever: Retriever, reader: QuestionAnswerer, rows: Dataset) -> None:
@@ -249,7 +244,7 @@ def main() -> int:
     result: dict = {"passages": len(documents), "questions": len(rows), "model": options.model}
     if options.growth:
         result["growth"] = grow(QuestionAnswerer.load(options.model), rows)
-        print_rows("seconds against passages", result["growth"])
+        common.print_rows("seconds against passages", result["growth"])
         common.write("retrieval-growth", result)
         return 0
     if not options.keep_index:
@@ -263,7 +258,7 @@ def main() -> int:
         choose_dense(documents, rows)
         return 0
     result["recall"] = {by: find(retriever, rows, by) for by in WAYS}
-    print_rows("finding, test part", result["recall"])
+    common.print_rows("finding, test part", result["recall"])
     result["answers"] = answer_all(retriever, reader, rows)
     common.print_table("retrieve and read, test part", [("what", "value"), *result["answers"].items()])
     common.write("retrieval", result)

@@ -83,6 +83,12 @@ def print_table(title: str, rows: Sequence[Sequence[object]]) -> None:
     sys.stdout.flush()
 
 
+def print_rows(title: str, rows: dict[str, dict[str, float]]) -> None:
+    """Print name -> column -> number as a table."""
+    columns = list(next(iter(rows.values())))
+    print_table(title, [("", *columns), *((name, *(row[column] for column in columns)) for name, row in rows.items())])
+
+
 def write(name: str, result: dict) -> None:
     """Keep a result as build/bench/<name>.json."""
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,13 @@
 """Find the passages that may answer a question, by keyword and by meaning, then read them for the answer.
 
-    retriever = Retriever.open()                                    # over Wikipedia's introductions; built on first use
+    retriever = Retriever.open()                                    # over Wikipedia's introductions
     retriever.search("Who found oxygen?", n=5)                      # [Hit(title="Oxygen", ...), ...]
     retriever.add(read_folder("my textbook"))                       # only what is new is computed
     answerer = WikipediaAnswerer.load()
     answerer.ask("What is the atomic number of oxygen?")            # OpenAnswer(text="8", title="Oxygen", ...)
 
-What is built lies in `runtime.cache() / "retrieval"` and can be deleted at any time: it is built again.
+What is built lies in `runtime.cache() / "retrieval"` and can be deleted at any time: it is built again. The vectors of Wikipedia's
+introductions come with the course.
 Light to import: torch and bm25s are loaded by what needs them.
 """
 
@@ -47,6 +48,7 @@ POOL = 100  # how far down each list a fusion looks
 PASSAGES_READ = 5  # for an answer
 RANK_DISCOUNT = 0.3  # chosen: what the reader's odds keep with each place further down the list
 OPEN_THRESHOLD = 0.29  # chosen: the lowest score answered, on questions asked with and without the article that answers them
+SHIPPED = runtime.COURSE / "weights" / "wikipedia-vectors"  # of the introductions, by tools/make_vectors.py: nobody waits for them
 ENCODER, MAX_TOKENS = "minilm", 256  # all-MiniLM-L6-v2, and the most tokens of a text that it was made to read
 BLOCK = 512  # documents whose vectors are computed and written together: what an interruption can cost
 TOKENS_PER_BATCH = 1024  # few enough to stay in the processor's cache: 4096 took up to twice as long (measured)
@@ -325,7 +327,7 @@ class DenseIndex:
     On disk: files of BLOCK documents, each row a document's key and its vector in half precision, each file named by its own
     sha256. A document that has a vector there is not read again, whichever others it is searched with; a file that does not
     match its name does not count, so what it held is read again. Of the files that hold nothing asked for, such as those of an
-    older edition of your textbook, the last ones stay, UNUSED vectors in all.
+    older edition of your textbook, the last ones stay, UNUSED vectors in all. What comes with the course counts as if it lay there.
     """
 
     def __init__(self, vectors: np.ndarray, encoder: Callable[[Sequence[str]], np.ndarray] | None = None):
@@ -339,24 +341,29 @@ class DenseIndex:
         folder: str | Path | None = None,
         report: Report | None = None,
         encoder: Callable[[Sequence[str]], np.ndarray] | None = None,
+        shipped: Path | None = SHIPPED,
     ) -> DenseIndex:
         """The index of these documents; vectors that are not stored yet are computed and stored, BLOCK at a time.
 
         report: called after each block with a dict for `runtime.progress_line`. An interruption loses one block at most.
         encoder: in place of MiniLM; vectors are kept by text alone, so give it a folder of its own.
+        shipped: a folder of vectors that come with the course; None: none.
         """
         stored = _home(folder) / "vectors"
         keys = [_key(document) for document in documents]
-        rows, vectors = _rows(_read_blocks(stored))
+        ready = _read_blocks(shipped) if shipped else {}
+        ready = {file: block for file, block in ready.items() if not set(keys).isdisjoint(_keys(block))}
+        rows, vectors = _rows(ready | _read_blocks(stored))
         if not rows.keys() >= set(keys):
             encoder = encoder or SentenceEncoder()
             with _alone(stored, report):
-                rows, _ = _rows(_read_blocks(stored, clean=True))  # another process may have gone on while this one waited
+                # Another process may have gone on while this one waited.
+                rows, _ = _rows(ready | _read_blocks(stored, clean=True))
                 missing = {key: document for key, document in zip(keys, documents, strict=True) if key not in rows}
                 _write_blocks(stored, missing, encoder, report)
                 blocks = _read_blocks(stored)
                 _forget_unused(blocks, set(keys))
-            rows, vectors = _rows(blocks)
+            rows, vectors = _rows(ready | blocks)
         return cls(vectors[[rows[key] for key in keys]], encoder)
 
     def scores(self, question: str) -> np.ndarray:
@@ -412,18 +419,36 @@ def _write_blocks(
         for first in range(0, len(keys), BLOCK):
             part = keys[first : first + BLOCK]
             vectors = encoder([text_to_encode(missing[key]) for key in part])
-            block = np.empty(len(part), dtype=[("key", "u1", 16), ("vector", "<f2", vectors.shape[1])])
-            block["key"] = [list(key) for key in part]
-            block["vector"] = vectors
-            content = io.BytesIO()
-            np.save(content, block, allow_pickle=False)
-            fresh = folder / f"{uuid.uuid4().hex[:8]}.partial"
-            fresh.write_bytes(content.getvalue())
-            os.replace(fresh, folder / f"{_sha256(content.getvalue())[:32]}.npy")
+            _write_block(folder, part, vectors)
             if report is not None:
                 done, seconds = first + len(part), time.perf_counter() - start
                 told = {"step": done, "steps": len(keys), "seconds": seconds, "examples_per_second": done / seconds}
                 report({"phase": "reading passages", "unit": "passages"} | told)
+
+
+def _write_block(folder: Path, keys: Sequence[bytes], vectors: np.ndarray) -> Path:
+    """One file of rows with "key" and "vector", under its own sha256; it is whole or it is not there."""
+    block = np.empty(len(keys), dtype=[("key", "u1", 16), ("vector", "<f2", vectors.shape[1])])
+    block["key"] = [list(key) for key in keys]
+    block["vector"] = vectors
+    content = io.BytesIO()
+    np.save(content, block, allow_pickle=False)
+    fresh = folder / f"{uuid.uuid4().hex[:8]}.partial"
+    fresh.write_bytes(content.getvalue())
+    file = folder / f"{_sha256(content.getvalue())[:32]}.npy"
+    os.replace(fresh, file)
+    return file
+
+
+def join_vectors(folder: str | Path, documents: Sequence[Document], target: Path) -> Path:
+    """Write the stored vectors of these documents as the only file in the folder `target`, for others to have; returns the file.
+
+    folder: as in `DenseIndex.open`, which has been called with them. Raises KeyError where one is missing.
+    """
+    rows, vectors = _rows(_read_blocks(_home(folder) / "vectors"))
+    keys = sorted({_key(document) for document in documents})
+    target.mkdir(parents=True, exist_ok=True)
+    return _write_block(target, keys, vectors[[rows[key] for key in keys]])
 
 
 def text_to_encode(document: Document) -> str:
@@ -531,7 +556,7 @@ class Retriever:
         """Open the indexes of these documents (None: Wikipedia), building what is not there or damaged.
 
         by: "keyword" or "dense" opens one index only   folder: where they are kept; None: `runtime.cache() / "retrieval"`
-        report: told of progress where vectors are computed (a minute or two for Wikipedia; ten milliseconds a passage).
+        report: told of progress where vectors are computed (ten milliseconds a passage; those of Wikipedia come with the course).
         Raises RetrievalError where there is nothing to search, or the index cannot be written.
         """
         _check_way(by)
@@ -691,7 +716,7 @@ class WikipediaAnswerer:
         folder: str | Path | None = None,
         report: Report | None = None,
     ) -> WikipediaAnswerer:
-        """Open the index (built on first use: a minute or two for Wikipedia) and the reader.
+        """Open the index (of other documents than Wikipedia's it is built on first use) and the reader.
 
         model: as `QuestionAnswerer.load` takes it   documents: what to search, such as `read_folder("my textbook")`; None: Wikipedia
         folder, report: as in `Retriever.open`. Raises ModelError, RetrievalError and AssetError.

@@ -448,6 +448,31 @@ def test_by_keyword_alone_the_right_article_is_among_the_first_five_for_nine_of_
     assert len(rows) >= 50 and np.mean(found) >= 0.9
 
 
+# -- what comes with the course --------------------------------------------------------------------------------------------
+
+
+def test_the_vectors_of_all_introductions_come_with_the_course_so_that_nobody_waits(tmp_path):
+    documents = retrieval.wikipedia()
+    index = DenseIndex.open(documents, tmp_path, encoder=lambda texts: pytest.fail("a text was read again"))
+    assert index.vectors.shape == (10_033, 384) and not blocks(tmp_path)
+    chosen = documents[:: len(documents) // 20]
+    read_now = retrieval.SentenceEncoder()([retrieval.text_to_encode(document) for document in chosen])
+    cosines = (index.vectors[:: len(documents) // 20] * read_now).sum(axis=1)
+    assert cosines.min() > 0.999
+
+
+def test_shipped_vectors_that_are_damaged_or_of_another_text_are_computed_as_if_they_were_not_there(tmp_path):
+    documents = many(7)
+    open_dense(documents, tmp_path / "built")
+    shipped = retrieval.join_vectors(tmp_path / "built", documents, tmp_path / "shipped")
+    expected, encoder = open_dense([*documents, Document("New", "a new text")], tmp_path / "a", shipped=shipped.parent)
+    assert encoder.texts == ["New. a new text"]
+    flip_a_byte(shipped)
+    again, encoder = open_dense([*documents, Document("New", "a new text")], tmp_path / "b", shipped=shipped.parent)
+    assert len(encoder.texts) == 8 and np.array_equal(again.vectors, expected.vectors)
+    assert shipped.is_file(), "what comes with the course is not ours to delete"
+
+
 # -- your own textbook -----------------------------------------------------------------------------------------------------
 
 

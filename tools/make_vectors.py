@@ -1,0 +1,71 @@
+"""Compute the released sentence vectors of Wikipedia's introductions: `python tools/make_vectors.py`, a minute or two.
+
+Nothing is trained: MiniLM reads every introduction of the `wikipedia` asset once. Results go to build/weights/wikipedia-vectors;
+with --release to weights/, where `src.qa.retrieval` finds them. From such a vector nobody can read the text back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from src import runtime
+
+runtime.configure_libraries()
+
+from src.qa import retrieval  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for its folder")
+    parser.add_argument("--release", action="store_true", help="write weights/wikipedia-vectors")
+    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
+    options = parser.parse_args()
+    target = (retrieval.SHIPPED.parent if options.release else options.to) / retrieval.SHIPPED.name
+    shutil.rmtree(target, ignore_errors=True)
+    building = options.to / f"{target.name}.building"  # an interrupted call goes on from here
+    documents = retrieval.wikipedia()
+    start = time.perf_counter()
+    retrieval.DenseIndex.open(documents, building, lambda told: print(runtime.progress_line(told), flush=True), shipped=None)
+    seconds = time.perf_counter() - start
+    file = retrieval.join_vectors(building, documents, target)
+    card = {
+        "documents": len(documents),
+        "encoder": retrieval.ENCODER,
+        "max_tokens": retrieval.MAX_TOKENS,
+        "data": "introductions of English Wikipedia articles (asset wikipedia), each with its title in front",
+        "licence": "CC BY-SA 4.0",
+        "megabytes": round(file.stat().st_size / 1e6, 2),
+        "minutes": round(seconds / 60, 2),
+        "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
+        "date": date.today().isoformat(),
+    }
+    (target / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (target / "README.md").write_text(describe(card), encoding="utf-8")
+    shutil.rmtree(building)
+    print(json.dumps(card, indent=1), flush=True)
+
+
+def describe(card: dict) -> str:
+    """The card as a page for people: every number in it is from card.json."""
+    return f"""# wikipedia-vectors: {card["documents"]:,} introductions as sentence vectors
+
+Written by `tools/make_vectors.py` from `card.json`. {card["megabytes"]} MB, half precision. `src.qa.retrieval` takes them where an
+introduction is searched for by meaning; whose text differs from the one they were made of is read anew.
+
+Data: {card["data"]}. Licence of the text: {card["licence"]}. The text cannot be read back from them.
+
+Made by the encoder `{card["encoder"]}` (Apache-2.0), mean of the token vectors of the first {card["max_tokens"]} tokens, length one;
+{card["minutes"]:g} minutes on {card["machine"]}; {card["date"]}.
+"""
+
+
+if __name__ == "__main__":
+    main()
