@@ -41,7 +41,7 @@ def cloze_questions(passages: Mapping[str, str], count: int, seed: int) -> Datas
     titles = list(passages)
     for at in rng.permutation(len(titles)):
         title = titles[at]
-        gaps = list(_gaps(passages[title]))
+        gaps = list(gaps_of(passages[title]))
         for pick in rng.permutation(len(gaps))[:2]:
             start, end, word, sentence_start, sentence_end = gaps[pick]
             question = _question(passages[title], start, end, word, sentence_start, sentence_end, rng)
@@ -54,7 +54,7 @@ def cloze_questions(passages: Mapping[str, str], count: int, seed: int) -> Datas
     return Dataset.from_list(rows[:count], features=FEATURES)
 
 
-def _gaps(text: str):
+def gaps_of(text: str):
     """(start, end, question word, sentence start, sentence end) of what could be asked for, in characters; each place once."""
     sentence_start, taken = 0, set()
     for sentence_end in [match.start() for match in SENTENCE_END.finditer(text)] + [len(text)]:

@@ -1,0 +1,154 @@
+"""The reader's ladder: what each idea for training `weights/qa-minilm` gives on the development articles, one idea at a time.
+
+Every rung is a run of `src.qa.finetune`, or a mean of such runs, kept in build/bench/reader/<rung>: a rung that is there is not
+trained again, and one that was interrupted goes on. All are scored on the development articles of new_wiki and on the answerable
+validation questions of the course; refusing, by the area under the ROC curve of the score on all its validation questions (0.5 is
+chance). The test parts are never read. The rungs train on little, so that the ladder fits into an hour: what holds here has to be
+tried once more at full size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import common
+import numpy as np
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from sklearn.metrics import roc_auc_score
+
+from src.qa import QuestionAnswerer, evaluate, finetune, load_run, load_squad
+from src.qa.cloze import cloze_questions
+from src.qa.course_set import load_passage_texts
+from src.qa.dataset import answerable_only, gold_answers
+from src.qa.metrics import f1_interval
+from src.qa.models import load_model
+from src.qa.written import written_questions
+from tools.make_weights import refusals, training_sets
+from tools.squadshifts import load_wiki
+
+FOLDER = common.RESULTS / "reader"
+CLOZE, WRITTEN = 10_000, 2_000  # questions made of introductions, and those a language model wrote
+PLAIN = {"learning_rate": 3e-4, "batch_size": 16}
+
+
+class Ladder:
+    """The runs that rungs are made of, each trained when it is first asked for."""
+
+    def __init__(self, passes: float):
+        self.passes = passes
+        self.course = load_squad("course")
+        self.wiki = load_wiki("train")
+        self.development = load_wiki("development")
+        if self.wiki is None or self.development is None:
+            sys.exit("bench_reader: ../shared/data/squadshifts/new_wiki_v1.0.json is not there; the ladder needs its articles.")
+        self.human = concatenate_datasets([self.wiki, self.course["train"]])
+
+    def train(self, name: str, data: Dataset, passes: float, model: str | Path = "minilm", seed: int = 0) -> Path:
+        folder = FOLDER / name
+        print(f"\n{name}: {len(data):,} questions, {passes:g} passes, from {Path(model).name}, seed {seed}", flush=True)
+        run = finetune(model, DatasetDict(train=data), output_dir=folder, seed=seed, epochs=passes * self.passes, **PLAIN)
+        if not run.finished:
+            sys.exit("Stopped; the same command goes on with it.")
+        return folder
+
+    def introductions(self) -> dict[str, str]:
+        """Title -> text of the introductions that no score is taken on."""
+        scored = {*self.development["title"], *(load_wiki("test") or {"title": []})["title"]}
+        scored = {title.replace("_", " ") for title in scored}
+        scored |= {title for part in ("validation", "test") for title in self.course[part]["title"]}
+        return {title: text for title, text in load_passage_texts().items() if title not in scored}
+
+    def base(self, seed: int = 0) -> Path:
+        return self.train(f"human-1-pass-seed-{seed}", self.human, 1, seed=seed)
+
+    def longer(self) -> Path:
+        return self.train("human-3-passes", self.human, 3)
+
+    def cloze(self) -> Path:
+        return self.train("cloze", cloze_questions(self.introductions(), CLOZE, 0), 1)
+
+    def after_cloze(self, seed: int = 0) -> Path:
+        return self.train(f"cloze-then-human-seed-{seed}", self.human, 1, self.cloze(), seed)
+
+    def averaged(self) -> Path:
+        return mean_of([self.after_cloze(seed) for seed in (0, 1)], FOLDER / "mean-of-two")
+
+    def written(self) -> Path:
+        written = written_questions(self.introductions(), WRITTEN, 0, FOLDER / "written.jsonl", self.base())
+        return self.train("written-then-human", self.human, 1, self.train("written", written, 1))
+
+    def everything(self) -> Path:
+        parts, _ = training_sets(self.course["train"])
+        return self.train("everything-1-pass", concatenate_datasets(list(parts.values())), 1)
+
+
+RUNGS = {
+    "people's questions, one pass": Ladder.base,
+    "the same, another seed": lambda ladder: ladder.base(1),
+    "three passes": Ladder.longer,
+    "first questions with gaps": Ladder.after_cloze,
+    "the same, another seed of the second part": lambda ladder: ladder.after_cloze(1),
+    "the mean of these two": Ladder.averaged,
+    "first questions a language model wrote": Ladder.written,
+    "other kinds of text, made unanswerable ones": Ladder.everything,
+}
+
+
+def mean_of(folders: list[Path], target: Path) -> Path:
+    """A model whose every weight is the mean over these runs' models; they must have begun from one model."""
+    models = [load_model(folder) for folder in folders]
+    states = [model.state_dict() for model, _ in models]
+    model, tokenizer = models[0]
+    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    shutil.rmtree(target, ignore_errors=True)
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    return target
+
+
+def scores(folder: Path, ladder: Ladder) -> dict[str, float]:
+    """F1 with its standard error and exact match on the development articles, F1 and refusing on the course's validation part."""
+    qa = QuestionAnswerer.load(folder)
+    rows = ladder.development
+    answers = qa(list(rows["question"]), list(rows["context"]), threshold=0.0, n_best=1)
+    texts = {question_id: answer.text for question_id, answer in zip(rows["id"], answers, strict=True)}
+    validation = ladder.course["validation"]
+    measured = evaluate(qa, rows)
+    sure, answerable = refusals(qa, validation)
+    limit = np.quantile(sure[answerable], 0.15)
+    return {
+        "F1": measured["f1"],
+        "±": f1_interval(texts, gold_answers(rows)).standard_error,
+        "exact match": measured["exact_match"],
+        "course F1": evaluate(qa, answerable_only(validation))["f1"],
+        "refusing, AUC": float(roc_auc_score(answerable, sure)),
+        "refused, % (15 % wrongly)": 100 * float(np.mean(sure[~answerable] < limit)),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rungs", type=int, nargs="*", help=f"their numbers, from 1 to {len(RUNGS)}; left out: all")
+    parser.add_argument("--passes", type=float, default=1.0, help="times as many passes in every run; 0.02 to try it out")
+    options = parser.parse_args()
+    ladder = Ladder(options.passes)
+    common.announce(
+        "The reader's ladder", f"{len(ladder.human):,} human ones to train on, {len(ladder.development):,} of development articles"
+    )
+    result = {}
+    for number, (name, climb) in enumerate(RUNGS.items(), 1):
+        if options.rungs and number not in options.rungs:
+            continue
+        folder = climb(ladder)
+        run = load_run(folder) if (folder / "run.json").is_file() else None
+        result[name] = scores(folder, ladder) | {"minutes": run.seconds / 60 if run else 0.0}
+        common.print_rows("so far", result)
+        common.write("reader", {"rungs": result})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
