@@ -335,6 +335,20 @@ def progress_line(progress: Mapping[str, Any]) -> str:
     return " · ".join(parts) or phase
 
 
+def print_progress(every: float = 5.0) -> Callable[[dict], None]:
+    """A progress reporter that prints one line at most every so many seconds, and at each change of phase."""
+    last = {"at": -every, "phase": None}
+
+    def report(progress: dict) -> None:
+        if progress["seconds"] - last["at"] < every and progress["phase"] == last["phase"]:
+            return
+        last.update(at=progress["seconds"], phase=progress["phase"])
+        late = " · slower than planned" if progress["seconds"] > 1.15 * progress["planned_seconds"] else ""
+        print(progress_line(progress) + late, flush=True)
+
+    return report
+
+
 def as_number(value: Any) -> float | None:
     """`value` as a finite float, None for everything else."""
     try:

@@ -1,4 +1,7 @@
-"""The command line: `python -m src.qa train | evaluate | ask | demo`. Bad input ends with status 2 and one line, under torchrun too."""
+"""The command line: `python -m src.qa train | evaluate | answer | ask | demo`.
+
+Bad input ends with status 2 and one line, under torchrun too.
+"""
 
 from __future__ import annotations
 
@@ -70,10 +73,7 @@ def train(
             "loss": run.history[-1]["loss"] if run.history else None,
         }
         _print(result, as_json)
-    if PartialState().num_processes > 1:
-        import torch
-
-        torch.distributed.destroy_process_group()
+    _leave()
 
 
 @app.command()
@@ -92,6 +92,28 @@ def evaluate(
     questions = load_split(data, split)
     qa = answerer.QuestionAnswerer.load(model)
     _print(answerer.evaluate(qa, questions, threshold), as_json)
+
+
+@app.command()
+def answer(
+    data: DataOption,
+    output: Annotated[Path, typer.Option(help="file to write, one JSON object a line; FILE.parts/ beside it keeps what is finished")],
+    model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
+    split: Annotated[str, typer.Option(help="which part of a set that has several")] = "validation",
+    threshold: Annotated[float | None, typer.Option(help="lowest score that is answered; the card's where left out")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer every question of a file into another; run it under torchrun for several processes, again after an interruption."""
+    from accelerate import PartialState
+
+    from src.qa.dataset import load_split
+    from src.qa.many import answer_many
+
+    _check_threshold(threshold)
+    done = answer_many(load_split(data, split), output, model, threshold)
+    if PartialState().is_main_process:
+        _print(vars(done) | {"output": str(done.output)}, as_json)
+    _leave()
 
 
 @app.command()
@@ -173,6 +195,16 @@ def _ask_wikipedia(question: str, model: str, top: int, threshold: float | None,
         print(f"  {candidate['score']:4.0%}  {candidate['text']!r} in {candidate['title']!r}")
 
 
+def _leave() -> None:
+    """Part from the other processes of a command that has come to its end."""
+    from accelerate import PartialState
+
+    if PartialState().num_processes > 1:
+        import torch
+
+        torch.distributed.destroy_process_group()
+
+
 def _check_threshold(threshold: float | None) -> None:
     if threshold is not None and not 0 <= threshold <= 1:
         raise ValueError(f"--threshold is {threshold}; it is a score, from 0 (answer everything) to 1.")
@@ -195,7 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, assets.AssetError) as error:
         problem = str(error)
     else:
-        if status == INTERRUPTED:
+        if status == INTERRUPTED and is_first_process():
             print("Interrupted.", file=sys.stderr)
         return status
     if is_first_process():

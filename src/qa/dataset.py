@@ -7,6 +7,7 @@ what to do. Nothing is dropped, shortened or repaired.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import unicodedata
@@ -113,6 +114,14 @@ def select_articles(dataset: Dataset, which: slice) -> Dataset:
 def gold_answers(dataset: Dataset) -> dict[str, list[str]]:
     """Question id -> its gold texts, an empty list where unanswerable: the references of `metrics.score_answers`."""
     return {qid: list(answers["text"]) for qid, answers in zip(dataset["id"], dataset["answers"], strict=True)}
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """sha256 over questions, passages and answers, and how many there are."""
+    digest = hashlib.sha256()
+    for row in zip(dataset["id"], dataset["question"], dataset["context"], dataset["answers"], strict=True):
+        digest.update(repr(row).encode("utf-8", "surrogatepass"))
+    return f"{len(dataset)} questions, sha256 {digest.hexdigest()[:16]}"
 
 
 def load_squad_json(file: Source) -> Dataset:

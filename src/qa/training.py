@@ -12,7 +12,6 @@ progress.json says how far it is, for whoever looks on from another process.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 import os
@@ -21,16 +20,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from datasets import Dataset
-from filelock import FileLock, Timeout
 from torch.utils.data import DataLoader
 from transformers import (
     DataCollatorWithPadding,
@@ -45,12 +42,12 @@ from transformers.utils import SAFE_WEIGHTS_NAME, ModelOutput
 
 from src import runtime
 from src.qa.cpu_attention import use_cpu_attention
-from src.qa.dataset import Data, Version, load_data
+from src.qa.dataset import Data, Version, fingerprint, load_data
 from src.qa.features import prepare_features
 from src.qa.models import WORD_EMBEDDINGS, first_line, load_model
+from src.qa.processes import RunError, alone_in, check_arguments, ending_with_the_others, join, read_plan, told_by_first, write_json
 
 PLAN, ORDER, RUN, CHECKPOINTS, PROGRESS = "plan.json", "batch_order.npy", "run.json", "checkpoints", "progress.json"
-LOCK, HOLDER = ".lock", ".pid"  # HOLDER names the process that has the lock
 # What a run writes where a stranger may have it, too: without a plan beside them these are not from a run.
 WRITTEN = (SAFE_WEIGHTS_NAME, "config.json", "tokenizer.json", "tokenizer_config.json", RUN, PROGRESS, CHECKPOINTS)
 COMPLETE = "complete.json"  # written last into a checkpoint: one without it was cut off while being saved
@@ -61,17 +58,14 @@ MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask", "start_position
 BATCHES_PER_GROUP = 50
 
 
-class RunError(ValueError):
-    """A run that cannot be started or continued as asked; one sentence that says why, and what to do."""
-
-
 @dataclass
 class Plan:
     """What a run will do, decided before step 1 and followed to the end.
 
     arguments: what `finetune` was asked for; a resume must ask for the same. steps, batch_size: int, questions' windows
     per step over all processes. precision: "bf16" or "fp32". threads: of torch, per process. planned_seconds: from the call
-    to the last step, without saving. machine: where it was planned. replanned: one entry per move to another machine.
+    to the last step, without saving. machine: where it was planned. replanned: one entry per move to another machine or to another
+    number of processes.
     """
 
     arguments: dict
@@ -149,7 +143,7 @@ def finetune(
     train = splits["train"]
     arguments = {
         "model": str(model),
-        "data": _fingerprint(train),
+        "data": fingerprint(train),
         "minutes": minutes,
         "epochs": epochs,
         "seed": seed,
@@ -159,10 +153,12 @@ def finetune(
         "max_length": max_length,
         "doc_stride": doc_stride,
     }
-    report = report or print_progress()
-    state = PartialState(cpu=not torch.cuda.is_available())
+    report = report or runtime.print_progress()
+    state = join()
     _check_folder(output_dir)
-    with _alone_in(output_dir, state), runtime.keeping_memory():
+    advice = f"the same call with resume=True (--resume) goes on from the last checkpoint in {output_dir}."
+    alone = alone_in(output_dir, state, f"training in {output_dir}", "output_dir")
+    with ending_with_the_others(state, advice), alone, runtime.keeping_memory():
         return _run(called, arguments, train, output_dir, resume, push_to_hub, report, state)
 
 
@@ -197,7 +193,8 @@ def _run(
     windows = windows.select_columns([name for name in MODEL_INPUTS if name in windows.column_names] + ["length"])
     checkpoint = _last_checkpoint(output_dir) if plan is not None else None
 
-    if plan is None or (plan.machine, plan.processes) != (_machine(), state.num_processes):
+    # The first decides: on hosts that differ, the others would each find another machine than the plan's.
+    if told_by_first(plan is None or (plan.machine, plan.processes) != (_machine(), state.num_processes), state):
         plan, order = _make_plan(plan, checkpoint, arguments, network, tokenizer, windows, called, state)
         if state.is_main_process:
             _write_plan(output_dir, plan, order)
@@ -227,7 +224,7 @@ def _run(
         network.save_pretrained(output_dir)
         tokenizer.save_pretrained(output_dir)
         run.saving_seconds += time.perf_counter() - saving
-        _write_json(output_dir / RUN, _run_to_dict(run))
+        write_json(output_dir / RUN, _run_to_dict(run))
         if run.finished:
             shutil.rmtree(output_dir / CHECKPOINTS, ignore_errors=True)
         clock.tell("finished" if run.finished else "stopped")
@@ -257,34 +254,6 @@ def _check_folder(output_dir: Path) -> None:
         )
 
 
-@contextmanager
-def _alone_in(output_dir: Path, state: PartialState) -> Iterator[None]:
-    """Keep other trainings out of `output_dir`: two of them would write into each other's checkpoints. A kill opens it again."""
-    if not state.is_main_process:
-        yield
-        return
-    output_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(output_dir / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        who = f"another process{_holder(output_dir)}"
-        raise RunError(f"{who} is training in {output_dir}; wait for it, stop it, or choose another output_dir.") from None
-    try:
-        (output_dir / HOLDER).write_text(f"{os.getpid()}\n", encoding="utf-8")
-        yield
-    finally:
-        (output_dir / HOLDER).unlink(missing_ok=True)
-        lock.release()
-
-
-def _holder(output_dir: Path) -> str:
-    """The process that has the lock, for a message; nothing where it cannot be read."""
-    with suppress(OSError, ValueError):
-        return f" (pid {int((output_dir / HOLDER).read_text(encoding='utf-8'))})"
-    return ""
-
-
 def _push(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, hub_id: str, output_dir: Path) -> None:
     """Upload the finished model. Raises RunError when that fails: the model is safe, and the same call tries again."""
     try:
@@ -305,20 +274,6 @@ def load_run(folder: str | Path) -> Run:
         return Run(output_dir=folder, plan=Plan(**json.loads((folder / PLAN).read_text(encoding="utf-8"))), **found)
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{folder} holds no readable run ({error}); run the training first.") from None
-
-
-def print_progress(every: float = 5.0) -> Callable[[dict], None]:
-    """A progress reporter that prints one line at most every so many seconds, and at each change of phase."""
-    last = {"at": -every, "phase": None}
-
-    def report(progress: dict) -> None:
-        if progress["seconds"] - last["at"] < every and progress["phase"] == last["phase"]:
-            return
-        last.update(at=progress["seconds"], phase=progress["phase"])
-        late = " · slower than planned" if progress["seconds"] > 1.15 * progress["planned_seconds"] else ""
-        print(runtime.progress_line(progress) + late, flush=True)
-
-    return report
 
 
 # ---------------------------------------------------------------------------------------------------------------- the plan
@@ -390,14 +345,15 @@ def _make_plan(
         planned_seconds=round(spent + predicted + time.perf_counter() - called, 1),
         windows=len(lengths),
         machine=_machine(),
-        replanned=[]
-        if old is None
-        else [*old.replanned, {"at_step": done, "from": old.machine, "to": _machine(), "steps_before": old.steps}],
+        replanned=[*old.replanned, _move(old, done, state)] if old else [],
     )
-    box = [(plan, np.asarray(order))]
-    if state.num_processes > 1:
-        broadcast_object_list(box)  # every process follows the plan of the first
-    return box[0]
+    return told_by_first((plan, np.asarray(order)), state)
+
+
+def _move(old: Plan, done: int, state: PartialState) -> dict:
+    """What is recorded of a run that goes on after `done` steps on another machine, or on another number of processes."""
+    machines = {"from": old.machine, "to": _machine()}
+    return {"at_step": done, "steps_before": old.steps} | machines | {"processes_before": old.processes, "processes": state.num_processes}
 
 
 def _all_batches(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
@@ -427,7 +383,7 @@ def _measure(
     stepper = _Stepper(model, tokenizer, windows, state)
     precisions = _precisions(state.device)
     middle = {name: stepper.seconds(chosen[2:3], name, limit / 3 / len(precisions))[0] for name in precisions}
-    precision = min(middle, key=middle.get)
+    precision = told_by_first(min(middle, key=middle.get), state)
     times = stepper.seconds(chosen, precision, limit * 2 / 3)
     longest = [int(lengths[batch].max()) for batch in chosen]
     return precision, lambda length: float(np.interp(length, longest, np.maximum.accumulate(times)))
@@ -436,7 +392,7 @@ def _measure(
 def _precisions(device: torch.device) -> list[str]:
     """Those worth measuring; fp32 first, so that a tie goes to it."""
     if device.type == "cuda":
-        return ["fp32", "bf16"] if torch.cuda.is_bf16_supported() else ["fp32", "fp16"]
+        return ["fp32", "bf16"] if torch.cuda.is_bf16_supported(including_emulation=False) else ["fp32", "fp16"]
     return ["fp32", "bf16"]
 
 
@@ -445,7 +401,6 @@ class _Stepper:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: Dataset, state: PartialState):
         self.device = state.device
-        self.processes = state.num_processes
         network = copy.deepcopy(model).to(self.device)
         if _fits_cpu_attention(network):
             use_cpu_attention(network)
@@ -461,13 +416,10 @@ class _Stepper:
         In ten rounds over all batches, fewer once `limit` seconds are over, so that a slow moment of the machine does not fall on
         one length alone. The first round is not counted: it pays for buffers and kernels. One more is taken however slow the steps are.
         """
-        start, rounds = time.perf_counter(), []
-        if self.processes > 1:  # they step together, so none of them may leave early: their rounds are counted, not timed
-            limit, most = math.inf, 4
-        else:
-            most = 11
-        while len(rounds) < 2 or (len(rounds) < most and time.perf_counter() - start < limit):
+        start, rounds, enough = time.perf_counter(), [], False
+        while len(rounds) < 2 or (len(rounds) < 11 and not enough):
             rounds.append([self._step(batch, precision) for batch in batches])
+            (enough,) = _anyone(time.perf_counter() - start >= limit)  # several processes step together: none may leave early
         return np.mean(rounds[1:], axis=0).tolist()
 
     def _step(self, batch: np.ndarray, precision: str) -> float:
@@ -487,23 +439,14 @@ class _Stepper:
 
 def _read_plan(output_dir: Path, arguments: dict, resume: bool) -> Plan | None:
     """The plan of the run in `output_dir`, None when there is none. RunError when it is not the run that is asked for."""
-    if not (output_dir / PLAN).is_file():
+    plan = read_plan(output_dir / PLAN, Plan)
+    if plan is None:
         return None
     if not resume:
         raise RunError(
             f"{output_dir} holds a run already; choose another output_dir, delete the folder, or pass resume=True to go on with it."
         )
-    try:
-        plan = Plan(**json.loads((output_dir / PLAN).read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise RunError(f"{output_dir / PLAN} cannot be read ({error}); delete the folder to start again.") from None
-    differing = [name for name in arguments if plan.arguments.get(name) != arguments[name]]
-    if differing:
-        name = differing[0]
-        raise RunError(
-            f"{output_dir} holds a run with {name}={plan.arguments.get(name)!r}, and this one has {name}={arguments[name]!r}; "
-            f"choose another output_dir or delete that folder."
-        )
+    check_arguments(output_dir, plan.arguments, arguments, "choose another output_dir or delete that folder.")
     return plan
 
 
@@ -527,20 +470,12 @@ def _write_plan(output_dir: Path, plan: Plan, order: np.ndarray) -> None:
     with partial.open("wb") as file:
         np.save(file, order.astype(np.int32))
     os.replace(partial, output_dir / ORDER)
-    _write_json(output_dir / PLAN, asdict(plan))  # last: a plan that can be read is whole
+    write_json(output_dir / PLAN, asdict(plan))  # last: a plan that can be read is whole
 
 
 def _machine() -> str:
     """What decides the bits of a result: processor, device, torch, threads."""
     return f"{runtime.machine()}; {torch.get_num_threads()} threads"
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    """sha256 over questions, passages and answers, and how many there are."""
-    digest = hashlib.sha256()
-    for row in zip(dataset["id"], dataset["question"], dataset["context"], dataset["answers"], strict=True):
-        digest.update(repr(row).encode("utf-8", "surrogatepass"))
-    return f"{len(dataset)} questions, sha256 {digest.hexdigest()[:16]}"
 
 
 # ------------------------------------------------------------------------------------------------------------ the training
@@ -671,11 +606,12 @@ class _Clock(TrainerCallback):
         self.tell("training")
 
     def on_save(self, args, state, control, **kwargs):
+        PartialState().wait_for_everyone()  # each writes a file of its own into the checkpoint: complete is what all have written
         self.saving += self._tick()
         self.saved_at = self.training
         if state.is_world_process_zero:
             record = {"step": state.global_step, "seconds": self.seconds, "training_seconds": self.training, "saving_seconds": self.saving}
-            _write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE, record)
+            write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE, record)
 
     def _speed(self, step: int) -> float:
         return step * self.plan.batch_size / self.training if self.training else 0.0
@@ -685,7 +621,7 @@ class _Clock(TrainerCallback):
             return
         speed = self._speed(self.progress["step"])
         progress = self.progress | _progress(phase, self.plan, self.seconds, self.saving, speed)
-        _write_json(self.output_dir / PROGRESS, progress | {"history": self.history})
+        write_json(self.output_dir / PROGRESS, progress | {"history": self.history})
         self.report(progress)
 
     def result(self, state) -> Run:
@@ -798,10 +734,3 @@ def _checkpoint_record(checkpoint: Path) -> dict:
 
 def _run_to_dict(run: Run) -> dict:
     return {name: value for name, value in vars(run).items() if name not in ("output_dir", "plan")}
-
-
-def _write_json(path: Path, value: dict) -> None:
-    """Write whole or not at all."""
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)

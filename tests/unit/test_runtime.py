@@ -93,6 +93,21 @@ def test_the_machine_line_names_cores_memory_and_versions() -> None:
     assert f"Python {sys.version.split()[0]}" in line and "torch 2." in line
 
 
+def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = {"step": 1, "steps": 9, "planned_seconds": 20.0, "loss": None, "examples_per_second": 3.14, "phase": "training"}
+    report = runtime.print_progress(every=5)
+    for seconds in (0.0, 1.0, 4.9, 5.0, 9.0, 24.0):
+        report(progress | {"seconds": seconds, "loss": seconds or None})
+    report(progress | {"seconds": 24.1, "phase": "finished"})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "step 1 of 9 · 0 s of 20 s · 3.1 questions/s",
+        "step 1 of 9 · 5 s of 20 s · 3.1 questions/s · loss 5.00",
+        "step 1 of 9 · 24 s of 20 s · 3.1 questions/s · loss 24.00 · slower than planned",
+        "finished · step 1 of 9 · 24 s of 20 s · 3.1 questions/s · slower than planned",
+    ]
+
+
 def test_runs_go_where_they_cannot_be_taken_for_another_kinds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("COURSE_RUNS", "COURSE_FAST"):
         monkeypatch.delenv(name, raising=False)

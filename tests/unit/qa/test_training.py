@@ -23,10 +23,12 @@ from datasets import Dataset, DatasetDict
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForQuestionAnswering, PreTrainedModel, PreTrainedTokenizerBase
 
+from src.qa import processes as processes_module
 from src.qa import training
 from src.qa.features import prepare_features
 from src.qa.models import WORD_EMBEDDINGS, load_model
-from src.qa.training import Run, RunError, batch_passes, finetune, load_run, print_progress
+from src.qa.processes import RunError
+from src.qa.training import Run, batch_passes, finetune, load_run
 
 PLACES = ("Paris", "Oslo", "Rome", "Lima", "Cairo")
 FILLER = ("ships", "left", "the", "harbour", "early", "because", "winds", "were", "mild", "and", "nobody", "wanted", "rain")
@@ -220,6 +222,16 @@ def test_the_faster_precision_is_chosen(train, tmp_path, monkeypatch):
     assert train(tmp_path / "fp32").plan.precision == "fp32"
 
 
+@pytest.mark.parametrize(("capability", "precisions"), [(7, ["fp32", "fp16"]), (8, ["fp32", "bf16"])])
+def test_a_gpu_that_only_imitates_bf16_is_measured_in_fp16(monkeypatch, capability, precisions):
+    """A T4 has compute capability 7.5; torch can make bf16 tensors on it, and says so when it is asked without care."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(major=capability))
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
+    assert torch.cuda.is_bf16_supported() and training._precisions(torch.device("cuda")) == precisions
+
+
 def test_measuring_leaves_the_model_as_it_was(train, tiny_folder, tmp_path, monkeypatch):
     """A measured step must not teach: two runs with and without measuring end in the same weights."""
     monkeypatch.setattr(training, "_precisions", lambda device: ["fp32"])
@@ -337,21 +349,6 @@ def test_checkpoints_are_spaced_by_the_seconds_that_passed(train, tmp_path, monk
     assert saved == expected
 
 
-def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(capsys):
-    progress = {"step": 1, "steps": 9, "planned_seconds": 20.0, "loss": None, "examples_per_second": 3.14, "phase": "training"}
-    report = print_progress(every=5)
-    for seconds in (0.0, 1.0, 4.9, 5.0, 9.0, 24.0):
-        report(progress | {"seconds": seconds, "loss": seconds or None})
-    report(progress | {"seconds": 24.1, "phase": "finished"})
-    lines = capsys.readouterr().out.splitlines()
-    assert lines == [
-        "step 1 of 9 · 0 s of 20 s · 3.1 questions/s",
-        "step 1 of 9 · 5 s of 20 s · 3.1 questions/s · loss 5.00",
-        "step 1 of 9 · 24 s of 20 s · 3.1 questions/s · loss 24.00 · slower than planned",
-        "finished · step 1 of 9 · 24 s of 20 s · 3.1 questions/s · slower than planned",
-    ]
-
-
 # ------------------------------------------------------------------------------------------------------ asked for a second time
 
 
@@ -359,7 +356,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {
         file.name: (file.stat().st_mtime_ns, file.read_bytes())
         for file in folder.iterdir()
-        if file.is_file() and file.name != training.LOCK
+        if file.is_file() and file.name != processes_module.LOCK
     }
 
 
@@ -431,7 +428,7 @@ def test_what_no_run_left_there_is_not_overwritten(train, finished, tmp_path, na
     with pytest.raises(RunError) as error:
         train(tmp_path)
     assert f"{tmp_path} holds {', '.join(names)} that no run left there" in one_line(error)
-    assert contents(tmp_path) == before and not (tmp_path / training.LOCK).exists()
+    assert contents(tmp_path) == before and not (tmp_path / processes_module.LOCK).exists()
 
 
 def test_released_weights_are_not_trained_over(train, course):
@@ -456,11 +453,11 @@ time.sleep(60)
 
 
 def test_a_second_training_in_the_same_folder_is_refused_until_the_first_has_ended(train, tmp_path):
-    command = [sys.executable, "-c", HOLD, str(tmp_path / training.LOCK)]
+    command = [sys.executable, "-c", HOLD, str(tmp_path / processes_module.LOCK)]
 
     def meanwhile(progress: dict) -> None:
         if progress["step"] == 1:
-            assert (tmp_path / training.HOLDER).read_text() == f"{os.getpid()}\n"
+            assert (tmp_path / processes_module.HOLDER).read_text() == f"{os.getpid()}\n"
             second.append(subprocess.run(command, capture_output=True, text=True))
 
     second: list[subprocess.CompletedProcess] = []
@@ -472,7 +469,7 @@ def test_a_second_training_in_the_same_folder_is_refused_until_the_first_has_end
         with pytest.raises(RunError) as error:
             train(tmp_path)
         assert f"another process is training in {tmp_path};" in one_line(error)
-        (tmp_path / training.HOLDER).write_text(f"{other.pid}\n")
+        (tmp_path / processes_module.HOLDER).write_text(f"{other.pid}\n")
         with pytest.raises(RunError) as error:
             train(tmp_path)
         assert f"another process (pid {other.pid}) is training in {tmp_path};" in one_line(error)
@@ -480,7 +477,7 @@ def test_a_second_training_in_the_same_folder_is_refused_until_the_first_has_end
         other.kill()
         other.communicate()
     assert train(tmp_path).finished  # a lock ends with its process, however that ends
-    assert not (tmp_path / training.HOLDER).exists()
+    assert not (tmp_path / processes_module.HOLDER).exists()
 
 
 @pytest.mark.parametrize(
@@ -599,7 +596,10 @@ def test_on_another_machine_the_rest_is_planned_anew_and_that_is_recorded(train,
     monkeypatch.setattr(training, "_machine", lambda: "a machine twice as fast")
     after = train(tmp_path, minutes=0.5)
     assert after.plan.replanned == [
-        {"at_step": 10, "from": "an old machine", "to": "a machine twice as fast", "steps_before": before.plan.steps}
+        {
+            **{"at_step": 10, "from": "an old machine", "to": "a machine twice as fast", "steps_before": before.plan.steps},
+            **{"processes_before": 1, "processes": 1},
+        }
     ]
     assert after.finished
     assert after.steps == after.plan.steps == 10 + 59
@@ -867,15 +867,24 @@ def test_killed_at_many_random_moments_it_ends_in_the_same_bits(processes, refer
 # ----------------------------------------------------------------------------------------------------------- several processes
 
 
-def two_processes(**first) -> list[dict]:
-    """Requests for two processes that find each other as torchrun's do; `first` goes to the first one only."""
+def several(n: int, **of_one: dict) -> list[dict]:
+    """Requests for `n` processes that find each other as torchrun's do; `process_0={...}` and so on goes to that one only."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    requests = [{"environment": shared | {"RANK": str(i), "LOCAL_RANK": str(i)}, "precision": "fp32", "save_every": 7} for i in (0, 1)]
-    requests[0] |= first
-    return requests
+    shared = {"WORLD_SIZE": str(n), "LOCAL_WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    requests = [{"environment": shared | {"RANK": str(i), "LOCAL_RANK": str(i)}, "precision": "fp32", "save_every": 7} for i in range(n)]
+    return [request | of_one.get(f"process_{i}", {}) for i, request in enumerate(requests)]
+
+
+@pytest.fixture(scope="module")
+def two(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """An uninterrupted run of 30 steps on two processes: its folder, and what each of them printed."""
+    folder = tmp_path_factory.mktemp("runs") / "two"
+    _, outputs = processes.start(folder, *several(2))
+    statuses, printed = processes.statuses(), [output.read_text() for output in outputs]
+    assert statuses == [0, 0], printed
+    return SimpleNamespace(folder=folder, printed=printed)
 
 
 # These add the same to the score of every token, which no softmax sees: their gradient is rounding alone, and AdamW takes steps of
@@ -889,33 +898,90 @@ def largest_difference(a: Path, b: Path) -> float:
     return max(float((first[name] - second[name]).abs().max()) for name in first if not name.endswith(WITHOUT_GRADIENT))
 
 
-def test_two_processes_give_the_result_of_one_and_only_the_first_reports(processes, tmp_path):
-    _, outputs = processes.start(tmp_path / "two", *two_processes())
-    assert processes.statuses() == [0, 0], [output.read_text() for output in outputs]
-    assert outputs[1].read_text() == ""
-    assert outputs[0].read_text().count('"phase"') == 32
+def test_two_processes_give_the_result_of_one_and_only_the_first_reports(processes, two, tmp_path):
+    assert two.printed[1] == ""
+    assert two.printed[0].count('"phase"') == 32
     assert processes.run(tmp_path / "one", precision="fp32")[0] == 0
-    two, one = load_run(tmp_path / "two"), load_run(tmp_path / "one")
-    assert (two.plan.processes, one.plan.processes, two.steps, one.steps) == (2, 1, 30, 30)
-    assert np.array_equal(np.load(tmp_path / "two" / training.ORDER), np.load(tmp_path / "one" / training.ORDER))
-    assert [e["loss"] for e in two.history] == pytest.approx([e["loss"] for e in one.history], abs=1e-4)
-    assert largest_difference(tmp_path / "two", tmp_path / "one") < 1e-5
+    run, one = load_run(two.folder), load_run(tmp_path / "one")
+    assert (run.plan.processes, one.plan.processes, run.steps, one.steps) == (2, 1, 30, 30)
+    assert np.array_equal(np.load(two.folder / training.ORDER), np.load(tmp_path / "one" / training.ORDER))
+    assert [e["loss"] for e in run.history] == pytest.approx([e["loss"] for e in one.history], abs=1e-4)
+    assert largest_difference(two.folder, tmp_path / "one") < 1e-5
     # Which a difference of one batch would exceed by far:
     processes.start(tmp_path / "other", {"precision": "fp32"}, seed=1)
     assert processes.statuses() == [0]
-    assert largest_difference(tmp_path / "two", tmp_path / "other") > 1e-2
+    assert largest_difference(two.folder, tmp_path / "other") > 1e-2
+
+
+GONE = "another process of this command has ended, or this one was told to; the same call with resume=True (--resume) goes on"
+
+# Which of two processes is killed, where, and the step from which both must go on; checkpoints are saved every seven.
+KILLS_OF_TWO = [
+    pytest.param(1, 3, 0, id="the second, before the first checkpoint", marks=pytest.mark.full),
+    pytest.param(1, 8, 7, id="the second, in the step after a checkpoint"),
+    pytest.param(0, 30, 28, id="the first, in the last step"),
+    pytest.param(0, "checkpoint half written", 0, id="the first, while a checkpoint is written", marks=pytest.mark.full),
+    pytest.param(1, "checkpoint not yet marked", 0, id="the second, when it may not have written its share of a checkpoint"),
+]
+
+
+@pytest.mark.parametrize(("killed", "at", "expected"), KILLS_OF_TWO)
+def test_when_one_of_two_is_killed_the_other_says_so_and_a_resume_ends_in_the_same_bits(processes, two, tmp_path, killed, at, expected):
+    folder = with_plan_of(two.folder, tmp_path / "run")
+    _, outputs = processes.start(folder, *several(2, **{f"process_{killed}": {"kill_at": at}}))
+    statuses, texts = processes.statuses(), [output.read_text() for output in outputs]
+    assert (statuses[killed], statuses[1 - killed]) == (-signal.SIGKILL, 2), texts
+    assert texts[1 - killed].splitlines()[-1] == f"{GONE} from the last checkpoint in {folder}."
+    _, outputs = processes.start(folder, *several(2))
+    assert processes.statuses() == [0, 0], [output.read_text() for output in outputs]
+    assert json.loads(outputs[0].read_text().splitlines()[0])["step"] == expected
+    assert_same_result(folder, two.folder)
 
 
 def test_ctrl_c_in_one_of_two_processes_stops_both_and_one_process_can_go_on(processes, tmp_path):
-    _, outputs = processes.start(tmp_path / "run", *two_processes(stop_at=9))
+    _, outputs = processes.start(tmp_path / "run", *several(2, process_0={"stop_at": 9}))
     assert processes.statuses() == [0, 0], [output.read_text() for output in outputs]
     assert load_run(tmp_path / "run").steps == 9
     status, reports, text = processes.run(tmp_path / "run", precision="fp32")
     assert status == 0, text
     assert reports[0]["step"] == 9
     run = load_run(tmp_path / "run")
-    assert (run.finished, run.plan.processes, len(run.plan.replanned)) == (True, 1, 1)
+    (moved,) = run.plan.replanned
+    assert (run.finished, run.plan.processes) == (True, 1)
+    assert (moved["at_step"], moved["processes_before"], moved["processes"]) == (9, 2, 1)
     assert [entry["step"] for entry in run.history] == list(range(1, 31))
+
+
+def test_processes_that_cannot_share_the_batch_are_refused_and_the_run_stays_as_it_is(processes, two, tmp_path):
+    folder = with_plan_of(two.folder, tmp_path / "run")
+    before = {name: content for name, (_, content) in contents(folder).items()}
+    _, outputs = processes.start(folder, *several(3))
+    assert processes.statuses() == [2, 2, 2], [output.read_text() for output in outputs]
+    assert {output.read_text() for output in outputs} == {"batch_size is 4, which 3 processes cannot share equally; choose a multiple.\n"}
+    assert {name: content for name, (_, content) in contents(folder).items()} == before
+
+
+def test_hosts_that_differ_go_on_with_the_plan_of_the_first(processes, tmp_path):
+    """Each would find another machine than the plan's, and plan anew while the first goes on: they would wait for each other."""
+    machines = {"process_0": {"machine": "a host"}, "process_1": {"machine": "another host"}}
+    processes.start(tmp_path / "run", *several(2, process_0={"machine": "a host", "stop_at": 3}, process_1=machines["process_1"]))
+    assert processes.statuses() == [0, 0]
+    _, outputs = processes.start(tmp_path / "run", *several(2, **machines))
+    assert processes.statuses() == [0, 0], [output.read_text() for output in outputs]
+    run = load_run(tmp_path / "run")
+    assert (run.finished, run.plan.machine, run.plan.replanned) == (True, "a host", [])
+
+
+def test_two_processes_measure_no_longer_than_the_minutes_allow(processes, tmp_path):
+    """By the clock of whichever is slower, and both the same steps: a step is taken together or not at all."""
+    slow = {"process_0": {"slow": 0.0}, "process_1": {"slow": 0.1}}
+    _, outputs = processes.start(tmp_path / "run", *several(2, **slow), minutes=0.02, epochs=None)
+    assert processes.statuses() == [0, 0], [output.read_text() for output in outputs]
+    # Two rounds at least of one length for the precision, and of five lengths for the speed.
+    assert [output.read_text().count("measured") for output in outputs] == [12, 12]
+    run = load_run(tmp_path / "run")
+    assert run.finished and run.plan.processes == 2
+    assert 1 <= run.steps < 30, "1.2 seconds, with steps that took a tenth of a second or more"
 
 
 # ------------------------------------------------------------------------------------------------------------- the command line
@@ -936,7 +1002,7 @@ def test_torchrun_with_two_processes_gives_the_result_of_one(course, clean_envir
         assert done.returncode == 0, done.stderr
         results[n] = json.loads(done.stdout.splitlines()[-1])
         assert done.stdout.count('"finished"') == 1
-        assert done.stdout.count("finished: step 30 of 30") == 1
+        assert done.stdout.count("finished · step 30 of 30 · ") == 1
     assert [results[n]["processes"] for n in (1, 2)] == [1, 2]
     precisions = {result["precision"] for result in results.values()}
     assert largest_difference(tmp_path / "1", tmp_path / "2") < (1e-5 if precisions == {"fp32"} else 0.05)
@@ -949,7 +1015,7 @@ def test_ctrl_c_at_the_terminal_ends_well_and_resume_finishes(course, clean_envi
     environment = clean_environment | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=course, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     line = process.stdout.readline()
-    assert line.startswith("training: step 0"), process.communicate()
+    assert line.startswith("step 0 of 1,200 · "), process.communicate()
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
@@ -975,3 +1041,50 @@ def test_a_run_ends_within_its_minutes(train, tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path / "model")
     run = train(tmp_path / "run", model=tmp_path / "model", minutes=0.5, batch_size=20, learning_rate=1e-4)
     assert run.seconds == pytest.approx(30, rel=0.1)
+
+
+@pytest.mark.full
+def test_two_processes_end_within_their_minutes(course, clean_environment, data_file, tokenizer, tmp_path):
+    """As above; on a core for each of them."""
+    config = BertConfig(hidden_size=256, num_hidden_layers=6, num_attention_heads=4, intermediate_size=1024)
+    BertForQuestionAnswering(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    command = command_line(course, data_file, tmp_path / "model", tmp_path / "run", 2, "--minutes", "0.5", "--json")
+    done = subprocess.run(command, cwd=course, env=clean_environment | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["finished"], result["processes"]) == (True, 2)
+    assert result["seconds"] == pytest.approx(30, rel=0.15)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_worker_killed_under_torchrun_ends_the_command_and_resume_finishes(
+    course, clean_environment, data_file, tiny_folder, tmp_path, rank
+):
+    command = command_line(course, data_file, tiny_folder, tmp_path / "run", 2, "--epochs", "40", "--json")
+    environment = clean_environment | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=course, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    assert line.startswith("step 0 of 600 · "), process.communicate()
+    time.sleep(0.5)
+    os.kill(worker_of(process.pid, rank), signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert err.count(f"error: {GONE}") == (1 if rank == "1" else 0), err  # the first is the one that speaks; torchrun names who was killed
+    assert "SIGKILL" in err and out.count('"finished"') == 0
+    done = subprocess.run([*command, "--resume"], cwd=course, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["steps"] == 600
+
+
+def worker_of(launcher: int, rank: str) -> int:
+    """The process id of the worker with that rank below a torchrun."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[1]
+            if parent == str(launcher) and f"LOCAL_RANK={rank}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                return int(folder.name)
+        except OSError:  # it has ended
+            continue
+    raise AssertionError(f"torchrun {launcher} has no worker {rank}")

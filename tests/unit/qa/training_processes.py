@@ -5,8 +5,8 @@ them (until then no id can come to mean another process) and prints their exit s
 
 A request is an object: options (arguments of `finetune`), output (file for what the process prints, its progress as a line of
 JSON each), and where wanted environment (more variables), save_every (steps between checkpoints; without it only the end is
-saved), precision (instead of the faster one), kill_at and stop_at (SIGKILL or SIGINT to itself: a name of PLACES, or the number
-of a step).
+saved), precision (instead of the faster one), machine (what it takes this one for), slow (seconds that every measured step takes
+longer; each is printed), kill_at and stop_at (SIGKILL or SIGINT to itself: a name of PLACES, or the number of a step).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -34,10 +35,10 @@ assert BertForQuestionAnswering is not None  # imported before forking: transfor
 # name -> the function before whose call a signal can be asked for, and which of its calls are meant.
 PLACES: dict[str, tuple[object, str, Callable[..., bool]]] = {
     "planning": (training, "_measure", lambda *args: True),
-    "plan half written": (training, "_write_json", lambda path, value: path.name == training.PLAN),
+    "plan half written": (training, "write_json", lambda path, value: path.name == training.PLAN),
     "checkpoint half written": (training._PlannedTrainer, "_save_optimizer_and_scheduler", lambda *args: True),
     "checkpoint not yet marked": (training._Clock, "on_save", lambda *args: True),
-    "model saved, run not": (training, "_write_json", lambda path, value: path.name == training.RUN),
+    "model saved, run not": (training, "write_json", lambda path, value: path.name == training.RUN),
     "checkpoints not yet removed": (training.shutil, "rmtree", lambda path, *args: Path(path).name == training.CHECKPOINTS),
 }
 
@@ -57,6 +58,18 @@ def signal_myself(number: signal.Signals, at: str | int) -> None:
     setattr(home, name, wrapper)
 
 
+def slow_down(seconds: float) -> None:
+    """Make every step of this process that is measured for the plan take longer, and print a line for it."""
+    original = training._Stepper._step
+
+    def wrapper(*args):
+        print("measured", flush=True)
+        time.sleep(seconds)
+        return original(*args) + seconds
+
+    training._Stepper._step = wrapper
+
+
 def train(request: dict) -> int:
     """Runs in the forked process: fine-tunes as asked. Returns its exit status, 2 for a RunError."""
     with open(request["output"], "w", encoding="utf-8") as output:
@@ -73,6 +86,10 @@ def train(request: dict) -> int:
     training._training_arguments = with_other_intervals
     if "precision" in request:
         training._precisions = lambda device: [request["precision"]]
+    if "machine" in request:
+        training._machine = lambda: request["machine"]
+    if "slow" in request:
+        slow_down(request["slow"])
     for name, number in (("kill_at", signal.SIGKILL), ("stop_at", signal.SIGINT)):
         if name in request:
             signal_myself(number, request[name])

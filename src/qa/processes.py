@@ -1,0 +1,136 @@
+"""What training and answering share: several processes of one command at work in one folder, on one host or on several.
+
+One command at a time works in a folder, files in it are written whole or not at all, and where one of the processes is gone the
+others end with a sentence instead of waiting for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from filelock import FileLock, Timeout
+
+LOCK, HOLDER = ".lock", ".pid"  # HOLDER names the process that has the lock
+# What gloo says of a process at the other end that is gone; what NCCL says has a class of its own.
+GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused")
+
+T = TypeVar("T")
+
+
+class RunError(ValueError):
+    """A run that cannot be started or continued as asked; one sentence that says why, and what to do."""
+
+
+def join() -> PartialState:
+    """This process among those of its command, by accelerate: they talk through NCCL between GPUs, through gloo without them."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def told_by_first(value: T, state: PartialState) -> T:
+    """The `value` that the first process has, for all: what each decides or measures for itself can come out differently."""
+    if state.num_processes == 1:
+        return value
+    box = [value]
+    broadcast_object_list(box)
+    return box[0]
+
+
+@contextmanager
+def ending_with_the_others(state: PartialState, advice: str) -> Iterator[None]:
+    """Within it, RunError where another process of the command is gone, or where this one is told to end because another failed.
+
+    advice: the end of the sentence, what to do. Without it this process would end without a word, or with a traceback out of
+    gloo: torchrun ends all processes with the first that fails, by SIGTERM. A process that works alone is left alone.
+    """
+    if state.num_processes == 1:
+        yield
+        return
+    sentence = f"another process of this command has ended, or this one was told to; {advice}"
+
+    def told_to_end(number, frame):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one is obeyed at once
+        raise RunError(sentence)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()  # signals can be handled in no other
+    before = signal.signal(signal.SIGTERM, told_to_end) if in_main_thread else None
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, torch.distributed.DistError) or any(words in str(error) for words in GONE)):
+            raise
+        raise RunError(sentence) from None
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def alone_in(folder: Path, state: PartialState, doing: str, option: str) -> Iterator[None]:
+    """Keep other commands out of `folder`: two of them would write into each other's files. A kill opens it again.
+
+    doing, option: for the message, "training in build/qa" and the argument by which another folder is chosen.
+    """
+    if not state.is_main_process:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = f"another process{_holder(folder)}"
+        raise RunError(f"{who} is {doing}; wait for it, stop it, or choose another {option}.") from None
+    except NotImplementedError:  # filelock's, on a file system without locks
+        raise RunError(f"files in {folder} cannot be locked; choose another {option}, on another disk.") from None
+    try:
+        (folder / HOLDER).write_text(f"{os.getpid()}\n", encoding="utf-8")
+        yield
+    finally:
+        (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    """The process that has the lock, for a message; nothing where it cannot be read."""
+    with suppress(OSError, ValueError):
+        return f" (pid {int((folder / HOLDER).read_text(encoding='utf-8'))})"
+    return ""
+
+
+def read_plan(file: Path, kind: type[T]) -> T | None:
+    """The plan that `file` holds, a dataclass, or None where there is no such file. RunError when it cannot be read."""
+    if not file.is_file():
+        return None
+    try:
+        return kind(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{file} cannot be read ({error}); delete the folder to start again.") from None
+
+
+def check_arguments(folder: Path, planned: Mapping, asked: Mapping, advice: str) -> None:
+    """RunError, naming the first argument that differs, where the run in `folder` is not the one asked for."""
+    for name, value in asked.items():
+        if planned.get(name) != value:
+            raise RunError(f"{folder} holds a run with {name}={planned.get(name)!r}, and this one has {name}={value!r}; {advice}")
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write whole or not at all: after a kill the file is as it was, or as it should be."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    os.replace(partial, file)
+
+
+def write_json(file: Path, value: Mapping) -> None:
+    """Write whole or not at all."""
+    write_whole(file, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
