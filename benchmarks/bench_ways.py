@@ -1,0 +1,118 @@
+"""Three ways to answer the same questions: marked by the reader, written by SmolLM2 with the passage, written from memory.
+
+Quality, seconds per question and megabytes of each, on open-domain questions of the course's test part, asked one at a time, each in
+all three ways before the next. What was answered is kept in build/bench/ways-answers.jsonl as it comes; `--resume` goes on from
+there after an interruption, on the same machine and with the same settings. `--write` makes data/three_ways.csv of the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import common
+import pandas as pd
+import torch
+from datasets import Dataset
+
+from src.compression import megabytes
+from src.qa import QuestionAnswerer, generative, ways
+from src.qa.generative import GenerativeAnswerer
+from src.qa.models import ModelError
+
+KEPT = common.RESULTS / "ways-answers.jsonl"
+# Seconds to a tenth of a millisecond and scores to a hundredth: more digits would only be noise.
+DIGITS = {"exact_match": 0, "f1": 2, "seconds": 4}
+
+
+def kept_answers(settings: dict) -> list[list[dict]]:
+    """The answers of an interrupted run with these very settings, by question; none where there is no such run."""
+    if not KEPT.exists():
+        return []
+    lines = KEPT.read_text(encoding="utf-8").splitlines(keepends=True)
+    found, *questions = [json.loads(line) for line in lines if line.endswith("\n")]  # a line without an end was being written
+    if found != settings:
+        print(f"{KEPT.relative_to(common.runtime.COURSE)} is of a run with other settings; beginning anew.")
+        return []
+    return questions
+
+
+def answer_all(rows: Dataset, reader: QuestionAnswerer, writer: GenerativeAnswerer, settings: dict, resume: bool) -> list[dict]:
+    """The answers of `ways.ask_each`, in the order of the questions, kept on disk question by question."""
+    by_id = {answers[0]["id"]: answers for answers in (kept_answers(settings) if resume else [])}
+    missing = [i for i, question_id in enumerate(rows["id"]) if question_id not in by_id]
+    print(f"{len(by_id)} questions were answered before, {len(missing)} are to come", flush=True)
+    KEPT.parent.mkdir(parents=True, exist_ok=True)
+    with KEPT.open("w", encoding="utf-8") as file:
+        for line in (settings, *by_id.values()):
+            print(json.dumps(line, ensure_ascii=False), file=file, flush=True)
+        answers: list[dict] = []
+        for answer in ways.ask_each(rows.select(missing), reader, writer, progress) if missing else ():
+            answers.append(answer)
+            if len(answers) == len(ways.WAYS):
+                print(json.dumps(answers, ensure_ascii=False), file=file, flush=True)
+                by_id[answer["id"]], answers = answers, []
+    return [answer for question_id in rows["id"] for answer in by_id[question_id]]
+
+
+def progress(told: dict) -> None:
+    if told["step"] % 10 == 0 or told["step"] == told["steps"]:
+        print(common.runtime.progress_line(told), flush=True)
+
+
+def print_frame(title: str, frame: pd.DataFrame) -> None:
+    common.print_table(
+        title, [("", *frame.columns), *((name, *map(_plain, row)) for name, row in zip(frame.index, frame.values, strict=True))]
+    )
+
+
+def _plain(value: object) -> object:
+    """Whole numbers without decimals."""
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=100, help="how many")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of questions")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that was interrupted")
+    parser.add_argument("--write", action="store_true", help="make data/three_ways.csv of this run")
+    options = parser.parse_args()
+    try:
+        reader = QuestionAnswerer.load("qa-minilm", precision="fp32")  # as the chat model; bf16 would answer faster where there is AMX
+        rows = ways.choose_questions(options.questions, options.seed)
+    except (ModelError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    writer = GenerativeAnswerer("smollm2")
+    common.announce("Three ways to answer", f"{len(rows)} open-domain questions of the course's test part, seed {options.seed}")
+    settings = {
+        "machine": common.runtime.machine(),
+        "threads": torch.get_num_threads(),
+        "questions": list(rows["id"]),
+        "prompts": [generative.WITH_PASSAGE, generative.FROM_MEMORY],
+    }
+    said = answer_all(rows, reader, writer, settings, options.resume)
+    table = ways.grade(pd.DataFrame(said), dict(zip(rows["id"], rows["context"], strict=True))).round(DIGITS)
+
+    summary = ways.summarise(table)
+    summary["megabytes"] = [megabytes(reader.model), *[megabytes(writer.model)] * 2]
+    print_frame("quality in percent, seconds per question", summary.T)
+    print_frame("what became of the questions", ways.count_kinds(table).T)
+    for kind in (ways.FLUENT, ways.RIGHT_UNSUPPORTED):
+        print(f"\n{kind}")
+        for row in ways.telling_failures(table, 5, kind).itertuples():
+            print(f"  {row.question} ({row.people_said})\n    {row.right_way}: {row.right_answer}\n    {row.other_way}: {row.other_answer}")
+    common.write(
+        "ways",
+        {"questions": len(rows), "seed": options.seed, "ways": summary.to_dict("index"), "kinds": ways.count_kinds(table).to_dict("index")},
+    )
+    if options.write:
+        table.to_csv(ways.SHIPPED, index=False, lineterminator="\n")
+        print(f"and {ways.SHIPPED.relative_to(common.runtime.COURSE)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
