@@ -13,6 +13,8 @@ from pathlib import Path
 from src import runtime
 from src.qa.training import PROGRESS, RUN
 
+MARK = "process"  # in a run's folder: the number of the process that trains, or trained, there
+
 
 class BackgroundRun:
     """A training that runs beside you: ask how far it is, draw its curve, stop it. Its folder is that of any other run."""
@@ -54,9 +56,9 @@ def train_in_background(output_dir: str | Path, **options: object) -> Background
     """
     output_dir = Path(output_dir).resolve()
     output_dir.mkdir(parents=True, exist_ok=True)
-    mark = output_dir / "process"
-    if mark.is_file() and _is_training(int(mark.read_text())) and not (output_dir / RUN).is_file():
-        return BackgroundRun(output_dir, int(mark.read_text()))
+    found = find_in_background(output_dir)
+    if found and _is_training(found.process_id) and not (output_dir / RUN).is_file():
+        return found
     command = [sys.executable, "-m", "src.qa", "train", "--output-dir", str(output_dir), "--resume"]
     for name, value in options.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
@@ -64,8 +66,15 @@ def train_in_background(output_dir: str | Path, **options: object) -> Background
         process = subprocess.Popen(
             command, cwd=runtime.COURSE, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
-    mark.write_text(str(process.pid))
+    (output_dir / MARK).write_text(str(process.pid))
     return BackgroundRun(output_dir, process.pid)
+
+
+def find_in_background(output_dir: str | Path) -> BackgroundRun | None:
+    """The training that was last started in `output_dir`, running or over, by this Python or another; None where there was none."""
+    output_dir = Path(output_dir).resolve()
+    mark = output_dir / MARK
+    return BackgroundRun(output_dir, int(mark.read_text())) if mark.is_file() else None
 
 
 def _is_training(process_id: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src.qa.background import train_in_background
+from src.qa.background import find_in_background, train_in_background
 from src.qa.models import load_model
 
 
@@ -38,9 +38,11 @@ def test_it_runs_beside_is_joined_and_stops_with_a_usable_model(tiny_folder, que
             time.sleep(0.2)
         assert beside.is_running and beside.progress["phase"] == "training"
         assert train_in_background(folder, data=questions, model=tiny_folder, epochs=5000).process_id == beside.process_id
+        assert find_in_background(folder).process_id == beside.process_id
     finally:
         beside.stop()
-    assert not beside.is_running
+    assert not beside.is_running and not find_in_background(folder).is_running
+    assert find_in_background(tmp_path / "never started") is None
     assert beside.progress["phase"] == "stopped", (folder / "train.log").read_text()
     assert json.loads((folder / "run.json").read_text())["finished"] is False
     load_model(folder)
