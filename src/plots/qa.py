@@ -782,23 +782,37 @@ def show_answer(answer: AnswerLike, context: str, question: str | None = None) -
         passage = html.escape(context)
         verdict = f"no answer in this passage ({answer.score:.2f} sure of the best guess)"
     else:
-        before, after = context[: answer.start], context[answer.end :]
-        mark = "background: rgba(0, 158, 115, 0.32); color: inherit; border-bottom: 2px solid #009e73; padding: 0 2px; font-weight: bold"
-        passage = f'{html.escape(before)}<mark style="{mark}">{html.escape(answer.text)}</mark>{html.escape(after)}'
+        passage = with_marks(context, answer.start, answer.end)
         verdict = f"{answer.text} ({answer.score:.2f} sure)"
+    return Highlight(
+        answer_box(passage, html.escape(verdict), answer.score, refused, question), f"{question + ' ' if question else ''}{verdict}"
+    )
+
+
+def with_marks(context: str, start: int, end: int) -> str:
+    """The passage as HTML, with context[start:end] marked as the answer."""
+    mark = "background: rgba(0, 158, 115, 0.32); color: inherit; border-bottom: 2px solid #009e73; padding: 0 2px; font-weight: bold"
+    answer = f'<mark style="{mark}">{html.escape(context[start:end])}</mark>'
+    return f"{html.escape(context[:start])}{answer}{html.escape(context[end:])}"
+
+
+def answer_box(passage: str, verdict: str, score: float, refused: bool, question: str | None = None, below: str = "") -> str:
+    """A question, a passage, a bar of how sure and the verdict, in a box with a coloured edge; for light and dark pages.
+
+    passage, verdict, below: HTML, `below` at the very end   score: in [0, 1]   question: text
+    """
     colour = "#8a8a8a" if refused else "#009e73"
-    share = 100 * min(1.0, max(0.0, answer.score))
+    share = 100 * min(1.0, max(0.0, score))
     bar = (
-        f'<span role="img" aria-label="score {answer.score:.2f} of 1" style="display: inline-block; width: 90px; height: 9px; '
+        f'<span role="img" aria-label="score {score:.2f} of 1" style="display: inline-block; width: 90px; height: 9px; '
         f'border: 1px solid {colour}; border-radius: 5px; overflow: hidden; vertical-align: middle; margin-right: 8px">'
         f'<span style="display: block; width: {share:.0f}%; height: 100%; background: {colour}"></span></span>'
     )
     asked = f'<div style="font-weight: bold; margin-bottom: 4px" dir="auto">{html.escape(question)}</div>' if question else ""
-    data = (
+    shown = f'<div style="white-space: pre-wrap" dir="auto">{passage}</div>' if passage else ""
+    return (
         '<div style="border-left: 4px solid '
         + colour
         + '; padding: 6px 12px; margin: 6px 0; max-width: 46em; line-height: 1.5; color: inherit">'
-        f'{asked}<div style="white-space: pre-wrap" dir="auto">{passage}</div>'
-        f'<div style="margin-top: 6px">{bar}<strong>{html.escape(verdict)}</strong></div></div>'
+        f'{asked}{shown}<div style="margin-top: 6px">{bar}<strong>{verdict}</strong></div>{below}</div>'
     )
-    return Highlight(data, f"{question + ' ' if question else ''}{verdict}")

@@ -21,6 +21,7 @@ import os
 import signal
 import threading
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -345,7 +346,10 @@ def _line_in(answer: Callable[..., Any], error: BaseException) -> str:
 
 
 def same(value: Any, expected: Any) -> bool:
-    """Whether a result is the expected one, generously: numpy or plain numbers, tuples, lists or arrays; floats to 1e-6."""
+    """Whether a result is the expected one, generously: numpy or plain numbers, tuples, lists or arrays; floats to 1e-6.
+
+    The order of a dict counts where an OrderedDict is expected.
+    """
     if hasattr(value, "tolist"):
         value = value.tolist()  # numpy and torch, arrays and scalars
     if hasattr(expected, "tolist"):
@@ -362,7 +366,8 @@ def same(value: Any, expected: Any) -> bool:
         # zip would stop at the shorter one
         return isinstance(value, list | tuple) and len(value) == len(expected) and all(map(same, value, expected))
     if isinstance(expected, Mapping):
-        return isinstance(value, Mapping) and value.keys() == expected.keys() and all(same(value[key], expected[key]) for key in expected)
+        keys = list if isinstance(expected, OrderedDict) else set
+        return isinstance(value, Mapping) and keys(value) == keys(expected) and all(same(value[key], expected[key]) for key in expected)
     try:
         return bool(value == expected)
     except Exception:  # an object of the answer's own that cannot be compared is not the expected one
@@ -394,6 +399,8 @@ def _shown(value: Any, limit: int = 160) -> str:
         text = f"[{', '.join(map(_shown, value))}]"
     elif isinstance(value, tuple):
         text = f"({', '.join(map(_shown, value))}{',' if len(value) == 1 else ''})"
+    elif isinstance(value, dict):
+        text = "{" + ", ".join(f"{_shown(key)}: {_shown(item)}" for key, item in value.items()) + "}"
     else:
         try:
             text = repr(value)

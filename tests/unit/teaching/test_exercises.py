@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -343,6 +344,9 @@ def test_an_unknown_exercise_is_answered_with_the_nearest():
         ([1, 2], np.array([[1], [2]]), False),
         ({"a": 1}, {"a": 1.0}, True),
         ({"a": 1}, {"a": 1.0, "b": 2}, False),
+        ({"b": 2, "a": 1}, {"a": 1, "b": 2}, True),
+        ({"b": 2, "a": 1}, OrderedDict(a=1, b=2), False),
+        ({"a": 1, "b": 2}, OrderedDict(a=1, b=2), True),
     ],
 )
 def test_results_are_compared_by_value_and_shape(value, expected, result):
