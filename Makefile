@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: assets-once help course test test-full lab notebooks site demo weights assets bench lint clean
+.PHONY: assets-once help course test test-full lab notebooks site slides demo poll weights assets bench lint new-notebook clean
 
 help: ## print this list
 	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2, tests at a time]"
@@ -37,8 +37,14 @@ notebooks: assets-once ## run the notebooks and write their outputs back into no
 site: $(STAMP) ## build the site from the notebooks run last
 	@$(PY) tools/build_site.py build/notebooks build/site
 
+slides: $(STAMP) ## make a talk of every notebook, with speaker's notes (ARGS='04_attention --pdf': this one, and a PDF)
+	@$(PY) tools/build_slides.py $(ARGS)
+
 demo: assets-once ## ask Wikipedia, or a passage of your own, on a page in your browser
 	@$(PY) -m src.qa demo $(ARGS)
+
+poll: $(STAMP) ## ask a room: a question on the projector, votes from phones (their network: ARGS='--network')
+	@$(PY) -m src.poll $(ARGS)
 
 weights: assets-once ## train the released weights again, into build/weights
 	@$(PY) tools/make_word2vec.py $(ARGS)
@@ -56,6 +62,7 @@ bench: assets-once ## measure against the usual recipes and libraries (on an idl
 	@$(PY) benchmarks/bench_dates.py
 	@$(PY) benchmarks/bench_compression.py
 	@$(PY) benchmarks/bench_retrieval.py
+	@$(PY) benchmarks/bench_ways.py
 
 assets: $(STAMP) ## fetch the models and texts of the course, or verify those that are there
 	@$(PY) -m src.assets fetch
@@ -65,13 +72,19 @@ assets-once: $(STAMP)
 	@fetched="$${COURSE_CACHE:-data/cache}/.fetched"; \
 	[ "$$fetched" -nt data/assets.txt ] && [ "$$fetched" -nt src/assets.py ] || { $(PY) -m src.assets fetch && touch "$$fetched"; }
 
-lint: $(STAMP) ## check the style of the code, also inside the notebooks
+lint: $(STAMP) ## check the style of the code, also inside the notebooks, spelling, links and the sizes of files
 	@$(PY) -m ruff check $(wildcard src tests tools benchmarks notebooks)
 	@$(PY) -m ruff format --check $(wildcard src tests tools benchmarks notebooks)
+	@$(PY) tools/check_spelling.py
+	@$(PY) tools/check_links.py
+	@$(PY) tools/check_sizes.py
 
-clean: ## delete what was built (.venv, data/cache and what was trained, in build/runs and build/weights, stay)
+new-notebook: $(STAMP) ## start a notebook in the house's form: make new-notebook NAME=08_title
+	@$(PY) tools/new_notebook.py "$(NAME)"
+
+clean: ## delete what was built (.venv, data/cache, what was trained and votes, in build/runs, build/weights and build/poll, stay)
 	rm -rf .pytest_cache .ruff_cache .hypothesis
-	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name runs ! -name weights -exec rm -rf {} +
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name runs ! -name weights ! -name poll -exec rm -rf {} +
 
 $(STAMP): constraints.txt pyproject.toml tools/environment.py tools/pick_python.py
 	@host=$$(command -v python3 || command -v "$(or $(PYTHON),python)") || \

@@ -35,14 +35,20 @@ class Panel:
         display(self)
 
 
+def inline_pieces(text: str) -> list[tuple[str, str]]:
+    """`text` cut into (element, words): "code", "strong" and "em" in Markdown's notation, and "" for everything else as it stands."""
+    pieces, end = [], 0
+    for match in _MARKUP.finditer(text):
+        element, words = next((element, words) for element, words in zip(("code", "strong", "em"), match.groups(), strict=True) if words)
+        pieces += [("", text[end : match.start()]), (element, words)]
+        end = match.end()
+    return [(element, words) for element, words in [*pieces, ("", text[end:])] if words]
+
+
 def inline_html(text: str) -> str:
-    """`text` as HTML, with `code`, **strong** and *emphasis* in Markdown's notation and everything else as it stands."""
-
-    def tag(match: re.Match[str]) -> str:
-        name, content = next((name, content) for name, content in zip(("code", "strong", "em"), match.groups(), strict=True) if content)
-        return f"<{name}>{content}</{name}>"
-
-    return _MARKUP.sub(tag, html.escape(text, quote=False))
+    """`text` as HTML: its pieces in their elements, and what looks like HTML in it shown as it stands."""
+    escaped = ((element, html.escape(words, quote=False)) for element, words in inline_pieces(text))
+    return "".join(f"<{element}>{words}</{element}>" if element else words for element, words in escaped)
 
 
 def inline_text(text: str) -> str:

@@ -63,11 +63,16 @@ def show_quiz(quiz: str, questions: str) -> None:
     quiz: name of a file in data/quizzes, "06_bert_squad".   questions: the id of a set in it, "windows".
     Raises ValueError naming the quizzes or sets there are, where this one is not among them.
     """
+    shown = load_set(quiz, questions)
+    Panel(quiz_html(shown), quiz_text(shown)).show()
+
+
+def load_set(quiz: str, questions: str) -> QuestionSet:
+    """One set of a quiz. Raises ValueError naming the quizzes or sets there are, where this one is not among them."""
     sets = load_quiz(quiz)
     if questions not in sets:
         raise ValueError(f"quiz {quiz!r} has no set {questions!r}; it has {', '.join(sets)}.")
-    shown = sets[questions]
-    Panel(quiz_html(shown), quiz_text(shown)).show()
+    return sets[questions]
 
 
 @functools.cache
@@ -195,7 +200,7 @@ def _identifier(raw: Mapping[str, Any], place: str) -> str:
 
 # --- on the page ---------------------------------------------------------------------------------------------------------
 
-_VERDICTS = {("single", True): "Right.", ("single", False): "Not this one.", ("multiple", True): "Yes.", ("multiple", False): "No."}
+VERDICTS = {("single", True): "Right.", ("single", False): "Not this one.", ("multiple", True): "Yes.", ("multiple", False): "No."}
 
 # The page's own text colour on translucent tints, so that it reads on light and dark pages alike. Rules for `details`
 # are spelled out because the themes of Sphinx style it too.
@@ -259,7 +264,7 @@ def quiz_html(shown: QuestionSet) -> str:
 def _choices_html(question: Question) -> str:
     rows = []
     for choice in question.choices:
-        why = f'<div class="w"><strong>{_VERDICTS[question.kind, choice.right]}</strong> {inline_html(choice.why)}</div>'
+        why = f'<div class="w"><strong>{VERDICTS[question.kind, choice.right]}</strong> {inline_html(choice.why)}</div>'
         rows.append(f'<details class="{"y" if choice.right else "n"}"><summary>{inline_html(choice.text)}</summary>{why}</details>')
     return "".join(rows) + ('<div class="act"></div>' if question.kind == "multiple" else "")
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +169,25 @@ async def _connected(address: str) -> WebSocketClientConnection:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser for the tests of a module; where there is none they are skipped, where it does not start they fail."""
+def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Browser]]:
+    """Starts a browser for the tests of a module, each with cookies of its own; where there is none they are skipped.
+
+    One that does not start fails them.
+    """
     if CHROMIUM is None:
         pytest.skip("needs chromium (Debian: apt-get install chromium)")
-    started = Browser(tmp_path_factory.mktemp("profile"))
-    yield started
-    started.close()
+    started: list[Browser] = []
+
+    def start() -> Browser:
+        started.append(Browser(tmp_path_factory.mktemp("profile")))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def browser(start_browser: Callable[[], Browser]) -> Browser:
+    """A browser for the tests of a module."""
+    return start_browser()

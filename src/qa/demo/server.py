@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-from tornado.httpserver import HTTPServer
-from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
+from tornado.web import Application
 
 from src import runtime
 from src.qa.calibration import Scaling
 from src.qa.demo.batcher import Batcher, TooMany
 from src.qa.demo.desk import Desk, Question, checked
+from src.web.server import BASE, LOCAL, File, Handler, Nothing, address, bind, json_of, serve
 
 FOLDER = Path(__file__).resolve().parent
-LOCAL = ("127.0.0.1", "localhost", "::1")
-MOST_BYTES = 4_000_000  # of one request: far more than the longest passage, so that a longer one still gets its sentence
-HEADERS = {
-    # A browser that keeps to this asks no other computer for anything, and runs no script but page.js, whatever a passage holds.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 BUSY = "More people are asking than can be answered; try again in a moment."
 FAILED = "Something went wrong while reading; the terminal of the demo says what. Other questions may still work."
 
@@ -46,45 +34,12 @@ TO_SEARCH = (
 TO_READ = ("Who discovered oxygen?", "What does a bottle of oxygen cost?")
 
 
-class Handler(RequestHandler):
-    """What all answers have in common: safe headers, and trouble told as {"problem": one sentence}."""
-
-    def set_default_headers(self) -> None:
-        """Send HEADERS with every answer, and not which server this is."""
-        for name, value in HEADERS.items():
-            self.set_header(name, value)
-        self.clear_header("Server")
-
-    def prepare(self) -> None:
-        """Answer only those who call this computer by its own name: a page elsewhere could make a browser call it by another."""
-        if self.settings["local_only"] and self.request.host_name not in LOCAL:
-            raise HTTPError(403)
-
-    def write_error(self, status_code: int, **details: Any) -> None:
-        """Trouble as JSON, for page.js to show."""
-        sentences = {403: "This page answers on this computer only.", 404: "There is nothing here.", 405: "This takes no such request."}
-        self.finish({"problem": sentences.get(status_code, FAILED)})
-
-
 class Page(Handler):
     """The page, its examples and thresholds filled in; the template escapes them."""
 
     def get(self) -> None:
         """Send the page."""
         self.render("page.html", passage=OXYGEN, to_read=TO_READ, **self.settings["about"])
-
-
-class File(Handler, StaticFileHandler):
-    """page.css and page.js."""
-
-
-class Nothing(Handler):
-    """Every other address."""
-
-    def prepare(self) -> None:
-        """Refuse."""
-        super().prepare()
-        raise HTTPError(404)
 
 
 class Ask(Handler):
@@ -95,10 +50,7 @@ class Ask(Handler):
     async def post(self) -> None:
         """Check the question, wait for its turn, and send what was found."""
         try:
-            # Pages of other sites can send forms and plain text here unasked, but not this type.
-            if not self.request.headers.get("Content-Type", "").startswith("application/json"):
-                raise ValueError("What arrived is not JSON; reload the page and ask again.")
-            question = checked(_parsed(self.request.body))
+            question = checked(json_of(self.request))
         except ValueError as error:
             self.set_status(400)
             self.finish({"problem": str(error)})
@@ -118,13 +70,6 @@ class Ask(Handler):
             self._answering.cancel()
 
 
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise ValueError("What arrived is not JSON; reload the page and ask again.") from None
-
-
 def make_application(desk: Desk, source: str = "Wikipedia", local_only: bool = True, **batching: int) -> Application:
     """The web application: give it to tornado's HTTPServer.
 
@@ -140,43 +85,15 @@ def make_application(desk: Desk, source: str = "Wikipedia", local_only: bool = T
     }
     batcher: Batcher[Question, dict] = Batcher(desk.answer, **batching)
     return Application(
-        [(r"/", Page), (r"/ask", Ask), (r"/(page\.css|page\.js)", File, {"path": str(FOLDER)})],
+        [(r"/", Page), (r"/ask", Ask), (r"/(page\.css|page\.js)", File, {"path": str(FOLDER)}), BASE],
         default_handler_class=Nothing,
         template_path=str(FOLDER),
-        local_only=local_only,
+        names=LOCAL if local_only else None,
+        failed=FAILED,
         about=about,
         batcher=batcher,
         log_function=lambda handler: None,  # what people ask is theirs
     )
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Take the port, before anything slow is loaded. Raises OSError in one sentence where that cannot be."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=128)
-    except (OSError, OverflowError, UnicodeError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).split(" (")[0]  # without the address again
-        raise OSError(f"cannot listen on {host}:{port} ({reason}); choose another --port or --host.") from None
-    listening.setblocking(False)
-    return listening
-
-
-async def serve(application: Application, listening: socket.socket) -> None:
-    """Answer until cancelled, as asyncio.run does when the process is interrupted."""
-    server = HTTPServer(application, max_body_size=MOST_BYTES)
-    server.add_socket(listening)
-    try:
-        await asyncio.Event().wait()
-    finally:
-        server.stop()
-
-
-def address(listening: socket.socket) -> str:
-    """The page's address for a browser; where all of this computer's addresses are listened on, the one with its name."""
-    host, port = listening.getsockname()[:2]
-    host = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def run(host: str, port: int, model: str | Path = "qa-minilm", texts: str | Path | None = None) -> None:

@@ -104,7 +104,7 @@ def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(capsys, tiny
 def test_help_is_not_an_error(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("train", "evaluate", "ask"))
+    assert all(command in out for command in ("train", "evaluate", "answer", "ask"))
     assert main(["train", "--help"]) == 0
     assert "--output-dir" in capsys.readouterr().out
 
@@ -116,6 +116,9 @@ def test_ctrl_c_ends_with_one_line_and_the_usual_status(capsys, monkeypatch, tin
     monkeypatch.setattr(QuestionAnswerer, "load", interrupted)
     assert main(["ask", "Who?", "--context-file", str(text_file), "--model", str(tiny_folder)]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"
+    monkeypatch.setenv("LOCAL_RANK", "1")  # of several processes the first says so
+    assert main(["ask", "Who?", "--context-file", str(text_file), "--model", str(tiny_folder)]) == 130
+    assert capsys.readouterr().err == ""
 
 
 def test_train_hands_its_options_on_and_reports_the_run(capsys, monkeypatch, squad_file, tmp_path):

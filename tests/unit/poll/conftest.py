@@ -1,0 +1,72 @@
+"""Questions of every kind, with markup in them, and a room that asks them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from src.poll.room import Room
+from src.poll.store import Store
+from src.teaching.quizzes import QuestionSet, parse_quiz
+
+HOSTILE = "<script>alert(1)</script>"
+DATA = {
+    "sets": [
+        {
+            "id": "mixed",
+            "title": "a *mixed* set",
+            "questions": [
+                {
+                    "id": "one",
+                    "kind": "single",
+                    "keep_order": True,
+                    "question": f"Which is `right`, {HOSTILE}?",
+                    "choices": [
+                        {"text": "first & <b>foremost</b>", "right": False, "why": "The first is wrong because of secret-a."},
+                        {"text": 'second, "quoted"', "right": True, "why": "The second is right because of secret-b."},
+                        {"text": "third", "right": False, "why": "The third is wrong because of secret-c."},
+                    ],
+                },
+                {
+                    "id": "several",
+                    "kind": "multiple",
+                    "keep_order": True,
+                    "question": "Which are even?",
+                    "choices": [
+                        {"text": "2", "right": True, "why": "Even: secret-d."},
+                        {"text": "3", "right": False, "why": "Odd: secret-e."},
+                        {"text": "4", "right": True, "why": "Even: secret-f."},
+                    ],
+                },
+                {
+                    "id": "number",
+                    "kind": "numeric",
+                    "question": "How many are 3 x 4?",
+                    "answer": 12,
+                    "unit": "things",
+                    "why": "Twelve: secret-g.",
+                    "wrong": [{"value": 7, "why": "That is the sum: secret-h."}, {"value": 100, "why": "Far too many: secret-i."}],
+                },
+            ],
+        }
+    ]
+}
+
+
+@pytest.fixture
+def questions() -> QuestionSet:
+    """Three questions: "one" (the second choice is right), "several" (the first and the third), "number" (the second, 12)."""
+    return parse_quiz(DATA, "q")["mixed"]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where votes are kept."""
+    return tmp_path / "new folder" / "poll.sqlite"
+
+
+@pytest.fixture
+def room(questions: QuestionSet, file: Path) -> Room:
+    """A poll that has just begun."""
+    return Room(questions, Store(file, "q/mixed"))

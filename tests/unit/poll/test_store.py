@@ -1,0 +1,148 @@
+"""What the store has written is there after anything: another start, `kill -9`, a full disk; and no other file is touched."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+
+import pytest
+
+from src.poll.store import Store, Vote, put_aside
+
+
+def vote(voter, *choices, question="one", at="2026-01-01T00:00:00.000+00:00"):
+    return Vote(question, voter, choices, at)
+
+
+def test_votes_and_state_are_there_again_in_the_order_of_the_first_votes(file):
+    store = Store(file, "q/one")
+    assert (store.votes(), store.shown(), store.phases()) == ([], None, {})
+    store.record([vote("ann", "x"), vote("bob", "y")])
+    store.record([vote("ann", "y", "ü & <z>", at="later"), vote("cid", "x"), vote("ann", "x", question="two")])
+    store.show("two")
+    store.set_phase("one", "closed")
+    store.set_phase("one", "revealed")
+    store.close()
+    store = Store(file, "q/one")
+    expected = [vote("ann", "y", "ü & <z>", at="later"), vote("bob", "y"), vote("cid", "x"), vote("ann", "x", question="two")]
+    assert store.votes() == expected
+    assert (store.shown(), store.phases()) == ("two", {"one": "revealed"})
+
+
+def test_of_several_votes_of_one_voter_in_one_call_the_last_counts(file):
+    store = Store(file, "q/one")
+    store.record([vote("ann", "x"), vote("ann", "y"), vote("ann", "x")])
+    assert store.votes() == [vote("ann", "x")]
+
+
+def test_polls_in_one_file_do_not_mix(file):
+    store = Store(file, "q/one")
+    store.record([vote("ann", "x")])
+    store.show("one")
+    store.set_phase("one", "revealed")
+    store.close()
+    other = Store(file, "q/other")
+    assert (other.votes(), other.shown(), other.phases()) == ([], None, {})
+    other.record([vote("ann", "y")])
+    other.close()
+    assert Store(file, "q/one").votes() == [vote("ann", "x")]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from src.poll.store import Store, Vote
+store = Store(Path(sys.argv[1]), "q/one")
+for i in range(100_000):
+    store.record([Vote("one", f"{j % 50}", (f"{j}",), "now") for j in range(3 * i, 3 * i + 3)])
+    print(3 * i + 2, flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_vote_that_was_written_survives_kill_9(file, course, seed):
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(file)], cwd=course, stdout=subprocess.PIPE, text=True)
+    written = int(writer.stdout.readline())
+    time.sleep(random.Random(seed).uniform(0.01, 0.5))
+    writer.send_signal(signal.SIGKILL)
+    written = [written, *map(int, writer.stdout.read().split())][-1]
+    assert writer.wait() == -signal.SIGKILL
+    assert written > 2, "it was killed in the middle"
+    last = {row.voter: int(row.choices[0]) for row in Store(file, "q/one").votes()}
+    # What was acknowledged is there, or what the same voter voted after it; and of the call that was cut short all or nothing.
+    for acknowledged in range(max(0, written - 49), written + 1):
+        assert last[f"{acknowledged % 50}"] >= acknowledged
+    assert (max(last.values()) + 1) % 3 == 0
+    assert set(Counter(last.values()).values()) == {1}
+
+
+def test_a_vote_that_does_not_fit_on_the_disk_is_refused_and_leaves_nothing(file):
+    store = Store(file, "q/one")
+    store.record([vote("ann", "x")])
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.record([vote("bob", "y"), vote("cid", "y" * 100_000)])
+    assert store.votes() == [vote("ann", "x")]
+    store._connection.execute("PRAGMA max_page_count = 1000000")
+    store.record([vote("bob", "y")])
+    store.close()
+    assert Store(file, "q/one").votes() == [vote("ann", "x"), vote("bob", "y")]
+
+
+def test_a_commit_waits_for_the_disk(file):
+    connection = Store(file, "q/one")._connection
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_two_polls_do_not_share_a_file_at_one_time(file, course):
+    code = f"from pathlib import Path; from src.poll.store import Store; Store(Path({str(file)!r}), 'q/one'); print('open'); input()"
+    other = subprocess.Popen([sys.executable, "-c", code], cwd=course, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "open\n"
+    try:
+        with pytest.raises(ValueError, match=r"poll\.sqlite cannot be used \(in use by another poll; end that one\)"):
+            Store(file, "q/one")
+    finally:
+        other.kill()
+        other.wait()
+    Store(file, "q/one").close()
+
+
+def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path):
+    text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite"
+    text.write_text("These are notes, and more than a page header of SQLite would be long: " + "x" * 200)
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE mine (a)")
+        connection.commit()
+    for path in (text, other):
+        before = path.read_bytes()
+        for use in (lambda path: Store(path, "q/one"), put_aside):
+            with pytest.raises(ValueError, match="cannot be used") as refused:
+                use(path)
+            assert str(refused.value).count("\n") == 0 and str(path) in str(refused.value) and "--file" in str(refused.value)
+        assert path.read_bytes() == before
+    with pytest.raises(ValueError, match="cannot be made"):
+        Store(text / "poll.sqlite", "q/one")
+    with pytest.raises(ValueError, match="--file"):
+        Store(tmp_path, "q/one")
+
+
+def test_votes_put_aside_are_complete_in_one_file_under_another_name(file):
+    assert put_aside(file) is None
+    store = Store(file, "q/one")
+    store.record([vote("ann", "x")])
+    with pytest.raises(ValueError, match="in use"):
+        put_aside(file)
+    store.close()
+    aside = put_aside(file)
+    assert aside is not None and aside.parent == file.parent and aside.suffix == ".sqlite"
+    assert [path.name for path in file.parent.iterdir()] == [aside.name]
+    assert Store(file, "q/one").votes() == []
+    assert Store(aside, "q/one").votes() == [vote("ann", "x")]
