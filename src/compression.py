@@ -60,8 +60,9 @@ class Measurement:
 
 
 def megabytes(model: nn.Module) -> float:
-    """The size of a model's numbers, as they would lie in a file: millions of bytes."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values()) / 1e6
+    """The size of a model's numbers, as they would lie in a file: millions of bytes. What two layers share counts once."""
+    stored = {tensor.data_ptr(): tensor for tensor in model.state_dict().values()}
+    return sum(tensor.numel() * tensor.element_size() for tensor in stored.values()) / 1e6
 
 
 def reader_of(model: PreTrainedModel, like: QuestionAnswerer, precision: Literal["auto", "fp32", "bf16"] = "auto") -> QuestionAnswerer:

@@ -399,6 +399,9 @@ def test_size_counts_every_byte_of_the_numbers():
     linear = nn.Linear(10, 20)
     assert megabytes(linear) == pytest.approx(220 * 4 / 1e6)
     assert megabytes(Int8Linear(linear)) == pytest.approx((200 * 1 + 20 * 4 + 20 * 4) / 1e6)
+    twin = nn.Linear(10, 20)
+    twin.weight = linear.weight
+    assert megabytes(nn.ModuleList([linear, twin])) == pytest.approx((220 + 20) * 4 / 1e6), "a matrix that two layers share"
 
 
 def test_readers_take_turns_and_the_median_counts(monkeypatch, teacher, questions):

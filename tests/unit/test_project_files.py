@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
 import subprocess
@@ -17,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tools import environment, pick_python
+from tools import environment, pick_python, repository
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -131,9 +132,9 @@ def test_only_the_address_in_pyproject_is_given_as_the_courses_own(name: str) ->
 
 def test_the_readme_says_which_notebooks_are_here_and_links_lead_somewhere() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (?:\[)?(0\d) .*\| (\*\*here\*\*|to come) \|$", text, re.MULTILINE)
-    assert [number for number, _ in rows] == [f"{number:02}" for number in range(8)]
-    here = {path.name[:2] for path in (ROOT / "notebooks").glob("0*.ipynb")}
+    rows = re.findall(r"^\| (?:\[)?(\d\d) .*\| (\*\*here\*\*|to come) \|$", text, re.MULTILINE)
+    assert len(rows) >= 8 and [number for number, _ in rows] == [f"{number:02}" for number in range(len(rows))]
+    here = {path.name[:2] for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
     assert {number for number, state in rows if state == "**here**"} == here, "the course map of README.md is not up to date"
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / target).exists(), target
@@ -169,6 +170,79 @@ def test_a_warning_in_our_own_code_fails_a_test_and_one_of_a_library_does_not(tm
 def test_what_pip_prints_becomes_one_sentence(output: str, sentence: str) -> None:
     explained = environment.explain_pip(output, Path(".venv"))
     assert sentence in explained and "\n" not in explained
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "weights").iterdir() if path.is_dir()))
+def test_licences_name_every_folder_of_weights_with_all_licences_of_its_card(folder: str) -> None:
+    rows = [line for line in (ROOT / "LICENSES.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    rows = [row for row in rows if f"`weights/{folder}`" in row]
+    assert rows, f"weights/{folder} is in no table of LICENSES.md"
+    card = json.loads((ROOT / "weights" / folder / "card.json").read_text(encoding="utf-8"))
+    stated = card.get("licence") or card.get("licences") or card["data"]["licence"]
+    for licence in re.findall(r"CC BY(?:-SA)? 4\.0|PDDL|none needed", json.dumps(stated)):
+        assert any(f"| {licence.replace(' ', '-').replace('none-needed', 'none needed')}" in row for row in rows), f"{folder}: {licence}"
+    assert re.findall(r"CC BY|PDDL|none needed", json.dumps(stated)), f"the card of {folder} names no licence"
+
+
+def test_licences_name_no_weights_that_are_not_there_and_every_file_and_folder_of_data_is_listed() -> None:
+    named = re.findall(r"`weights/([\w-]+)`", (ROOT / "LICENSES.md").read_text(encoding="utf-8"))
+    assert set(named) == {path.name for path in (ROOT / "weights").iterdir() if path.is_dir()}
+    listed = set(re.findall(r"^\| `([\w.]+)/?` \|", (ROOT / "data" / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    assert listed | {"README.md"} >= {name.split("/")[1] for name in repository.files() if name.startswith("data/")}
+
+
+def test_licences_name_whatever_lies_here_with_a_licence_of_its_own() -> None:
+    text = (ROOT / "LICENSES.md").read_text(encoding="utf-8")
+    own = {"LICENSE", "LICENSE-TEXT", "LICENSES.md"}
+    foreign = {name for name in repository.files() if re.search(r"(^|/)(LICEN[CS]E|COPYING|NOTICE)", name)} - own
+    assert all(f"`{Path(name).parent.as_posix()}" in text for name in foreign), foreign
+
+
+def test_the_development_container_makes_the_environment_by_the_makefile() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    python = re.fullmatch(r"mcr\.microsoft\.com/devcontainers/python:(3\.\d+)", container["image"])
+    assert python and Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python[1])
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    labels = [attributes["label"] for attributes in container["portsAttributes"].values()]
+    for command in [container["postCreateCommand"], *labels]:
+        assert re.search(rf"^{command.removeprefix('make ')}:", makefile, re.MULTILINE), command
+    assert re.search(r"^assets: \$\(STAMP\)", makefile, re.MULTILINE), "what is run when it opens does not make the environment"
+    interpreter = container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert interpreter == "${containerWorkspaceFolder}/" + str(environment.python_of(Path(".venv")))
+    assert {str(port) for port in container["forwardPorts"]} == set(container["portsAttributes"])
+    defaults = {"make demo": "src/qa/__main__.py", "make poll": "src/poll/__main__.py"}
+    for port, attributes in container["portsAttributes"].items():
+        if attributes["label"] in defaults:
+            assert re.search(rf"^    port: .* = {port},$", (ROOT / defaults[attributes["label"]]).read_text(), re.MULTILINE), attributes
+
+
+def test_continuous_integration_takes_every_python_the_lowest_versions_and_the_linter() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    pythons = [f"3.{minor}" for minor in range(pick_python.LOWEST[1], pick_python.BELOW[1])]
+    assert jobs["course"]["strategy"]["matrix"]["python"] == pythons
+    commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
+    assert commands == {"course": ["bash .ci/run"], "lowest": ["bash .ci/lowest"], "lint": ["make lint"]}
+    script = (ROOT / ".ci" / "lowest").read_text(encoding="utf-8")
+    left_out = re.findall(r"--deselect (\S+)::(\w+)", script)
+    assert left_out and all(f"def {test}(" in (ROOT / file).read_text(encoding="utf-8") for file, test in left_out)
+
+
+def test_the_hooks_before_a_commit_are_our_own_and_their_programs_are_there() -> None:
+    settings = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [source["repo"] for source in settings["repos"]] == ["local"], "a hook from elsewhere would have to be fetched"
+    hooks = settings["repos"][0]["hooks"]
+    assert {"ruff-check", "ruff-format", "codespell", "links", "notebook-form", "file-size"} == {hook["id"] for hook in hooks}
+    for hook in hooks:
+        python, *words = hook["entry"].split()
+        assert python == str(environment.python_of(Path(".venv"))) and hook["language"] == "system"
+        if words[0] == "-m":
+            assert importlib.util.find_spec(words[1]), hook["entry"]
+        assert all((ROOT / word).exists() for word in words if "/" in word), hook["entry"]
+    form = next(hook for hook in hooks if hook["id"] == "notebook-form")
+    words = form["entry"].split()
+    tests = re.findall(r"^def (test_\w+)", (ROOT / words[-1]).read_text(encoding="utf-8"), re.MULTILINE)
+    chosen = [test for test in tests if words[words.index("-k") + 1] in test]
+    assert len(chosen) >= 4 and not any("runs" in test for test in chosen), "it would run whole notebooks, or none of the form's tests"
 
 
 def test_the_right_licence_is_named_for_code_text_and_wikipedia() -> None:

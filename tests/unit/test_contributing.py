@@ -1,0 +1,133 @@
+"""What README.md, CONTRIBUTING.md and docs/ tell people to type or to open exists: make targets, programs, their options, paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from tools import repository
+
+ROOT = repository.ROOT
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+FILES = repository.files()
+PLACES = {*FILES, *(parent.as_posix() for name in FILES for parent in Path(name).parents)}
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+MADE = ("build/", "data/cache")  # by running things: not there in a fresh clone
+PLACEHOLDER = re.compile(r"NN|NAME|08_title")  # stand for a name of the reader's own
+PATH = re.compile(r"(?<![\w./-])((?:src|tools|tests|docs|data|weights|notebooks|benchmarks|build|\.ci|\.github|\.devcontainer)/[\w./*-]*)")
+PROGRAM = re.compile(r"-m (src(?:\.\w+)*)(?= |$)(.*)|((?:tools|benchmarks)/\w+\.py)(.*)")
+
+
+def commands(page: str) -> Iterator[str]:
+    """Everything on a page that is set as code: the lines of blocks without their comments, and what stands between single quotes."""
+    for block in FENCE.findall(page):
+        yield from (line.partition("  #")[0].strip() for line in block.splitlines())
+    yield from (span.strip() for span in SPAN.findall(FENCE.sub("", page)))
+
+
+def problems(page: str) -> list[str]:
+    """What a page names and is not there, one sentence each."""
+    found: list[str] = []
+    for command in commands(page):
+        found += [f"there is no {path}" for path in PATH.findall(command) if not is_there(path)]
+        if command.startswith("make "):
+            found += problems_of_make(command)
+        elif (program := PROGRAM.search(command)) and not command.startswith(("src", "tools", "benchmarks")):
+            module, rest, script, script_rest = program.groups()
+            found += problems_of_program(module or script, rest if module else script_rest)
+    return found
+
+
+def is_there(path: str) -> bool:
+    """Whether a path, perhaps with a placeholder or a star in it, is in the repository or made by running things."""
+    path = PLACEHOLDER.sub("*", path.rstrip("/.") if path != "build/" else path)
+    return f"{path}/".startswith(MADE) or path.startswith(MADE) or any(fnmatchcase(place, path) for place in PLACES)
+
+
+def problems_of_make(command: str) -> list[str]:
+    """What is wrong with a `make` command: its target, and the options that it passes on."""
+    target = next((word for word in command.split()[1:] if "=" not in word), "course")
+    if not re.search(rf"^{re.escape(target)}:", MAKEFILE, re.MULTILINE):
+        return [f"make has no target {target}"]
+    arguments = re.search(r"ARGS=(?:'([^']*)'|\"([^\"]*)\"|(\S+))", command)
+    if arguments is None:
+        return []
+    recipe = re.search(rf"^{re.escape(target)}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1]
+    if "$(ARGS)" not in recipe:
+        return [f"make {target} passes nothing on"]
+    program = PROGRAM.search(recipe)
+    given = next(filter(None, arguments.groups()), "")
+    return problems_of_program(program[1] or program[3], f" {given}", subcommands=False) if program else []  # pytest's are its own
+
+
+def problems_of_program(program: str, rest: str, subcommands: bool = True) -> list[str]:
+    """What is wrong with a call of a module or of a file.   program: "src.qa" or "tools/badges.py"   rest: what stands behind it"""
+    stem = program.removesuffix(".py").replace(".", "/")
+    source = next((ROOT / name for name in (f"{stem}/__main__.py", f"{stem}.py") if name in FILES), None)
+    code = source.read_text(encoding="utf-8") if source else ""
+    if "__main__" not in code:
+        return [f"{program} is no program"]
+    words = re.split(r"[|;&>]", rest)[0].split()
+    found = []
+    for option in (word.partition("=")[0] for word in words if word.startswith("--")):
+        parameter = option[2:].replace("-", "_")  # as typer makes it an option
+        if f'"{option}"' not in code and not re.search(rf"^    {parameter}: Annotated\[", code, re.MULTILINE):
+            found.append(f"{program} has no option {option}")
+    if subcommands and "@app.command()" in code and words and re.fullmatch(r"[a-z]+", words[0]) and f"def {words[0]}(" not in code:
+        found.append(f"{program} has no command {words[0]}")
+    return found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_page_names_is_there(name: str) -> None:
+    assert problems((ROOT / name).read_text(encoding="utf-8")) == []
+
+
+def test_there_is_much_to_look_at_on_the_page_for_authors() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    every = list(commands(page))
+    assert sum(command.startswith("make ") for command in every) >= 10 and sum(bool(PATH.search(command)) for command in every) >= 40
+    assert sum("python " in command for command in every) >= 5
+
+
+@pytest.mark.parametrize(
+    ("page", "problem"),
+    [
+        ("`make lessons`", "make has no target lessons"),
+        ("```\nmake JOBS=2 tset\n```", "make has no target tset"),
+        ("`make demo ARGS='--text FOLDER'`", "src.qa has no option --text"),
+        ("`make lint ARGS=--all`", "make lint passes nothing on"),
+        ("`src/gone.py`", "there is no src/gone.py"),
+        ("look at `weights/nothing` and `weights/*/gone.json`", "there is no weights/nothing"),
+        ("`src/teaching/exercise_NN.py`", "there is no src/teaching/exercise_NN.py"),
+        ("```\n.venv/bin/python tools/run_notebooks.py notebooks --setup\n```", "tools/run_notebooks.py has no option --setup"),
+        ("`python tools/cards.py`", "tools/cards.py is no program"),
+        ("`python -m src.nothing`", "src.nothing is no program"),
+        ("`torchrun --nproc-per-node 2 -m src.qa learn --data course`", "src.qa has no command learn"),
+        ("```\npython -m src.qa train --date course  # that\n```", "src.qa has no option --date"),
+    ],
+)
+def test_what_is_not_there_is_found(page: str, problem: str) -> None:
+    assert problem in problems(page)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "make your own; `make`; `make test ARGS='tests/unit/test_rnn.py -q'`; `make course PYTHON=python3.12`",
+        "`make demo ARGS='--texts FOLDER'`, `make poll ARGS='--network --quiz 04_attention --set masks'`",
+        "`src/`, `src/qa/`, `weights/*/card.json`, `build/site/index.html`, `data/cache`",
+        "`notebooks/08_title.ipynb`, `data/quizzes/NN_NAME.json`",
+        "```\ntorchrun --nproc-per-node 2 -m src.qa answer --data course --split test --output build/answers.jsonl\n```",
+        "`python tools/run_notebooks.py notebooks --set-up-cell`, `python -m src.assets fetch`, `-m src.qa`, `src.qa.retrieval`",
+    ],
+)
+def test_what_is_there_passes(page: str) -> None:
+    assert problems(page) == []
