@@ -88,7 +88,7 @@ def run(notebook: Path, target: Path, cell_seconds: int = CELL_SECONDS) -> bool:
     start = time.monotonic()
     try:
         executed = nbformat.read(notebook, as_version=4)
-        execute(executed, notebook, target.parent if target != notebook else ROOT / "build" / "notebooks", cell_seconds)
+        spent = execute(executed, notebook, target.parent if target != notebook else ROOT / "build" / "notebooks", cell_seconds)
     except NotebookFailure:
         print(f" failed after {time.monotonic() - start:.0f} s", flush=True)
         raise
@@ -96,15 +96,18 @@ def run(notebook: Path, target: Path, cell_seconds: int = CELL_SECONDS) -> bool:
     tidy(executed)
     # Wall time goes into the copies only: in the notebooks themselves it would be a difference at every run.
     executed.metadata["course"] = {"sources": sources, "code": code_hash(notebook)} | (
-        {} if target == notebook else {"seconds": round(seconds, 1)}
+        {} if target == notebook else {"seconds": round(seconds, 1), "cell_seconds": [round(cell, 1) for cell in spent]}
     )
     write_atomically(executed, target)
     print(f" {seconds:.0f} s", flush=True)
     return True
 
 
-def execute(notebook: NotebookNode, path: Path, log_folder: Path, cell_seconds: int) -> None:
-    """Run all cells of `notebook` in a kernel of this very Python, working in the folder that holds `path`."""
+def execute(notebook: NotebookNode, path: Path, log_folder: Path, cell_seconds: int) -> list[float]:
+    """Run all cells of `notebook` in a kernel of this very Python, working in the folder that holds `path`.
+
+    Returns the seconds of each cell, 0 for text.
+    """
     import nbformat
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -129,12 +132,19 @@ def execute(notebook: NotebookNode, path: Path, log_folder: Path, cell_seconds: 
     log = log_folder / f".{path.stem}.kernel.log"  # what the kernel's process says aside from its cells: wanted when it dies
     reached = [0]  # the cell that runs now; a cell that times out or kills its kernel leaves no other trace
 
+    spent = [0.0] * len(notebook.cells)
+
     def note(cell: NotebookNode, cell_index: int) -> None:
         reached[0] = cell_index
+        spent[cell_index] = -time.monotonic()
+
+    def finish(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
+        spent[cell_index] += time.monotonic()
 
     client = NotebookClient(
         notebook,
         on_cell_execute=note,
+        on_cell_executed=finish,
         kernel_manager_class=ManagerOfThisPython,
         timeout=notebook.metadata.get("execution", {}).get("timeout", cell_seconds),
         resources={"metadata": {"path": str(path.parent.absolute())}},
@@ -153,6 +163,7 @@ def execute(notebook: NotebookNode, path: Path, log_folder: Path, cell_seconds: 
         nbformat.write(notebook, failed)
         raise NotebookFailure(f"{describe_failure(notebook, path, reached[0], error, log)}\nWhat ran up to there: {failed}") from error
     log.unlink(missing_ok=True)
+    return spent
 
 
 def empty_runs_folder(notebook: Path) -> Path:

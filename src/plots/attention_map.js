@@ -55,7 +55,10 @@ begin("attention", function (box, data) {
     return tick.checked && sum > 0 ? all.map(function (w) { return w / sum; }) : all;
   }
   function colour(w) { return data.colours[Math.min(31, Math.floor(w * 32))]; }
-  function dark(w) { return w < 0.62; } // on these shades white letters read better
+  function letters(shade) { // black or white on "#rrggbb", whichever reads better: both do at a relative luminance of 0.18
+    var light = [1, 3, 5].map(function (at) { return Math.pow(parseInt(shade.slice(at, at + 2), 16) / 255, 2.2); });
+    return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] < 0.18 ? "#fff" : "#000";
+  }
 
   var side, pad, cell, small;
   function show() {
@@ -64,7 +67,7 @@ begin("attention", function (box, data) {
     var shares = looks(layer, head, row);
     words.forEach(function (element, j) {
       element.style.cssText = "font:inherit;border-radius:4px;padding:.15em .4em;cursor:pointer;width:auto;min-width:0;margin:0;" +
-        "background:" + colour(shares[j]) + ";color:" + (dark(shares[j]) ? "#fff" : "#222") + ";border:" +
+        "background:" + colour(shares[j]) + ";color:" + letters(colour(shares[j])) + ";border:" +
         (j === row ? "3px solid #d55e00" : "3px solid transparent");
       element.setAttribute("aria-pressed", j === row);
       element.setAttribute("aria-label", data.tokens[j] + ", " + Math.round(100 * shares[j]) + " percent");

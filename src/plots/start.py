@@ -42,7 +42,7 @@ _arrow = partial(arrow, colour="#444444", width=1.6, head=13)
 def task_card(task: str, asks: str, given: str, result: str, by: str, watch_out: str = "") -> Panel:
     """One task of the tour in the same small card: what it asks, what goes in, what comes out, who did it, where it fails."""
     rows = [("in", given), ("out", result), ("by", by), *([("watch out", watch_out)] if watch_out else [])]
-    label = "display:inline-block;min-width:5.5em;color:#7a7a7a"
+    label = "display:inline-block;min-width:5.5em;opacity:.75"
     lines = "".join(
         f'<div style="margin:.15em 0;padding-left:5.5em;text-indent:-5.5em"><span style="{label};text-indent:0">{name}</span>'
         f"{'<strong>' if name == 'out' else ''}{html.escape(text)}{'</strong>' if name == 'out' else ''}</div>"
@@ -67,7 +67,7 @@ def tinted_words(words: Sequence[tuple[str, float]], strongest: float, caption: 
         style = f"background:rgba({colour},{share:.2f});border-radius:3px;padding:1px 3px"
         spans.append(f'<span style="{style}" title="{value:+.2f}">{html.escape(word)}</span>')
     body = f'<div style="line-height:1.9;font-size:105%">{" ".join(spans)}</div>'
-    note = f'<div style="color:#7a7a7a;margin-top:.2em">{html.escape(caption)}</div>'
+    note = f'<div style="opacity:.75;margin-top:.2em">{html.escape(caption)}</div>'
     plain_words = " ".join(f"{word.strip()} ({value:+.2f})" for word, value in words)
     return Panel(f'<style>{UNBOXED}</style><div class="wta" style="max-width:52em">{body}{note}</div>', f"{plain_words}\n{caption}")
 

@@ -100,8 +100,19 @@ def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(make: Maker
     make(source + "  # changed")
     assert run_notebooks.run(notebook, target) and printed(target) != first
     monkeypatch.setenv("COURSE_FAST", "1")
-    monkeypatch.setattr(run_notebooks, "execute", lambda *a: None)
+    monkeypatch.setattr(run_notebooks, "execute", lambda *a: [])
     assert run_notebooks.run(notebook, target), "outputs of fast mode never stand in for full ones"
+
+
+@pytest.mark.usefixtures("steady_sources")
+def test_a_copy_says_how_long_the_notebook_and_each_of_its_cells_took(make: Maker, tmp_path: Path) -> None:
+    notebook = make("1 + 1", "import time; time.sleep(0.7)", "")
+    run_notebooks.run(notebook, tmp_path / "out.ipynb")
+    noted = nbformat.read(tmp_path / "out.ipynb", as_version=4).metadata.course
+    text, first, second, empty = noted.cell_seconds
+    assert text == empty == 0 and 0.6 <= second < 5 and first + second <= noted.seconds
+    run_notebooks.run(notebook, notebook)
+    assert not {"seconds", "cell_seconds"} & nbformat.read(notebook, as_version=4).metadata.course.keys(), "they differ at every run"
 
 
 @pytest.mark.parametrize("changed", ["src/new.py", "src/qa/deep.py", "data/words.txt", "weights/card.json", "constraints.txt"])
