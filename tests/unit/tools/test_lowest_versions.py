@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from tools import environment, lowest_versions
 
@@ -15,12 +13,10 @@ def test_the_file_holds_every_package_at_the_lower_bound_of_pyproject() -> None:
     pins = dict(line.split("==") for line in lines)
     wanted = [Requirement(line) for line in environment.wanted_packages()]
     assert len(lines) == len(pins) and set(pins) == {requirement.name for requirement in wanted}, "run: python tools/lowest_versions.py"
-    tested = {canonicalize_name(name): version for name, version in environment.tested_versions().items()}
     for requirement in wanted:
         bound = next(clause.version for clause in requirement.specifier if clause.operator == ">=")
         assert pins[requirement.name] == bound, "run: python tools/lowest_versions.py"
         assert requirement.specifier.contains(pins[requirement.name])
-        assert Version(pins[requirement.name]) <= Version(tested[canonicalize_name(requirement.name)])
 
 
 def test_the_file_is_what_the_tool_writes() -> None:

@@ -1,0 +1,1 @@
+"""Talks made from notebooks: pieces of a slide, a notebook cut into slides, and how many minutes they take."""
