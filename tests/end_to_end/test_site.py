@@ -112,7 +112,9 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder, (name, version) = tmp_path_factory.mktemp("axe"), AXE
     if not shutil.which("npm"):
         pytest.skip(f"{name} {version} checks accessibility and comes from npm, which is not installed")
-    fetched = subprocess.run(["npm", "pack", f"{name}@{version}", "--silent"], cwd=folder, capture_output=True, text=True, timeout=120)
+    # Without retries: where there is no network, npm's own take longer than anybody waits.
+    command = ["npm", "pack", f"{name}@{version}", "--silent", "--fetch-retries=0", "--fetch-timeout=60000"]
+    fetched = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     archive = folder / f"{name}-{version}.tgz"
     if not archive.is_file():
         pytest.skip(f"{name} {version} checks accessibility and could not be fetched from npm: {fetched.stderr.strip()[-200:]}")
