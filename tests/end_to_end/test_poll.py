@@ -58,7 +58,8 @@ QUIZ = {
         }
     ]
 }
-START = (
+START = (  # Ctrl+C is listened to as in a terminal: a process that a shell starts in the background is made deaf to it
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "import sys; from pathlib import Path; from src.teaching import quizzes; quizzes.QUIZZES = Path(sys.argv[1]); "
     "from src.poll.__main__ import main; sys.exit(main(sys.argv[2:]))"
 )
