@@ -19,6 +19,9 @@ runtime.configure_libraries()  # as every way into the course does, before any t
 # Figures are drawn, never shown; set before any test imports matplotlib.
 os.environ.setdefault("MPLBACKEND", "agg")
 
+# Where a computer without a network has no name to be asked for, torch's processes warn of it among what they are expected to say.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
 # Speed is measured in benchmarks/; a test that is slow because the machine is busy has not failed.
 hypothesis.settings.register_profile("course", deadline=None)
 hypothesis.settings.load_profile("course")
