@@ -33,6 +33,7 @@ lab: assets-once ## open JupyterLab on the first notebook
 notebooks: assets-once ## run the notebooks and write their outputs back into notebooks/
 	@$(PY) -m src.teaching.glossary notebooks/glossary.md
 	@$(PY) tools/run_notebooks.py notebooks --in-place
+	@$(PY) tools/pictures.py --figures
 
 site: $(STAMP) ## build the site from the notebooks run last
 	@$(PY) tools/build_site.py build/notebooks build/site
@@ -51,6 +52,7 @@ weights: assets-once ## train the released weights again, into build/weights
 	@$(PY) tools/make_sequences.py $(ARGS)
 	@$(PY) tools/make_language_models.py $(ARGS)
 	@$(PY) tools/make_pretraining.py $(ARGS)
+	@$(PY) tools/make_vectors.py $(ARGS)
 	@$(PY) tools/make_weights.py $(ARGS)
 	@$(PY) tools/make_student.py $(ARGS)
 
