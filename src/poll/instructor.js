@@ -49,7 +49,8 @@ const ACTIONS = {
   reveal: () => ["phase", { question: shown.id, phase: "revealed" }],
 };
 for (const [id, action] of Object.entries(ACTIONS)) {
-  at(id).addEventListener("click", async () => {
+  at(id).addEventListener("click", async (event) => {
+    if (event.detail > 1) return; // the second half of a double click, which would undo the first or skip a question
     if (!shown || at(id).getAttribute("aria-disabled") === "true") return;
     const [path, what] = action();
     const reply = await send(`instructor/${path}`, what);

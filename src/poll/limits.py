@@ -1,4 +1,4 @@
-"""Two ways to have too much of something: too often, and too many at once."""
+"""Ways to have too much of something: too often, and too many at once."""
 
 from __future__ import annotations
 
@@ -60,6 +60,37 @@ class AtOnce:
             self._there[key] -= 1
             if not self._there[key]:
                 del self._there[key]
+
+    def __len__(self) -> int:
+        """Of how many keys there is one at least."""
+        return len(self._there)
+
+
+class Newest:
+    """The newest so many, for each key by itself: one more ends the oldest.
+
+    Where AtOnce would refuse: the oldest may be a connection that broke without a word, and the newest is what somebody looks at.
+    """
+
+    def __init__(self, most: int):
+        self._most = most
+        self._there: dict[Hashable, list[Callable[[], None]]] = {}  # key -> what ends each of them, the oldest first
+
+    @contextmanager
+    def one(self, key: Hashable, end: Callable[[], None]) -> Iterator[None]:
+        """One more while the context lasts. Where there are `most` already, the oldest's `end` is called, and it counts no longer."""
+        there = self._there.setdefault(key, [])
+        there.append(end)
+        if len(there) > self._most:
+            there.pop(0)()
+        try:
+            yield
+        finally:
+            there = self._there.get(key, [])  # not always the list from above: the last one that leaves takes it away
+            if end in there:
+                there.remove(end)
+                if not there:
+                    del self._there[key]
 
     def __len__(self) -> int:
         """Of how many keys there is one at least."""

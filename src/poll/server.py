@@ -19,7 +19,7 @@ import segno
 from tornado.iostream import StreamClosedError
 from tornado.web import Application
 
-from src.poll.limits import AtOnce, Rate, TooMuch, network_of
+from src.poll.limits import AtOnce, Newest, Rate, TooMuch, network_of
 from src.poll.room import Over, Room, Signal
 from src.poll.store import Store, put_aside
 from src.teaching.quizzes import load_quiz, load_set
@@ -29,7 +29,8 @@ FOLDER = Path(__file__).resolve().parent
 FILES = r"/(poll\.css|shared\.js|vote\.js|instructor\.js)"
 MOST_BYTES = 2_000  # of a request's body: many times the longest that a page sends
 CONNECTION = {"max_body_size": 1_000_000, "body_timeout": 10, "idle_connection_timeout": 30}  # bytes, seconds, seconds
-HEARTBEAT = 15.0  # seconds of silence after which a stream says that it is still there: proxies end silent ones
+HEARTBEAT = 5.0  # seconds of silence after which a stream says that it is there: proxies end silent ones, and pages give them up
+VANISHED = 30  # seconds without an answer after which whoever is at the other end of a connection is taken for gone
 PAUSE = 0.05  # seconds between two looks at the bars: faster than an eye, and 200 votes are a few messages
 OPEN_FILES = 4096  # connections need one each; some systems allow 256 where nobody asks
 
@@ -52,7 +53,7 @@ class Limits:
         self.votes_of_voter = Rate(10, 1.0)
         self.votes_of_address = Rate(4 * voters_per_address, voters_per_address / 2)
         self.new_voters = Rate(voters_per_address, 0.1)
-        self.streams_of_voter = AtOnce(4)
+        self.streams_of_voter = Newest(4)
         self.streams_of_address = AtOnce(2 * voters_per_address)
 
 
@@ -75,8 +76,11 @@ class Web(Handler):
         return network_of(self.request.remote_ip or "")
 
     def keep(self, name: str, value: str, **options: Any) -> None:
-        """Set a cookie that no script can read and no other site can make a browser send along with a request of its own."""
-        self.set_cookie(name, value, httponly=True, secure=self.settings["secure"], **options)
+        """Set a cookie that no script can read and no other site can make a browser send along with a request of its own.
+
+        Lax, not Strict: who follows a link to the poll, from a chat or from a terminal in a browser, must come as who they are.
+        """
+        self.set_cookie(name, value, httponly=True, secure=self.settings["secure"], samesite="Lax", **options)
 
     def asked(self) -> object:
         """What the body says. Raises Problem where it is too long, or no JSON."""
@@ -92,13 +96,15 @@ class Stream(Web):
     """An event stream: something to show, and again whenever it has changed, as it is then; what was between is left out."""
 
     _task: asyncio.Task | None = None
+    _replaced = False
 
     async def send(self, view: Callable[[], dict[str, Any]], signal: Signal) -> None:
         """Send `view()` now and after each change, until the browser leaves."""
         self._task = asyncio.current_task()
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")  # a proxy (nginx) must not gather what should arrive at once
-        self.write("retry: 1000\n\n")  # milliseconds until a browser that lost us looks again
+        pulse = f"event: pulse\ndata: {HEARTBEAT:g}\n\n"  # the page can tell from it for how long silence is nothing
+        self.write(f"retry: 1000\n{pulse}")  # milliseconds until a browser that lost us looks again
         with suppress(StreamClosedError, asyncio.CancelledError):
             while True:
                 version = signal.version
@@ -106,8 +112,16 @@ class Stream(Web):
                 await self.flush()
                 await asyncio.sleep(PAUSE)
                 while not await signal.changed(version, HEARTBEAT):
-                    self.write(": still here\n\n")
+                    self.write(pulse)
                     await self.flush()
+        if self._replaced:
+            self.write("event: replaced\ndata: by a newer one\n\n")
+
+    def give_way(self) -> None:
+        """End it for a newer one of the same browser, and tell the page, which would else come back at once."""
+        self._replaced = True
+        if self._task is not None:
+            self._task.cancel()
 
     def on_connection_close(self) -> None:
         """Stop with the one who looked."""
@@ -124,8 +138,7 @@ class VotePage(Web):
     def get(self) -> None:
         """Send the page."""
         if not VOTER_ID.fullmatch(self.get_cookie(VOTER, "")):
-            # Lax, not Strict: who follows a link to the poll from a chat must come as the voter they are, not as a new one.
-            self.keep(VOTER, secrets.token_urlsafe(16), samesite="Lax", max_age=DAY)
+            self.keep(VOTER, secrets.token_urlsafe(16), max_age=DAY)
         self.render("vote.html")
 
 
@@ -148,10 +161,10 @@ class Events(Voting, Stream):
         voter, limits = self.voter(), self.limits
         with ExitStack() as stack:
             try:
-                stack.enter_context(limits.streams_of_voter.one(voter))
                 stack.enter_context(limits.streams_of_address.one(self.source))
             except TooMuch:
                 raise Problem(429, "This poll is open too many times from here; close some of its pages.") from None
+            stack.enter_context(limits.streams_of_voter.one(voter, self.give_way))
             stack.callback(self.room.counted.fire)  # the instructor sees how many are there
             self.room.counted.fire()
             await self.send(lambda: self.room.attendee_view(voter), self.room.moved)
@@ -207,7 +220,7 @@ class InstructorPage(Instructing):
             super().prepare()
             return
         Handler.prepare(self)
-        self.keep(TOKEN, token, samesite="Strict", path="/instructor")
+        self.keep(TOKEN, token, path="/instructor")
         self.redirect("/instructor", status=303)
 
     def get(self) -> None:
@@ -339,6 +352,7 @@ def run(
         raise ValueError("--network, --host and --url are three ways to be reached; choose one.")
     published = public_address(url) if url else None
     listening = bind("0.0.0.0" if network else host, port)
+    give_up_the_vanished(listening)
     port = listening.getsockname()[1]
     here = f"http://{LOCAL[0]}:{port}/" if network else address(listening)
     attendees = published or (f"http://{network_address()}:{port}/" if network else here)
@@ -358,6 +372,15 @@ def run(
         asyncio.run(serve(application, listening, xheaders=published is not None, **CONNECTION))
     except KeyboardInterrupt:
         print("Ended.")
+
+
+def give_up_the_vanished(listening: socket.socket) -> None:
+    """Have the system end connections whose other end is silent: a phone that left says nothing, and would be "here" for 15 minutes more.
+
+    Only Linux can; elsewhere the system's own patience decides.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * VANISHED)
 
 
 def allow_many_connections() -> None:

@@ -40,6 +40,7 @@ function show(state) {
   shown = state;
   const another = !before || before.id !== state.id || JSON.stringify(before.choices) !== JSON.stringify(state.choices);
   if (another || state.phase !== before.phase) setText("problem", "");
+  if (another && before) scrollTo(0, 0); // who was at the end of the long reasons reads the next question from its beginning
   at("title").replaceChildren(...inline(state.title));
   setText("place", `Question ${state.number} of ${state.of}`);
   const revealed = state.phase === "revealed";

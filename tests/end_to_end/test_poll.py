@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from src.poll.server import HEARTBEAT, NO_COOKIE
 from tests.end_to_end.test_demo import FAINT
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
@@ -55,13 +56,30 @@ QUIZ = {
                     "wrong": [{"value": 7, "why": "That is the sum of them."}],
                 },
             ],
-        }
+        },
+        {
+            "id": "later",
+            "title": "a later poll",
+            "questions": [
+                {
+                    "id": "after",
+                    "kind": "single",
+                    "keep_order": True,
+                    "question": "Which comes after the first set?",
+                    "choices": [
+                        {"text": "this one", "right": True, "why": "It is the second."},
+                        {"text": "none", "right": False, "why": "There are two."},
+                    ],
+                }
+            ],
+        },
     ]
 }
 START = (  # Ctrl+C is listened to as in a terminal: a process that a shell starts in the background is made deaf to it
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "import sys; from pathlib import Path; from src.teaching import quizzes; quizzes.QUIZZES = Path(sys.argv[1]); "
-    "from src.poll.__main__ import main; sys.exit(main(sys.argv[2:]))"
+    "from src.poll import server; server.HEARTBEAT = float(sys.argv[2]); "
+    "from src.poll.__main__ import main; sys.exit(main(sys.argv[3:]))"
 )
 
 
@@ -74,10 +92,10 @@ class Poll:
         (folder / "quizzes" / "q.json").write_text(json.dumps(QUIZ), encoding="utf-8")
         self.start()
 
-    def start(self) -> None:
-        """Start it: the second time on the port of the first."""
-        arguments = ["--quiz", "q", "--port", str(self._port), "--file", str(self.folder / "poll.sqlite")]
-        command = [sys.executable, "-c", START, str(self.folder / "quizzes"), *arguments]
+    def start(self, *more: str, pulse: float = HEARTBEAT) -> None:
+        """Start it: the second time on the port of the first. pulse: seconds after which a silent stream says that it is there"""
+        arguments = ["--quiz", "q", "--port", str(self._port), "--file", str(self.folder / "poll.sqlite"), *more]
+        command = [sys.executable, "-c", START, str(self.folder / "quizzes"), str(pulse), *arguments]
         self.errors = self.folder / "errors.txt"
         with self.errors.open("a") as errors:
             self._process = subprocess.Popen(command, cwd=self._course, stdout=subprocess.PIPE, stderr=errors, text=True)
@@ -91,6 +109,15 @@ class Poll:
         self._process.send_signal(how)
         self._process.wait(20)
         self._process.stdout.close()
+
+    @contextlib.contextmanager
+    def asleep(self) -> Iterator[None]:
+        """It does nothing while the context lasts, and no connection ends: as a laptop does that is shut."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture
@@ -347,6 +374,103 @@ def test_a_poll_that_was_killed_comes_back_with_its_votes_question_and_phase(pro
         shows(phone, verdict, "#said")
 
 
+def test_pages_notice_a_laptop_that_sleeps_and_go_on_when_it_wakes(projector, phone, poll):
+    poll.stop(signal.SIGINT)
+    poll.start(pulse=0.3)
+    open_projector(projector, poll)
+    open_phone(phone, poll)
+    phone.click("#choices label:nth-child(2) input")
+    with poll.asleep():
+        shows(phone, "The poll does not answer.", "#connection")
+        shows(projector, "The poll does not answer.", "#connection")
+        phone.click("#send")
+        shows(phone, "The poll does not answer. When it is here again, try once more.", "#problem")
+    for browser in (phone, projector):
+        browser.wait("document.getElementById('connection').textContent === ''")
+    vote(phone)
+    projector.wait("document.querySelectorAll('.count')[1].textContent === '1, 100 %'")
+    shows(projector, "1 voted, 1 here", "#total")
+
+
+def test_phones_that_stay_on_the_page_vote_in_the_next_poll_which_has_another_quiz(projector, phones, poll):
+    for phone in phones[:2]:
+        open_phone(phone, poll)
+        vote(phone, 2)
+    open_projector(projector, poll)
+    press_button(projector, "reveal")
+    shows(phones[1], "Your vote is not the answer", "#said")
+    poll.stop(signal.SIGINT)
+    poll.start("--set", "later")
+    open_projector(projector, poll)
+    shows(projector, "0 voted, 2 here", "#total")
+    for phone in phones[:2]:
+        shows(phone, "Which comes after the first set?", "#question")
+        assert phone.text("h1") == "Poll: a later poll" and "Question 1 of 1" in phone.text("#place")
+        vote(phone, 0)
+    shows(projector, "2 voted, 2 here", "#total")
+    poll.stop(signal.SIGINT)
+    poll.start()
+    shows(phones[0], "Your vote is not the answer", "#said")
+
+
+def test_a_phone_whose_cookie_is_gone_is_told_what_to_do(phone, poll):
+    open_phone(phone, poll)
+    phone.call("Network.clearBrowserCookies")
+    poll.stop(signal.SIGINT)
+    poll.start()
+    shows(phone, NO_COOKIE, "#connection")
+    phone.open(poll.phones, width=360)
+    vote(phone, 1)
+
+
+def test_a_page_that_newer_ones_of_its_browser_replaced_says_so_and_is_live_again_when_looked_at(projector, phone, poll):
+    open_projector(projector, poll)
+    open_phone(phone, poll)
+    phone.run("window.newer = [1, 2, 3, 4].map(() => new EventSource('events'))")
+    shows(phone, "This poll is open on newer pages of this browser.", "#connection")
+    phone.run("window.newer.map((stream) => stream.close())")
+    press_button(projector, "next")
+    shows(projector, "question 2 of 3", "#place")
+    assert "Question 1 of 3" in phone.text("#place")
+    phone.run("document.dispatchEvent(new Event('visibilitychange'))")
+    shows(phone, "Question 2 of 3", "#place")
+    assert phone.run("document.getElementById('connection').textContent") == ""
+    shows(projector, "1 here", "#total")
+
+
+def test_the_instructors_address_can_be_followed_as_a_link_from_another_site(projector, poll):
+    projector.call("Network.clearBrowserCookies")
+    projector.open(f"data:text/html,<title>a chat</title><a href='{poll.instructor}'>the poll</a>")
+    projector.click("a")
+    projector.wait("location.pathname === '/instructor' && document.querySelectorAll('#bars li').length > 0")
+
+
+def test_the_next_question_is_seen_from_its_beginning(projector, phone, poll):
+    open_projector(projector, poll)
+    open_phone(phone, poll)
+    phone.open(poll.phones, width=360, height=300)
+    press_button(projector, "reveal")
+    shows(phone, "You did not vote.", "#said")
+    phone.run("scrollTo(0, document.documentElement.scrollHeight)")
+    assert phone.run("scrollY") > 300
+    press_button(projector, "next")
+    shows(phone, "Which are even?", "#question")
+    assert phone.run("[scrollY, document.documentElement.scrollHeight > innerHeight]") == [0, True]
+
+
+def test_a_double_click_moves_the_room_once(projector, phone, poll):
+    open_projector(projector, poll)
+    open_phone(phone, poll)
+    for name, place, said in (("next", "question 2 of 3", "Voting is open."), ("closing", "question 2 of 3", "Voting is closed.")):
+        press_button(projector, name)
+        shows(projector, place, "#place")
+        shows(projector, said, "#said")
+        projector.run(f"document.getElementById('{name}').dispatchEvent(new MouseEvent('click', {{ detail: 2, bubbles: true }}))")
+        shows(phone, place.capitalize(), "#place")
+        assert projector.run("new Promise((done) => setTimeout(done, 300))") is None
+        assert place in projector.text("#place") and said in projector.text("#said")
+
+
 def focused(browser) -> str:
     return browser.run("document.activeElement.id || document.activeElement.value || document.activeElement.textContent")
 
@@ -434,6 +558,20 @@ def test_every_text_can_be_read_and_nothing_sticks_out(projector, phone, poll, w
     readable()
     page = phone.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", page))) < 200) == dark
+
+
+def test_the_instructors_buttons_are_in_reach_however_long_the_answers_are(projector, poll):
+    open_projector(projector, poll, width=1280, height=400)
+    press_button(projector, "reveal")
+    shows(projector, "The answer is shown.", "#said")
+    long = "document.documentElement.scrollHeight > 1.2 * innerHeight"
+    box = "((box) => [box.x + box.width / 2, box.y + box.height / 2])(document.getElementById('next').getBoundingClientRect())"
+    assert projector.run(long), "else this shows nothing"
+    projector.run("scrollTo(0, 0)")
+    assert projector.run(f"document.elementFromPoint(...{box})?.id") == "next", "it is seen, and nothing lies over it"
+    projector.run("scrollTo(0, document.documentElement.scrollHeight)")
+    last, keys = (f"document.querySelector('{one}').getBoundingClientRect()" for one in ("#bars li:last-child .why", ".keys"))
+    assert projector.run(f"{last}.bottom <= {keys}.top"), "the last reason can be read"
 
 
 def test_a_poll_of_the_course_fits_on_a_projector_without_scrolling(projector, course, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.poll import limits
-from src.poll.limits import AtOnce, Rate, TooMuch, network_of
+from src.poll.limits import AtOnce, Newest, Rate, TooMuch, network_of
 
 
 class Clock:
@@ -73,6 +73,34 @@ def test_so_many_at_once_and_a_place_is_free_again_also_after_trouble():
         with places.one("a"):
             pass
     assert len(places) == 0
+
+
+def test_one_more_than_the_newest_so_many_ends_the_oldest_of_its_key_only():
+    ended, newest, entered = [], Newest(2), {}
+
+    def enter(key, name):
+        entered[name] = newest.one(key, lambda: ended.append(name))
+        entered[name].__enter__()
+
+    def leave(name):
+        entered.pop(name).__exit__(None, None, None)
+
+    for key, name in (("a", "first"), ("b", "other"), ("a", "second"), ("a", "third"), ("a", "fourth")):
+        enter(key, name)
+    assert ended == ["first", "second"] and len(newest) == 2
+    leave("third")
+    enter("a", "fifth")
+    assert ended == ["first", "second"], "who has left makes room"
+    for name in ("fourth", "fifth", "other"):
+        leave(name)
+    assert len(newest) == 0
+    enter("a", "sixth")
+    leave("first")  # ended long ago, and late to leave: nothing of the newer ones goes with it
+    assert len(newest) == 1
+    with pytest.raises(RuntimeError), newest.one("c", list):
+        assert len(newest) == 2
+        raise RuntimeError
+    assert len(newest) == 1
 
 
 @pytest.mark.parametrize(

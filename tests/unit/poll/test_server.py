@@ -64,6 +64,8 @@ class Visit:
             for event in events:
                 if event.startswith("data: "):
                     states.put_nowait(json.loads(event.removeprefix("data: ")))
+                elif event.startswith("event: replaced\ndata: "):
+                    states.put_nowait("replaced")
 
         client = AsyncHTTPClient(force_instance=True)  # a closed client is the way to hang up
         task = asyncio.ensure_future(
@@ -151,7 +153,7 @@ def test_the_token_moves_from_the_address_into_a_cookie(room):
 
     first, page = visit(scenario, room)
     assert (first.code, first.headers["Location"], first.body) == (303, "/instructor", b"")
-    assert first.headers["Set-Cookie"] == f"poll_token={TOKEN}; HttpOnly; Path=/instructor; SameSite=Strict"
+    assert first.headers["Set-Cookie"] == f"poll_token={TOKEN}; HttpOnly; Path=/instructor; SameSite=Lax"
     assert page.code == 200 and TOKEN not in page.body.decode()
 
 
@@ -260,7 +262,7 @@ def test_a_stream_that_is_left_is_forgotten_and_a_silent_one_says_that_it_is_the
         nonlocal heard
         reader, writer = await asyncio.open_connection("127.0.0.1", int(poll.url.rstrip("/").rsplit(":", 1)[1]))
         writer.write(f"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: poll_voter={voter()}\r\n\r\n".encode())
-        while b"still here" not in heard:
+        while heard.count(b"event: pulse\ndata: 0.05\n\n") < 3:  # the first says how long the pulse is, the others are two of it
             heard += await asyncio.wait_for(reader.read(1000), 10)
         assert len(limits.streams_of_voter) == len(limits.streams_of_address) == 1
         writer.close()
@@ -318,14 +320,22 @@ def test_a_body_far_too_long_is_not_even_read(room):
     assert visit(scenario, room).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_request_that_never_ends_is_given_up(room):
+@pytest.mark.parametrize(
+    ("sent", "limit"),
+    [
+        (b"POST /vote HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{", "body_timeout"),
+        (b"POST /vote HTTP/1.1\r\nHost: 127.0.0.1\r\nX-One", "idle_connection_timeout"),
+        (b"", "idle_connection_timeout"),
+    ],
+)
+def test_a_request_that_never_ends_is_given_up(room, sent, limit):
     async def scenario(poll):
         reader, writer = await asyncio.open_connection("127.0.0.1", int(poll.url.rstrip("/").rsplit(":", 1)[1]))
-        writer.write(b"POST /vote HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{")
+        writer.write(sent)
         return await asyncio.wait_for(reader.read(), 10)
 
-    visit(scenario, room, serving={"body_timeout": 0.2})
-    assert server.CONNECTION["body_timeout"] == 10
+    visit(scenario, room, serving={limit: 0.2})
+    assert 0 < server.CONNECTION[limit] <= 30
 
 
 @pytest.mark.parametrize(
@@ -440,20 +450,32 @@ def test_without_a_proxy_nobody_can_pretend_another_address(room):
     assert visit(scenario, room, limits=Limits(3)) == [200, 200, 200, 429]
 
 
-def test_a_browser_can_open_a_few_streams_and_an_address_many(room):
-    async def scenario(poll):
-        mine = [await poll.stream("events", f"poll_voter={voter()}") for _ in range(4)]
-        await asyncio.gather(*(states.get() for states, *_ in mine))
-        fifth = await poll.fetch("events", f"poll_voter={voter()}")
-        other = [await poll.stream("events", f"poll_voter={voter(i)}") for i in (1, 2)]
-        await asyncio.gather(*(states.get() for states, *_ in other))
-        seventh = await poll.fetch("events", f"poll_voter={voter(3)}")
-        mine[0][1].close()
-        mine[0][2].cancel()
-        return fifth, seventh
+def test_the_fifth_page_of_a_browser_takes_the_place_of_its_first_which_is_told(room):
+    limits = Limits()
 
-    for refused in visit(scenario, room, limits=Limits(voters_per_address=3)):
-        assert refused.code == 429 and "close some" in problem(refused)
+    async def scenario(poll):
+        mine = []
+        for _ in range(5):
+            mine.append(await poll.stream("events", f"poll_voter={voter()}"))
+            assert (await mine[-1][0].get())["id"] == "one"
+        assert await asyncio.wait_for(mine[0][0].get(), 10) == "replaced"
+        assert (await asyncio.wait_for(mine[0][2], 10)).code == 200, "and its connection ends"
+        await poll.act("show", {"question": "several"})
+        for states, *_ in mine[1:]:
+            assert (await asyncio.wait_for(states.get(), 10))["id"] == "several"
+        assert len(limits.streams_of_voter) == 1 and limits.streams_of_address._there == {"127.0.0.1": 4}
+
+    visit(scenario, room, limits=limits)
+
+
+def test_an_address_can_open_many_streams_and_no_more(room):
+    async def scenario(poll):
+        there = [await poll.stream("events", f"poll_voter={voter(i)}") for i in (0, 0, 0, 1, 1, 2)]
+        await asyncio.gather(*(states.get() for states, *_ in there))
+        return await poll.fetch("events", f"poll_voter={voter(3)}")
+
+    refused = visit(scenario, room, limits=Limits(voters_per_address=3))
+    assert refused.code == 429 and "close some" in problem(refused)
 
 
 # --- the pages ------------------------------------------------------------------------------------------------------------
@@ -590,6 +612,23 @@ def test_behind_a_proxy_it_listens_here_and_is_called_by_both_names(capsys, star
     application, (host, _), options = started[0]
     assert host == "127.0.0.1" and options["xheaders"] and application.settings["secure"]
     assert application.settings["names"] == {"127.0.0.1", "localhost", "::1", "poll.example.org"}
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux can be told")
+def test_a_phone_that_left_without_a_word_is_given_up_after_half_a_minute(monkeypatch, file):
+    found = []
+
+    async def accept_one(application, listening, **options):
+        with socket.create_connection(listening.getsockname()):
+            connection, _ = listening.accept()
+            found.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        connection.close()
+        listening.close()
+        application.settings["room"]._store.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "serve", accept_one)
+    assert command(file) == 0 and found == [30_000], "milliseconds, of each connection"
 
 
 def test_another_set_is_another_poll_in_the_same_file_and_new_puts_all_of_it_aside(capsys, started, file):
