@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -105,7 +105,8 @@ def ensure_packages() -> None:
     """Install what is missing where that was asked for (Colab, or a fresh clone by the set-up cell); elsewhere say what to do.
 
     Packages that are there and fit the ranges stay as they are: a hosted notebook's own torch is the one built for its GPU.
-    Raises ImportError in one sentence when packages are missing and may not, or cannot, be installed.
+    Raises ImportError in one sentence when packages are missing and may not, or cannot, be installed, and when one was replaced whose
+    compiled code this Python has loaded already: that cannot be loaded anew, and does not go with the new files.
     """
     missing = missing_packages()
     if not missing:
@@ -116,12 +117,33 @@ def ensure_packages() -> None:
             f"This Python ({sys.executable}) lacks what the course needs: {', '.join(missing)}. "
             f"Run `make lab` in {COURSE}, or choose the kernel of its .venv."
         )
+    before = _versions_of_compiled_code()
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", *missing]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise ImportError(f"Installing {', '.join(missing)} failed: {reason}. Check the network, then run this cell again.")
     importlib.invalidate_caches()
+    after = _versions_of_compiled_code()
+    replaced = sorted(name for name in before if after.get(name) != before[name])
+    if replaced:
+        raise ImportError(
+            f"The course needed other versions of what was loaded here already ({', '.join(replaced)}); they are installed now: "
+            "restart the kernel (on Colab: Runtime, Restart session), then run this cell again."
+        )
+
+
+def _versions_of_compiled_code() -> dict[str, str]:
+    """Package -> its version on disk, of the installed packages of which compiled modules are loaded."""
+    compiled = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    files = {name: getattr(module, "__dict__", {}).get("__file__") for name, module in list(sys.modules.items())}
+    modules = {name.partition(".")[0] for name, file in files.items() if str(file).endswith(compiled)}
+    owners = metadata.packages_distributions()
+    versions = {}
+    for package in {package for module in modules for package in owners.get(module, ()) if package}:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
 
 
 # --- seeds ---------------------------------------------------------------------------------------------------------------

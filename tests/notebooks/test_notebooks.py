@@ -14,6 +14,7 @@ from tools import run_notebooks
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = run_notebooks.find_notebooks(ROOT / "notebooks")
 IMAGE_BYTES = 60_000
+NOTEBOOK_BYTES = 2_000_000
 
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -65,3 +66,9 @@ def test_its_figures_are_small_enough_to_load_quickly(notebook: Path) -> None:
             if image:
                 size = len(base64.b64decode("".join(image)))
                 assert size <= IMAGE_BYTES, f"the figure of code cell {number} has {size} bytes as stored; at most {IMAGE_BYTES}"
+
+
+@each_notebook
+def test_its_file_is_small_enough_to_open_on_a_phone(notebook: Path) -> None:
+    size = notebook.stat().st_size
+    assert size <= NOTEBOOK_BYTES, f"{size} bytes with its outputs; at most {NOTEBOOK_BYTES}: fewer or smaller figures and tables"

@@ -64,6 +64,14 @@ def test_each_notebook_gets_a_clean_kernel(make: Maker, tmp_path: Path) -> None:
     assert [printed(path) for path in sorted((tmp_path / "out").glob("*.ipynb"))] == ["False\n", "False\n"]
 
 
+def test_two_processes_of_the_tests_can_run_the_same_notebook_at_the_same_time(make: Maker, tmp_path: Path) -> None:
+    """Each execution deletes what the one before it trained: in a folder that both had, one would delete under the other's hands."""
+    notebook = make("import os; print(os.environ['COURSE_RUNS'])")
+    run_notebooks.run(notebook, tmp_path / "out.ipynb")
+    runs = Path(printed(tmp_path / "out.ipynb").strip())
+    assert runs.parent.name == f"tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}" and runs.name.startswith(notebook.stem)
+
+
 @pytest.mark.usefixtures("steady_sources")
 def test_every_execution_trains_anew_and_leaves_a_readers_own_runs_alone(
     make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 import time
 import venv
 import zipfile
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-CELL = (Path(__file__).resolve().parents[2] / "tools" / "setup_cell.py").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+CELL = (ROOT / "tools" / "setup_cell.py").read_text(encoding="utf-8")
 WHERE = "\nimport src.runtime, sys; print(src.runtime.COURSE); print('src.runtime' in sys.modules)"
 
 
@@ -133,33 +135,99 @@ def test_running_the_cell_twice_in_one_kernel_changes_nothing(checkout: Path, cl
     assert course_of(result) == checkout
 
 
-def test_where_it_fetched_the_course_it_installs_what_is_missing_and_nothing_else(
-    repository: Path, tmp_path: Path, clean_environment: dict[str, str]
-) -> None:
-    """Like Colab: a Python with most packages, one missing. The missing one is a wheel made here, so no index is needed."""
-    folder = tmp_path / "colab"
-    subprocess.run(["git", "clone", "--quiet", str(repository), str(folder / "words-to-answers")], check=True, capture_output=True)
-    project = folder / "words-to-answers" / "pyproject.toml"
+# --- hosted notebooks, such as Colab's: most packages are there, some of them in other versions ----------------------------------------
+
+
+def hosted_python(folder: Path) -> Path:
+    """The interpreter of a new environment in which everything this test runs with is "preinstalled", and pip is its own."""
+    venv.create(folder, with_pip=True)
+    (tested,) = {Path(entry) for entry in sys.path if entry.endswith("site-packages") and Path(entry, "torch").is_dir()}
+    (site_packages(folder) / "tested.pth").write_text(f"{tested}\n")
+    return folder / "bin" / "python"
+
+
+def site_packages(folder: Path) -> Path:
+    """Where the own packages of the environment in `folder` are; they come before those that `hosted_python` lends it."""
+    (own,) = (folder / "lib").glob("python3.*/site-packages")
+    return own
+
+
+def contents(python: Path) -> set[str]:
+    """Names of what is installed in the environment of this interpreter itself."""
+    return {path.name for path in site_packages(python.parents[1]).iterdir()} - {"__pycache__"}
+
+
+@pytest.fixture
+def fetched(repository: Path, tmp_path: Path) -> Path:
+    """The course as the set-up cell has fetched it into a hosted notebook's folder; one package it asks for is in no environment."""
+    course = tmp_path / "colab" / "words-to-answers"
+    subprocess.run(["git", "clone", "--quiet", str(repository), str(course)], check=True, capture_output=True)
+    project = course / "pyproject.toml"
     project.write_text(project.read_text().replace("dependencies = [", 'dependencies = [\n    "course-missing-piece>=1,<2",', 1))
-    with zipfile.ZipFile(tmp_path / "course_missing_piece-1.5-py3-none-any.whl", "w") as wheel:
-        about = "course_missing_piece-1.5.dist-info/"
-        wheel.writestr("course_missing_piece.py", "here = True\n")
-        wheel.writestr(about + "METADATA", "Metadata-Version: 2.1\nName: course-missing-piece\nVersion: 1.5\n")
+    return course
+
+
+def missing_piece(folder: Path, version: str, compiled: Path | None = None) -> None:
+    """Write that package as a wheel into `folder`, perhaps with a compiled module in it. Made here, so that no index is needed."""
+    about = f"course_missing_piece-{version}.dist-info/"
+    with zipfile.ZipFile(folder / f"course_missing_piece-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("course_missing_piece/__init__.py", f"version = '{version}'\n")
+        if compiled:
+            wheel.write(compiled, f"course_missing_piece/{compiled.name}")
+        wheel.writestr(about + "METADATA", f"Metadata-Version: 2.1\nName: course-missing-piece\nVersion: {version}\n")
         wheel.writestr(about + "WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(about + "RECORD", "")
-    python = tmp_path / "python"
-    venv.create(python, with_pip=True)
-    (site_packages,) = (python / "lib").glob("python3.*/site-packages")
-    (tested,) = {Path(entry) for entry in sys.path if entry.endswith("site-packages") and Path(entry, "torch").is_dir()}
-    (site_packages / "tested.pth").write_text(f"{tested}\n")  # "preinstalled": everything this test runs with
-    before = set(site_packages.iterdir())
 
-    environment = clean_environment | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
-    after = "\nimport course_missing_piece, src.runtime; print(src.runtime.COURSE); print(course_missing_piece.here)"
-    result = run_cell(folder, environment, after=after, python=str(python / "bin" / "python"))
-    assert course_of(result) == folder / "words-to-answers"
-    new = {path.name for path in set(site_packages.iterdir()) - before}
-    assert new - {"__pycache__"} == {"course_missing_piece.py", "course_missing_piece-1.5.dist-info"}
+
+def test_where_it_fetched_the_course_it_installs_what_is_missing_and_nothing_else(
+    fetched: Path, tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    missing_piece(tmp_path, "1.5")
+    python = hosted_python(tmp_path / "python")
+    before = contents(python)
+    after = "\nimport course_missing_piece, src.runtime; print(src.runtime.COURSE); print(course_missing_piece.version)"
+    only_here = clean_environment | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    result = run_cell(fetched.parent, only_here, after=after, python=str(python))
+    assert course_of(result) == fetched and result.stdout.endswith("1.5\n")
+    assert contents(python) - before == {"course_missing_piece", "course_missing_piece-1.5.dist-info"}
+
+
+def with_a_piece_that_is_too_old(folder: Path, environment: dict[str, str], compiled: Path | None) -> Path:
+    """A hosted Python in which version 0.9 of that package is installed; `environment` offers 1.5 after this."""
+    python = hosted_python(folder / "python")
+    missing_piece(folder, "0.9", compiled)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "course-missing-piece"], env=environment, check=True, capture_output=True)
+    missing_piece(folder, "1.5", compiled)
+    return python
+
+
+def test_a_compiled_package_that_is_loaded_and_gets_replaced_asks_for_a_new_kernel_in_one_sentence(
+    fetched: Path, tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    """As if the hosted kernel had loaded a numpy that is too old: its code in memory would meet the files of the new one."""
+    compiled = next(Path(sysconfig.get_config_var("DESTSHARED") or "none").glob("_bisect.*"), None)
+    if compiled is None:
+        pytest.skip("this Python has no compiled module in a file of its own to put into a package")
+    only_here = clean_environment | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    python = with_a_piece_that_is_too_old(tmp_path, only_here, compiled)
+    first = run_cell(fetched.parent, only_here, before="import course_missing_piece._bisect", python=str(python))
+    assert first.returncode != 0
+    last = first.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ") and "(course-missing-piece)" in last and "restart the kernel" in last
+    again = run_cell(
+        fetched.parent, only_here, after=f"{WHERE}\nimport course_missing_piece as c; assert c.version == '1.5'", python=str(python)
+    )
+    assert course_of(again) == fetched
+
+
+def test_a_package_of_plain_python_may_be_replaced_while_it_is_loaded(
+    fetched: Path, tmp_path: Path, clean_environment: dict[str, str]
+) -> None:
+    """Every kernel has some loaded, such as Pygments: a restart for each of them would be one click too many."""
+    only_here = clean_environment | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    python = with_a_piece_that_is_too_old(tmp_path, only_here, None)
+    assert course_of(run_cell(fetched.parent, only_here, before="import course_missing_piece", python=str(python))) == fetched
+    assert "course_missing_piece-1.5.dist-info" in contents(python)
 
 
 def test_the_cell_is_short_enough_to_read() -> None:

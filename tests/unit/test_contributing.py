@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,35 @@ def problems_of_program(program: str, rest: str, subcommands: bool = True) -> li
 @pytest.mark.parametrize("name", PAGES)
 def test_what_a_page_names_is_there(name: str) -> None:
     assert problems((ROOT / name).read_text(encoding="utf-8")) == []
+
+
+TABLES_ON = [*PAGES, "CHANGELOG.md", "LICENSES.md", "data/README.md"]
+
+
+def lines_behind_tables(page: str) -> list[str]:
+    """Lines of text that stand right below a table: GitHub and the site draw them as one more row of it. A comment ends a table."""
+    lines = FENCE.sub("", page).splitlines()
+    return [below for line, below in pairwise(lines) if line.startswith("|") and below.strip() and not below.startswith(("|", "<!--"))]
+
+
+@pytest.mark.parametrize("name", TABLES_ON)
+def test_a_table_ends_where_its_last_row_does(name: str) -> None:
+    assert lines_behind_tables((ROOT / name).read_text(encoding="utf-8")) == []
+
+
+def test_a_text_that_would_be_drawn_as_a_row_is_found() -> None:
+    table = "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+    assert lines_behind_tables(f"{table}The last column says it.\n") == ["The last column says it."]
+    assert lines_behind_tables(f"{table}\nThe last column says it.\n\n{table}") == []
+
+
+def test_the_map_of_the_house_shows_every_folder_and_every_module_of_the_package() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = page.partition("\n## The map of the house\n")[2].partition("\n## ")[0]
+    folders = {f"{name.split('/')[0]}/" for name in FILES if "/" in name and not name.startswith(".")}
+    modules = {"/".join(name.split("/")[:2]) for name in FILES if name.startswith("src/") and not name.endswith("src/__init__.py")}
+    for place in folders | {module if module.endswith(".py") else f"{module}/" for module in modules}:
+        assert f"`{place}`" in rows, f"{place} is not on the map"
 
 
 def test_there_is_much_to_look_at_on_the_page_for_authors() -> None:

@@ -172,11 +172,20 @@ def test_what_pip_prints_becomes_one_sentence(output: str, sentence: str) -> Non
     assert sentence in explained and "\n" not in explained
 
 
-@pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "weights").iterdir() if path.is_dir()))
+WEIGHTS = sorted(path.name for path in (ROOT / "weights").iterdir() if path.is_dir())
+
+
+def rows_of_licences(heading: str) -> list[str]:
+    """The lines of the tables of LICENSES.md below one of its headings."""
+    _, found, section = (ROOT / "LICENSES.md").read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    assert found, heading
+    return [line for line in section.split("\n## ")[0].splitlines() if line.startswith("|")]
+
+
+@pytest.mark.parametrize("folder", WEIGHTS)
 def test_licences_name_every_folder_of_weights_with_all_licences_of_its_card(folder: str) -> None:
-    rows = [line for line in (ROOT / "LICENSES.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    rows = [row for row in rows if f"`weights/{folder}`" in row]
-    assert rows, f"weights/{folder} is in no table of LICENSES.md"
+    rows = [row for row in rows_of_licences("Training data of shipped weights") if f"`weights/{folder}`" in row]
+    assert rows, f"weights/{folder} is not in the last table of LICENSES.md"
     card = json.loads((ROOT / "weights" / folder / "card.json").read_text(encoding="utf-8"))
     stated = card.get("licence") or card.get("licences") or card["data"]["licence"]
     for licence in re.findall(r"CC BY(?:-SA)? 4\.0|PDDL|none needed", json.dumps(stated)):
@@ -184,9 +193,27 @@ def test_licences_name_every_folder_of_weights_with_all_licences_of_its_card(fol
     assert re.findall(r"CC BY|PDDL|none needed", json.dumps(stated)), f"the card of {folder} names no licence"
 
 
+@pytest.mark.parametrize("folder", WEIGHTS)
+def test_every_folder_of_weights_has_one_licence_of_its_own_which_that_of_its_data_allows(folder: str) -> None:
+    (row,) = [row for row in rows_of_licences("The weights themselves") if f"`weights/{folder}`" in row]
+    licence = row.split(" | ")[1]
+    learned_from = [row for row in rows_of_licences("Training data of shipped weights") if f"`weights/{folder}`" in row]
+    share_alike = any("| CC-BY-SA-4.0 |" in row for row in learned_from)
+    assert licence == ("CC BY-SA 4.0" if share_alike else "CC BY 4.0")
+    assert licence.replace(" ", "-") in PROJECT["license"].split(" AND ")
+
+
+def test_weights_made_from_an_apache_model_come_with_that_licence() -> None:
+    """Apache-2.0, section 4: whoever passes on a changed work gives a copy of the licence with it."""
+    text = (ROOT / "weights" / "LICENSE-APACHE-2.0").read_text(encoding="utf-8")
+    assert "Apache License" in text and "4. Redistribution" in text and "END OF TERMS AND CONDITIONS" in text
+    assert "(weights/LICENSE-APACHE-2.0)" in (ROOT / "LICENSES.md").read_text(encoding="utf-8")
+    assert {"MIT", "Apache-2.0"} <= set(PROJECT["license"].split(" AND "))
+
+
 def test_licences_name_no_weights_that_are_not_there_and_every_file_and_folder_of_data_is_listed() -> None:
     named = re.findall(r"`weights/([\w-]+)`", (ROOT / "LICENSES.md").read_text(encoding="utf-8"))
-    assert set(named) == {path.name for path in (ROOT / "weights").iterdir() if path.is_dir()}
+    assert set(named) == set(WEIGHTS)
     listed = set(re.findall(r"^\| `([\w.]+)/?` \|", (ROOT / "data" / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert listed | {"README.md"} >= {name.split("/")[1] for name in repository.files() if name.startswith("data/")}
 

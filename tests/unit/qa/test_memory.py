@@ -1,15 +1,19 @@
 """The memory of a training step: every formula against a real model of the same classes, and the tables of docs/colab_t4.md."""
 
+import json
 import math
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
-from src.qa import memory
+from src.qa import load_squad, memory
 from src.qa.training import _freeze_word_embeddings, span_loss
-from src.runtime import COURSE
+from src.runtime import COURSE, cache
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SMALL = {"hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 240, "vocab_size": 500}
@@ -140,3 +144,22 @@ def test_a_pass_over_squad_takes_as_many_full_batches_as_training_makes_of_its_q
     assert f"SQuAD 1.1,train,{memory.SQUAD_QUESTIONS}," in sizes
     steps = len(next(batch_passes(np.ones(memory.SQUAD_QUESTIONS, dtype=int), 16, 0)))
     assert steps == math.ceil(memory.SQUAD_QUESTIONS / 16) and f" {steps:,} |" in memory.batch_table(BertConfig())
+
+
+@pytest.mark.full
+def test_the_commands_of_the_page_train_and_score_a_small_model_of_the_same_classes(tiny_folder, tmp_path, clean_environment):
+    """A model and data that are here stand in for those that need a network; every other word is the page's own."""
+    page = (COURSE / "docs" / "colab_t4.md").read_text(encoding="utf-8")
+    typed = re.findall(r"^!cd words-to-answers && COURSE_ONLINE=1 python (-m src\.qa .+)$", page, re.MULTILINE)
+    ours = {"bert-base-uncased": str(tiny_folder), "squad": "course", "build/runs/bert-base-squad": str(tmp_path / "run")}
+    results = []
+    for words in map(str.split, typed):
+        command = [sys.executable, *(ours.get(word, word) for word in words)]
+        done = subprocess.run(command, cwd=COURSE, env=clean_environment | {"COURSE_CACHE": str(cache())}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads(done.stdout.splitlines()[-1]))
+    trained, scored = results
+    questions = len(load_squad("course")["train"])
+    assert trained["finished"] and trained["steps"] == 2 * math.ceil(questions / 32), "two passes, 32 windows a step"
+    assert f"take {trained['steps']} steps, twice the {trained['steps'] // 2} that" in page and f"{questions:,} questions" in page
+    assert 0 <= scored["exact_match"] <= scored["f1"] <= 100

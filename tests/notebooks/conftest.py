@@ -1,0 +1,15 @@
+"""What the tests of notebooks share: a place of its own for what they train."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tools import run_notebooks
+
+
+@pytest.fixture(autouse=True)
+def runs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tests that run the same notebook at the same time, each in a process of pytest's, do not delete each other's runs."""
+    monkeypatch.setattr(run_notebooks, "RUNS", run_notebooks.RUNS / f"tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}")
