@@ -10,7 +10,6 @@ tried once more at full size.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,12 +20,11 @@ from sklearn.metrics import roc_auc_score
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_run, load_squad
 from src.qa.cloze import cloze_questions
-from src.qa.course_set import load_passage_texts
 from src.qa.dataset import answerable_only, gold_answers
 from src.qa.metrics import f1_interval
-from src.qa.models import load_model
+from src.qa.models import mean_of_models
 from src.qa.written import written_questions
-from tools.make_weights import refusals, training_sets
+from tools.make_weights import refusals, training_sets, unscored_introductions
 from tools.squadshifts import load_wiki
 
 FOLDER = common.RESULTS / "reader"
@@ -54,13 +52,6 @@ class Ladder:
             sys.exit("Stopped; the same command goes on with it.")
         return folder
 
-    def introductions(self) -> dict[str, str]:
-        """Title -> text of the introductions that no score is taken on."""
-        scored = {*self.development["title"], *(load_wiki("test") or {"title": []})["title"]}
-        scored = {title.replace("_", " ") for title in scored}
-        scored |= {title for part in ("validation", "test") for title in self.course[part]["title"]}
-        return {title: text for title, text in load_passage_texts().items() if title not in scored}
-
     def base(self, seed: int = 0) -> Path:
         return self.train(f"human-1-pass-seed-{seed}", self.human, 1, seed=seed)
 
@@ -68,16 +59,19 @@ class Ladder:
         return self.train("human-3-passes", self.human, 3)
 
     def cloze(self) -> Path:
-        return self.train("cloze", cloze_questions(self.introductions(), CLOZE, 0), 1)
+        return self.train("cloze", cloze_questions(unscored_introductions(self.course), CLOZE, 0), 1)
 
     def after_cloze(self, seed: int = 0) -> Path:
         return self.train(f"cloze-then-human-seed-{seed}", self.human, 1, self.cloze(), seed)
 
     def averaged(self) -> Path:
-        return mean_of([self.after_cloze(seed) for seed in (0, 1)], FOLDER / "mean-of-two")
+        model, tokenizer = mean_of_models([self.after_cloze(seed) for seed in (0, 1)])
+        model.save_pretrained(FOLDER / "mean-of-two")
+        tokenizer.save_pretrained(FOLDER / "mean-of-two")
+        return FOLDER / "mean-of-two"
 
     def written(self) -> Path:
-        written = written_questions(self.introductions(), WRITTEN, 0, FOLDER / "written.jsonl", self.base())
+        written = written_questions(unscored_introductions(self.course), WRITTEN, 0, FOLDER / "written.jsonl", self.base())
         return self.train("written-then-human", self.human, 1, self.train("written", written, 1))
 
     def everything(self) -> Path:
@@ -95,18 +89,6 @@ RUNGS = {
     "first questions a language model wrote": Ladder.written,
     "other kinds of text, made unanswerable ones": Ladder.everything,
 }
-
-
-def mean_of(folders: list[Path], target: Path) -> Path:
-    """A model whose every weight is the mean over these runs' models; they must have begun from one model."""
-    models = [load_model(folder) for folder in folders]
-    states = [model.state_dict() for model, _ in models]
-    model, tokenizer = models[0]
-    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
-    shutil.rmtree(target, ignore_errors=True)
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    return target
 
 
 def scores(folder: Path, ladder: Ladder) -> dict[str, float]:

@@ -1,9 +1,13 @@
 """Train the released question-answering weights: `make weights`.
 
-One run of `src.qa.finetune` over everything there is; the course's own set, which holds the unanswerable questions that people
-wrote, goes in twice. Where there is a network (COURSE_ONLINE=1) the Hub's SQuAD 2.0 is read
-beside the course's set; otherwise the three SQuADShifts files in ../shared/data, as far as they are there, and what is missing
-is said. (A second run over Wikipedia and the course's set alone was tried: on the development articles F1 fell by 1.3.)
+MiniLM first learns on questions with gaps, made of the introductions. From there two runs of `src.qa.finetune`, which differ in
+their seed, go over everything there is, and the mean of their weights is what is kept: `benchmarks/bench_reader.py` shows what
+each step gives. The course's own set, which holds the unanswerable questions that people wrote, goes in twice. Where there is a
+network (COURSE_ONLINE=1) the Hub's SQuAD 2.0 is read beside the course's set; otherwise the three SQuADShifts files in
+../shared/data, as far as they are there, and what is missing is said.
+(A second run over Wikipedia and the course's set alone was tried: on the development articles F1 fell by 1.3.)
+
+The two runs can be made side by side, each on a core of its own: OMP_NUM_THREADS=1 with --seed 0 and with --seed 1, then without.
 
 Results go to build/weights/qa-minilm. The shipped files in weights/ are written only with --release, which also scores the
 test articles and the course's test part: do that once for a release, when every choice is made.
@@ -26,16 +30,23 @@ import numpy as np  # noqa: E402
 from datasets import Dataset, DatasetDict, concatenate_datasets  # noqa: E402
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
+from src.qa.cloze import cloze_questions  # noqa: E402
+from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.metrics import f1_interval  # noqa: E402
-from src.qa.models import load_model, save_released  # noqa: E402
+from src.qa.models import mean_of_models, save_released  # noqa: E402
+from src.qa.training import Run  # noqa: E402
 from src.qa.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names  # noqa: E402
 from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
 
-SEED = 0
+SEEDS = (0, 1)
+CLOZE, GAPS = 10_000, "with gaps, before the rest"  # how many questions to begin with, and what the card calls them
+START = {"epochs": 1, "batch_size": 16, "learning_rate": 3e-4}
 RECIPE = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-4}
+RUNS = runtime.COURSE / "build" / "weights" / "runs"
 REFUSED_AT_MOST = 0.15  # of the answerable validation questions: the price paid for refusing the others
 LICENCES = {
+    GAPS: "CC BY-SA 4.0",  # Wikipedia's sentences
     "new_wiki": "CC BY 4.0",
     "reddit": "CC BY 4.0",
     "amazon_reviews": "CC BY 4.0",
@@ -64,8 +75,24 @@ def training_sets(course: Dataset) -> tuple[dict[str, Dataset], list[str]]:
         parts[name] = questions
         for (how, maker), count in zip(makers.items(), wanted, strict=True):
             if count:
-                parts[f"{name}, {how}"] = maker(questions, count, SEED)
+                parts[f"{name}, {how}"] = maker(questions, count, SEEDS[0])
     return parts, missing
+
+
+def unscored_introductions(course: DatasetDict) -> dict[str, str]:
+    """Title -> text of the introductions that no score is taken on: self-made questions may come from these."""
+    scored = {title.replace("_", " ") for part in ("development", "test") for title in (load_wiki(part) or {"title": []})["title"]}
+    scored |= {title for part in ("validation", "test") for title in course[part]["title"]}
+    return {title: text for title, text in load_passage_texts().items() if title not in scored}
+
+
+def train(name: str, model: str | Path, data: Dataset, seed: int, **recipe) -> Run:
+    """That run in build/weights/runs, finished; an interrupted one goes on."""
+    print(f"\n{name}: {len(data):,} questions, from {Path(model).name}, seed {seed}", flush=True)
+    run = finetune(model, DatasetDict(train=data), output_dir=RUNS / name, seed=seed, **recipe)
+    if not run.finished:
+        sys.exit("Stopped; the same command goes on with it.")
+    return run
 
 
 def refusals(qa: QuestionAnswerer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -78,6 +105,11 @@ def choose_threshold(qa: QuestionAnswerer, validation: Dataset) -> float:
     """The highest threshold that refuses at most REFUSED_AT_MOST of the answerable validation questions."""
     scores, answerable = refusals(qa, validation)
     return round(float(np.quantile(scores[answerable], REFUSED_AT_MOST)), 4)
+
+
+def with_threshold(folder: Path, course: DatasetDict) -> QuestionAnswerer:
+    """The model that a run left, with the threshold it would be released with."""
+    return QuestionAnswerer.load(folder, threshold=choose_threshold(QuestionAnswerer.load(folder), course["validation"]))
 
 
 def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> dict:
@@ -112,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for its folder")
     parser.add_argument("--release", action="store_true", help="write weights/qa-minilm and score the test parts: once for a release")
+    parser.add_argument("--seed", type=int, choices=SEEDS, help="train only the run with this seed, and write nothing else")
     parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
     options = parser.parse_args()
 
@@ -121,41 +154,51 @@ def main() -> None:
         print(f"Missing: {file}; training goes on without it and the result will be weaker.", flush=True)
     for name, part in parts.items():
         print(f"{name}: {len(part)} questions", flush=True)
-    folder = runtime.COURSE / "build" / "weights" / "runs" / "qa-minilm"
-    run = finetune("minilm", DatasetDict(train=concatenate_datasets(list(parts.values()))), output_dir=folder, seed=SEED, **RECIPE)
-    if not run.finished:
-        sys.exit("Stopped; the same command goes on with it.")
+    cloze = cloze_questions(unscored_introductions(course), CLOZE, SEEDS[0])
+    start = train("qa-minilm-start", "minilm", cloze, SEEDS[0], **START)
+    data = concatenate_datasets(list(parts.values()))
+    seeds = SEEDS if options.seed is None else (options.seed,)
+    runs = [train(f"qa-minilm-seed-{seed}", start.output_dir, data, seed, **RECIPE) for seed in seeds]
+    if options.seed is not None:
+        return
+    model, tokenizer = mean_of_models([run.output_dir for run in runs])
+    folder = RUNS / "qa-minilm-mean"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
     qa = QuestionAnswerer.load(folder)
+    every = [start, *runs]
+    wiki = load_wiki("development")
     card = {
         "base": "minilm",
-        "data": {name: len(part) for name, part in parts.items()},
-        "licences": {name: licence for name, licence in LICENCES.items() if name in parts},
-        "recipe": RECIPE | {"dropout": 0.0, "word_embeddings": "frozen", "precision": run.plan.precision},
-        "seed": SEED,
-        "steps": run.steps,
-        "minutes": round(run.seconds / 60, 1),
-        "examples_per_second": run.examples_per_second,
+        "data": {GAPS: len(cloze)} | {name: len(part) for name, part in parts.items()},
+        "licences": {name: licence for name, licence in LICENCES.items() if name in {GAPS, *parts}},
+        "recipe": RECIPE | {"dropout": 0.0, "word_embeddings": "frozen", "precision": start.plan.precision},
+        "start": START,
+        "seeds": list(SEEDS),
+        "steps": sum(run.steps for run in every),
+        "minutes": round(sum(run.seconds for run in every) / 60, 1),
+        "examples_per_second": runs[0].examples_per_second,
         "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
         "date": date.today().isoformat(),
         "threshold": choose_threshold(qa, course["validation"]),
     }
+    card["development_of_each_run"] = [scores_of(with_threshold(run.output_dir, course), wiki, course["validation"]) for run in runs]
     target = (runtime.COURSE / "weights" if options.release else options.to) / "qa-minilm"
-    model, _ = load_model(folder)
     save_released(model, target, card)
     qa = QuestionAnswerer.load(target)  # the scores are those of the stored file
-    card["development"] = scores_of(qa, load_wiki("development"), course["validation"])
+    card["development"] = scores_of(qa, wiki, course["validation"])
     if options.release:
         card["test"] = scores_of(qa, load_wiki("test"), course["test"])
     save_released(model, target, card)
-    (target / "history.json").write_text(json.dumps(run.history, indent=0) + "\n", encoding="utf-8")
+    (target / "history.json").write_text(json.dumps([run.history for run in every], indent=0) + "\n", encoding="utf-8")
     (target / "README.md").write_text(describe(card), encoding="utf-8")
     print(json.dumps(card, indent=1), flush=True)
 
 
 def describe(card: dict) -> str:
     """The card as a page for people: every number in it is from card.json."""
-    recipe = card["recipe"]
+    start, recipe = card["start"], card["recipe"]
     lines = [
         "# qa-minilm: MiniLM fine-tuned to mark answers, or to say that there is none",
         "",
@@ -168,16 +211,20 @@ def describe(card: dict) -> str:
         "",
         f"Licences of the data: {'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
         "",
-        f"Recipe: {recipe['epochs']} passes, batch {recipe['batch_size']}, learning rate {recipe['learning_rate']:g}, dropout 0, "
-        f"{recipe['precision']}, seed {card['seed']}, {card['steps']:,} steps; {card['minutes']} minutes on "
+        f"Recipe: {start['epochs']} pass over the questions with gaps (batch {start['batch_size']}, learning rate "
+        f"{start['learning_rate']:g}); from there {recipe['epochs']} passes over the rest (batch {recipe['batch_size']}, learning rate "
+        f"{recipe['learning_rate']:g}), once for each of the seeds {' and '.join(map(str, card['seeds']))}; the mean of the weights of "
+        f"these runs. Dropout 0, {recipe['precision']}. {card['steps']:,} steps in all, {card['minutes']} minutes when added up, on "
         f"{card['machine']}; {card['date']}.",
         "",
         f"Threshold {card['threshold']}, chosen on the course's validation questions.",
         "",
-        "| scores of this file | articles | exact match | F1 | course questions | F1 | unanswerable refused | answerable refused |",
+        "| scores | articles | exact match | F1 | course questions | F1 | unanswerable refused | answerable refused |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    parts = {"development and validation": card["development"], "test, scored once": card.get("test")}
+    single = zip(card["seeds"], card["development_of_each_run"], strict=True)
+    parts = {f"development and validation, the run with seed {seed} alone": scores for seed, scores in single}
+    parts |= {"development and validation": card["development"], "test, scored once": card.get("test")}
     for name, scores in parts.items():
         if scores is not None:
             wiki, course = scores.get("articles"), scores["course"]

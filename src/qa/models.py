@@ -7,6 +7,7 @@ while training, so they are not stored twice: they come from the asset of the mo
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -79,7 +80,7 @@ def released_folder(name: str | Path) -> Path | None:
 
 
 def read_card(folder: Path) -> dict:
-    """The card of released weights: base, data, recipe, seed, machine, minutes, threshold, scores."""
+    """The card of released weights: base, data, recipe, seeds, machine, minutes, threshold, scores."""
     return json.loads((folder / CARD).read_text(encoding="utf-8"))
 
 
@@ -112,6 +113,23 @@ def _load_released(folder: Path, config: PreTrainedConfig) -> tuple[PreTrainedMo
 def _base_embeddings(base: str) -> torch.Tensor:
     state = load_file(assets.path(base) / "model.safetensors")
     return next(tensor for name, tensor in state.items() if name.endswith(WORD_EMBEDDINGS)).float()
+
+
+def mean_of_models(folders: Sequence[str | Path]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model whose every weight is the mean over the models in these folders, with the tokenizer of the first.
+
+    They should have been fine-tuned from one model: runs that did not share their beginning have no useful mean.
+    After Wortsman et al. 2022, "Model soups". Raises ModelError when there is none to average, or one is of another shape.
+    """
+    if not folders:
+        raise ModelError("there are no models to take the mean of; name at least one folder.")
+    model, tokenizer = load_model(folders[0])
+    states = [load_model(folder)[0].state_dict() for folder in folders]
+    for folder, state in zip(folders, states, strict=True):
+        if {name: tensor.shape for name, tensor in state.items()} != {name: tensor.shape for name, tensor in states[0].items()}:
+            raise ModelError(f"the model in {folder} has other weights than the one in {folders[0]}; average runs of one model.")
+    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    return model, tokenizer
 
 
 def first_line(error: BaseException) -> str:

