@@ -4,13 +4,15 @@
     report.before.error, report.after.error     # expected calibration error on the test part, without and with a temperature
     report.threshold                            # for `qa(question, passage, threshold=...)`: right nine times out of ten
     report.held_out.accuracy                    # ... and how often that was so on questions it was not chosen on
+    entry_for_card(judged, judged_test)         # what a card needs, so that "90 % sure" in the demo means it
 
-Everything but `judge` and `calibrate` works on plain arrays: confidences float[N] in [0, 1] and correct bool[N].
+Everything but what asks an answerer works on plain arrays: confidences float[N] in [0, 1] and correct bool[N].
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,11 +25,12 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from src.qa.answerer import QuestionAnswerer
-    from src.qa.retrieval import WikipediaAnswerer
+    from src.qa.retrieval import Hit, Retriever, WikipediaAnswerer
 
 MOST_EXTREME = 36.0  # the logit beyond which float64 rounds a score to 1
 TEMPERATURES = (0.01, 100.0)  # between which one is looked for: answers that a score separates perfectly would want 0
 NORMAL_95 = 1.959964  # standard errors to either side that hold 95 % of a normal distribution
+SURE, HALF_RIGHT = 0.9, 0.5  # of a card: what is asked of the sure answers, and the F1 from which on one is called right
 
 
 # --- is what it says true? ------------------------------------------------------------------------------------------------
@@ -259,6 +262,33 @@ def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> J
     return Judged(np.array([answer.score for answer in answers]), (scores.exact == 1) & given, scores.f1 * given)
 
 
+def judge_with_and_without(answerer: WikipediaAnswerer, dataset: Dataset) -> Judged:
+    """As `judge`, every question twice: over the whole library, and over one that lacks the article the question was written on.
+
+    So half of the questions have no answer there, as many that people ask have none.
+    """
+    whole, lacking = judge(answerer, dataset), judge(without_their_articles(answerer, dataset), dataset)
+    return Judged(*(np.concatenate([getattr(each, name) for each in (whole, lacking)]) for name in ("confidences", "exact", "f1")))
+
+
+def without_their_articles(answerer: WikipediaAnswerer, dataset: Dataset) -> WikipediaAnswerer:
+    """The same answerer, which for each question of `dataset` does not find the article that the question was written on."""
+    from src.qa.retrieval import WikipediaAnswerer
+
+    titles = dict(zip(dataset["question"], dataset["title"], strict=True))
+    return WikipediaAnswerer(_Lacking(answerer.retriever, titles), answerer.reader, answerer.threshold)
+
+
+class _Lacking:
+    """Stands before a retriever. titles: question -> the title that is not found for it"""
+
+    def __init__(self, retriever: Retriever, titles: Mapping[str, str]):
+        self.retriever, self.titles = retriever, titles
+
+    def search(self, question: str, n: int) -> list[Hit]:
+        return [hit for hit in self.retriever.search(question, n + 1) if hit.title != self.titles[question]][:n]
+
+
 @dataclass(frozen=True)
 class Calibration:
     """All that was found: fitted and chosen on validation questions, measured on the test questions.
@@ -344,6 +374,26 @@ def compare(
         held_out=answered_from(test_confidences, test_correct, threshold),
         curve=coverage_curve(test_confidences, test_correct),
     )
+
+
+def entry_for_card(fitted_on: Judged, measured_on: Judged) -> dict[str, float]:
+    """What a reader's card says of one kind of its scores: the scaling that makes them true, and what it is worth on other questions.
+
+    temperature, offset: of a `Scaling`, fitted on the first, where an answer is right with an F1 of HALF_RIGHT
+    ece, ece_scaled: calibration errors of the second, as they are and scaled   questions: how many the second are
+    sure, sure_and_right: how many answers have a scaled score of SURE at least, and how many of these are right
+    """
+    report = compare(fitted_on.confidences, fitted_on.correct(HALF_RIGHT), measured_on.confidences, measured_on.correct(HALF_RIGHT), SURE)
+    sure = answered_from(report.with_offset(measured_on.confidences), measured_on.correct(HALF_RIGHT), SURE)
+    return {
+        "temperature": report.with_offset.temperature,
+        "offset": report.with_offset.offset,
+        "ece": report.before.error,
+        "ece_scaled": report.after_with_offset.error,
+        "questions": sure.questions,
+        "sure": sure.answered,
+        "sure_and_right": sure.right,
+    }
 
 
 def _checked(confidences: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

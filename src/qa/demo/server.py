@@ -126,7 +126,7 @@ def _report(progress: dict[str, Any]) -> None:
 def scalings(model: str | Path) -> dict[str, Scaling]:
     """What makes a reader's scores true, by its card: {"calibration": {"search": {"temperature": 1.8, "offset": -0.2}, "passage": ...}}.
 
-    Either may be missing, as the card may.
+    Either may be missing, as the card may: tools/calibrate_weights.py writes it.
     """
     from src.qa.models import read_card, released_folder
 

@@ -303,6 +303,49 @@ def test_a_reader_is_judged_by_its_best_answers_without_its_threshold(tiny_folde
     assert judged.exact.tolist() == [answer.text == gold for answer, gold in zip(answers, ["8", "9", None], strict=True)]
 
 
+def test_without_their_articles_each_question_misses_its_own_article_and_no_other(questions):
+    from src.qa.retrieval import Document, KeywordIndex, Retriever, WikipediaAnswerer
+
+    documents = [Document(name, f"{name} is a metal.") for name in ("Gold", "Iron", "Zinc")]
+    rows = questions(("Is gold a metal?", "x"), ("Is iron a metal?", "x"))
+    rows = rows.remove_columns("title").add_column("title", ["Gold", "Iron"])
+    answerer = WikipediaAnswerer(Retriever(documents, {"keyword": KeywordIndex.build(documents)}), None, 0.3)
+    lacking = calibration.without_their_articles(answerer, rows)
+    for question, others in (("Is gold a metal?", {"Iron", "Zinc"}), ("Is iron a metal?", {"Gold", "Zinc"})):
+        assert {hit.title for hit in answerer.retriever.search(question, 3)} == {"Gold", "Iron", "Zinc"}
+        assert {hit.title for hit in lacking.retriever.search(question, 2)} == others
+        assert len(lacking.retriever.search(question, 1)) == 1, "as many as were asked for, where there are as many"
+    assert lacking.threshold == 0.3
+
+
+def test_with_and_without_is_judged_one_after_the_other(questions, monkeypatch):
+    rows = questions(("a", "yes no", "yes"), ("b", "yes no", "yes"))
+    monkeypatch.setattr(calibration, "without_their_articles", lambda *_: ScriptedSearch({"a": ("no", 0.2), "b": ("yes", 0.4)}))
+    judged = calibration.judge_with_and_without(ScriptedSearch({"a": ("yes", 0.9), "b": ("no", 0.8)}), rows)
+    assert judged.confidences.tolist() == [0.9, 0.8, 0.2, 0.4]
+    assert judged.exact.tolist() == [True, False, False, True] and judged.f1.tolist() == [1, 0, 0, 1]
+
+
+def test_a_cards_entry_makes_90_percent_sure_mean_nine_of_ten_on_questions_it_was_not_fitted_on():
+    """Drawn from a reader that is far too sure: what the demo shows with the entry is true of others."""
+
+    def judged(seed: int) -> calibration.Judged:
+        scores, right = drawn(8000, 2.0, -0.5, seed)
+        return calibration.Judged(scores, np.zeros(len(scores), dtype=bool), np.where(right, 0.6, 0.4))
+
+    fitted_on, measured_on = judged(1), judged(2)
+    entry = calibration.entry_for_card(fitted_on, measured_on)
+    scaling = Scaling(entry["temperature"], entry["offset"])
+    assert scaling == fit_scaling(fitted_on.confidences, fitted_on.f1 == 0.6, offset=True)
+    assert (scaling.temperature, scaling.offset) == (pytest.approx(2, rel=0.1), pytest.approx(-0.5, abs=0.1))
+    assert entry["ece"] > 0.1 and entry["ece_scaled"] < 0.03
+    sure = scaling(measured_on.confidences) >= 0.9
+    assert (entry["questions"], entry["sure"], entry["sure_and_right"]) == (8000, sure.sum(), (measured_on.f1[sure] == 0.6).sum())
+    low, high = wilson(entry["sure_and_right"], entry["sure"])
+    assert entry["sure"] > 20 and low <= scaling(measured_on.confidences)[sure].mean() <= high
+    assert (measured_on.confidences >= 0.9).sum() > 5 * entry["sure"], "unscaled, many more would be called so sure"
+
+
 def test_calibrating_fits_on_one_set_and_measures_on_the_other(questions):
     validation = questions(*((f"v{i}", "yes no", "yes") for i in range(6)))
     test = questions(*((f"t{i}", "yes no", "yes") for i in range(4)))

@@ -16,12 +16,13 @@ from tornado.httpclient import AsyncHTTPClient
 
 from src.qa import retrieval
 from src.qa.__main__ import main
-from src.qa.calibration import Scaling
+from src.qa.calibration import Scaling, wilson
 from src.qa.decoding import Answer, Candidate
 from src.qa.demo import server
 from src.qa.demo.batcher import Batcher, TooMany
 from src.qa.demo.desk import NOT_ENGLISH, PASSAGE_CHARACTERS, QUESTION_CHARACTERS, Desk, Question, checked, looks_foreign
 from src.qa.demo.server import BUSY, FAILED, FOLDER, address, bind, make_application, serve
+from src.qa.models import read_card, released_folder
 from src.qa.retrieval import Found, OpenAnswer
 
 PASSAGE = "🙂 Gold <b>79</b> & silver 47."
@@ -552,3 +553,11 @@ def test_a_card_with_a_calibration_is_obeyed(tmp_path):
     assert server.scalings(tmp_path) == {"search": Scaling(2.0, 0.5)}
     (tmp_path / "card.json").write_text(json.dumps({"threshold": 0.2}))
     assert server.scalings(tmp_path) == server.scalings("no such weights") == {}
+
+
+def test_the_shipped_reader_says_in_the_demo_how_sure_it_is_in_scores_that_were_made_truer():
+    """After new weights: tools/calibrate_weights.py."""
+    assert server.scalings("qa-minilm").keys() == {"search", "passage"}
+    for entry in read_card(released_folder("qa-minilm"))["calibration"].values():
+        assert entry["ece_scaled"] < entry["ece"] and entry["questions"] >= 400
+        assert wilson(entry["sure_and_right"], entry["sure"])[1] >= 0.9, "as far as so few answers can tell"

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -459,6 +460,22 @@ def test_the_vectors_of_all_introductions_come_with_the_course_so_that_nobody_wa
     read_now = retrieval.SentenceEncoder()([retrieval.text_to_encode(document) for document in chosen])
     cosines = (index.vectors[:: len(documents) // 20] * read_now).sum(axis=1)
     assert cosines.min() > 0.999
+
+
+def test_the_index_of_all_introductions_takes_fifty_megabytes_at_most_and_opens_within_a_second(tmp_path):
+    """Processor time, since other tests may run beside this one. Of three, since the first pays for imports."""
+    Retriever.open(folder=tmp_path)  # builds what does not come with the course
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        retriever = Retriever.open(folder=tmp_path)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 1
+    assert len(retriever.documents) == len(retriever.indexes["dense"].vectors) == 10_033
+    assert retriever.search("What is the atomic number of oxygen?", 2, "keyword")[1].title == "Oxygen"
+    files = [file for place in (tmp_path, retrieval.SHIPPED) for file in place.rglob("*") if file.is_file()]
+    assert 8e6 < sum(file.stat().st_size for file in files) <= 50e6
+    assert sum(file.stat().st_size for file in retrieval.SHIPPED.glob("*.npy")) < 9e6
 
 
 def test_shipped_vectors_that_are_damaged_or_of_another_text_are_computed_as_if_they_were_not_there(tmp_path):
