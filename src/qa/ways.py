@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,17 +55,19 @@ SHIPPED = runtime.COURSE / "data" / "three_ways.csv"
 # --- asking ---------------------------------------------------------------------------------------------------------------
 
 
-def choose_questions(n: int = 100, seed: int = 0) -> Dataset:
+def choose_questions(n: int | None = 100, seed: int = 0, without: Collection[str] = ()) -> Dataset:
     """Questions of the course set's test part that make sense without their passage, as many of each topic as possible.
 
     Within a topic they come from as many articles as possible. The same `seed` gives the same questions of the same set, in its
-    order. Raises ValueError where there are fewer than `n`.
+    order. n: how many; None: all   without: ids of questions to leave out. Raises ValueError where there are fewer than `n`.
     """
-    rows, alone, topics = load_squad("course")["test"], open_domain_ids(), course_topics()
+    rows, alone, topics = load_squad("course")["test"], open_domain_ids().difference(without), course_topics()
     titles = list(rows["title"])
     places = [i for i, question_id in enumerate(rows["id"]) if question_id in alone]
+    n = len(places) if n is None else n
     if not 0 < n <= len(places):
-        raise ValueError(f"{n} questions are asked for; the test part has {len(places)} that make sense without their passage.")
+        which = ", and were not left out" if without else ""
+        raise ValueError(f"{n} questions are asked for; the test part has {len(places)} that make sense without their passage{which}.")
     shuffled = np.random.default_rng(seed).permutation(places).tolist()
     by_article = _take_turns(shuffled, lambda i: titles[i])
     return rows.select(sorted(_take_turns(by_article, lambda i: topics[titles[i]])[:n]))

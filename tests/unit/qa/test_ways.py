@@ -90,6 +90,19 @@ def test_the_choice_follows_the_seed_and_nothing_else(chosen):
     assert set(choose_questions(100, seed=1)["id"]) != set(chosen["id"])
 
 
+def test_questions_beside_those_already_asked_are_all_the_others(chosen):
+    """On these the rule for "supported" can be judged: it was adjusted while answers to the shipped hundred were read."""
+    shipped, alone = set(load_ways()["id"]), open_domain_ids()
+    every = {row["id"] for row in load_squad("course")["test"]} & alone
+    others = choose_questions(None, without=shipped)
+    assert set(others["id"]) == every - shipped and len(others) == len(every) - 100 > 100
+    assert set(choose_questions(None)["id"]) == every
+    few = choose_questions(11, without=set(chosen["id"]))
+    assert len(set(few["id"])) == 11 and set(few["id"]).isdisjoint(chosen["id"])
+    with pytest.raises(ValueError, match="the test part has 0 that make sense without their passage, and were not left out"):
+        choose_questions(1, without=alone)
+
+
 @pytest.mark.parametrize("n", [0, 100_000])
 def test_a_number_that_cannot_be_had_is_refused(n):
     with pytest.raises(ValueError, match=f"{n} questions are asked for; the test part has"):
