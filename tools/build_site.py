@@ -38,7 +38,7 @@ FOLDED_TAGS = {
 UNUSED = ("**/*.map", "_static/locales", "_static/webpack-macros.html", "_static/sbt-webpack-macros.html")  # of themes, never loaded
 INPUTS = (  # what the site is made from besides notebooks, as patterns
     *("*.md", "pyproject.toml", "constraints.txt", "src/**/*.py", "docs/**/*", "tools/pages/**/*"),
-    *("data/*/README.md", "data/glossary.yaml", "weights/*/README.md"),
+    *("data/*/README.md", "data/*.csv", "data/glossary.yaml", "weights/*/README.md"),
 )
 TOOLS = ("build_site.py", "badges.py", "reference.py", "timings.py", "check_links.py")
 
@@ -166,7 +166,7 @@ def without_outputs(content: dict) -> dict:
 def index_page(notebooks: list[Path], whole: bool, linked: Callable[[str], str]) -> str:
     """The first page: each notebook with its first sentence, and what else there is."""
     text = (PAGES / "index.md").read_text(encoding="utf-8")
-    course = "No notebook has been run yet."
+    course = timings.NONE
     if notebooks:
         entries = [(notebook.stem, *title_and_intro(notebook)) for notebook in notebooks]
         listed = [f"- **[{title}]({stem}.ipynb)**  \n  {linked(intro)}" for stem, title, intro in entries]

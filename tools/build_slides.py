@@ -45,6 +45,7 @@ PRINT_FLAGS = (
     "--headless --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync "
     "--no-pdf-header-footer --virtual-time-budget=30000 --run-all-compositor-stages-before-draw"
 )
+PRINT_SECONDS = 300  # more than enough for a browser that works
 
 
 class SlidesError(Exception):
@@ -229,7 +230,11 @@ def print_pdf(page: Path, browser: str) -> Path:
         command.append(f"{page.resolve().as_uri()}?print-pdf")
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.insert(1, "--no-sandbox")  # Chromium refuses to start as root with it
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PRINT_SECONDS)
+        except subprocess.TimeoutExpired:
+            said = f"{browser} printed no PDF of {page.name} in {PRINT_SECONDS} s; print {page.name}?print-pdf from a browser."
+            raise SlidesError(said) from None
     if not target.is_file():
         raise SlidesError(f"{browser} printed no PDF of {page.name}; it says: {(done.stderr.strip().splitlines() or ['nothing'])[-1]}")
     print(f"  {target.name}: {target.stat().st_size / 1e6:.1f} MB")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+NONE = "No notebook has been run yet; `make course` runs them all."
 MINUTES = re.compile(r"(\d+)\s+minutes\s+to\s+teach")  # as the first cell of a notebook says it
 
 
@@ -80,7 +81,7 @@ def tables(timings: Sequence[Timing]) -> str:
         f"| {timing.total('slow')} | {timing.total('exercises')} | {timing.total('quizzes')} |"
         for timing in timings
     ]
-    parts = ["\n".join([head, *rows])] if timings else ["No notebook has been run yet."]
+    parts = ["\n".join([head, *rows])] if timings else [NONE]
     return "\n\n".join(parts + [f"### {timing.title}\n\n{_sections_table(timing)}" for timing in timings])
 
 

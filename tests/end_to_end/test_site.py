@@ -32,6 +32,7 @@ WIDE = f"## Wide things\n\n$${SUM}$$\n\n{COLUMNS}\n{'| -- ' * 52}|\n{COLUMNS}"
 LONG = "a_name_that_goes_on = " + "and_on_" * 40
 AXE = ("axe-core", "4.14.1")  # https://github.com/dequelabs/axe-core, MPL-2.0: used here, and no part of the course
 AXE_INTEGRITY = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="  # sha512, as npm gives it
+NOTEBOOKS = sorted((build_site.ROOT / "notebooks").glob("*.ipynb"))
 PHONE, DESK = (390, 844), (1280, 900)  # CSS pixels
 
 
@@ -70,9 +71,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def course_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole site, of the notebooks as they are stored."""
     folder = tmp_path_factory.mktemp("course")
-    notebooks = sorted((build_site.ROOT / "notebooks").glob("*.ipynb"))
-    assert notebooks
-    build_site.build(notebooks, folder / "site")
+    assert NOTEBOOKS
+    build_site.build(NOTEBOOKS, folder / "site")
     return folder / "site"
 
 
@@ -133,6 +133,7 @@ class Page(HTMLParser):
     """What stands in a page.
 
     loaded: addresses that a browser fetches by itself   links: addresses to click on   places: ids   images: their alternative texts
+    folds: for each thing that unfolds, whether it is open when the page is
     """
 
     def __init__(self, path: Path) -> None:
@@ -141,6 +142,7 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.places: set[str] = set()
         self.images: list[str | None] = []
+        self.folds: list[bool] = []
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -154,6 +156,8 @@ class Page(HTMLParser):
             self.links.append(given["href"])
         if tag == "img":
             self.images.append(given.get("alt"))
+        if tag == "details":
+            self.folds.append("open" in given)
         if given.get("id"):
             self.places.add(given["id"])
 
@@ -198,6 +202,17 @@ def test_links_to_other_hosts_lead_to_addresses_that_exist_by_name(pages: dict[P
 def test_every_image_has_alternative_text(pages: dict[Path, Page]) -> None:
     texts = [(path.name, text) for path, page in pages.items() for text in page.images]
     assert len(texts) > 80 and [name for name, text in texts if not (text or "").strip()] == []
+
+
+def test_every_notebook_has_a_page_with_the_ways_to_open_it_and_answers_that_are_folded(course_site: Path) -> None:
+    for path in NOTEBOOKS:
+        page = Page(course_site / f"{path.stem}.html")
+        ways = [badges.target(way, path.stem, badges.repository()) for way in badges.WAYS]
+        assert {link for link in ways if link} <= set(page.links) and f"downloads/{path.name}" in page.links
+        if not badges.on_github(badges.repository()):
+            assert "Colab opens courses that are published" in (course_site / f"{path.stem}.html").read_text(encoding="utf-8")
+        tags = [tag for cell in nbformat.read(path, as_version=4).cells for tag in cell.metadata.get("tags", [])]
+        assert not any(page.folds) and len(page.folds) >= tags.count("solution") + tags.count("quiz") > 0
 
 
 def test_the_site_is_small_enough_to_carry(course_site: Path) -> None:
@@ -255,7 +270,8 @@ def test_a_link_to_a_term_that_the_glossary_lacks_stops_the_build(tmp_path: Path
 def test_a_course_without_notebooks_has_a_page_that_says_so(tmp_path: Path) -> None:
     build_site.build([], tmp_path / "site", whole=False)
     assert (tmp_path / "site" / "glossary.html").is_file()
-    assert "No notebook has been run yet" in (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "No notebook has been run yet" in page and "runs them all" in page, "and says what to do"
 
 
 def test_a_second_build_of_the_same_notebooks_is_skipped_and_a_changed_one_is_built(
@@ -316,14 +332,26 @@ def test_links_of_the_repository_lead_to_the_pages_that_the_site_has(tmp_path: P
     assert (tmp_path / "files" / "LICENSE").is_file()
 
 
+def test_a_change_of_any_file_that_pages_lead_to_makes_a_new_site(tmp_path: Path) -> None:
+    desk, inputs = build_site.Desk(tmp_path, whole=True), {path for pattern in build_site.INPUTS for path in build_site.ROOT.glob(pattern)}
+    for text in build_site.DOCS.glob("*.md"):
+        desk.linked(text.read_text(encoding="utf-8"), "docs", "docs")
+    for notebook in NOTEBOOKS:
+        for cell in nbformat.read(notebook, as_version=4).cells:
+            desk.linked(cell.source if cell.cell_type == "markdown" else "", "notebooks")
+    laid = [path.relative_to(tmp_path / "files") for path in (tmp_path / "files").rglob("*") if path.is_file()]
+    assert len(laid) >= 2 and [name for name in laid if build_site.ROOT / name not in inputs] == []
+
+
 # --- in a browser --------------------------------------------------------------------------------------------------------
 
 WIDER_THAN_THE_PAGE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 MATH_IS_SET = "window.MathJax.startup.promise.then(() => document.querySelectorAll('[data-mml-node=merror]').length)"
-SERIOUS = """(async () => {
+# What is serious or critical to the checker, and whatever it says of headings: a level that is left out is only "moderate" to it.
+FINDINGS = """(async () => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;
   const found = await axe.run(document, {resultTypes: ["violations"]});
-  return found.violations.filter((rule) => ["serious", "critical"].includes(rule.impact))
+  return found.violations.filter((rule) => ["serious", "critical"].includes(rule.impact) || rule.id.includes("heading"))
     .flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")}: ${node.html.slice(0, 150)}`));
 })()"""
 
@@ -341,7 +369,7 @@ def visit(browser, address: str, size: tuple[int, int], dark: bool = False) -> N
 def findings(browser, axe: str) -> list[str]:
     """What the checker finds on the page that is open, with everything unfolded: rule, place, and the element."""
     browser.run(f"{axe}; 0")
-    return browser.run(SERIOUS)
+    return browser.run(FINDINGS)
 
 
 def test_math_is_set_wherever_it_stands(browser, served: str) -> None:
@@ -405,12 +433,23 @@ def test_the_reader_chooses_dark_pages_and_they_stay_dark(browser, course_served
     browser.run("localStorage.clear()")
 
 
-def test_every_notebook_can_be_reached_from_the_first_page(browser, course_served: str, course_site: Path) -> None:
+def test_every_notebook_can_be_reached_from_the_first_page(browser, course_served: str) -> None:
     visit(browser, course_served + "index.html", PHONE)
     links = browser.run(
         "[...document.querySelectorAll('article a')].filter((a) => a.getClientRects().length).map((a) => a.getAttribute('href'))"
     )
-    assert {path.name for path in course_site.glob("[0-9]*.html")} | {"reference/index.html", "instructors.html"} <= set(links)
+    assert {f"{path.stem}.html" for path in NOTEBOOKS} | {"reference/index.html", "instructors.html"} <= set(links)
+
+
+def test_the_checker_is_heard_of_pale_text_an_image_without_words_and_a_heading_that_leaves_out_a_level(
+    browser, axe: str, served: str
+) -> None:
+    visit(browser, served + "index.html", DESK)
+    before = findings(browser, axe)
+    worse = "<h6>too deep</h6><p style='color:#bbb;background:#fff'>pale</p><img src='data:,'>"
+    browser.run(f'document.querySelector("article").insertAdjacentHTML("beforeend", {json.dumps(worse)})')
+    added = {found.partition(":")[0] for found in findings(browser, axe)} - {found.partition(":")[0] for found in before}
+    assert {"heading-order", "color-contrast", "image-alt"} <= added
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -425,8 +464,8 @@ def test_a_notebook_and_a_page_of_the_reference_are_accessible(browser, axe: str
 @pytest.mark.parametrize("dark", [False, True], ids=["light, phone", "dark, desk"])
 def test_every_page_is_accessible_and_fits(browser, axe: str, course_served: str, course_site: Path, dark: bool) -> None:
     """Light on a phone and dark on a desk: every page, in both, with nothing asked of another host."""
-    found = {}
-    for path in sorted(course_site.rglob("*.html")):
+    found, paths = {}, sorted(course_site.rglob("*.html"))
+    for path in paths:
         name = path.relative_to(course_site).as_posix()
         visit(browser, course_served + name, DESK if dark else PHONE, dark)
         problems = findings(browser, axe)
@@ -434,4 +473,5 @@ def test_every_page_is_accessible_and_fits(browser, axe: str, course_served: str
             problems.append(f"{wider} pixels wider than the screen")
         if problems:
             found[name] = problems
+    print(f"{build_site.describe(course_site)}; {len(paths)} checked, findings on {len(found)}")
     assert found == {}

@@ -37,8 +37,15 @@ LOOK_AT_ALL = """(() => {
         const one = element.getBoundingClientRect(), style = getComputedStyle(element);
         if (!one.width || !one.height) continue;
         const what = element.tagName + '.' + element.className;
-        if (one.left < box.left + 8 || one.top < box.top + 8 || one.right > box.right - 8 || one.bottom > box.bottom - 24)
-          over.push([number, title, what + ' sticks out']);
+        const inside = (part) =>
+          part.left >= box.left + 8 && part.top >= box.top + 8 && part.right <= box.right - 8 && part.bottom <= box.bottom - 24;
+        if (!inside(one)) over.push([number, title, what + ' sticks out']);
+        for (const node of element.childNodes) { // letters may leave the box of their element
+          const range = document.createRange();
+          range.selectNodeContents(node);
+          if (node.nodeType === 3 && node.data.trim() && !Array.from(range.getClientRects()).every(inside))
+            over.push([number, title, 'words of ' + what + ' stick out']);
+        }
         if (/hidden|auto|scroll/.test(style.overflowX + style.overflowY) && style.display !== 'inline' &&
             (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 1))
           over.push([number, title, what + ' is cut off']);
@@ -51,6 +58,22 @@ LOOK_AT_ALL = """(() => {
     zooms.push(+page.dataset.zoom);
   });
   return {slides: zooms.length, states, over, zooms};
+})()"""
+
+# Unfolds every answer of every quiz. What it returns: slides with a quiz, [title, pixels] where an answer is not on the slide, zooms.
+UNFOLD_ALL = """(async () => {
+  const over = [], zooms = [];
+  for (const slide of Reveal.getSlides().filter((one) => one.querySelector('.wta-quiz'))) {
+    const at = Reveal.getIndices(slide), page = slide.querySelector('.page');
+    Reveal.slide(at.h, at.v, 99);
+    slide.querySelectorAll('details').forEach((one) => (one.open = true));
+    await new Promise((done) => setTimeout(done, 100)); // the talk hears of it and makes room
+    const bottom = page.getBoundingClientRect().bottom;
+    const answers = Array.from(slide.querySelectorAll('.w'), (one) => bottom - one.getBoundingClientRect().bottom);
+    if (!answers.length || Math.min(...answers) < 20) over.push([slide.querySelector('h2').innerText, answers]);
+    zooms.push(+page.dataset.zoom);
+  }
+  return {slides: zooms.length, over, zooms};
 })()"""
 
 # Text of the slide that is shown whose contrast with what is behind it is below 4.5 (3 where it is large), as WCAG reckons it.
@@ -112,7 +135,10 @@ def quick(folder: Path) -> Path:
     return folder / f"{QUICK}.html"
 
 
-@pytest.mark.parametrize("name", [name if name == QUICK else pytest.param(name, marks=pytest.mark.full) for name in NOTEBOOKS])
+EVERY_TALK = pytest.mark.parametrize("name", [name if name == QUICK else pytest.param(name, marks=pytest.mark.full) for name in NOTEBOOKS])
+
+
+@EVERY_TALK
 def test_a_talk_asks_nothing_of_another_host_and_nothing_sticks_out_of_a_slide(browser: Any, folder: Path, name: str) -> None:
     made = build_slides.build(build_slides.find_notebook(name), folder)
     open_talk(browser, folder / f"{name}.html")
@@ -123,6 +149,9 @@ def test_a_talk_asks_nothing_of_another_host_and_nothing_sticks_out_of_a_slide(b
     assert min(seen["zooms"]) >= SMALLEST_ZOOM
     assert browser.run("document.querySelectorAll('[data-mml-node=merror]').length") == 0
     assert outside(browser) == [] and browser.problems == []
+    unfolded: dict[str, Any] = browser.run(UNFOLD_ALL)
+    print(f"{name}: {unfolded['slides']} slides with a quiz, smallest zoom with all answers unfolded {min(unfolded['zooms'])}")
+    assert unfolded["slides"] == sum(slide.kind == "quiz" for slide in made.slides) and unfolded["over"] == []
 
 
 def test_what_is_far_too_much_for_a_slide_is_shrunk_split_and_cut_until_it_fits(browser: Any, folder: Path) -> None:
@@ -240,14 +269,12 @@ def test_something_to_explore_answers_where_it_is_pointed_at_on_a_slide_of_any_s
     assert outside(browser) == [] and browser.problems == []
 
 
-def test_the_pdf_has_a_page_for_every_slide(browser: Any, quick: Path) -> None:  # where there is a browser for tests, one prints
-    pdf = build_slides.print_pdf(quick, build_slides.find_browser()).read_bytes()
+@EVERY_TALK
+def test_the_pdf_has_a_page_for_every_slide(browser: Any, folder: Path, name: str) -> None:  # where there is one for tests, one prints
+    made = build_slides.build(build_slides.STORED / f"{name}.ipynb", folder)
+    pdf = build_slides.print_pdf(folder / f"{name}.html", build_slides.find_browser()).read_bytes()
     pages = re.findall(rb"/Type\s*/Page\b", pdf)
-    assert len(pages) == len(build_slides.read_talk(build_slides.STORED / f"{QUICK}.ipynb").slides)
+    print(f"{name}: {len(pages)} pages of PDF")
+    assert len(pages) == len(made.slides)
     sizes = set(re.findall(rb"/MediaBox\s*\[([\d. ]+)\]", pdf))
     assert {tuple(round(float(number)) for number in size.split()) for size in sizes} == {(0, 0, 960, 540)}, "1280 x 720 pixels in points"
-
-
-def test_the_list_of_talks_leads_to_each(folder: Path, quick: Path) -> None:
-    text = build_slides.index_page([build_slides.read_talk(build_slides.STORED / f"{QUICK}.ipynb")])
-    assert f'href="{quick.name}"' in text and quick.is_file()

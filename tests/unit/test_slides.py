@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tools import build_slides
+from tools import build_slides, timings
 from tools.slides import pieces, plan, talk
 from tools.slides.pieces import BODY, Block, words_of
 
@@ -179,12 +179,13 @@ def test_skipped_cells_are_not_shown_and_the_notes_name_exercises_and_sources() 
         code("print(1)", printed("1\n")),
         markdown("**Exercise: add two.** Add them.", "skip", "exercise"),
         code("secret = 1", kind="skip", tags=("exercise",)),
-        code("show_source(WordVectors)", shown("<p>source</p>"), kind="skip"),
+        code("show_source(WordVectors, load)\nshow_source(finetune, body=False)", shown("<p>source</p>"), kind="skip"),
     )
     (section,) = made.sections[1:]
     everything = " ".join(map(on, section.slides))
     assert "secret" not in everything and "add two" not in everything and "source" not in everything
-    assert "an exercise: add two." in in_notes(section.slides[-1]) and "the source of WordVectors" in in_notes(section.slides[-1])
+    noted = in_notes(section.slides[-1])
+    assert "an exercise: add two." in noted and "the source of WordVectors, load, finetune ." in noted
     assert section.exercises == ["add two"]
 
 
@@ -202,13 +203,22 @@ def test_a_quiz_is_a_slide_for_each_question_with_the_answer_in_the_notes_only()
         right = [choice["text"] for choice in question.get("choices", []) if choice["right"]] or [f"{question['answer']:g}"]
         assert all(pieces.plain(text).split()[0] in in_notes(slide) for text in right)
     assert "--quiz 06_bert_squad --set windows" in in_notes(slides[0])
+    assert "<code>doc_stride</code>" in slides[1].notes[0] and "`" not in " ".join(map(in_notes, slides)), "marks are set as in the quiz"
 
 
 def test_a_slow_cell_says_so_in_the_notes_and_counts_the_minutes_it_gives_itself() -> None:
     slow = a_talk(code("train(minutes=runtime.minutes(1.5))", tags=("slow", "training"))).sections[1]
-    quick = a_talk(code("train(minutes=runtime.minutes(1.5))")).sections[1]
+    quick = a_talk(code("train(minutes=runtime.minutes(1.5))", tags=("training",))).sections[1]  # in a process of its own
+    assert quick.slow == 0 and "slow" not in in_notes(quick.slides[1])
     assert slow.slow == 1 and "A slow cell" in in_notes(slow.slides[1])
     assert slow.slides[1].seconds - quick.slides[1].seconds == pytest.approx(90)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_talk_and_instructors_page_count_the_same_exercises_and_slow_cells(notebook: Path) -> None:
+    made, counted = build_slides.read_talk(notebook), timings.timing_of(notebook)
+    assert sum(len(section.exercises) for section in made.sections) == counted.total("exercises")
+    assert [section.slow for section in made.sections] == [section.slow for section in counted.sections]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -344,6 +354,44 @@ def test_executed_copies_are_preferred_to_stored_notebooks(tmp_path: Path, monke
     assert build_slides.find_notebook("notebooks/01_one.ipynb").parent.name == "executed"
     with pytest.raises(build_slides.SlidesError, match=r"no notebook '02_two' in notebooks/; there are 01_one\."):
         build_slides.find_notebook("02_two")
+
+
+def make_slides(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["build_slides", *arguments])
+    build_slides.main()
+
+
+def test_make_slides_lays_a_page_for_every_notebook_and_a_list_of_them_that_needs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build_slides, "STORED", tmp_path)
+    monkeypatch.setattr(build_slides, "EXECUTED", tmp_path / "none")
+    for name in ("01_one", "02_two"):
+        cells = [markdown(f"# Talk <{name}>\n\nIn a sentence."), markdown("## Part", "slide"), markdown("$$x$$")]
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells, "metadata": {}}))
+    make_slides("--to", str(tmp_path / "talks"), monkeypatch=monkeypatch)
+    assert f"Open {tmp_path / 'talks' / 'index.html'} in a browser" in capsys.readouterr().out
+    pages = {path.name: path.read_text() for path in (tmp_path / "talks").glob("*.html")}
+    assert set(pages) == {"01_one.html", "02_two.html", "index.html"}
+    assert '<a href="01_one.html">' in pages["index.html"] and '<a href="02_two.html">' in pages["index.html"]
+    for page in pages.values():
+        needed = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page)
+        assert needed and all(name == "data:," or (tmp_path / "talks" / name).is_file() for name in needed)
+    (tmp_path / "talks" / "index.html").write_text("the list of all")
+    make_slides("02_two", "--to", str(tmp_path / "talks"), monkeypatch=monkeypatch)
+    assert f"Open {tmp_path / 'talks' / '02_two.html'} in a browser" in capsys.readouterr().out
+    assert (tmp_path / "talks" / "index.html").read_text() == "the list of all"
+    with pytest.raises(SystemExit, match=r"^slides: there is no notebook '03_none'"):
+        make_slides("03_none", "--to", str(tmp_path / "talks"), monkeypatch=monkeypatch)
+
+
+def test_a_browser_that_does_not_end_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_slides, "PRINT_SECONDS", 0.2)
+    sleeper = tmp_path / "browser"
+    sleeper.write_text("#!/bin/sh\nexec sleep 30\n")
+    sleeper.chmod(0o755)
+    with pytest.raises(build_slides.SlidesError, match=r"printed no PDF of 01_one\.html in 0\.2 s; print 01_one\.html\?print-pdf"):
+        build_slides.print_pdf(tmp_path / "01_one.html", str(sleeper))
 
 
 def test_reveal_js_is_the_pinned_one_and_another_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

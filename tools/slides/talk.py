@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from src.teaching import panel
 from src.teaching.quizzes import VERDICTS, Question, QuestionSet, load_set, quiz_html
 from tools.slides.pieces import (
     BODY,
@@ -118,7 +119,7 @@ def make_talk(name: str, notebook: Mapping[str, Any]) -> Talk:
         elif cell["cell_type"] == "markdown":
             pending += paragraphs(source)
         elif cell["cell_type"] == "code":
-            sections[-1].slow += "slow" in tags or "training" in tags
+            sections[-1].slow += "slow" in tags
             if slides := _cell_slides(cell, sections[-1], pending):
                 sections[-1].slides += slides
                 pending = []
@@ -197,7 +198,8 @@ def _name_skipped(section: Section, source: str, tags: Sequence[str]) -> None:
     if match and "exercise" in tags:
         section.exercises.append(plain(match[1].rstrip(".")))
         aside = f"In the notebook, an exercise: <b>{inline_html(match[1])}</b> ({EXERCISE_MINUTES} minutes)."
-    elif shown := re.findall(r"show_source\(([^)]*)\)", source):
+    elif calls := re.findall(r"show_source\(([^)]*)\)", source):
+        shown = [part.strip() for call in calls for part in call.split(",") if "=" not in part]
         aside = f"In the notebook, the source of <code>{html.escape(', '.join(shown))}</code>."
     else:
         return
@@ -234,7 +236,7 @@ def _cell_slides(cell: Cell, section: Section, pending: list[str]) -> list[Slide
     slide.blocks = blocks + outputs
     slide.seconds = _talking(" ".join(before)) + PER_CELL + PER_LINE * (code.count("\n") + 1)
     tags = cell.get("metadata", {}).get("tags", [])
-    if "slow" in tags or "training" in tags:
+    if "slow" in tags:  # a training in a process of its own keeps nobody waiting, and is not tagged so
         stated = [60 * float(minutes) for minutes in re.findall(r"runtime\.minutes\(([\d.]+)\)", source)]
         slide.seconds += sum(stated) or PER_SLOW_CELL
         slide.notes.insert(0, f'<p class="slow">{SLOW}</p>')
@@ -352,7 +354,7 @@ def _quiz_slides(asked: QuestionSet, heading: str) -> list[Slide]:
     for question in asked.questions:
         alone = QuestionSet(asked.quiz, asked.id, asked.title, (question,))
         block = Block(f'<div class="panel quiz">{quiz_html(alone)}</div>', BODY / 2, BODY / 2)
-        slides.append(Slide(f"Quiz: {inline_html(asked.title)}", "quiz", heading, [block], [_answer(question)], PER_QUESTION))
+        slides.append(Slide(f"Quiz: {panel.inline_html(asked.title)}", "quiz", heading, [block], [_answer(question)], PER_QUESTION))
     live = f"make poll ARGS='--quiz {asked.quiz} --set {asked.id}'"
     slides[0].notes.append(f'<p class="aside">Live, from the phones of the room: <code>{html.escape(live)}</code></p>')
     return slides
@@ -361,9 +363,9 @@ def _quiz_slides(asked: QuestionSet, heading: str) -> list[Slide]:
 def _answer(question: Question) -> str:
     if question.kind == "numeric":
         unit = f" {question.unit}" if question.unit else ""
-        return f"<p><b>{question.answer:g}{html.escape(unit)}.</b> {inline_html(question.why)}</p>"
+        return f"<p><b>{question.answer:g}{html.escape(unit)}.</b> {panel.inline_html(question.why)}</p>"
     verdicts = [
-        f"<li><b>{VERDICTS[question.kind, choice.right]}</b> {html.escape(choice.text)}: {html.escape(choice.why)}</li>"
+        f"<li><b>{VERDICTS[question.kind, choice.right]}</b> {panel.inline_html(choice.text)}: {panel.inline_html(choice.why)}</li>"
         for choice in question.choices
     ]
     return f"<ul>{''.join(verdicts)}</ul>"
