@@ -203,8 +203,8 @@ GRADIENT_STEP = Exercise(
     ),
     hint="First, for every point, how far the line is off: `slope * x + intercept - y`. Both gradients are means made of it. "
     "Only then change slope and intercept, each by `- learning_rate` times its gradient.",
-    insight="Every model of this course is trained by this very step. Only the number of weights grows, and a library works out "
-    "the gradients.",
+    insight="Every network of this course is trained by steps like this one. The number of weights grows, a library works out the "
+    "gradients, and often adapts the length of the step.",
 )
 
 # --- spam_probability ----------------------------------------------------------------------------------------------------

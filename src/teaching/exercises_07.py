@@ -536,8 +536,8 @@ RECALL_AT = Exercise(
     ),
     hint="Which ranks count? Those that are not None and at most k. Count them with `sum(... for rank in ranks)`, for True is 1, and "
     "divide by the number of questions.",
-    insight="The reader can only find what the search hands it. Recall at k is therefore the most that the whole system can get right, "
-    "however good the reader is.",
+    insight="The reader can only find what the search hands it. Recall at k is therefore about the most that the whole system can get "
+    "right, however good the reader is; only now and then does another passage hold the answer as well.",
 )
 
 # --- calibration_error ---------------------------------------------------------------------------------------------------
