@@ -22,11 +22,16 @@ NOTEBOOKS = run_notebooks.find_notebooks(ROOT / "notebooks")
 FORGET = """%reset -f
 import os, shutil
 shutil.rmtree(os.environ["COURSE_RUNS"], ignore_errors=True)"""
-# What the stop button sends, a few seconds into the cell that follows.
+# What the stop button sends, a few seconds into the cell that follows, and a note whether it came to that.
 STOP_SOON = """import os, signal, threading
-stopping = threading.Timer(4, os.kill, (os.getpid(), signal.SIGINT))
+sent = []
+def stop():
+    sent.append(True)
+    os.kill(os.getpid(), signal.SIGINT)
+stopping = threading.Timer(4, stop)
 stopping.start()"""
-DO_NOT_STOP = "stopping.cancel()"
+DO_NOT_STOP = """stopping.cancel()
+print("stopped" if sent else "too quick to be stopped")"""
 STOPPED = "stopped"  # the tag of a cell that is
 
 
@@ -88,3 +93,5 @@ def test_it_bears(
     stopped = [output for cell in content.cells if STOPPED in tags(cell) for output in cell.outputs]
     errors = {output.ename for output in stopped if output.output_type == "error"}
     assert errors <= {"KeyboardInterrupt"}, "a training cell that is stopped fails with something else than that it was stopped"
+    notes = [output.text for cell in content.cells if cell.source == DO_NOT_STOP for output in cell.outputs]
+    assert not notes or "stopped\n" in notes, "no training cell took long enough to be stopped: the test shows nothing"

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 import sysconfig
 import time
+import tomllib
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
+import nbformat
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from src import runtime
+from tools import environment, run_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = run_notebooks.find_notebooks(ROOT / "notebooks")
 CELL = (ROOT / "tools" / "setup_cell.py").read_text(encoding="utf-8")
 WHERE = "\nimport src.runtime, sys; print(src.runtime.COURSE); print('src.runtime' in sys.modules)"
 
@@ -228,6 +240,90 @@ def test_a_package_of_plain_python_may_be_replaced_while_it_is_loaded(
     python = with_a_piece_that_is_too_old(tmp_path, only_here, None)
     assert course_of(run_cell(fetched.parent, only_here, before="import course_missing_piece", python=str(python))) == fetched
     assert "course_missing_piece-1.5.dist-info" in contents(python)
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A hosted Python with the newest versions that pyproject.toml allows, and which of them are newer than the tested ones.
+
+    All but torch, whose newest is gigabytes. Skips where no index answers, or it has nothing newer.
+    """
+    python = hosted_python(tmp_path_factory.mktemp("newer") / "python")
+    lines = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    others = [line for line in lines if Requirement(line).name != "torch"]
+    command = [python, "-m", "pip", "install", "--quiet", "--upgrade", "--only-binary", ":all:", f"torch=={metadata.version('torch')}"]
+    result = subprocess.run([*command, *others], capture_output=True, text=True)
+    if result.returncode and environment.UNREACHABLE.search(result.stderr):
+        pytest.skip("the Python package index is out of reach")
+    assert result.returncode == 0, result.stderr
+    own = {canonicalize_name(found.name): found.version for found in metadata.distributions(path=[str(site_packages(python.parents[1]))])}
+    versions = {name: own[name] for name in (canonicalize_name(Requirement(line).name) for line in others) if name in own}
+    if not versions:
+        pytest.skip("the Python package index has nothing newer than what is tested")
+    assert all(version != metadata.version(name) for name, version in versions.items())
+    return python, versions
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("place", ["an empty folder", "the folder it was fetched into", "the notebooks of a clone"])
+def test_newer_packages_that_are_allowed_stay_as_they_are_wherever_the_cell_is_run(
+    newer: tuple[Path, dict[str, str]], repository: Path, tmp_path: Path, clean_environment: dict[str, str], place: str
+) -> None:
+    python, versions = newer
+    folder = tmp_path / "content"
+    course = folder / "words-to-answers"
+    folder.mkdir()
+    if place != "an empty folder":
+        subprocess.run(["git", "clone", "--quiet", str(repository), str(course)], check=True, capture_output=True)
+    before = contents(python)
+    after = (
+        "\nimport json, src.runtime; from importlib import metadata\nprint(src.runtime.COURSE)\n"
+        f"print(json.dumps({{name: metadata.version(name) for name in {sorted(versions)}}}))"
+    )
+    nothing_to_install = clean_environment | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "COURSE_REPOSITORY": str(repository)}
+    start = course / "notebooks" if place == "the notebooks of a clone" else folder
+    result = run_cell(start, nothing_to_install, after=after, python=str(python))
+    assert course_of(result) == course
+    assert json.loads(result.stdout.splitlines()[1]) == versions, "the newer ones are used"
+    assert contents(python) == before, "nothing was installed or removed"
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_alone_in_a_folder_fetches_the_course_and_runs_to_its_end_on_newer_packages(
+    newer: tuple[Path, dict[str, str]],
+    repository: Path,
+    tmp_path: Path,
+    clean_environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    notebook: Path,
+) -> None:
+    """As in Colab: a kernel of the hosted Python, the notebook and nothing else. The models are not fetched again."""
+    python, versions = newer
+    alone = tmp_path / "content" / notebook.name
+    alone.parent.mkdir()
+    shutil.copy2(notebook, alone)
+    cache = str(runtime.cache())
+    for name in sorted(set(os.environ) - set(clean_environment)):
+        monkeypatch.delenv(name)
+    for name, value in {"COURSE_REPOSITORY": str(repository), "COURSE_CACHE": cache, "COURSE_FAST": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "executable", str(python))  # what run_notebooks starts kernels with
+    content = nbformat.read(alone, as_version=4)
+    ask = (
+        "import json, transformers; from importlib import metadata\n"
+        f"print(json.dumps([metadata.version(name) for name in {sorted(versions)}]))\n"
+        "print(runtime.COURSE)\nprint(transformers.__version__)"
+    )
+    content.cells.append(nbformat.v4.new_code_cell(ask))
+    run_notebooks.execute(content, alone, tmp_path / "log", cell_seconds=300)
+    set_up = next(cell for cell in content.cells if run_notebooks.SET_UP_TAG in cell.metadata.get("tags", []))
+    assert set_up.outputs == []
+    used, course, transformers = content.cells[-1].outputs[0].text.splitlines()
+    assert json.loads(used) == [versions[name] for name in sorted(versions)] and Path(course) == alone.parent / "words-to-answers"
+    assert transformers == versions.get("transformers", transformers)
 
 
 def test_the_cell_is_short_enough_to_read() -> None:
