@@ -20,7 +20,7 @@ runtime.configure_libraries()
 
 from src.qa import WikipediaAnswerer, load_squad  # noqa: E402
 from src.qa.calibration import entry_for_card, judge, judge_with_and_without  # noqa: E402
-from src.qa.course_set import open_domain_ids  # noqa: E402
+from src.qa.course_set import open_domain_questions  # noqa: E402
 from src.qa.models import CARD, read_card, released_folder  # noqa: E402
 
 DIGITS = 4
@@ -34,11 +34,10 @@ def main() -> None:
     folder = released_folder(options.model)
     if folder is None:
         sys.exit(f"error: {options.model!r} has no card; name released weights, such as qa-minilm.")
-    answerer, alone = WikipediaAnswerer.load(options.model), open_domain_ids()
+    answerer = WikipediaAnswerer.load(options.model)
     parts = [load_squad("course")[split] for split in ("validation", "test")]
-    open_parts = [rows.select([i for i, question_id in enumerate(rows["id"]) if question_id in alone]) for rows in parts]
     found = {
-        "search": entry_for_card(*(judge_with_and_without(answerer, rows) for rows in open_parts)),
+        "search": entry_for_card(*(judge_with_and_without(answerer, open_domain_questions(rows)) for rows in parts)),
         "passage": entry_for_card(*(judge(answerer.reader, rows) for rows in parts)),
     }
     rounded = {where: {name: round(value, DIGITS) for name, value in entry.items()} for where, entry in found.items()}

@@ -14,11 +14,14 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from src import assets
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "course_qa"
 SPLITS = ("train", "validation", "test")
@@ -42,6 +45,12 @@ def course_topics(files: Iterable[Path] | None = None) -> dict[str, str]:
     """Article title -> topic, which is the name of the file it stands in: "Oxygen" -> "physical sciences"."""
     files = question_files() if files is None else files
     return {article["title"]: file.stem.replace("_", " ") for file in files for article in _read_articles(file)}
+
+
+def open_domain_questions(rows: Dataset) -> Dataset:
+    """Those of `rows`, a part of the course's set, that make sense without their passage; in their order."""
+    alone = open_domain_ids()
+    return rows.select([i for i, question_id in enumerate(rows["id"]) if question_id in alone])
 
 
 def open_domain_ids(files: Iterable[Path] | None = None) -> frozenset[str]:

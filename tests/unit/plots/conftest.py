@@ -3,12 +3,11 @@
 import html
 import html.parser
 import re
-import shutil
 import subprocess
 
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+from tools.browser import CHROMIUM
 
 
 class Page(html.parser.HTMLParser):
