@@ -303,7 +303,7 @@ def draw_merges(word: str, steps: Sequence[tuple[str, Sequence[str]]]) -> Figure
     return alt(figure, f"The word “{word}” in pieces, a row for each merge. {said}. {finding}.")
 
 
-def draw_pieces(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Figure:
+def draw_vocabularies(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Figure:
     """Draw how words fall into pieces under several vocabularies, a column for each.   table: word -> vocabulary -> pieces"""
     names = list(next(iter(table.values())))
     widths = [max(len(name) + 2, *(_width_of_pieces(row[name]) for row in table.values())) + 2 for name in names]

@@ -46,6 +46,7 @@ TITLE_TIMES, K1, B = 3, 1.5, 0.5  # chosen: how often a title counts beside its 
 FUSION = 10  # chosen: the larger, the less the first few ranks stand out
 POOL = 100  # how far down each list a fusion looks
 PASSAGES_READ = 5  # for an answer
+TEXT_SUFFIXES = (".txt", ".md")
 RANK_DISCOUNT = 0.3  # chosen: what the reader's odds keep with each place further down the list
 OPEN_THRESHOLD = 0.9  # chosen: the lowest score answered, on questions asked with and without the article that answers them
 SHIPPED = runtime.COURSE / "weights" / "wikipedia-vectors"  # of the introductions, by tools/make_vectors.py: nobody waits for them
@@ -87,13 +88,7 @@ def read_folder(folder: str | Path) -> list[Document]:
     cannot be read, or hold no words, naming them.
     """
     folder = Path(folder)
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in (".txt", ".md")
-        and not file.is_dir()
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+    files = [file for file in _visible_files(folder) if file.suffix.lower() in TEXT_SUFFIXES]
     if not files:
         problem = "holds no .txt or .md files" if folder.is_dir() else "is not a folder"
         raise RetrievalError(f"{folder} {problem}; name a folder with your texts in it.")
@@ -111,6 +106,17 @@ def read_folder(folder: str | Path) -> list[Document]:
     if problems:
         raise RetrievalError(f"found what cannot be read: {', '.join(problems)}; save as UTF-8 text, or take out of the folder.")
     return documents
+
+
+def other_files(folder: str | Path) -> list[Path]:
+    """What `read_folder` leaves out, since it is neither .txt nor .md, such as a PDF; by name."""
+    return [file for file in _visible_files(Path(folder)) if file.suffix.lower() not in TEXT_SUFFIXES]
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    return sorted(
+        file for file in folder.rglob("*") if not file.is_dir() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
 
 
 def _passages(file: Path) -> list[Document]:

@@ -82,6 +82,16 @@ def test_an_address_that_does_not_answer_is_one_sentence_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_computer_without_git_is_told_so_in_one_sentence(tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    (tmp_path / "no programs").mkdir()
+    (tmp_path / "empty").mkdir()
+    result = run_cell(tmp_path / "empty", clean_environment | {"PATH": str(tmp_path / "no programs")})
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"RuntimeError: The course is not in {tmp_path / 'empty'}, and there is no git to fetch it with: install git")
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
 def test_a_repository_that_wants_a_login_is_an_error_and_never_a_question(tmp_path: Path, clean_environment: dict[str, str]) -> None:
     """A server on this machine answers 401 to everything, as a private repository does."""
     server_code = (
@@ -327,4 +337,4 @@ def test_a_notebook_alone_in_a_folder_fetches_the_course_and_runs_to_its_end_on_
 
 
 def test_the_cell_is_short_enough_to_read() -> None:
-    assert len(CELL.strip().splitlines()) <= 25
+    assert len(CELL.strip().splitlines()) <= 26

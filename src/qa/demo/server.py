@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,12 @@ def run(host: str, port: int, model: str | Path = "qa-minilm", texts: str | Path
     model: the reader, as `QuestionAnswerer.load` takes it   texts: a folder of one's own texts, to ask instead of Wikipedia
     Raises OSError, ModelError, RetrievalError and AssetError in one sentence.
     """
-    from src.qa.retrieval import WikipediaAnswerer, read_folder
+    from src.qa.retrieval import WikipediaAnswerer, other_files, read_folder
 
     documents = None if texts is None else read_folder(texts)
+    if texts is not None and (others := Counter(file.suffix or "without a suffix" for file in other_files(texts))):
+        kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
+        print(f"Files in {texts} that are not read ({kinds}): save as .txt or .md what you want to ask.", file=sys.stderr, flush=True)
     listening = bind(host, port)  # before anything slow
     print("Loading the reader and the index ...", file=sys.stderr, flush=True)
     answerer = WikipediaAnswerer.load(model, documents, report=_report)

@@ -53,7 +53,7 @@ def some_figures():
     sees = [True] * 2 + [False] * 9
     yield pretraining.draw_views(TOKENS, 2, {"GPT": (sees, {" cat": 0.2, " dog": 0.1}), "BERT": (sees, {"violin": 0.4})})
     yield pretraining.draw_merges("sing", STEPS)
-    yield pretraining.draw_pieces(PIECES)
+    yield pretraining.draw_vocabularies(PIECES)
     yield pretraining.draw_sequences(TASKS, {"entailment": "one layer, three classes", "multiple choice": "one score each, softmax"})
 
 
@@ -133,7 +133,7 @@ def test_merges_and_pieces_are_drawn_piece_by_piece_and_counted():
     figure = pretraining.draw_merges("sing", STEPS)
     assert plots.title_of(figure) == "“sing” goes from 4 letters to 2 pieces in 2 merges"
     assert len(marks(figure, "row 0")) == 4 and len(marks(figure, "row 2")) == 2
-    figure = pretraining.draw_pieces(PIECES)
+    figure = pretraining.draw_vocabularies(PIECES)
     assert plots.title_of(figure) == "2 words make 5 tokens for GPT, 2 tokens for BERT"
     assert set(marks(figure, "GPT 1")) == {"GPT 1 0", "GPT 1 1", "GPT 1 2"}
 

@@ -525,8 +525,12 @@ def test_the_command_can_ask_a_folder_of_texts(capsys, monkeypatch, no_model, tm
     monkeypatch.setattr(server, "serve", interrupted)
     (tmp_path / "my texts").mkdir()
     (tmp_path / "my texts" / "one.txt").write_text("Gold has the number 79.")
+    for other in ("a.pdf", "b.pdf", "c.png"):
+        (tmp_path / "my texts" / other).write_bytes(b"")
     assert main(["demo", "--port", "0", "--texts", str(tmp_path / "my texts")]) == 0
-    assert "Ask my texts: " in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "Ask my texts: " in said.out
+    assert f"Files in {tmp_path / 'my texts'} that are not read (2 .pdf, 1 .png): save as .txt or .md" in said.err
     assert [document.title for document in no_model[0][1]] == ["one"]
 
 

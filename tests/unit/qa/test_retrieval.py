@@ -31,6 +31,7 @@ from src.qa.retrieval import (
     best,
     fuse,
     keywords,
+    other_files,
     read_folder,
 )
 
@@ -508,6 +509,7 @@ def test_a_folder_of_texts_becomes_passages_cut_at_paragraphs(tmp_path):
         Document("physics", "\n".join(paragraphs[:2])),
         Document("physics", paragraphs[2]),
     ]
+    assert other_files(tmp_path) == [tmp_path / "image.png"]
 
 
 def test_a_long_paragraph_is_cut_between_sentences_and_no_word_is_lost(tmp_path):
