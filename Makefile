@@ -5,12 +5,12 @@ PY := .venv/bin/python
 STAMP := .venv/.course-stamp
 JOBS ?= 2
 # Two tests at a time, a processor core for each: where two of them share two cores, both take longer than one after the other.
-PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS)
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: assets-once help course test test-full lab notebooks site slides demo poll weights assets bench lint new-notebook clean
+.PHONY: python-asked-for assets-once help course test test-full lab notebooks site slides demo poll weights assets bench lint new-notebook clean
 
 help: ## print this list
 	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2, tests at a time]"
@@ -35,7 +35,7 @@ notebooks: assets-once ## run the notebooks and write their outputs back into no
 	@$(PY) tools/run_notebooks.py notebooks --in-place
 	@$(PY) tools/pictures.py --figures
 
-site: $(STAMP) ## build the site from the notebooks run last
+site: $(STAMP) ## build the site again from the notebooks as `make course` ran them
 	@$(PY) tools/build_site.py build/notebooks build/site
 
 slides: $(STAMP) ## make a talk of every notebook, with speaker's notes (ARGS='04_attention --pdf': this one, and a PDF)
@@ -88,7 +88,8 @@ clean: ## delete what was built (.venv, data/cache, what was trained and votes, 
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name runs ! -name weights ! -name poll -exec rm -rf {} +
 
-$(STAMP): constraints.txt pyproject.toml tools/environment.py tools/pick_python.py
+# A Python that is asked for is compared each time: the environment may have been made with another.
+$(STAMP): constraints.txt pyproject.toml tools/environment.py tools/pick_python.py $(if $(PYTHON),python-asked-for)
 	@host=$$(command -v python3 || command -v "$(or $(PYTHON),python)") || \
 	{ echo "make: there is no python3 on the PATH; install Python 3.11, 3.12 or 3.13, then run make again." >&2; exit 1; }; \
 	echo "Setting up .venv (only when its packages changed):"; \

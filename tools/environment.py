@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_GB = 3.0  # the environment takes about 2 GB; pip unpacks into a temporary folder beside it
 STAMP = ".course-stamp"
+VERSIONS = [(3, 11), (3, 12), (3, 13)]
 
 
 class SetupError(Exception):
@@ -37,10 +38,12 @@ def main() -> None:
     """Bring the environment up to date and report each step with its time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="folder of the environment (default: .venv)")
-    venv = parser.parse_args().venv.absolute()
+    parser.add_argument("--this-python", action="store_true", help="replace the environment where another version of Python made it")
+    arguments = parser.parse_args()
+    venv = arguments.venv.absolute()
     try:
         with only_one_at_a_time():
-            bring_up_to_date(venv)
+            bring_up_to_date(venv, arguments.this_python)
     except SetupError as error:
         sys.exit(f"make: {error}")
     except OSError as error:
@@ -49,15 +52,19 @@ def main() -> None:
         sys.exit("make: stopped; what is installed so far stays, and the next run goes on from there.")
 
 
-def bring_up_to_date(venv: Path) -> None:
-    """Make `venv` if it is missing or broken, install what `wanted_packages` lists, and write the stamp."""
+def bring_up_to_date(venv: Path, this_python: bool = False) -> None:
+    """Make `venv` if it is missing or broken, install what `wanted_packages` lists, and write the stamp.
+
+    this_python: make it anew also where it has another version of Python than the one that runs this
+    """
     stamp = venv / STAMP
     fingerprint = wanted_fingerprint()
-    if stamp.is_file() and stamp.read_text() == fingerprint and works(venv):
+    versions = [sys.version_info[:2]] if this_python else VERSIONS
+    if stamp.is_file() and stamp.read_text() == fingerprint and works(venv, versions):
         stamp.touch()  # make compares dates: the files were touched, but say the same
         return
     stamp.unlink(missing_ok=True)
-    if not works(venv):
+    if not works(venv, versions):
         check_space(venv)
         with step(f"making {venv.name} with Python {platform.python_version()}"):
             create(venv)
@@ -96,9 +103,9 @@ def python_of(venv: Path) -> Path:
     return venv / "bin" / "python"
 
 
-def works(venv: Path) -> bool:
-    """Whether `venv` holds a Python that starts, fits the course, and has pip."""
-    check = "import sys, pip; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 14)))"
+def works(venv: Path, versions: list[tuple[int, int]]) -> bool:
+    """Whether `venv` holds a Python that starts, is one of `versions`, and has pip."""
+    check = f"import sys, pip; sys.exit(sys.version_info[:2] not in {versions})"
     try:
         return subprocess.run([python_of(venv), "-I", "-c", check], capture_output=True).returncode == 0
     except OSError:

@@ -41,7 +41,7 @@ def main(arguments):
     range_text = "%s to %s" % (dotted(LOWEST), dotted((BELOW[0], BELOW[1] - 1)))
     chosen = None
     if arguments[:1] == ["--only"]:
-        chosen, arguments = arguments[1], arguments[2:]
+        chosen, arguments = arguments[1], ["--this-python"] + arguments[2:]  # noqa: RUF005
         version = version_of(chosen)
         if not fits(version):
             what = "is Python %s" % dotted(version) if version else "does not start"

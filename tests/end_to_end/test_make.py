@@ -76,6 +76,15 @@ def test_a_python_that_is_not_there_is_named(checkout: Path, clean_environment: 
     assert "PYTHON=/nowhere/python3 does not start" in sentence(make(checkout, STAMP, "PYTHON=/nowhere/python3", env=clean_environment))
 
 
+def test_an_environment_that_is_there_is_compared_with_a_python_that_is_asked_for(
+    checkout: Path, clean_environment: dict[str, str]
+) -> None:
+    (checkout / STAMP).parent.mkdir()
+    (checkout / STAMP).touch()
+    assert make(checkout, "--question", STAMP, env=clean_environment).returncode == 0, "there is nothing to do"
+    assert make(checkout, "--question", STAMP, f"PYTHON={sys.executable}", env=clean_environment).returncode == 1
+
+
 OLD_PYTHONS = [
     path for path in sorted(Path.home().glob(".pyenv/versions/*/bin/python")) if not path.parts[-3].startswith(("3.11", "3.12", "3.13"))
 ]

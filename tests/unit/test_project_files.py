@@ -119,6 +119,7 @@ def test_conda_installs_the_same_project() -> None:
 
 def test_all_files_name_the_same_range_of_pythons() -> None:
     assert PROJECT["requires-python"] == f">={pick_python.dotted(pick_python.LOWEST)},<{pick_python.dotted(pick_python.BELOW)}"
+    assert [version for version in ((3, minor) for minor in range(30)) if pick_python.fits(version)] == environment.VERSIONS
     assert pick_python.fits(sys.version_info[:2])
     assert not pick_python.fits((3, 10)) and not pick_python.fits((3, 14)) and not pick_python.fits((2, 7)) and not pick_python.fits(None)
 
