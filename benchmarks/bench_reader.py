@@ -3,7 +3,7 @@
 Every rung is a run of `src.qa.finetune`, or a mean of such runs, kept in build/bench/reader/<rung>: a rung that is there is not
 trained again, and one that was interrupted goes on. All are scored on the development articles of new_wiki and on the answerable
 validation questions of the course; refusing, by the area under the ROC curve of the score on all its validation questions (0.5 is
-chance). The test parts are never read. The rungs train on little, so that the ladder fits into an hour: what holds here has to be
+chance). The test parts are never read. The rungs train on little, so that the ladder fits into 90 minutes: what holds here has to be
 tried once more at full size.
 """
 

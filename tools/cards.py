@@ -39,14 +39,20 @@ def card_of(name: str, run: Run, data: dict, remark: str) -> dict:
 def model_line(card: dict) -> str:
     """The model in words, without the full stop."""
     settings = ", ".join(f"{name} {value}" for name, value in card["model"].items() if name != "class")
-    return f"A {card['model']['class']} ({settings}), {card['parameters']:,} parameters, half precision"
+    article = "An" if card["model"]["class"][0] in "AEIO" else "A"
+    return f"{article} {card['model']['class']} ({settings}), {card['parameters']:,} parameters, half precision"
+
+
+def minutes_text(minutes: float) -> str:
+    """1 -> "1 minute", 6.02 -> "6.02 minutes"."""
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
 
 
 def recipe_line(card: dict, unit: str = "") -> str:
     """How it was trained, and where.   unit: what a batch is counted in, where that is not its examples"""
     recipe = card["recipe"]
     return (
-        f"Recipe: {card['steps']:,} steps in {card['minutes']:g} minutes, batches of {recipe['batch_size']:,}{unit and f' {unit}'}, "
+        f"Recipe: {card['steps']:,} steps in {minutes_text(card['minutes'])}, batches of {recipe['batch_size']:,}{unit and f' {unit}'}, "
         f"learning rate {recipe['learning_rate']:g}, gradients clipped at {recipe['clip']:g}, seed {recipe['seed']}; "
         f"on {card['machine']}; {card['date']}."
     )

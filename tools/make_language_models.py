@@ -36,7 +36,7 @@ from src.language_models import (
     train_language_model,
 )
 from src.transformer import GPT
-from tools.cards import card_of, model_line, recipe_line, tell
+from tools.cards import card_of, minutes_text, model_line, recipe_line, tell
 
 # How to make each model, and what `train_language_model` is given besides the minutes.
 MODELS: dict[str, tuple[Callable[[LanguageData], TrainableModel], dict]] = {
@@ -103,8 +103,10 @@ def make_model(name: str, data: LanguageData, target: Path, minutes: float, seed
 def page(card: dict) -> str:
     """The card as a page for people: every number in it is from card.json."""
     data = card["data"]
-    all_scores = {f"the stored file, {card['minutes']:g} minutes": card["scores"]}
-    all_scores |= {f"{card['short_runs']['minutes']:g} minutes, seed {seed}": s for seed, s in card["short_runs"]["scores_by_seed"].items()}
+    all_scores = {f"the stored file, {minutes_text(card['minutes'])}": card["scores"]}
+    all_scores |= {
+        f"{minutes_text(card['short_runs']['minutes'])}, seed {seed}": s for seed, s in card["short_runs"]["scores_by_seed"].items()
+    }
     rows = [
         f"| {what} | {scores['perplexity_per_word']:,.0f} | {scores['perplexity_per_token']:.1f} | {scores['bits_per_byte']:.3f} |"
         for what, scores in all_scores.items()
