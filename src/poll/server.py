@@ -357,7 +357,8 @@ def run(
     here = f"http://{LOCAL[0]}:{port}/" if network else address(listening)
     attendees = published or (f"http://{network_address()}:{port}/" if network else here)
     aside = put_aside(file) if begin else None
-    room = Room(shown, Store(file, f"{shown.quiz}/{shown.id}"))
+    store = Store(file, f"{shown.quiz}/{shown.id}")
+    room = Room(shown, store)
     if aside:
         print(f"The old votes are now in {aside}.")
     token = secrets.token_urlsafe()
@@ -372,6 +373,8 @@ def run(
         asyncio.run(serve(application, listening, xheaders=published is not None, **CONNECTION))
     except KeyboardInterrupt:
         print("Ended.")
+    finally:
+        store.close()
 
 
 def give_up_the_vanished(listening: socket.socket) -> None:

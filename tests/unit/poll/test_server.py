@@ -567,7 +567,6 @@ def started(monkeypatch):
     async def note(application, listening, **options):
         served.append((application, listening.getsockname(), options))
         listening.close()
-        application.settings["room"]._store.close()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(server, "serve", note)
@@ -624,7 +623,6 @@ def test_a_phone_that_left_without_a_word_is_given_up_after_half_a_minute(monkey
             found.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
         connection.close()
         listening.close()
-        application.settings["room"]._store.close()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(server, "serve", accept_one)
