@@ -406,9 +406,12 @@ def plot_discount(supports: Mapping[float, Sequence[float]], threshold: float) -
         reach[score] = int(sum(value >= threshold for value in values))
     longest = max(len(values) for values in supports.values())
     ax.axhline(threshold, color=INK, linestyle="--", linewidth=1.2)
-    # Its name stands under it, between the two places where it is farthest from every line.
-    middles = [(place + 0.5, [(values[place - 1] + values[place]) / 2 for values in supports.values()]) for place in range(1, longest)]
-    free, _ = max(middles, key=lambda middle: min(abs(value - (threshold - 0.05)) for value in middle[1]), default=(1.0, []))
+
+    def room(x: float) -> float:
+        """How far every line is from a name at x, under the threshold."""
+        return min(abs(np.interp(x, np.arange(1, len(values) + 1), values) - (threshold - 0.05)) for values in supports.values())
+
+    free = max((place + 0.5 for place in range(1, longest)), key=room, default=1.0)  # between two places
     at = {"xytext": (0, -3), "textcoords": "offset points", "ha": "center", "va": "top"}
     ax.annotate(f"threshold {threshold:.2f}", (free, threshold), fontsize=9.5, **at)
     ax.set_xlim(0.9, longest + 0.05)

@@ -248,6 +248,8 @@ def test_the_discount_says_down_to_which_place_an_answer_is_given():
     figure = retrieval.plot_discount({0.2: [0.2, 0.1], 0.9: [0.9, 0.73], 0.5: [0.5, 0.2]}, 0.29)
     assert plots.title_of(figure) == "A reader 0.2 sure is never answered; 0.9 sure is answered down to place 2; 0.5 sure to place 1"
     assert by_gid(figure, "0.9").get_ydata().tolist() == [0.9, 0.73]
+    shorter = retrieval.plot_discount({0.2: [0.2, 0.1], 0.9: [0.9, 0.73, 0.45]}, 0.29)
+    assert by_gid(shorter, "0.2").get_xdata().tolist() == [1, 2] and "threshold 0.29" in texts(shorter)
 
 
 def test_f1_is_drawn_against_the_passages_read():
