@@ -35,7 +35,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_NAME, ModelOutput
 
 from src import runtime
-from src.fitting import Run, fit, in_eval_mode
+from src.training import Run, fit, in_eval_mode
 from src.qa import QuestionAnswerer, evaluate, prepare_features
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.models import save_released
@@ -308,7 +308,7 @@ def distil(
     """Teach a student, in place, what its teacher says to the questions of `train`; which answer is right is told to neither.
 
     student: a model with fewer layers, such as `halve_layers` gives   train, held_out: rows in SQuAD's columns
-    minutes, steps, learning_rate, seed, report: see `src.fitting.fit`; one of minutes and steps is None
+    minutes, steps, learning_rate, seed, report: see `src.training.fit`; one of minutes and steps is None
     temperature: see `distillation_loss`   folder: where the result is written, as `save_student` does; None writes nothing
     The loss is the distillation loss of start and end, and the layers' loss. The history has the agreement: the share of the first 48
     windows of `held_out` in which the student marks the same start and end as its teacher.

@@ -39,7 +39,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
 from src import assets, runtime
-from src.fitting import Run, fit, in_eval_mode, load_run, save_run
+from src.training import Run, fit, in_eval_mode, load_run, save_run
 from src.rnn import pad, remember_at_first
 from src.text import sentence_stream, tokenize_words
 from src.topics import Split, split_of
@@ -639,7 +639,7 @@ class TrainableModel(NetworkModel):
             )
 
     def save(self, folder: str | Path) -> None:
-        """Write the model and its run, as `src.fitting.save_run` does, and its vocabulary. Raises ValueError for an untrained one."""
+        """Write the model and its run, as `src.training.save_run` does, and its vocabulary. Raises ValueError for an untrained one."""
         if self.run is None:
             raise ValueError("this model has not been trained; train it with train_language_model, then save it.")
         save_run(self.run, folder)

@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from src import assets, runtime
-from src.fitting import Run, fit, in_eval_mode, save_run
+from src.training import Run, fit, in_eval_mode, save_run
 from src.rnn import pad
 from src.text import split_sentences
 from src.topics import Split, split_of
@@ -322,7 +322,7 @@ def train_masked_words(
 ) -> Run:
     """Teach a head to say what stood at the blanks, for so many minutes, or until Ctrl-C.
 
-    head: is trained in place   folder: where to keep the run, if at all (`src.fitting.load_run` reads it)
+    head: is trained in place   folder: where to keep the run, if at all (`src.training.load_run` reads it)
     report: called with every new entry of the history (`LiveCurve` is one)   learning_rate: its peak
     The history's loss is per blank, ln V for a head that guesses; its `accuracy` is that on development sentences.
     """

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from src import assets
 from src.dates import Split
 from src.embeddings import WordVectors
-from src.fitting import Run, fit, in_eval_mode, save_run
+from src.training import Run, fit, in_eval_mode, save_run
 from src.rnn import TextClassifier, pad
 from src.text import Vocabulary, tokenize_words
 

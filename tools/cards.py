@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 
 from src import runtime
-from src.fitting import Run
+from src.training import Run
 
 
 def tell(name: str, *scores: str) -> Callable[[dict], None]:

@@ -22,7 +22,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
-from src.fitting import save_run
+from src.training import save_run
 from src.language_models import (
     GPTModel,
     LanguageData,

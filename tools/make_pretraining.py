@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
-from src.fitting import Run, load_run, save_run
+from src.training import Run, load_run, save_run
 from src.pretraining import (
     Detector,
     Forger,

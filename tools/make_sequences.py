@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
 from src.attention import AttentionEncoderDecoder
 from src.dates import exact_match_by_length, make_dates, train_dates
-from src.fitting import load_run, save_run
+from src.training import load_run, save_run
 from src.rnn import KINDS, EncoderDecoder, TextClassifier
 from src.topics import TopicData, accuracy, train_topics, true_topics
 from src.transformer import Transformer

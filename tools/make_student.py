@@ -25,7 +25,7 @@ runtime.configure_libraries()
 from datasets import Dataset, concatenate_datasets  # noqa: E402
 
 from src.compression import distil, halve_layers, save_student  # noqa: E402
-from src.fitting import Run  # noqa: E402
+from src.training import Run  # noqa: E402
 from src.qa import QuestionAnswerer, load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402

@@ -44,7 +44,7 @@ from src.dates import (
     write_date,
     year_words,
 )
-from src.fitting import load_run, save_run
+from src.training import load_run, save_run
 from src.rnn import EncoderDecoder
 from src.runtime import COURSE
 from src.text import UnknownWordError
@@ -295,7 +295,7 @@ def test_training_with_the_same_seed_takes_the_same_steps(monkeypatch: pytest.Mo
     losses = []
     for _ in range(2):
         ticks = iter(range(10**6))
-        monkeypatch.setattr("src.fitting.time.perf_counter", lambda ticks=ticks: next(ticks) / 100)
+        monkeypatch.setattr("src.training.time.perf_counter", lambda ticks=ticks: next(ticks) / 100)
         torch.manual_seed(0)
         run = train_dates(EncoderDecoder(D=8), minutes=1 / 60, batch_size=4)
         losses.append([entry.get("loss") for entry in run.history])

@@ -19,7 +19,7 @@ from torch.testing import assert_close
 from transformers import AutoTokenizer, BertModel
 
 from src import assets, runtime
-from src.fitting import load_run
+from src.training import load_run
 from src.pretraining import (
     FEWEST_TOKENS,
     MOST_KEPT,

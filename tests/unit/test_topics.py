@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from src.assets import load_passages
 from src.embeddings import WordVectors
-from src.fitting import load_run
+from src.training import load_run
 from src.rnn import KINDS, TextClassifier
 from src.runtime import COURSE
 from src.text import Vocabulary

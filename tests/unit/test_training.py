@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.fitting import fit
+from src.training import fit
 
 
 @pytest.mark.parametrize("steps", [1, 10, 100, 250])
