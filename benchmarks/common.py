@@ -21,7 +21,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
-from src.qa.training import PAD_TO  # noqa: E402
+from src.qa.batches import PAD_TO  # noqa: E402
 from tools.squadshifts import load_wiki, shift_file  # noqa: E402
 
 RESULTS = runtime.COURSE / "build" / "bench"

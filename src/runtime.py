@@ -18,6 +18,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -276,6 +277,109 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+class ThreadTuner:
+    """Chooses how many threads torch computes with, by timing real work, and chooses again when the machine changes.
+
+    Threads wait for each other at every one of a step's thousand operations, so beside another busy program two of them can be
+    slower than one. Nothing but the clock tells: each count takes its turn with a few pieces of work, the fastest stays.
+    It is tried again when the work becomes much slower, and from time to time while fewer than all cores are used, since work on
+    one core cannot tell that another has become free.
+
+        tuner = ThreadTuner()
+        for batch in batches:
+            with tuner.timed(batch.numel()):
+                step(batch)
+
+    Args:
+        counts: the numbers of threads to choose from; None takes what torch has now, one less, half of it, and one.
+    """
+
+    PIECES = 2  # of work that a count is timed with
+    SLOWER = 1.5  # times the chosen count's cost that are much slower
+    IN_A_ROW = 3  # pieces of work that must be that slow
+    SECONDS = 10.0  # until fewer threads than cores are questioned, doubled each time they are confirmed, up to eight times that
+
+    def __init__(self, counts: Iterable[int] | None = None):
+        import torch
+
+        most = torch.get_num_threads()
+        usual = {most, most - 1, most // 2, 1} - {0}
+        self.counts = sorted(usual if counts is None else counts, reverse=True)
+        self.count = self.counts[0]
+        self.patience, self.trials = self.SECONDS, 0
+        self._begin_trial()
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether it has yet to choose: some more work has to be timed first."""
+        return bool(self.left)
+
+    def _begin_trial(self) -> None:
+        self.left = [count for count in self.counts for _ in range(self.PIECES)] if len(self.counts) > 1 else []
+        self.costs: dict[int, list[float]] = {count: [] for count in self.counts}
+        self.expected, self.slow = math.inf, 0
+
+    @contextmanager
+    def timed(self, work: float) -> Iterator[None]:
+        """Within it torch has the chosen number of threads. work: how much is done, in any unit, such as tokens."""
+        import torch
+
+        before, count = torch.get_num_threads(), self.left[0] if self.left else self.count
+        torch.set_num_threads(count)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+        self._learn(count, (time.perf_counter() - start) / work)
+
+    def _learn(self, count: int, cost: float) -> None:
+        """Take note of what a piece of work cost; end a trial, or see whether another one is due."""
+        now = time.perf_counter()
+        if self.left:
+            self.costs[count].append(cost)
+            self.left.pop(0)
+            if not self.left:
+                best = min(self.counts, key=lambda count: sum(self.costs[count]))
+                self.patience = min(2 * self.patience, 8 * self.SECONDS) if best == self.count and self.trials else self.SECONDS
+                self.count, self.expected = best, sum(self.costs[best]) / self.PIECES
+                self.trials, self.trial_ended = self.trials + 1, now
+            return
+        self.slow = self.slow + 1 if cost > self.SLOWER * self.expected else 0
+        questioned = self.count < self.counts[0] and now - self.trial_ended > self.patience
+        if len(self.counts) > 1 and (self.slow >= self.IN_A_ROW or questioned):
+            self._begin_trial()
+
+
+def faster_precision(work: Callable[[], object], device: torch.device, half: str = "bf16") -> str:
+    """ "fp32" or `half`, whichever `work` takes less time in; nearly a tie goes to fp32.
+
+    Args:
+        work: computes something typical on `device`; it is called twice in each precision, and the first call does not count.
+        half: "bf16" or "fp16", what autocast computes matrix products in.
+    """
+    import torch
+
+    seconds = {}
+    for precision in ("fp32", half):
+        for _ in range(2):
+            start = time.perf_counter()
+            with autocast(device, precision):
+                work()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[precision] = time.perf_counter() - start
+    return half if seconds[half] < 0.9 * seconds["fp32"] else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Within it matrix products on `device` are computed in `precision`: "fp32", "bf16" or "fp16"."""
+    import torch
+
+    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
 @contextmanager
 def keeping_memory() -> Iterator[None]:
     """Within it, memory that tensors leave stays with this process instead of going back to the system, until the end.
@@ -396,13 +500,14 @@ def run_folder(name: str) -> Path:
 def latest_run(folder: str | Path, shipped: str | Path) -> Path:
     """The folder a cell after a slow one takes its result from: the newest finished run in `folder`, else the shipped one.
 
-    folder: a run, or a folder of runs, such as `run_folder("06")`; a run is finished when its run.json says `"finished": true`.
+    folder: a run, or a folder of runs, such as `run_folder("06")`; runs beside it, as live-2 beside live, count too. A run is
+    finished when its run.json says `"finished": true`.
     shipped: the folder that comes with the course. Paths are absolute or relative to the course.
     Prints one sentence that says which one it is, the path as seen from the course.
     Raises FileNotFoundError when there is neither.
     """
     folder, shipped = COURSE / folder, COURSE / shipped
-    finished = [run for run in (folder, *(folder.iterdir() if folder.is_dir() else ())) if _is_finished(run)]
+    finished = [run for run in (*runs_beside(folder), *(folder.iterdir() if folder.is_dir() else ())) if _is_finished(run)]
     if finished:
         newest = max(finished, key=lambda run: (run / "run.json").stat().st_mtime)
         print(f"Using your own run in {_short(newest)}.")
@@ -414,6 +519,11 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
         )
     print(f"Using the shipped result in {_short(shipped)}: there is no finished run of yours in {_short(folder)}.")
     return shipped
+
+
+def runs_beside(folder: Path) -> list[Path]:
+    """The folder, and those that runs with other arguments have made beside it: live, live-2, live-3."""
+    return [folder, *(each for each in folder.parent.glob(f"{folder.name}-*") if each.name[len(folder.name) + 1 :].isdigit())]
 
 
 def _is_finished(run: Path) -> bool:

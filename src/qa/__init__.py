@@ -11,7 +11,7 @@ _HOMES = {
     "load_squad": "dataset",
     "prepare_features": "features",
     "finetune": "training",
-    "load_run": "training",
+    "load_run": "runs",
     "QuestionAnswerer": "answerer",
     "evaluate": "answerer",
     "Retriever": "retrieval",

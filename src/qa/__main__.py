@@ -38,6 +38,8 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="instead of minutes: passes over the questions")] = None,
     batch_size: Annotated[int, typer.Option(help="windows per step, over all processes")] = 16,
     learning_rate: Annotated[float | None, typer.Option(help="peak; chosen by the model's width where left out")] = None,
+    max_length: Annotated[int, typer.Option(help="tokens of a window")] = 384,
+    doc_stride: Annotated[int, typer.Option(help="tokens that two windows of a passage share")] = 128,
     seed: Annotated[int, typer.Option(help="random seed")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the folder")] = False,
     push_to_hub: Annotated[str | None, typer.Option(help="Hub id to upload the finished model to")] = None,
@@ -58,6 +60,8 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        max_length=max_length,
+        doc_stride=doc_stride,
         push_to_hub=push_to_hub,
     )
     if PartialState().is_main_process:
@@ -67,9 +71,10 @@ def train(
             "steps": run.steps,
             "seconds": run.seconds,
             "saving_seconds": run.saving_seconds,
+            "evaluation_seconds": run.evaluation_seconds,
             "examples_per_second": run.examples_per_second,
-            "precision": run.plan.precision,
-            "processes": run.plan.processes,
+            "precision": run.precision,
+            "processes": run.processes,
             "loss": run.history[-1]["loss"] if run.history else None,
         }
         _print(result, as_json)

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from src import runtime
-from src.qa.training import PROGRESS, RUN
+from src.qa.runs import PROGRESS
 
 MARK = "process"  # in a run's folder: the number of the process that trains, or trained, there
 
@@ -33,11 +34,16 @@ class BackgroundRun:
 
     @property
     def progress(self) -> dict:
-        """The newest report: step, steps, seconds, planned_seconds, loss, phase, history; {} before the first one."""
-        try:
-            return json.loads((self.output_dir / PROGRESS).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
+        """The newest report: step, steps, seconds, planned_seconds, loss, phase, history; {} before the first one.
+
+        Where `output_dir` held a run with other arguments, the training is in a folder beside it.
+        """
+        for folder in runtime.runs_beside(self.output_dir):
+            with suppress(FileNotFoundError):
+                told = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+                if told.get("process") == self.process_id:
+                    return told
+        return {}
 
     def stop(self, wait: float = 60.0) -> None:
         """Stop after the step under way, saving a usable model, as Ctrl-C does. Returns when it has ended, or after `wait` seconds."""
@@ -57,7 +63,7 @@ def train_in_background(output_dir: str | Path, **options: object) -> Background
     output_dir = Path(output_dir).resolve()
     output_dir.mkdir(parents=True, exist_ok=True)
     found = find_in_background(output_dir)
-    if found and _is_training(found.process_id) and not (output_dir / RUN).is_file():
+    if found and _is_training(found.process_id):
         return found
     command = [sys.executable, "-m", "src.qa", "train", "--output-dir", str(output_dir), "--resume"]
     for name, value in options.items():

@@ -35,7 +35,7 @@ class ModelError(ValueError):
     """A model that cannot be loaded; one sentence that says which, and what to do."""
 
 
-def load_model(name: str | Path, dropout: float | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_model(name: str | Path, dropout: float | None = None, for_training: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The question-answering model and tokenizer of that name, in fp32, in evaluation mode.
 
     name: "minilm" (an encoder whose answer head is new: seed torch first), released weights such as "qa-minilm", a
@@ -69,6 +69,10 @@ def load_model(name: str | Path, dropout: float | None = None) -> tuple[PreTrain
             advice = "use minilm, qa-minilm, a folder, or go online with COURSE_ONLINE=1."
         raise ModelError(f"the model {str(name)!r} {problem} ({first_line(error)}); {advice}") from None
     return model.eval(), tokenizer
+
+
+def window_length(model: PreTrainedModel, max_length: int) -> int:
+    return min(max_length, model.config.max_position_embeddings)
 
 
 def released_folder(name: str | Path) -> Path | None:

@@ -1,0 +1,208 @@
+"""What a fine-tuning run leaves on disk: which folder it takes, its checkpoints, and how it is read again.
+
+A run's folder holds run.json (what was asked for, and how it went), progress.json while it goes, checkpoints/ until it is
+finished, and at the end the model, its tokenizer and card.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from accelerate import PartialState
+from safetensors import SafetensorError
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+from src import runtime
+from src.qa.models import first_line
+from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, join, write_json
+
+RUN, PROGRESS, CHECKPOINTS = "run.json", "progress.json", "checkpoints"
+MANIFEST = "complete.json"  # written last into a checkpoint: the size and sum of each file in it
+# What would be written over in a folder where no run left it.
+WRITTEN = (SAFE_WEIGHTS_NAME, "config.json", "tokenizer.json", "tokenizer_config.json", "card.json")
+
+
+@dataclass
+class Run:
+    """A fine-tuning run: what was asked for, what it cost, how the loss fell.
+
+    Attributes:
+        output_dir: its folder.
+        arguments: what `finetune` was asked for; another call with the same goes on with this run.
+        precision, threads, processes: what it computes in and with; an `epochs` run keeps them to its end.
+        finished: False while it goes, and after Ctrl-C.
+        steps: taken so far.
+        seconds: from the call to the last step, without saving and evaluating.
+        saving_seconds, evaluation_seconds: what these took.
+        examples_per_second: windows per second of training alone.
+        history: one dict per log: step, seconds, loss, learning_rate, examples_per_second, and f1 where it was measured.
+        card: what card.json says: threshold, temperature, scores on the validation split.
+        told: a sentence for people, where the run is not in the folder that was asked for.
+    """
+
+    output_dir: Path
+    arguments: dict
+    precision: str = "fp32"
+    threads: int = 0
+    processes: int = 1
+    finished: bool = False
+    steps: int = 0
+    seconds: float = 0.0
+    saving_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    examples_per_second: float = 0.0
+    history: list[dict] = field(default_factory=list)
+    card: dict = field(default_factory=dict)
+    told: str = ""
+
+    def save(self) -> None:
+        """Write run.json, and card.json once there is a card."""
+        told = {name: value for name, value in asdict(self).items() if name not in ("output_dir", "card", "told")}
+        if self.card:
+            write_json(self.output_dir / "card.json", self.card)
+        write_json(self.output_dir / RUN, told)
+
+
+def checked(given: Mapping) -> dict:
+    """Those of the arguments of `finetune` that make a run what it is. Raises RunError for what no run could follow."""
+    wanted = given["epochs"] if given["minutes"] is None else given["minutes"]
+    if (given["minutes"] is None) == (given["epochs"] is None) or not 0 < wanted < math.inf:
+        raise RunError(f"give either minutes or epochs, above zero (found minutes={given['minutes']}, epochs={given['epochs']}).")
+    rate, decay, size = given["learning_rate"], given["weight_decay"], given["batch_size"]
+    if rate is not None and not 0 < rate < math.inf:
+        raise RunError(f"learning_rate is {rate}; choose one above zero, or None for the usual one.")
+    if not 0 <= decay < math.inf:
+        raise RunError(f"weight_decay is {decay}; choose 0 or a small number above it.")
+    if size < 1 or size % join().num_processes:
+        raise RunError(f"batch_size is {size}; choose a multiple of the number of processes, {join().num_processes}.")
+    if not 0 <= given["seed"] < 2**32:
+        raise RunError(f"seed is {given['seed']}; choose a whole number from 0 to {2**32 - 1}.")
+    names = ("minutes", "epochs", "seed", "batch_size", "learning_rate", "weight_decay", "max_length", "doc_stride")
+    return {"model": str(given["model"])} | {name: given[name] for name in names}
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read the run that `finetune` left in `folder`. Raises RunError when there is none, or it cannot be read."""
+    folder = Path(folder)
+    try:
+        told = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        card = folder / "card.json"
+        return Run(folder, card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}, **told)
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{folder} holds no readable run ({error}); run the training first.") from None
+
+
+def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
+    """The run in `output_dir` that was asked for with these arguments, or a new one there or beside it.
+
+    Args:
+        output_dir: build/live; where that holds another run, build/live-2 is looked at, and so on.
+        arguments: what `finetune` was asked for.
+        resume: whether a run with the same arguments is the one that is meant.
+
+    Returns:
+        The run. Its `told` is a sentence where it is not in `output_dir`.
+
+    Raises:
+        RunError: a folder holds files that no run left there and that would be overwritten.
+    """
+    why = ""
+    for number in itertools.count(1):
+        folder = output_dir if number == 1 else output_dir.with_name(f"{output_dir.name}-{number}")
+        if not (folder / RUN).is_file():
+            found = [name for name in WRITTEN if (folder / name).exists()]
+            if found:
+                raise RunError(
+                    f"{folder} holds {', '.join(found)} that no run left there and that would be overwritten; choose another output_dir."
+                )
+            return Run(folder, arguments, told=why and f"{why}; this one goes to {folder}.")
+        run = load_run(folder)
+        other = [name for name, value in arguments.items() if run.arguments.get(name) != value]
+        if not other and resume:
+            run.told = why and f"{why}; this one is in {folder}."
+            return run
+        name = other[0] if other else ""
+        with_what = f" with {name}={run.arguments.get(name)!r}" if other else " and resume is off"
+        why = why or f"{output_dir} holds a run{with_what}"
+    raise AssertionError("unreachable")
+
+
+def write_manifest(checkpoint: Path, record: dict) -> None:
+    """Mark a checkpoint as whole: what it consists of, and the step and seconds it was taken at."""
+    files = {file.name: [file.stat().st_size, _sum(file)] for file in sorted(checkpoint.iterdir()) if file.name != MANIFEST}
+    write_json(checkpoint / MANIFEST, record | {"files": files})
+
+
+def latest_checkpoint(run: Run) -> tuple[str | None, dict]:
+    """The newest whole checkpoint of a run and its record; (None, {}) where there is none, and for a finished run.
+
+    One whose files are not those that were written is passed over, and the older one serves. One that was cut off while being
+    saved has no record and does not count.
+
+    Raises:
+        RunError: there are finished checkpoints, and every one of them is damaged.
+    """
+    if run.finished:
+        return None, {}
+    folders = sorted((run.output_dir / CHECKPOINTS).glob("checkpoint-*"), key=lambda folder: -int(folder.name.rpartition("-")[2]))
+    damaged = []
+    for folder in folders:
+        if not (folder / MANIFEST).is_file():  # a kill cut it off while it was being saved
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        try:
+            record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            files = {folder / name: tuple(known) for name, known in record["files"].items()}
+            whole = all(file.stat().st_size == size for file, (size, _) in files.items())
+            if whole and all(_sum(file) == digest for file, (_, digest) in files.items()):
+                return str(folder), record
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        damaged.append(folder.name)
+    if damaged:
+        raise RunError(
+            f"the checkpoints in {run.output_dir / CHECKPOINTS} are damaged ({', '.join(damaged)}); "
+            "delete that folder to begin this run anew, or choose another output_dir."
+        )
+    return None, {}
+
+
+@contextmanager
+def told_when_unwritable(folder: Path, advice: str) -> Iterator[None]:
+    """Within it, what the system refuses to write becomes a RunError in one sentence, with `advice` at its end."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        # torch says of a full disk that a PytorchStreamWriter failed, safetensors that there was an IO error.
+        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+            raise
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise RunError(f"{folder} cannot be written ({reason}); {advice}") from None
+
+
+def _sum(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+@contextmanager
+def working_in(run: Run, state: PartialState) -> Iterator[None]:
+    """Alone in the run's folder; where that cannot be written, or another process ends, RunError in one sentence."""
+    folder, advice = run.output_dir, "the same call with resume=True (--resume) goes on from the last checkpoint"
+    with (
+        abort_when_a_peer_fails(state, f"{advice} in {folder}."),
+        folder_lock(folder, state, f"training in {folder}", "output_dir"),
+        told_when_unwritable(folder, f"make room or choose another output_dir; {advice}."),
+        runtime.keeping_memory(),
+    ):
+        if run.told and state.is_main_process:
+            print(run.told, flush=True)
+        yield
