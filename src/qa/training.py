@@ -186,7 +186,7 @@ def _run(
             return run
 
     runtime.set_seed(seed)
-    network, tokenizer = load_model(arguments["model"], dropout=0.0)
+    network, tokenizer = load_model(arguments["model"], dropout=0.0, for_training=True)
     _freeze_word_embeddings(network)
     network.train()
     windows = prepare_features(train, tokenizer, arguments["max_length"], arguments["doc_stride"])
