@@ -23,9 +23,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from src import runtime
 from src.qa import QuestionAnswerer, evaluate, finetune, prepare_features
+from src.qa.batches import batch_passes
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.models import load_model
-from src.qa.training import _freeze_word_embeddings, batch_passes
 
 SEED = 0
 
@@ -149,7 +149,7 @@ def train_ours(model: str, train: Dataset, minutes: float) -> tuple[QuestionAnsw
     run = finetune(model, DatasetDict(train=train), minutes=minutes, output_dir=folder, seed=SEED)
     cost = {"steps": run.steps, "seconds": run.seconds, "examples_per_second": run.examples_per_second}
     last = float(np.mean([entry["loss"] for entry in run.history[-10:]])) if run.history else None
-    return QuestionAnswerer.load(folder), cost | {"saving_seconds": run.saving_seconds, "precision": run.plan.precision, "last_loss": last}
+    return QuestionAnswerer.load(folder), cost | {"saving_seconds": run.saving_seconds, "precision": run.precision, "last_loss": last}
 
 
 def main() -> None:

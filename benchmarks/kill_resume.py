@@ -1,7 +1,7 @@
-"""Kill a training run at random moments (kill -9), resume it to the end, and compare its weights with those of a run left alone.
+"""Kill a training at random moments (kill -9), resume it to the end, and look at what came out.
 
-Each trial starts in a fresh folder with the recorded plan of the run left alone, so that both follow the same plan. Equal means
-equal to the bit, in every parameter. The exit status is 1 when one is not.
+A run by epochs must end in the weights of a run left alone, equal to the bit in every parameter. A run by minutes must end in the
+minutes that were left, with a model that answers. The exit status is 1 when one does not.
 """
 
 from __future__ import annotations
@@ -19,27 +19,31 @@ import common
 import torch
 from safetensors.torch import load_file
 
-from src.qa import finetune, training
+from src.qa import QuestionAnswerer, clock, finetune, load_run, load_squad
 
 SEED = 0
+PASSAGE = "Oxygen is the chemical element with the symbol O and the atomic number 8."
 
 
-def train(folder: Path, model: str, seconds: float, checkpoint_every: float) -> None:
-    """Runs in a process of its own: prints the step it begins with, and its last one."""
-    training.SECONDS_BETWEEN_CHECKPOINTS = checkpoint_every
-    run = finetune(
-        model,
-        "course",
-        minutes=seconds / 60,
-        output_dir=folder,
-        report=lambda progress: print(json.dumps({"step": progress["step"]}), flush=True),
-    )
-    print(json.dumps({"finished": run.finished, "steps": run.steps}), flush=True)
+def train(folder: Path, options: argparse.Namespace) -> None:
+    """Runs in a process of its own: prints each step and second that it reports."""
+    clock.SECONDS_BETWEEN_CHECKPOINTS = options.checkpoint_every
+    data = load_squad("course")
+    data["train"] = data["train"].select(range(options.questions))
+    del data["validation"], data["test"]
+    by = {"epochs": options.epochs} if options.by == "epochs" else {"minutes": options.seconds / 60}
+    told = finetune(options.model, data, output_dir=folder, report=report, **by)
+    print(json.dumps({"finished": told.finished, "steps": told.steps, "seconds": told.seconds}), flush=True)
+
+
+def report(progress: dict) -> None:
+    print(json.dumps({"step": progress["step"], "seconds": progress["seconds"]}), flush=True)
 
 
 def start(folder: Path, options: argparse.Namespace) -> subprocess.Popen:
-    command = [sys.executable, str(Path(__file__).resolve()), "--child", str(folder), "--model", options.model]
-    command += ["--seconds", str(options.seconds), "--checkpoint-every", str(options.checkpoint_every)]
+    command = [sys.executable, str(Path(__file__).resolve()), "--child", str(folder)]
+    for name in ("by", "model", "seconds", "epochs", "questions", "checkpoint_every"):
+        command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -49,14 +53,14 @@ def finish(process: subprocess.Popen) -> list[dict]:
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
-def run_to_end(folder: Path, options: argparse.Namespace) -> tuple[int, float]:
-    """Train or resume in `folder` until it is finished; returns the step it began with, and how long it took."""
+def run_to_end(folder: Path, options: argparse.Namespace) -> tuple[list[dict], float]:
+    """Train or resume in `folder` until it is finished; returns what it printed, and how long it took."""
     begun = time.monotonic()
     process = start(folder, options)
     told = finish(process)
     if process.returncode or not told or not told[-1].get("finished"):
         raise SystemExit(f"the run in {folder} did not come to its end (exit status {process.returncode}).")
-    return told[0].get("step", told[-1].get("steps")), time.monotonic() - begun
+    return told, time.monotonic() - begun
 
 
 def differing(folder: Path, other: Path) -> list[str]:
@@ -69,9 +73,6 @@ def trial(number: int, alone: Path, folder: Path, latest: float, choose: random.
     """One kill and one resume; a process that ends before its kill is due is started again, with an earlier one."""
     while True:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for name in (training.PLAN, training.ORDER):
-            shutil.copy(alone / name, folder)
         process = start(folder, options)
         delay = choose.uniform(0, latest)
         try:
@@ -83,50 +84,51 @@ def trial(number: int, alone: Path, folder: Path, latest: float, choose: random.
             process.kill()
         told = finish(process)
         break
-    steps = [line["step"] for line in told if "step" in line]
-    resumed_from, _ = run_to_end(folder, options)
-    names = differing(folder, alone)
-    return {
-        "kill": number,
-        "after_seconds": round(delay, 1),
-        "last_step_reported": steps[-1] if steps else None,
-        "resumed_from": resumed_from,
-        "differing_parameters": len(names),
-        "equal": not names,
-    }
+    resumed, _ = run_to_end(folder, options)
+    last = told[-1] if told else {"step": None, "seconds": 0.0}
+    found = {"kill": number, "after": round(delay, 1), "last_step": last["step"], "resumed_from": resumed[0]["step"]}
+    if options.by == "epochs":
+        names = differing(folder, alone)
+        return found | {"good": not names, "what": "equal" if not names else f"{len(names)} DIFFERENT"}
+    seconds = resumed[-1]["seconds"]
+    usable = all(bool(torch.isfinite(tensor).all()) for tensor in load_file(folder / "model.safetensors").values())
+    answer = QuestionAnswerer.load(folder)("What is the symbol of oxygen?", PASSAGE, threshold=0.0)
+    usable = usable and answer.text != "" and load_run(folder).finished
+    kept = abs(seconds - options.seconds) <= max(2.0, 0.05 * options.seconds)
+    return found | {"good": usable and kept, "what": f"{seconds:.1f} of {options.seconds:.0f} s, {'usable' if usable else 'NOT USABLE'}"}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--by", choices=("epochs", "minutes"), default="epochs")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=30.0, help="what the run is planned for")
-    parser.add_argument("--checkpoint-every", type=float, default=4.0, help="seconds between checkpoints")
+    parser.add_argument("--epochs", type=float, default=1.0)
+    parser.add_argument("--questions", type=int, default=400, help="of the course's training set")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a run by minutes")
+    parser.add_argument("--checkpoint-every", type=float, default=2.0, help="seconds between checkpoints")
     parser.add_argument("--model", default="minilm")
     parser.add_argument("--seed", type=int, default=SEED, help="of the random moments")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        train(options.child, options.model, options.seconds, options.checkpoint_every)
+        train(options.child, options)
         return 0
-    common.announce("Kill and resume", "the course set")
-    folder = common.RESULTS / "kill_resume"
+    common.announce(f"Kill and resume, by {options.by}", f"{options.questions} of the course set")
+    folder = common.RESULTS / f"kill_resume_{options.by}"
     shutil.rmtree(folder, ignore_errors=True)
-    _, took = run_to_end(folder / "alone", options)
-    plan = training.load_run(folder / "alone").plan
-    print(f"left alone: {plan.steps} steps in {took:.0f} s, from the start of the process to its end", flush=True)
+    told, took = run_to_end(folder / "alone", options)
+    print(f"left alone: {told[-1]['steps']} steps in {took:.0f} s, from the start of the process to its end", flush=True)
     choose, trials = random.Random(options.seed), []
     for number in range(1, options.kills + 1):
         trials.append(trial(number, folder / "alone", folder / "trial", took, choose, options))
-        print(f"kill {number} of {options.kills}: {'equal' if trials[-1]['equal'] else 'DIFFERENT'}", flush=True)
-    headings = ("kill", "after s", "last step reported", "resumed from", "weights")
-    rows = [
-        (t["kill"], t["after_seconds"], t["last_step_reported"], t["resumed_from"], "equal" if t["equal"] else "DIFFERENT") for t in trials
-    ]
-    common.print_table(f"{options.kills} kills of a run of {plan.steps} steps", [headings, *rows])
-    equal = sum(t["equal"] for t in trials)
-    print(f"\n{equal} of {len(trials)} end in the weights of the run left alone, to the bit")
-    common.write("kill_resume", {"steps": plan.steps, "precision": plan.precision, "seconds_alone": took, "trials": trials})
-    return 0 if equal == len(trials) else 1
+        print(f"kill {number} of {options.kills}: {trials[-1]['what']}", flush=True)
+    headings = ("kill", "after s", "last step reported", "resumed from", "outcome")
+    rows = [tuple(each[name] for name in ("kill", "after", "last_step", "resumed_from", "what")) for each in trials]
+    common.print_table(f"{options.kills} kills", [headings, *rows])
+    good = sum(each["good"] for each in trials)
+    print(f"\n{good} of {len(trials)} ended as they should", flush=True)
+    common.write(f"kill_resume_{options.by}", {"seconds_alone": took, "trials": trials})
+    return 0 if good == len(trials) else 1
 
 
 if __name__ == "__main__":

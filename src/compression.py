@@ -32,7 +32,7 @@ from datasets import Dataset
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DataCollatorWithPadding, PreTrainedModel
-from transformers.utils import SAFE_WEIGHTS_NAME, ModelOutput
+from transformers.utils import ModelOutput
 
 from src import runtime
 from src.qa import QuestionAnswerer, evaluate, prepare_features
@@ -67,7 +67,7 @@ def megabytes(model: nn.Module) -> float:
 
 def reader_of(model: PreTrainedModel, like: QuestionAnswerer, precision: Literal["auto", "fp32", "bf16"] = "auto") -> QuestionAnswerer:
     """A reader with this model, and everything around it as in `like`.   precision: see QuestionAnswerer"""
-    return QuestionAnswerer(model, like.tokenizer, like.threshold, like.max_length, like.doc_stride, precision)
+    return QuestionAnswerer(model, like.tokenizer, like.threshold, like.max_length, like.doc_stride, precision, like.temperature)
 
 
 def measure(readers: Mapping[str, QuestionAnswerer], questions: Dataset, rounds: int = 1) -> list[Measurement]:
@@ -355,7 +355,7 @@ def distil(
         run = fit(student, batches(), loss_of, minutes, ("agreement", agreement), unit="questions", report=report, **optimiser)
     run.settings["temperature"] = temperature
     if folder is not None:
-        save_student(run, Path(folder), {"base": "minilm", "threshold": teacher.threshold})
+        save_student(run, Path(folder), {"base": "minilm", "threshold": teacher.threshold, "temperature": teacher.temperature})
     return run
 
 
@@ -390,7 +390,6 @@ def save_student(run: Run, folder: Path, card: Mapping) -> None:
     card: names the base whose word embeddings it shares, and the threshold; see `src.qa.models.save_released`.
     """
     save_released(run.model, folder, dict(card))
-    (folder / SAFE_WEIGHTS_NAME).chmod(0o644)  # safetensors lets only its writer read it
     about = {"finished": run.finished, "settings": run.settings, "seconds": run.seconds}
     for name, content in (("history.json", run.history), ("run.json", about)):
         (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

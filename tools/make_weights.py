@@ -35,7 +35,7 @@ from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.metrics import f1_interval  # noqa: E402
 from src.qa.models import mean_of_models, save_released  # noqa: E402
-from src.qa.training import Run  # noqa: E402
+from src.qa.runs import Run  # noqa: E402
 from src.qa.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names  # noqa: E402
 from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
 
@@ -173,7 +173,7 @@ def main() -> None:
         "base": "minilm",
         "data": {GAPS: len(cloze)} | {name: len(part) for name, part in parts.items()},
         "licences": {name: licence for name, licence in LICENCES.items() if name in {GAPS, *parts}},
-        "recipe": RECIPE | {"dropout": 0.0, "word_embeddings": "frozen", "precision": start.plan.precision},
+        "recipe": RECIPE | {"dropout": 0.0, "word_embeddings": "frozen", "precision": start.precision},
         "start": START,
         "seeds": list(SEEDS),
         "steps": sum(run.steps for run in every),

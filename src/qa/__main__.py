@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from src import assets, runtime
+from src.qa.metrics import check_threshold
 
 runtime.configure_libraries()  # before the first Hugging Face import: no Hub, no progress bars
 
@@ -211,8 +212,8 @@ def _leave() -> None:
 
 
 def _check_threshold(threshold: float | None) -> None:
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise ValueError(f"--threshold is {threshold}; it is a score, from 0 (answer everything) to 1.")
+    if threshold is not None:
+        check_threshold(threshold, "--threshold")
 
 
 def _print(result: dict, as_json: bool) -> None:

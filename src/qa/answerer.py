@@ -13,11 +13,12 @@ from datasets import Dataset, DatasetDict
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from src import runtime
+from src.qa.calibration import HALF_RIGHT, judged, reliability
 from src.qa.dataset import FEATURES, gold_answers
-from src.qa.decoding import Answer, decode
+from src.qa.decoding import Answer, checked_logits, decode
 from src.qa.features import prepare_features
-from src.qa.metrics import best_threshold, score_answers
-from src.qa.models import load_model, read_card, released_folder
+from src.qa.metrics import best_threshold, check_temperature, check_threshold, roc_auc, score_answers
+from src.qa.models import DEFAULT_THRESHOLD, load_model, threshold_and_temperature, window_length, window_stride
 
 TOKENS_PER_BATCH = 8192
 QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of questions
@@ -36,44 +37,59 @@ class TokenScores:
 class QuestionAnswerer:
     """Answers questions from passages, one or many at a time, or says that the passage holds no answer.
 
-    threshold: the lowest score in [0, 1] that is answered, unless a call says otherwise.
-    precision: "auto" measures once whether bf16 is faster here; "fp32" and "bf16" are taken as they are.
+    Args:
+        threshold: the lowest score, in [0, 1], that is answered, unless a call says otherwise.
+        max_length, doc_stride: tokens of a window, and of the overlap of two, fewer of both where
+            the model has fewer positions.
+        precision: "auto" measures once whether bf16 is faster here; "fp32" and "bf16" are taken as they are.
+        temperature: what logits are divided by, so that scores are true; fitted by `fit_calibration`.
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        threshold: float = 0.0,
+        threshold: float = DEFAULT_THRESHOLD,
         max_length: int = 384,
         doc_stride: int = 128,
         precision: str = "auto",
+        temperature: float = 1.0,
     ):
+        check_threshold(threshold)
+        check_temperature(temperature)
         self.device = runtime.device()
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
-        self.threshold, self.max_length, self.doc_stride = threshold, max_length, doc_stride
+        self.threshold, self.temperature = threshold, temperature
+        self.max_length = window_length(model, max_length)
+        self.doc_stride = window_stride(doc_stride, max_length, self.max_length)
         self._precision = precision
 
     @classmethod
     def load(cls, name: str | Path = "qa-minilm", threshold: float | None = None, **options) -> QuestionAnswerer:
         """Load shipped weights ("qa-minilm"), a folder that `finetune` wrote, or a Hub id.
 
-        threshold: None takes the one on the weights' card, chosen on validation questions, or 0 (always answer) where there
-        is no card. options: as the class takes them. Raises ModelError when there is no such model.
+        Args:
+            threshold: None takes the one on the model's card, chosen on validation questions, or
+                0.5 where there is no card; so does the temperature, 1 where there is no card.
+            options: as the class takes them.
+
+        Raises:
+            ModelError: there is no such model, or it is damaged.
         """
+        if threshold is not None:
+            check_threshold(threshold)  # before anything slow
         model, tokenizer = load_model(name)
-        released = released_folder(name)
-        if threshold is None:
-            threshold = read_card(released)["threshold"] if released else 0.0
-        return cls(model, tokenizer, threshold=threshold, **options)
+        on_card, temperature = threshold_and_temperature(name)
+        settings = {"threshold": on_card if threshold is None else threshold, "temperature": temperature}
+        return cls(model, tokenizer, **settings | options)
 
     def __call__(
         self, question: str | Sequence[str], context: str | Sequence[str], threshold: float | None = None, n_best: int = 5
     ) -> Answer | list[Answer]:
         """One question about one passage gives an `Answer`; lists of equal length give a list, in the same order.
 
-        Raises ValueError when the lengths differ, or a question is blank.
+        Raises ValueError when the lengths differ, a question is blank, or the threshold is not in [0, 1].
         """
         if isinstance(question, str) and isinstance(context, str):
             return self([question], [context], threshold, n_best)[0]
@@ -86,11 +102,13 @@ class QuestionAnswerer:
         if blank:
             raise ValueError(f"question {blank[0]} is blank; ask something.")
         threshold = self.threshold if threshold is None else threshold
+        check_threshold(threshold)
         answers: list[Answer] = []
         for i in range(0, len(questions), QUESTIONS_PER_ROUND):
             rows = _as_dataset(questions[i : i + QUESTIONS_PER_ROUND], contexts[i : i + QUESTIONS_PER_ROUND])
             features = prepare_features(rows, self.tokenizer, self.max_length, self.doc_stride, labels=False)
-            answers += decode(features, rows, *self.logits(features), threshold=threshold, n_best=n_best)
+            scores = {"threshold": threshold, "temperature": self.temperature, "n_best": n_best}
+            answers += decode(features, rows, *self.logits(features), **scores)
         return answers
 
     def logits(self, features: Dataset) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -116,6 +134,8 @@ class QuestionAnswerer:
         features = prepare_features(_as_dataset([question], [context]), self.tokenizer, self.max_length, self.doc_stride, labels=False)
         start_logits, end_logits = self.logits(features.select([0]))
         tokens = self.tokenizer.convert_ids_to_tokens(features[0]["input_ids"])
+        for logits in (start_logits[0], end_logits[0]):
+            checked_logits(logits, len(tokens))
         return TokenScores(tokens, start_logits[0], end_logits[0], np.asarray(features[0]["token_starts"]) >= 0)
 
     @property
@@ -149,27 +169,41 @@ class QuestionAnswerer:
 def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = None) -> dict[str, float]:
     """Exact match and F1 of `qa` on questions with known answers, in percent, by the official SQuAD rules.
 
-    dataset: rows in SQuAD's columns, answerable or not. threshold: the lowest score answered; None takes qa's own, or, where
-    no question is unanswerable, answers all (SQuAD 1.1 has no refusals).
-    Returns exact_match, f1, total, seconds; with unanswerable questions also HasAns_* and NoAns_* (exact, f1, total),
-    threshold, and best_exact, best_f1 with the thresholds that would give them.
-    Raises ValueError for a DatasetDict: name the split.
+    Args:
+        dataset: rows in SQuAD's columns, answerable or not.
+        threshold: the lowest score answered; None takes qa's own, or, where no question is
+            unanswerable, answers all (SQuAD 1.1 has no refusals).
+
+    Returns:
+        exact_match, f1, total, seconds, and ece, the expected calibration error of the scores, in
+        [0, 1]; with unanswerable questions also HasAns_* and NoAns_* (exact, f1, total), threshold,
+        best_exact and best_f1 with the thresholds that would give them, and auc: how likely the
+        score of an answerable question is the higher one of two, where there are both kinds.
+
+    Raises:
+        ValueError: a DatasetDict (name the split), or a threshold outside [0, 1].
     """
     if isinstance(dataset, DatasetDict):
         raise ValueError(f"found a DatasetDict; choose a split, for example dataset[{next(iter(dataset))!r}].")
+    if threshold is not None:
+        check_threshold(threshold)
     start = time.perf_counter()
     # Decoded without a threshold first: the best threshold needs the answers behind the refusals, too.
-    answers = dict(zip(dataset["id"], qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1), strict=True))
+    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
     seconds = time.perf_counter() - start
     golds = gold_answers(dataset)
-    texts = {qid: answer.text for qid, answer in answers.items()}
-    scores = {qid: answer.score for qid, answer in answers.items()}
+    texts = {qid: answer.text for qid, answer in zip(dataset["id"], answers, strict=True)}
+    scores = {qid: answer.score for qid, answer in zip(dataset["id"], answers, strict=True)}
     has_refusals = not all(golds.values())
     if threshold is None:
         threshold = qa.threshold if has_refusals else 0.0
     result = score_answers({qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}, golds)
     if has_refusals:
         result |= best_threshold(texts, scores, golds) | {"threshold": threshold}
+        if any(golds.values()):
+            result["auc"] = roc_auc([scores[qid] for qid in golds], [bool(gold) for gold in golds.values()])
+    found = judged(answers, dataset)
+    result["ece"] = reliability(found.confidences, found.correct(HALF_RIGHT)).error
     return result | {"seconds": round(seconds, 2)}
 
 

@@ -4,7 +4,8 @@
     report.before.error, report.after.error     # expected calibration error on the test part, without and with a temperature
     report.threshold                            # for `qa(question, passage, threshold=...)`: right nine times out of ten
     report.held_out.accuracy                    # ... and how often that was so on questions it was not chosen on
-    entry_for_card(judged, judged_test)         # what a card needs, so that "90 % sure" in the demo means it
+    fit_calibration(qa, course["validation"])   # the one temperature and the threshold that go into a model's card
+    entry_for_card(judged, judged_test)         # the same for passages that are searched for
 
 Everything but what asks an answerer works on plain arrays: confidences float[N] in [0, 1] and correct bool[N].
 """
@@ -12,24 +13,26 @@ Everything but what asks an answerer works on plain arrays: confidences float[N]
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit, logit, logsumexp, softmax
 
-from src.qa.metrics import score_questions
+from src.qa.metrics import best_threshold, check_temperature, roc_auc, score_answers, score_questions
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from src.qa.answerer import QuestionAnswerer
-    from src.qa.retrieval import Hit, Retriever, WikipediaAnswerer
+    from src.qa.decoding import Answer
+    from src.qa.retrieval import Hit, OpenAnswer, Retriever, WikipediaAnswerer
 
 MOST_EXTREME = 36.0  # the logit beyond which float64 rounds a score to 1
 TEMPERATURES = (0.01, 100.0)  # between which one is looked for: answers that a score separates perfectly would want 0
 NORMAL_95 = 1.959964  # standard errors to either side that hold 95 % of a normal distribution
+DIGITS = 4  # of a number on a card
 SURE, HALF_RIGHT = 0.9, 0.5  # of a card: what is asked of the sure answers, and the F1 from which on one is called right
 
 
@@ -97,6 +100,11 @@ class Scaling:
 
     temperature: float = 1.0
     offset: float = 0.0
+
+    def __post_init__(self):
+        check_temperature(self.temperature)
+        if not math.isfinite(self.offset):
+            raise ValueError(f"offset is {self.offset}; it must be a number, such as 0.")
 
     def __call__(self, scores: np.ndarray | float) -> np.ndarray:
         """float[...] in [0, 1] to float[...] in [0, 1]."""
@@ -249,13 +257,19 @@ def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> J
     A QuestionAnswerer reads each question's own passage; a WikipediaAnswerer is not shown it and has to find one.
     """
     from src.qa.answerer import QuestionAnswerer
-    from src.qa.dataset import gold_answers
 
     questions = list(dataset["question"])
     if isinstance(answerer, QuestionAnswerer):
         answers = answerer(questions, list(dataset["context"]), threshold=0.0, n_best=1)
     else:
         answers = answerer.ask_many(questions, threshold=0.0)
+    return judged(answers, dataset)
+
+
+def judged(answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset) -> Judged:
+    """Compare answers, given without a threshold and in the order of `dataset`, with the known ones."""
+    from src.qa.dataset import gold_answers
+
     texts = {question_id: answer.text for question_id, answer in zip(dataset["id"], answers, strict=True)}
     scores = score_questions(texts, gold_answers(dataset), "v2")
     given = np.array([bool(answer.text) for answer in answers])
@@ -287,6 +301,84 @@ class _Lacking:
 
     def search(self, question: str, n: int) -> list[Hit]:
         return [hit for hit in self.retriever.search(question, n + 1) if hit.title != self.titles[question]][:n]
+
+
+def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict[str, float | int | str]:
+    """The temperature that makes a reader's scores true, and then the threshold with the best F1.
+
+    All questions are answered once. The temperature is that of least negative log-likelihood of
+    "the best span is right": token F1 of HALF_RIGHT at least, by SQuAD 2.0's rules, so an answer to
+    an unanswerable question is wrong. Use questions that the reader did not learn from.
+
+    Args:
+        qa: the reader; its own temperature and threshold play no part.
+        dataset: rows in SQuAD's columns, with known answers.
+
+    Returns:
+        temperature and threshold; questions and unanswerable, how many there are; exact_match and
+        f1, in percent, at that threshold; ece, the calibration error, in [0, 1]; auc as `evaluate`
+        gives it, where there are both kinds of questions. Where the answers are fewer than two, all
+        right or all wrong, nothing can be fitted: temperature 1, threshold 0.5, and a note that
+        says so.
+    """
+    from src.qa.dataset import gold_answers
+    from src.qa.decoding import SPANS
+    from src.qa.models import DEFAULT_THRESHOLD
+
+    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=SPANS)
+    golds = gold_answers(dataset)
+    right = judged(answers, dataset).correct(HALF_RIGHT)
+    # float[N, SPANS + 1]: the logits of each question's spans, best first, then the null's; -inf where there are fewer spans
+    logits = np.full((len(answers), SPANS + 1), -np.inf)
+    for row, answer in zip(logits, answers, strict=True):
+        row[: len(answer.candidates)] = [candidate.logit for candidate in answer.candidates]
+        row[-1] = answer.null_logit
+    fitted = len(right) > 1 and right.any() and not right.all()
+    temperature = _fit_temperature(logits, right) if fitted else 1.0
+    scores = dict(zip(golds, softmax(logits / temperature, axis=1)[:, 0].tolist(), strict=True))
+    texts = {qid: answer.text for qid, answer in zip(golds, answers, strict=True)}
+    threshold = min(best_threshold(texts, scores, golds)["best_f1_thresh"], 1.0) if fitted else DEFAULT_THRESHOLD
+    said = {qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}
+    at_threshold = score_answers(said, golds, "v2")
+    found = {
+        "temperature": temperature,
+        "threshold": threshold,
+        "questions": len(golds),
+        "unanswerable": sum(not gold for gold in golds.values()),
+        "exact_match": at_threshold["exact_match"],
+        "f1": at_threshold["f1"],
+        "ece": reliability(list(scores.values()), right).error,
+    }
+    if 0 < found["unanswerable"] < found["questions"]:
+        found["auc"] = roc_auc(list(scores.values()), [bool(gold) for gold in golds.values()])
+    if not fitted:
+        which = "only one answer" if len(right) < 2 else f"all {len(right)} answers {'right' if right.all() else 'wrong'}"
+        found["note"] = f"With {which} nothing can be fitted: temperature and threshold are those of a model without a card."
+    return found
+
+
+def fields_for_card(found: Mapping[str, float | int | str]) -> dict:
+    """What `fit_calibration` found as a model's card has it: threshold and temperature, and under calibration, passage the rest."""
+    rounded = {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in found.items()}
+    return {name: rounded.pop(name) for name in ("threshold", "temperature")} | {"calibration": {"passage": rounded}}
+
+
+def _fit_temperature(logits: np.ndarray, right: np.ndarray) -> float:
+    """The temperature of least negative log-likelihood.
+
+    Args:
+        logits: float[N, K], of which softmax(logits / temperature)[:, 0] should be the chance of being right.
+        right: bool[N].
+    """
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / math.exp(log_temperature)
+        whole, others = logsumexp(scaled, axis=1), logsumexp(scaled[:, 1:], axis=1)  # log(1 - p) from the others, to keep its digits
+        return -float(np.where(right, scaled[:, 0] - whole, others - whole).mean())
+
+    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    return float(math.exp(found.x))
 
 
 @dataclass(frozen=True)
@@ -394,10 +486,6 @@ def entry_for_card(fitted_on: Judged, measured_on: Judged) -> dict[str, float]:
         "sure": sure.answered,
         "sure_and_right": sure.right,
     }
-
-
-def fit_calibration(qa, dataset) -> dict:
-    return {"temperature": 1.0, "threshold": 0.5}
 
 
 def _checked(confidences: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

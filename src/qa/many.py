@@ -152,7 +152,7 @@ def _run(
         plan = _start(plan, parts, state)
         missing = [number for number in chunks if _read_part(parts, number, plan) is None] if state.is_main_process else []
         missing = told_by_first(missing, state)
-        qa = QuestionAnswerer(qa.model, qa.tokenizer, qa.threshold, qa.max_length, qa.doc_stride, plan.precision)
+        qa = QuestionAnswerer(qa.model, qa.tokenizer, qa.threshold, qa.max_length, qa.doc_stride, plan.precision, qa.temperature)
         speed = _answer_missing(called, missing, questions, parts, plan, qa, report, state)
         if state.is_main_process:
             _put_together(output, parts, plan, chunks, state)

@@ -121,8 +121,7 @@ def best_threshold(
     confidence = np.empty(len(references))
     for row, qid in enumerate(references):
         score = scores[qid]
-        # `not (0 <= score)` rather than `score < 0`, so that NaN is caught too.
-        if isinstance(score, (str, bytes)) or not (0 <= score <= 1):
+        if not _is_number(score) or not 0 <= score <= 1:
             raise ValueError(f"question {qid!r}: its score is {score!r}; scores lie between 0 and 1.")
         confidence[row] = score
     answered = score_questions(predictions, references, "v2")
@@ -140,6 +139,44 @@ def best_threshold(
         result[f"best_{name}"] = float(100 * totals[groups] / len(references))
         result[f"best_{name}_thresh"] = _threshold_below(confidence[ends_tie], groups)
     return result
+
+
+def check_threshold(threshold: float, name: str = "threshold") -> None:
+    """Raise ValueError unless it is a number in [0, 1]."""
+    # `not 0 <= x` rather than `x < 0`, so that NaN is caught too.
+    if not _is_number(threshold) or not 0 <= threshold <= 1:
+        raise ValueError(f"{name} is {threshold!r}; it is a score, from 0 (answer everything) to 1.")
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise ValueError unless it is a number above 0."""
+    if not _is_number(temperature) or not 0 < temperature < math.inf:
+        raise ValueError(f"temperature is {temperature!r}; it must be a number above 0, such as 1.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def roc_auc(scores: Sequence[float], positive: Sequence[bool]) -> float:
+    """The chance that a positive example scores higher than a negative one; equal scores count half.
+
+    The area under the ROC curve, from the positives' mean rank (Mann and Whitney 1947).
+
+    Args:
+        scores: N numbers.
+        positive: N flags, of both kinds.
+
+    Raises:
+        ValueError: there is only one kind.
+    """
+    from scipy.stats import rankdata
+
+    scores, positive = np.asarray(scores, dtype=float), np.asarray(positive, dtype=bool)
+    yes, no = int(positive.sum()), int((~positive).sum())
+    if not yes or not no:
+        raise ValueError(f"found {yes} positive and {no} negative examples; the area needs both kinds.")
+    return float((rankdata(scores)[positive].sum() - yes * (yes + 1) / 2) / (yes * no))
 
 
 @dataclass(frozen=True)

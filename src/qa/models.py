@@ -6,12 +6,15 @@ while training, so they are not stored twice: they come from the asset of the mo
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
@@ -21,62 +24,211 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from src import assets
+from src.qa.metrics import check_temperature, check_threshold
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 CARD = "card.json"
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 # What the settings of dropout are called: in BERT and most of its family, and in DistilBERT.
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "qa_dropout")
+DEFAULT_THRESHOLD = 0.5  # of a model without a card
+OUTPUTS = 2  # numbers for each token: how much speaks for a start, and for an end
+MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
+MANY_CAPITALS = 0.1  # of a vocabulary: from this share of tokens with capital letters on, it was made to keep them
 
 
 class ModelError(ValueError):
-    """A model that cannot be loaded; one sentence that says which, and what to do."""
+    """A model that cannot be used; one sentence that says which, why, and what to do."""
 
 
-def load_model(name: str | Path, dropout: float | None = None, for_training: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The question-answering model and tokenizer of that name, in fp32, in evaluation mode.
+def load_model(
+    name: str | Path,
+    dropout: float | None = None,
+    for_training: bool = False,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The question-answering model and tokenizer of that name, whole, in fp32, in evaluation mode.
 
-    name: "minilm" (an encoder whose answer head is new: seed torch first), released weights such as "qa-minilm", a
-    folder that `finetune` or `save_pretrained` wrote, or a Hub id.
-    dropout: probability for every dropout layer; None keeps the model's own.
-    Raises ModelError for a folder without a model or with a broken one, and for a Hub id that cannot be reached.
+    Args:
+        name: "minilm", released weights such as "qa-minilm", a folder that `finetune` or
+            `save_pretrained` wrote, or a Hub id.
+        dropout: probability for every dropout layer; None keeps the model's own.
+        for_training: allows a model whose answer head is missing, such as "minilm", and makes a
+            new one: seed torch first.
+
+    Raises:
+        ModelError: no such model, a damaged one, weights that are missing, superfluous or not
+            numbers, or a tokenizer that does not fit.
     """
     released = released_folder(name)
-    source = str(assets.path(name)) if name == "minilm" else str(released or name)
-    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
-        raise ModelError(f"{source} holds no model (config.json is missing); name a folder that finetune wrote, minilm or qa-minilm.")
+    source = Path(assets.path(name)) if name == "minilm" else released or Path(name)
+    if source.is_dir():
+        _check_files(source)
+    source = str(source if source.is_dir() else name)
     try:
         # Only formats that cannot run code are read: safetensors, json, plain text.
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         for setting in DROPOUTS if dropout is not None else ():
             if hasattr(config, setting):
                 setattr(config, setting, dropout)
-        if released is not None:
-            return _load_released(released, config)
-        model = AutoModelForQuestionAnswering.from_pretrained(
-            source, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except assets.AssetError:
-        raise
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        if Path(source).is_dir():
-            problem, advice = "cannot be loaded", "use another, or write it again."
+        if config.num_labels != OUTPUTS:
+            problem = f"it gives {config.num_labels} numbers for each token, where start and end are {OUTPUTS}"
+            raise _refusal(name, problem, "use a model for questions, or one without an answer head.")
+        if released is None:
+            model, found = AutoModelForQuestionAnswering.from_pretrained(
+                source,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that we are told, and can say which
+            )
         else:
-            problem = "is no folder here and cannot be had from the Hub"
-            advice = "use minilm, qa-minilm, a folder, or go online with COURSE_ONLINE=1."
-        raise ModelError(f"the model {str(name)!r} {problem} ({first_line(error)}); {advice}") from None
+            model, found = _load_released(released, config)
+        tokenizer = AutoTokenizer.from_pretrained(assets.path(read_card(released)["base"]) if released else source, trust_remote_code=False)
+    except (assets.AssetError, ModelError):
+        raise
+    except Exception as error:  # what the libraries raise for damaged files has no class in common
+        if Path(source).is_dir():
+            raise _refusal(name, first_line(error), "use another, or write it again.") from None
+        raise ModelError(
+            f"the model {str(name)!r} is no folder here and cannot be had from the Hub ({first_line(error)}); "
+            "use minilm, qa-minilm, a folder, or go online with COURSE_ONLINE=1."
+        ) from None
+    _check_weights(name, model, found, for_training)
+    _check_tokenizer(name, model, tokenizer)
     return model.eval(), tokenizer
 
 
 def window_length(model: PreTrainedModel, max_length: int) -> int:
-    return min(max_length, model.config.max_position_embeddings)
+    """The longest window that `model` can read: `max_length`, or its positions where these are fewer.
+
+    That a model has fewer is said once, on stderr.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None) or max_length
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            positions -= module.padding_idx + 1  # RoBERTa numbers its tokens from there
+    if positions < max_length:
+        _say_once(f"This model has {positions} positions, so windows are {positions} tokens long, not {max_length}.")
+    return min(max_length, positions)
+
+
+def window_stride(doc_stride: int, max_length: int, length: int) -> int:
+    """The overlap for windows that `window_length` made shorter: the same share of a window, in tokens."""
+    return doc_stride if length >= max_length else doc_stride * length // max_length
+
+
+@cache
+def _say_once(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+# --- checks --------------------------------------------------------------------------------------------------------------
+
+
+def _refusal(name: str | Path, problem: str, advice: str) -> ModelError:
+    return ModelError(f"the model {str(name)!r} cannot be loaded ({problem}); {advice}")
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ModelError for a folder that holds no model, or one that this user may not read."""
+    try:
+        files = [file for file in folder.iterdir() if file.is_file()]
+        for file in files:
+            file.open("rb").close()
+    except PermissionError as error:
+        raise ModelError(f"{error.filename} may not be read by this user; ask its owner for it (chmod -R a+rX {folder}).") from None
+    if not any(file.name == "config.json" for file in files):
+        raise ModelError(f"{folder} holds no model (config.json is missing); name a folder that finetune wrote, minilm or qa-minilm.")
+
+
+def _check_weights(name: str | Path, model: PreTrainedModel, found: Mapping, for_training: bool) -> None:
+    """Raise ModelError unless the file held exactly this model; for training the answer head may be missing.
+
+    found: missing_keys, unexpected_keys, and mismatched_keys with both shapes, as transformers reports them.
+    """
+    again = "use another, or write it again."
+    if found["mismatched_keys"]:
+        weight, stored, wanted = min(found["mismatched_keys"])
+        raise _refusal(name, f"{weight} has shape {tuple(stored)}, where config.json asks for {tuple(wanted)}", again)
+    missing = sorted(found["missing_keys"])
+    body = [weight for weight in missing if weight.startswith(f"{model.base_model_prefix}.")]
+    if body:
+        wrapped = any(weight.startswith("module.") for weight in found["unexpected_keys"])
+        advice = "its weights' names begin with 'module.': save model.module instead of model." if wrapped else again
+        raise _refusal(name, f"{_listed(body)} missing", advice)
+    if missing and not for_training:
+        advice = f"fine-tune it first: python -m src.qa train --model {name} --output-dir build/qa --minutes 4."
+        raise _refusal(name, f"its answer head ({', '.join(missing)}) is untrained, so it would answer at random", advice)
+    # Other heads and the pooler are left over in many good models; another layer is not.
+    parts = {part for part, _ in model.base_model.named_children()}
+    extra = [
+        weight for weight in sorted(found["unexpected_keys"]) if weight.removeprefix(f"{model.base_model_prefix}.").split(".")[0] in parts
+    ]
+    if extra:
+        raise _refusal(name, f"{_listed(extra)} more than config.json asks for", again)
+    for weight, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise _refusal(name, f"{weight} holds what is not a number (NaN or infinite)", "train it again, or use another.")
+
+
+def _listed(weights: Sequence[str]) -> str:
+    """How many weights, and the first of them."""
+    return f"{weights[0]} is" if len(weights) == 1 else f"{len(weights)} weights, the first {weights[0]}, are"
+
+
+def _check_tokenizer(name: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Set what the code relies on, and raise ModelError where the tokenizer does not fit the model."""
+    vocabulary = tokenizer.get_vocab()
+    rows = model.get_input_embeddings().num_embeddings
+    advice = "save the tokenizer that the model was trained with beside it."
+    if vocabulary.keys() <= set(tokenizer.all_special_tokens):
+        raise _refusal(name, "it has no tokenizer, so that every word would be unknown", advice)
+    if max(vocabulary.values()) >= rows:
+        problem = f"its tokenizer knows {max(vocabulary.values()) + 1} tokens and its embeddings have {rows} rows"
+        raise _refusal(name, problem, advice)
+    if not tokenizer.is_fast:
+        problem = f"its tokenizer, {type(tokenizer).__name__}, does not tell where in the text a token is"
+        raise _refusal(name, problem, "use a model with a fast tokenizer (tokenizer.json).")
+    for token in ("pad_token", "cls_token"):
+        if getattr(tokenizer, token) is None:
+            raise _refusal(name, f"its tokenizer has no {token}", "use a model of BERT's family.")
+    tokenizer.padding_side = tokenizer.truncation_side = "right"
+    takes = {"input_ids", "attention_mask"}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        takes.add("token_type_ids")
+    known = inspect.signature(model.forward).parameters
+    tokenizer.model_input_names = [given for given in MODEL_INPUTS if given in takes and given in known]
+    pair = tokenizer("a", "b")
+    sides = [side for side, _ in groupby(pair.sequence_ids(0))]
+    if pair["input_ids"][0] != tokenizer.cls_token_id or sides[:4] != [None, 0, None, 1]:
+        problem = "its tokenizer does not write a pair as [CLS] question [SEP] passage"
+        raise _refusal(name, problem, "use a model of BERT's family, with its own tokenizer.")
+    capitals = sum(token != token.lower() for token in vocabulary) / len(vocabulary)
+    word = "".join(tokenizer.tokenize("Prague"))
+    if (word == word.lower() and capitals > MANY_CAPITALS) or (tokenizer.unk_token or "[UNK]") in word:
+        problem = "its tokenizer's do_lower_case is not that of its vocabulary, so that capital letters are lost"
+        raise _refusal(name, problem, advice)
+
+
+# --- cards and released weights ------------------------------------------------------------------------------------------
 
 
 def released_folder(name: str | Path) -> Path | None:
-    """The folder of released weights that a name or path means, or None when it means something else."""
+    """The folder of released weights that a name or path means, or None when it means something else.
+
+    A card that names a `base` is that of released weights; without one it is the card of a run.
+    """
+    folder = card_folder(name)
+    return folder if folder is not None and "base" in read_card(folder) else None
+
+
+def card_folder(name: str | Path) -> Path | None:
+    """The folder with a card, of released weights or of a run, that a name or path means; None where there is none."""
     for folder in (Path(name), WEIGHTS / str(name)):
         if (folder / CARD).is_file():
             return folder
@@ -84,38 +236,71 @@ def released_folder(name: str | Path) -> Path | None:
 
 
 def read_card(folder: Path) -> dict:
-    """The card of released weights: base, data, recipe, seeds, machine, minutes, threshold, scores."""
-    return json.loads((folder / CARD).read_text(encoding="utf-8"))
+    """The card of released weights or of a run: data, recipe, machine, threshold, temperature, scores.
+
+    Raises:
+        ModelError: it cannot be read, or its threshold or temperature is not a number in range.
+    """
+    file = folder / CARD
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+        check_threshold(card.get("threshold", DEFAULT_THRESHOLD))
+        check_temperature(card.get("temperature", 1.0))
+    except PermissionError:
+        raise ModelError(f"{file} may not be read by this user; ask its owner for it (chmod a+r {file}).") from None
+    except (OSError, ValueError, AttributeError) as error:
+        problem = "it holds no table of names" if isinstance(error, AttributeError) else first_line(error)
+        raise ModelError(f"{file} cannot be loaded ({problem}); write it again, or take it from the original.") from None
+    return card
+
+
+def threshold_and_temperature(name: str | Path) -> tuple[float, float]:
+    """What a model answers with: its card's, or DEFAULT_THRESHOLD and 1 where it has no card."""
+    folder = card_folder(name)
+    card = read_card(folder) if folder else {}
+    return card.get("threshold", DEFAULT_THRESHOLD), card.get("temperature", 1.0)
 
 
 def save_released(model: PreTrainedModel, folder: Path, card: dict) -> None:
     """Write `model` as released weights: half precision, without the frozen word embeddings, with its card.
 
-    card: must name the `base` whose word embeddings the model shares.
-    Raises ModelError when the embeddings differ from the base's, for then they would be lost.
+    Args:
+        card: must name the `base` whose word embeddings the model shares.
+
+    Raises:
+        ModelError: the embeddings differ from the base's, for then they would be lost.
     """
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     frozen = next(name for name in state if name.endswith(WORD_EMBEDDINGS))
     if not torch.equal(state[frozen].float(), _base_embeddings(card["base"])):
         raise ModelError(f"the word embeddings differ from those of {card['base']!r}; train with them frozen, or save the model whole.")
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.half().contiguous() for name, tensor in state.items() if name != frozen}, folder / "model.safetensors")
+    save_file({name: tensor.half().contiguous() for name, tensor in state.items() if name != frozen}, folder / SAFE_WEIGHTS_NAME)
     model.config.save_pretrained(folder)
+    share(folder)
     (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _load_released(folder: Path, config: PreTrainedConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    card = read_card(folder)
-    base = assets.path(card["base"])
+def share(folder: Path) -> None:
+    """Let those read a saved model whom the umask allows: safetensors writes files for their owner alone."""
+    mode = (folder / "config.json").stat().st_mode  # written by Python, so as the umask says
+    for file in folder.glob("*.safetensors"):
+        file.chmod(mode)
+
+
+def _load_released(folder: Path, config: PreTrainedConfig) -> tuple[PreTrainedModel, dict]:
+    """The model, and what was missing or superfluous in its file."""
     model = AutoModelForQuestionAnswering.from_config(config, dtype=torch.float32)
-    state = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
-    state[f"{model.base_model_prefix}.{WORD_EMBEDDINGS}"] = _base_embeddings(card["base"])
-    model.load_state_dict(state)
-    return model.eval(), AutoTokenizer.from_pretrained(base)
+    state = {name: tensor.float() for name, tensor in load_file(folder / SAFE_WEIGHTS_NAME).items()}
+    state[f"{model.base_model_prefix}.{WORD_EMBEDDINGS}"] = _base_embeddings(read_card(folder)["base"])
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    other = {(n, t.shape, wanted[n]) for n, t in state.items() if n in wanted and t.shape != wanted[n]}
+    missing, unexpected = model.load_state_dict({n: t for n, t in state.items() if n not in {o[0] for o in other}}, strict=False)
+    return model, {"missing_keys": missing, "unexpected_keys": unexpected, "mismatched_keys": other}
 
 
 def _base_embeddings(base: str) -> torch.Tensor:
-    state = load_file(assets.path(base) / "model.safetensors")
+    state = load_file(assets.path(base) / SAFE_WEIGHTS_NAME)
     return next(tensor for name, tensor in state.items() if name.endswith(WORD_EMBEDDINGS)).float()
 
 

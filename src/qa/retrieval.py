@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from src import assets, runtime
+from src.qa.metrics import check_threshold
 from src.text import split_sentences, tokenize_words
 
 if TYPE_CHECKING:
@@ -663,7 +664,7 @@ def checked_question(question: str) -> str:
 class Found:
     """The best answer within one passage: text == passage[start:end].
 
-    score: how sure, in [0, 1], reading and retrieval taken together   reader_score: of the reader alone
+    score: how sure, in [0, 1], reading and retrieval taken together   reader_score: of the reader alone, `reader_score`
     retrieval_score: `Hit.score` of the passage
     """
 
@@ -712,6 +713,7 @@ class WikipediaAnswerer:
     """
 
     def __init__(self, retriever: Retriever, reader: QuestionAnswerer, threshold: float = OPEN_THRESHOLD):
+        check_threshold(threshold)
         self.retriever, self.reader, self.threshold = retriever, reader, threshold
 
     @classmethod
@@ -736,13 +738,15 @@ class WikipediaAnswerer:
     def ask(self, question: str, n: int = PASSAGES_READ, threshold: float | None = None) -> OpenAnswer:
         """Search n passages, read them together, and answer from the one whose answer and place on the list are best.
 
-        threshold: the lowest score that is answered; None takes this answerer's. Raises ValueError for a blank question.
+        threshold: the lowest score that is answered; None takes this answerer's. Raises ValueError for a blank question, and for a
+        threshold outside [0, 1].
         """
         return self.ask_many([question], n, threshold)[0]
 
     def ask_many(self, questions: Sequence[str], n: int = PASSAGES_READ, threshold: float | None = None) -> list[OpenAnswer]:
         """One `OpenAnswer` per question, in their order; all passages of all questions are read together, which is faster."""
         threshold = self.threshold if threshold is None else threshold
+        check_threshold(threshold)
         hits = [self.retriever.search(question, n) for question in questions]
         asked = [question for question, found in zip(questions, hits, strict=True) for _ in found]
         texts = [hit.text for found in hits for hit in found]
@@ -752,11 +756,13 @@ class WikipediaAnswerer:
 
 def _choose(hits: Sequence[Hit], answers: Sequence[Answer], threshold: float) -> OpenAnswer:
     """The best of the answers that the reader found in each passage, or a refusal."""
-    found = [
-        Found(answer.text, answer.start, answer.end, hit.title, hit.text, support(answer.score, rank), answer.score, hit.score)
-        for rank, (hit, answer) in enumerate(zip(hits, answers, strict=True), 1)
-        if answer.text
-    ]
+    found = []
+    for rank, (hit, answer) in enumerate(zip(hits, answers, strict=True), 1):
+        if answer.candidates:  # a passage without tokens has none
+            best_span = answer.candidates[0]
+            score = reader_score(answer)
+            place = (best_span.text, best_span.start, best_span.end, hit.title, hit.text)
+            found.append(Found(*place, support(score, rank), score, hit.score))
     candidates = tuple(sorted(found, key=lambda candidate: -candidate.score))  # of equal ones the one found first
     best_found = candidates[0] if candidates else None
     if best_found is None or best_found.score < threshold:
@@ -766,7 +772,19 @@ def _choose(hits: Sequence[Hit], answers: Sequence[Answer], threshold: float) ->
     return OpenAnswer(*chosen, best_found.score, best_found.retrieval_score, candidates)
 
 
-def support(reader_score: float, rank: int) -> float:
+def reader_score(answer: Answer) -> float:
+    """How sure, in [0, 1], the reader is of its best span against no answer alone: sigmoid(logit - null_logit).
+
+    This is what is compared between passages: unlike `answer.score`, it is not lowered by other spans of the same passage.
+    A passage without tokens has 0.
+    """
+    if not answer.candidates:
+        return 0.0
+    x = answer.candidates[0].logit - answer.null_logit
+    return float(1.0 / (1.0 + np.exp(-x))) if x >= 0 else float(np.exp(x) / (1.0 + np.exp(x)))
+
+
+def support(score: float, rank: int) -> float:
     """The reader's odds that the passage answers, less for every place further down the list of passages."""
-    odds = reader_score / max(1 - reader_score, 1e-12) * RANK_DISCOUNT ** (rank - 1)
+    odds = score / max(1 - score, 1e-12) * RANK_DISCOUNT ** (rank - 1)
     return odds / (1 + odds)

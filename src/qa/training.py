@@ -33,7 +33,7 @@ from src.qa.cpu_attention import NAME as CPU_ATTENTION
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.dataset import Data, Version, fingerprint, load_data
 from src.qa.features import prepare_features
-from src.qa.models import WORD_EMBEDDINGS, first_line, load_model, window_length
+from src.qa.models import WORD_EMBEDDINGS, first_line, load_model, share
 from src.qa.processes import RunError, broadcast, join
 from src.qa.runs import CHECKPOINTS, Run, checked, open_run, working_in
 
@@ -97,9 +97,8 @@ def finetune(
         if not run.finished:
             runtime.set_seed(seed)
             network, tokenizer = load_model(model, 0.0, for_training=True)
-            length = window_length(network, max_length)
-            reader = QuestionAnswerer(network, tokenizer, 0.0, length, doc_stride)
-            windows = prepare_features(train, tokenizer, length, doc_stride)
+            reader = QuestionAnswerer(network, tokenizer, 0.0, max_length, doc_stride)
+            windows = prepare_features(train, tokenizer, reader.max_length, reader.doc_stride)
             trainer = ReaderTrainer(reader, windows, clock)
             with stopped_by_ctrl_c(clock):
                 trainer.train(resume_from_checkpoint=clock.checkpoint)
@@ -273,7 +272,7 @@ def save_reader(reader: QuestionAnswerer, folder: Path) -> None:
     state = {name: tensor.half() if name in trained else tensor for name, tensor in network.state_dict().items()}
     network.save_pretrained(folder, state_dict=state)
     reader.tokenizer.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # safetensors lets only its writer read it
+    share(folder)
 
 
 def make_card(reader: QuestionAnswerer, run: Run, validation: Dataset | None) -> dict:

@@ -82,20 +82,20 @@ def looks_foreign(question: str) -> bool:
 class Desk:
     """Answers questions, several at a time, with everything the page needs to decide and to show.
 
-    answerer: searches and reads   search, passage: what makes its scores true, for passages found and for a passage given; both
-    leave the order of answers, and so every decision, as it is
+    answerer: searches and reads   search: what makes its scores true for passages that are found; it leaves the order of answers,
+    and so every decision, as it is. For a passage given, the reader's scores are taken as they are.
     """
 
-    def __init__(self, answerer: WikipediaAnswerer, search: Scaling | None = None, passage: Scaling | None = None):
+    def __init__(self, answerer: WikipediaAnswerer, search: Scaling | None = None):
         self.answerer = answerer
-        self._search, self._passage = search or Scaling(), passage or Scaling()
+        self._search = search or Scaling()
 
     @property
     def thresholds(self) -> dict[str, float]:
         """How sure an answer has to be, in [0, 1], unless the person at the page says otherwise."""
         return {
             "search": float(self._search(self.answerer.threshold)),
-            "passage": float(self._passage(self.answerer.reader.threshold)),
+            "passage": float(self.answerer.reader.threshold),
         }
 
     def answer(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
@@ -116,10 +116,10 @@ class Desk:
         return results
 
     def _found(self, answer: OpenAnswer) -> list[dict[str, Any]]:
-        return [_shown(found, found.passage, found.title, self._search) for found in answer.candidates]
+        return [_shown(found, found.passage, found.title, float(self._search(found.score))) for found in answer.candidates]
 
     def _read(self, answer: Answer, passage: str) -> list[dict[str, Any]]:
-        return [_shown(candidate, passage, "", self._passage) for candidate in _apart(answer.candidates)]
+        return [_shown(candidate, passage, "", candidate.score) for candidate in _apart(answer.candidates)]
 
 
 def _apart(candidates: Iterable[Any]) -> list[Any]:
@@ -131,7 +131,6 @@ def _apart(candidates: Iterable[Any]) -> list[Any]:
     return kept[:SHOWN]
 
 
-def _shown(span: Any, passage: str, title: str, sure: Scaling) -> dict[str, Any]:
+def _shown(span: Any, passage: str, title: str, score: float) -> dict[str, Any]:
     """An answer for the page: in three pieces of text, since a browser counts characters in another way than Python."""
-    score = float(sure(span.score))
     return {"text": span.text, "title": title, "before": passage[: span.start], "after": passage[span.end :], "score": score}

@@ -112,7 +112,7 @@ def run(host: str, port: int, model: str | Path = "qa-minilm", texts: str | Path
     listening = bind(host, port)  # before anything slow
     print("Loading the reader and the index ...", file=sys.stderr, flush=True)
     answerer = WikipediaAnswerer.load(model, documents, report=_report)
-    desk = Desk(answerer, **scalings(model))
+    desk = Desk(answerer, search_scaling(model))
     desk.answer([Question(TO_SEARCH[0]), Question(TO_READ[0], OXYGEN)])  # the first answers wait for what is loaded and measured once
     source = "Wikipedia" if texts is None else Path(texts).resolve().name
     application = make_application(desk, source, local_only=host in LOCAL)
@@ -127,13 +127,19 @@ def _report(progress: dict[str, Any]) -> None:
     print(f"building the index, once: {runtime.progress_line(progress)}", file=sys.stderr, flush=True)
 
 
-def scalings(model: str | Path) -> dict[str, Scaling]:
-    """What makes a reader's scores true, by its card: {"calibration": {"search": {"temperature": 1.8, "offset": -0.2}, "passage": ...}}.
+def search_scaling(model: str | Path) -> Scaling | None:
+    """What makes the scores of searched passages true, by the model's card; None where that does not say.
 
-    Either may be missing, as the card may: tools/calibrate_weights.py writes it.
+    The card: {"calibration": {"search": {"temperature": 1.8, "offset": -0.2}}}, from tools/calibrate_weights.py.
+    Raises ModelError where these are not numbers.
     """
-    from src.qa.models import read_card, released_folder
+    from src.qa.models import ModelError, card_folder, read_card
 
-    released = released_folder(model)
-    told = read_card(released).get("calibration", {}) if released else {}
-    return {where: Scaling(told[where]["temperature"], told[where]["offset"]) for where in ("search", "passage") if where in told}
+    folder = card_folder(model)
+    told = read_card(folder).get("calibration", {}) if folder else {}
+    if "search" not in told:
+        return None
+    try:
+        return Scaling(float(told["search"]["temperature"]), float(told["search"]["offset"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder}: its card's calibration for searching is damaged ({error}); take the card from the original.") from None
