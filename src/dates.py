@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from src.text import Vocabulary
 from src.training import Run, fit, in_eval_mode, save_run
 from src.training import load_run as load_dates  # noqa: F401, notebooks 03 and 04 know it by this name
-from src.text import Vocabulary
 
 Split = Literal["train", "development", "test"]
 

@@ -39,10 +39,10 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
 from src import assets, runtime
-from src.training import Run, fit, in_eval_mode, load_run, save_run
 from src.rnn import pad, remember_at_first
 from src.text import sentence_stream, tokenize_words
 from src.topics import Split, split_of
+from src.training import Run, fit, in_eval_mode, load_run, save_run
 from src.transformer import GPT
 
 START = "<|endoftext|>"  # begins every text, and ends it: the name that GPT-2 and SmolLM2 have for it

@@ -35,10 +35,10 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from src import assets, runtime
-from src.training import Run, fit, in_eval_mode, save_run
 from src.rnn import pad
 from src.text import split_sentences
 from src.topics import Split, split_of
+from src.training import Run, fit, in_eval_mode, save_run
 from src.transformer import Encoder
 
 NO_LABEL = -100  # where nothing is asked: torch's cross-entropy leaves such places out

@@ -18,12 +18,14 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from statistics import mean
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -303,10 +305,10 @@ class ThreadTuner:
         import torch
 
         most = torch.get_num_threads()
-        usual = {most, most - 1, most // 2, 1} - {0}
+        usual = {most} if torch.cuda.is_available() else {most, most - 1, most // 2, 1} - {0}
         self.counts = sorted(usual if counts is None else counts, reverse=True)
         self.count = self.counts[0]
-        self.patience, self.trials = self.SECONDS, 0
+        self.patience, self.trials, self.lock = self.SECONDS, 0, threading.Lock()
         self._begin_trial()
 
     @property
@@ -331,18 +333,20 @@ class ThreadTuner:
             yield
         finally:
             torch.set_num_threads(before)
-        self._learn(count, (time.perf_counter() - start) / work)
+        with self.lock:
+            self._learn(count, (time.perf_counter() - start) / work)
 
     def _learn(self, count: int, cost: float) -> None:
         """Take note of what a piece of work cost; end a trial, or see whether another one is due."""
         now = time.perf_counter()
         if self.left:
             self.costs[count].append(cost)
-            self.left.pop(0)
+            if count in self.left:  # another thread of this process may have timed it meanwhile
+                self.left.remove(count)
             if not self.left:
-                best = min(self.counts, key=lambda count: sum(self.costs[count]))
+                best = min(self.counts, key=lambda count: mean(self.costs[count]))
                 self.patience = min(2 * self.patience, 8 * self.SECONDS) if best == self.count and self.trials else self.SECONDS
-                self.count, self.expected = best, sum(self.costs[best]) / self.PIECES
+                self.count, self.expected = best, mean(self.costs[best])
                 self.trials, self.trial_ended = self.trials + 1, now
             return
         self.slow = self.slow + 1 if cost > self.SLOWER * self.expected else 0

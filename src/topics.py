@@ -25,9 +25,9 @@ from torch.nn import functional as F
 from src import assets
 from src.dates import Split
 from src.embeddings import WordVectors
-from src.training import Run, fit, in_eval_mode, save_run
 from src.rnn import TextClassifier, pad
 from src.text import Vocabulary, tokenize_words
+from src.training import Run, fit, in_eval_mode, save_run
 
 UNLABELLED = "Uncategorized"
 MOST_WORDS = 64  # of an introduction that are read; half of all have fewer than 74

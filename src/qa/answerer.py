@@ -13,6 +13,7 @@ from datasets import Dataset, DatasetDict
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from src import runtime
+from src.qa.batches import batches_by_length
 from src.qa.calibration import HALF_RIGHT, judged, reliability
 from src.qa.dataset import FEATURES, gold_answers
 from src.qa.decoding import Answer, checked_logits, decode
@@ -63,7 +64,7 @@ class QuestionAnswerer:
         self.threshold, self.temperature = threshold, temperature
         self.max_length = window_length(model, max_length)
         self.doc_stride = window_stride(doc_stride, max_length, self.max_length)
-        self._precision = precision
+        self._precision, self._tuner = precision, runtime.ThreadTuner()
 
     @classmethod
     def load(cls, name: str | Path = "qa-minilm", threshold: float | None = None, **options) -> QuestionAnswerer:
@@ -122,7 +123,7 @@ class QuestionAnswerer:
         collate = DataCollatorWithPadding(self.tokenizer)
         starts: list[np.ndarray] = [np.empty(0)] * len(lengths)
         ends: list[np.ndarray] = [np.empty(0)] * len(lengths)
-        for batch in _batches_by_length(lengths):
+        for batch in batches_by_length(lengths, TOKENS_PER_BATCH):
             inputs = collate([{name: column[i] for name, column in columns.items()} for i in batch]).to(self.device)
             start_logits, end_logits = self._forward(inputs)
             for row, i in enumerate(batch):
@@ -142,28 +143,19 @@ class QuestionAnswerer:
     def precision(self) -> str:
         """What the model computes in here: "fp32" or "bf16"."""
         if self._precision == "auto":
-            self._precision = self._faster_precision()
+            token_ids = torch.full((16, 160), self.tokenizer.cls_token_id, device=self.device)
+            inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
+            self._precision = runtime.faster_precision(lambda: self._read(inputs), self.device)
         return self._precision
 
-    def _forward(self, inputs, precision: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-        bf16 = (precision or self.precision) == "bf16"
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+    def _forward(self, inputs) -> tuple[np.ndarray, np.ndarray]:
+        with self._tuner.timed(inputs["input_ids"].numel()), runtime.autocast(self.device, self.precision):
+            return self._read(inputs)
+
+    def _read(self, inputs) -> tuple[np.ndarray, np.ndarray]:
+        with torch.inference_mode():
             output = self.model(**inputs)
         return output.start_logits.float().cpu().numpy(), output.end_logits.float().cpu().numpy()
-
-    def _faster_precision(self) -> str:
-        """Time both on one middling batch; a tie, or nearly one, goes to fp32."""
-        token_ids = torch.full((16, 160), self.tokenizer.cls_token_id, device=self.device)
-        inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
-        seconds = {}
-        for precision in ("fp32", "bf16"):
-            times = []
-            for _ in range(3):
-                start = time.perf_counter()
-                self._forward(inputs, precision)
-                times.append(time.perf_counter() - start)
-            seconds[precision] = min(times)
-        return "bf16" if seconds["bf16"] < 0.9 * seconds["fp32"] else "fp32"
 
 
 def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = None) -> dict[str, float]:
@@ -213,14 +205,3 @@ def _as_dataset(questions: list[str], contexts: list[str]) -> Dataset:
     none = [{"text": [], "answer_start": []}] * n
     columns = {"id": [str(i) for i in range(n)], "title": [""] * n, "context": contexts, "question": questions, "answers": none}
     return Dataset.from_dict(columns, features=FEATURES)
-
-
-def _batches_by_length(lengths: np.ndarray) -> list[np.ndarray]:
-    """Windows in order of length, cut so that a batch holds about TOKENS_PER_BATCH tokens, padding included."""
-    order = np.argsort(lengths, kind="stable")
-    batches, first = [], 0
-    for i in range(1, len(order) + 1):
-        if i == len(order) or (i + 1 - first) * lengths[order[i]] > TOKENS_PER_BATCH:
-            batches.append(order[first:i])
-            first = i
-    return batches

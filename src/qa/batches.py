@@ -78,6 +78,16 @@ def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np
         yield rng.permutation(order.reshape(-1, batch_size))
 
 
+def batches_by_length(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+    """The places of all `lengths`, from short to long, in batches of about so many `tokens`, padding included."""
+    order = np.argsort(lengths, kind="stable")
+    first = 0
+    for last in range(1, len(order) + 1):
+        if last == len(order) or (last + 1 - first) * lengths[order[last]] > tokens:
+            yield order[first:last]
+            first = last
+
+
 class Crops(torch.utils.data.Dataset):
     """The windows of `prepare_features`, cropped as the items of `LengthGroupedBatches` ask for."""
 

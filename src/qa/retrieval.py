@@ -23,7 +23,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -277,53 +277,40 @@ class SentenceEncoder:
         self.device = runtime.device()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval().to(self.device)
+        self.tuner = runtime.ThreadTuner()
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """float32[N, D], a row of length one for each text; of a long text its first MAX_TOKENS tokens count.
 
         Many texts are read in half precision where that is faster here; cosines then differ by less than 0.001.
         """
+        from src.qa.batches import batches_by_length  # which loads torch
+
         half = len(texts) >= MANY and self.faster_in_half
         token_ids = self.tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
         lengths = np.array([len(ids) for ids in token_ids])
         vectors = np.empty((len(token_ids), self.model.config.hidden_size), dtype=np.float32)
-        for rows in _batches(lengths):
+        for rows in batches_by_length(lengths, TOKENS_PER_BATCH):
             batch = self.tokenizer.pad({"input_ids": [token_ids[row] for row in rows]}, return_tensors="pt")
-            with runtime.one_thread() if len(texts) == 1 else nullcontext():
-                vectors[rows] = self._read(batch, half)
+            with self.tuner.timed(batch["input_ids"].numel()), runtime.autocast(self.device, "fp16" if half else "fp32"):
+                vectors[rows] = self._read(batch)
         return vectors
 
-    def _read(self, batch, half: bool) -> np.ndarray:
+    def _read(self, batch) -> np.ndarray:
         import torch
 
         batch = batch.to(self.device)
         with torch.inference_mode():
-            with torch.autocast(self.device.type, torch.float16, enabled=half):
-                tokens = self.model(**batch).last_hidden_state.float()  # [B, T, D]
+            tokens = self.model(**batch).last_hidden_state.float()  # [B, T, D]
             real = batch["attention_mask"][..., None]  # [B, T, 1]
             means = (tokens * real).sum(1) / real.sum(1)  # [B, D]
             return torch.nn.functional.normalize(means, dim=-1).cpu().numpy()
 
     @cached_property
     def faster_in_half(self) -> bool:
-        """Whether this processor computes faster in half precision: both are timed, and a tie, or nearly one, goes to fp32."""
+        """Whether this processor computes faster in half precision."""
         batch = self.tokenizer(["word " * 126] * 8, return_tensors="pt")
-        seconds = {}
-        for half in (False, True) * 3:
-            start = time.perf_counter()
-            self._read(batch, half)
-            seconds[half] = min(time.perf_counter() - start, seconds.get(half, 60.0))
-        return seconds[True] < 0.9 * seconds[False]
-
-
-def _batches(lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Texts of like length together, so that hardly any padding is computed; about TOKENS_PER_BATCH tokens at a time."""
-    order = np.argsort(lengths, kind="stable")
-    first = 0
-    for last in range(1, len(order) + 1):
-        if last == len(order) or (last + 1 - first) * lengths[order[last]] > TOKENS_PER_BATCH:
-            yield order[first:last]
-            first = last
+        return runtime.faster_precision(lambda: self._read(batch), self.device, "fp16") == "fp16"
 
 
 class DenseIndex:
