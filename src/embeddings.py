@@ -155,13 +155,23 @@ def _load_folder(folder: Path) -> WordVectors:
     try:
         with safe_open(folder / "model.safetensors", framework="numpy") as tensors:
             vectors = tensors.get_tensor("embeddings.weight")
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # the last two: numbers that numpy has not, such as bf16
         raise ValueError(f"{folder / 'model.safetensors'} has no tensor 'embeddings.weight' that can be read: {error}.") from error
+    wrong = np.flatnonzero(~np.isfinite(vectors).reshape(len(vectors), -1).all(axis=1)) if vectors.ndim else []
+    if len(wrong):
+        raise ValueError(f"{folder / 'model.safetensors'}: row {wrong[0]} of 'embeddings.weight' has a number that is not finite.")
     return WordVectors(vocabulary, vectors, folder.name)
 
 
 def _load_text(path: Path) -> WordVectors:
-    """A text file of vectors, checked line by line; all lines have as many numbers as the first."""
+    """Read a text file of vectors, checking every line.
+
+    With a first line "V D" the last D fields of a line are its vector, and the word is all that comes before, such as
+    "the year 1999". Without one, D is counted in the first line, and one number more in another line is an error.
+
+    Raises:
+        ValueError: naming file and line.
+    """
     words: list[str] = []
     rows: list[np.ndarray] = []
     places: dict[str, int] = {}  # word -> its line
@@ -176,9 +186,10 @@ def _load_text(path: Path) -> WordVectors:
         if not numbers or len(numbers) < D:
             raise ValueError(f"{path}, line {line}: expected a word and {D or 'its'} numbers; got {_short(text)}.")
         row = _numbers(numbers)
-        too_many = " " in word and _numbers([word.rsplit(" ", 1)[1]]) is not None
-        if row is None or too_many or not word:
-            raise ValueError(f"{path}, line {line}: expected a word and {D} finite numbers; got {_short(text)}.")
+        too_many = announced is None and _ends_in_number(word)
+        if row is None or too_many or not word or word != word.strip(" "):
+            advice = f"; if the word ends in a number, put a first line in front that says 'V {D}'" if too_many else ""
+            raise ValueError(f"{path}, line {line}: expected a word and {D} finite numbers; got {_short(text)}{advice}.")
         if word in places:
             raise ValueError(f"{path}, line {line}: the word {word!r} stands in line {places[word]} already.")
         places[word] = line
@@ -188,27 +199,49 @@ def _load_text(path: Path) -> WordVectors:
         raise ValueError(f"{path} holds no word vectors: it has no line with a word and its numbers.")
     if announced and announced[0] != len(rows):
         raise ValueError(f"{path}, line 1: announces {announced[0]} words; there are {len(rows)}.")
+    if announced:
+        _check_width(path, words, len(rows[0]))
     return WordVectors(Vocabulary(words), np.stack(rows), path.name)
+
+
+def _check_width(path: Path, words: Sequence[str], D: int) -> None:
+    """Raise ValueError where every word is one word and as many numbers: the first line told too small a D."""
+    if len(words) > 1 and all(" " in word for word in words):
+        extra = {word.count(" ") if _numbers(word.split(" ")[1:]) is not None else 0 for word in words}
+        if len(extra) == 1 and 0 not in extra:
+            raise ValueError(f"{path}, line 1: announces {D} numbers for each word; every line has {D + extra.pop()}.")
 
 
 def _lines(path: Path) -> Iterator[str]:
     """The lines of a UTF-8 text, without what ends them. Raises ValueError where it is no such text."""
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:  # some words are made of other characters that end lines
+        # utf-8-sig: a byte order mark is no part of the first word. newline: some words are made of other characters that
+        # end lines.
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
             for line in file:
                 yield line.rstrip(" \r\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not a text in UTF-8 ({error.reason}); word vectors are read from text files only.") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
 
 
 def _numbers(parts: Sequence[str]) -> np.ndarray | None:
     """Texts as float32[len(parts)]; None where one is not a finite number."""
+    joined = "".join(parts)
+    if not joined.isascii() or "_" in joined:  # numpy would take "1_000" and digits of other scripts
+        return None
     try:
         with np.errstate(over="ignore"):  # 1e50 becomes infinite, and is told below
             row = np.array(parts, dtype=np.float32)
     except ValueError:
         return None
     return row if np.isfinite(row).all() else None
+
+
+def _ends_in_number(word: str) -> bool:
+    """Whether a word with blanks in it ends in a number."""
+    return " " in word and _numbers([word.rsplit(" ", 1)[1]]) is not None
 
 
 def _short(text: str) -> str:

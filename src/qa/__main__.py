@@ -26,7 +26,9 @@ app = typer.Typer(
     help="Fine-tune, score and ask a question-answering model.", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 
-DataOption = Annotated[list[str], typer.Option("--data", help="course, squad, squad_v2 or a SQuAD JSON file; can be repeated")]
+DataOption = Annotated[
+    list[str], typer.Option("--data", help="course, squad, squad_v2, or a JSON, JSONL, CSV or TSV file; can be repeated")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 
 
@@ -116,7 +118,7 @@ def answer(
     from src.qa.many import answer_many
 
     _check_threshold(threshold)
-    done = answer_many(load_split(data, split), output, model, threshold)
+    done = answer_many(load_split(data, split, answers=False), output, model, threshold)
     if PartialState().is_main_process:
         _print(vars(done) | {"output": str(done.output)}, as_json)
     _leave()

@@ -199,8 +199,9 @@ def _check_fields(where: str, entry: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check the question files and print the mix of the set, or one line on stderr and status 2."""
-    # Imported here: `dataset` itself builds the course set with this module.
-    from src.qa.dataset import dataset_from_squad, questions_report
+    # Imported here: only this command needs pandas and `datasets`.
+    from src.qa.report import questions_report
+    from src.qa.squad import dataset_from_squad
 
     files = [Path(name) for name in (sys.argv[1:] if arguments is None else arguments)] or question_files()
     try:

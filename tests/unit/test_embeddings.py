@@ -289,6 +289,9 @@ def test_a_folder_that_is_something_else_is_named(tmp_path: Path) -> None:
     lacking = save_folder(tmp_path / "a", {"weight": np.ones((1, 3))}, ["king"])
     with pytest.raises(ValueError, match=r"model\.safetensors has no tensor 'embeddings\.weight'"):
         WordVectors.load(lacking)
+    not_finite = save_folder(tmp_path / "c", {"embeddings.weight": np.array([[1.0, 2], [3, np.nan]])}, ["king", "queen"])
+    with pytest.raises(ValueError, match=r"row 1 of 'embeddings\.weight' has a number that is not finite"):
+        WordVectors.load(not_finite)
     uneven = save_folder(tmp_path / "b", {"embeddings.weight": np.ones((2, 3))}, ["king"])
     with pytest.raises(ValueError, match=r"b: 1 words need vectors of shape \(1, D\); got \(2, 3\)"):
         WordVectors.load(uneven)
@@ -319,6 +322,40 @@ def test_words_with_blanks_and_other_line_ends_inside_are_read(tmp_path: Path) -
     assert wv.vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
+@pytest.mark.parametrize("header", [True, False])
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path: Path, header: bool) -> None:
+    plain, marked = tmp_path / "plain.txt", tmp_path / "marked.txt"
+    text = ("2 2\n" if header else "") + "the 1 2\nking 3 4\n"
+    plain.write_text(text, encoding="utf-8")
+    marked.write_text(text, encoding="utf-8-sig")
+    expected = KeyedVectors.load_word2vec_format(str(plain), no_header=not header)
+    wv = WordVectors.load(marked)
+    assert wv.vocabulary.words == expected.index_to_key == ["the", "king"]
+    assert wv.vectors.tolist() == expected.vectors.tolist()
+
+
+def test_with_a_header_the_last_numbers_are_the_vector_and_all_before_is_the_word(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.txt"
+    file.write_text("4 3\nthe year 1999 1 2 3\n1999 4 5 6\nking 7 8 9\n3 1 2 1.5 -2e-1 .5 \n")
+    wv = WordVectors.load(file)
+    assert wv.vocabulary.words == ["the year 1999", "1999", "king", "3 1 2"]
+    assert wv["the year 1999"].tolist() == [1, 2, 3]
+    assert wv["3 1 2"] == pytest.approx([1.5, -0.2, 0.5])
+
+
+def test_a_header_is_read_as_gensim_reads_it_where_words_have_no_blanks(small: WordVectors, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    for number in range(20):
+        words = [small.vocabulary.words[i] for i in rng.choice(SEARCHED, 8, replace=False)] + ["1999", "3.5", "-7"]
+        vectors = KeyedVectors(1 + number % 4)
+        vectors.add_vectors(words, rng.normal(size=(len(words), 1 + number % 4)).astype(np.float32))
+        file = tmp_path / f"{number}.txt"
+        vectors.save_word2vec_format(str(file))
+        expected, wv = KeyedVectors.load_word2vec_format(str(file)), WordVectors.load(file)
+        assert wv.vocabulary.words == expected.index_to_key
+        assert wv.vectors.tolist() == expected.vectors.tolist()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -326,7 +363,16 @@ def test_words_with_blanks_and_other_line_ends_inside_are_read(tmp_path: Path) -
         ("2 2\n", "holds no word vectors"),
         ("king 1 2\nqueen 1\n", "line 2: expected a word and 2 numbers; got 'queen 1'"),
         ("king 1 2\nqueen 1 2 3\n", "line 2: expected a word and 2 finite numbers; got 'queen 1 2 3'"),
-        ("2 2\nking 1 2\nqueen 1 2 3\n", "line 3: expected a word and 2 finite numbers"),
+        ("king 1 2\nthe year 1999 1 2\n", "put a first line in front that says 'V 2'"),
+        ("2 2\nking 1 2\nqueen 1\n", "line 3: expected a word and 2 numbers; got 'queen 1'"),
+        ("2 2\nking 1 2\n1 2\n", "line 3: expected a word and 2 numbers; got '1 2'"),
+        ("2 2\nking 1 2\nqueen  1 2\n", "line 3: expected a word and 2 finite numbers; got 'queen  1 2'"),
+        ("2 3\nking 1 2\nqueen 3 4\n", "line 2: expected a word and 3 numbers; got 'king 1 2'"),
+        ("2 1\nking 1 2\nqueen 3 4\n", "line 1: announces 1 numbers for each word; every line has 2"),
+        ("1 2\nking 1 2\nqueen 3 4\n", "line 1: announces 1 words; there are 2"),
+        ("2 2\nking 1 2\nqueen inf 2\n", "line 3: expected a word and 2 finite numbers; got 'queen inf 2'"),
+        ("1 2\nking 1_0 2\n", "line 2: expected a word and 2 finite numbers; got 'king 1_0 2'"),
+        ("1 2\nking \uff11 2\n", "line 2: expected a word and 2 finite numbers"),
         ("king 1 2\nqueen 1 x\n", "line 2: expected a word and 2 finite numbers"),
         ("king 1 2\nqueen 1 nan\n", "line 2: expected a word and 2 finite numbers"),
         ("king 1 2\nqueen 1 1e50\n", "line 2: expected a word and 2 finite numbers"),
@@ -340,7 +386,7 @@ def test_words_with_blanks_and_other_line_ends_inside_are_read(tmp_path: Path) -
 )
 def test_a_text_file_that_is_not_vectors_is_told_by_file_and_line(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "vectors.txt"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError) as caught, warnings.catch_warnings():
         warnings.simplefilter("error")
         WordVectors.load(file)
@@ -352,4 +398,16 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "vectors.bin"
     file.write_bytes(b"3 2\nking \xff\xfe\x00\x01")
     with pytest.raises(ValueError, match="is not a text in UTF-8"):
+        WordVectors.load(file)
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "vectors.txt"
+    file.write_text("king 1 2\n")
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ValueError, match=r"vectors\.txt cannot be read \(Permission denied\); check its permissions\."):
         WordVectors.load(file)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from src import assets
 from src.qa import __main__ as command_line
-from src.qa import answerer, training
+from src.qa import answerer, course_set, training
 from src.qa.__main__ import main
 from src.qa.answerer import QuestionAnswerer
 from src.qa.dataset import load_squad
@@ -101,6 +102,47 @@ def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(capsys, tiny
     assert refused["exact_match"] == pytest.approx(100 / 3)
 
 
+CSV = f'id,question,answer,passage\nsymbol,Which symbol?,symbol O,"{TEXT}"\nprice,How much?,,"{TEXT}"\n'
+
+
+@pytest.mark.parametrize(("split", "total"), [(None, 1), ("test", 2), ("train", 0)])
+def test_evaluate_takes_a_names_validation_split_or_the_one_asked_for(capsys, monkeypatch, tiny_folder, tmp_path, split, total):
+    course = {"Oxygen": "validation", "Lake": "test"}
+    (tmp_path / "small.yaml").write_text(
+        "".join(f"- {{title: {title}, split: {part}, questions: [{{q: 'Which symbol?', a: symbol}}]}}\n" for title, part in course.items())
+        + "- {title: Sea, split: test, questions: [{q: 'Why?', near: symbol}]}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(course_set, "FOLDER", tmp_path)
+    monkeypatch.setattr(assets, "load_passages", lambda: {t: assets.Passage(t, TEXT, "", "") for t in ("Oxygen", "Lake", "Sea")})
+    arguments = ["evaluate", "--data", "course", "--model", str(tiny_folder), "--json", *(["--split", split] if split else [])]
+    if total:
+        assert main(arguments) == 0
+        assert last_json(capsys.readouterr().out)["total"] == total
+        # A file is taken whole, whatever the split is called.
+        (tmp_path / "more.csv").write_text(CSV, encoding="utf-8")
+        assert main([*arguments, "--data", str(tmp_path / "more.csv")]) == 0
+        assert last_json(capsys.readouterr().out)["total"] == total + 2
+    else:
+        assert "course: has no split 'train'; choose one of validation, test." in refused(capsys, *arguments)
+
+
+def test_answer_needs_no_answers_and_takes_every_kind_of_file(capsys, tiny_folder, tmp_path):
+    question = {"id": 7, "question": "Which symbol?"}
+    article = {"paragraphs": [{"context": TEXT, "qas": [question]}]}
+    (tmp_path / "a.json").write_text(json.dumps({"data": [article]}), encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text(json.dumps(question | {"id": "line", "context": TEXT}) + "\n", encoding="utf-8")
+    (tmp_path / "c.csv").write_text(f'question;passage\nWhich symbol?;"{TEXT}"\n', encoding="utf-8")
+    files = [part for name in ("a.json", "b.jsonl", "c.csv") for part in ("--data", str(tmp_path / name))]
+    output = tmp_path / "answers.jsonl"
+    assert main(["answer", *files, "--output", str(output), "--model", str(tiny_folder), "--threshold", "0", "--json"]) == 0
+    assert last_json(capsys.readouterr().out)["questions"] == 3
+    answers = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert [answer["id"] for answer in answers] == ["7", "line", "c.csv:2"]
+    expected = QuestionAnswerer.load(tiny_folder)("Which symbol?", TEXT, threshold=0.0)
+    assert {answer["text"] for answer in answers} == {expected.text} != {""}
+
+
 def test_help_is_not_an_error(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -182,7 +224,19 @@ def refused(capsys, *arguments: str | Path) -> str:
         (["evaluate", "--data", "SET", "--threshold", "-0.1"], "--threshold is -0.1"),
         (["evaluate", "--data", "missing.json"], "missing.json: no such file"),
         (["evaluate", "--data", "SET", "--model", "no-such-model"], "the model 'no-such-model' is no folder here"),
-        (["evaluate", "--data", "SET", "--data", "SET"], "'number' stands in "),
+        (["evaluate", "--data", "SET", "--data", "SET"], "set.json: is given twice; leave one of them out."),
+        (["evaluate", "--data", "course", "--split", "dev"], "course: has no split 'dev'; choose one of train, validation, test."),
+        (["evaluate", "--data", "squad"], "squad: cannot be had from the Hub here"),
+        (
+            ["evaluate", "--data", "UNANSWERED"],
+            "line 2: the field `answers` is missing; give the question its answers (`python -m src.qa answer`",
+        ),
+        (["train", "--data", "UNANSWERED", "--output-dir", "RUN", "--minutes", "1"], "line 2: the field `answers` is missing"),
+        (["answer", "--data", "TEXT", "--output", "out.jsonl"], "oxygen text.txt: not JSON"),
+        (
+            ["answer", "--data", "missing.csv", "--output", "out.jsonl"],
+            "missing.csv: no such file or folder; give the path of a JSON, JSONL, CSV",
+        ),
         (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--epochs", "1"], "give either minutes or epochs"),
         (["train", "--data", "SET", "--output-dir", "RUN"], "give either minutes or epochs"),
         (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "-1"], "above zero (found minutes=-1.0"),
@@ -197,7 +251,16 @@ def refused(capsys, *arguments: str | Path) -> str:
 def test_bad_input_ends_with_status_2_and_one_line(capsys, tiny_folder, text_file, squad_file, tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
-    names = {"TEXT": text_file, "SET": squad_file, "MODEL": tiny_folder, "EMPTY": tmp_path / "empty", "RUN": tmp_path / "run"}
+    unanswered = tmp_path / "unanswered.jsonl"
+    unanswered.write_text('\n{"question": "Who?", "context": "x"}\n', encoding="utf-8")
+    names = {
+        "UNANSWERED": unanswered,
+        "TEXT": text_file,
+        "SET": squad_file,
+        "MODEL": tiny_folder,
+        "EMPTY": tmp_path / "empty",
+        "RUN": tmp_path / "run",
+    }
     assert says in refused(capsys, *(names.get(argument, argument) for argument in arguments))
 
 

@@ -10,12 +10,16 @@ from datasets import Dataset, DatasetDict
 
 from src import assets
 from src.qa import course_set
-from src.qa.dataset import FEATURES, SquadFormatError, gold_answers, load_data, load_split, load_squad, questions_report, select_articles
+from src.qa.dataset import FEATURES, SquadFormatError, gold_answers, load_data, load_split, load_squad, select_articles
+from src.qa.report import questions_report
 
 SQUADSHIFTS = Path(__file__).parents[4] / "shared" / "data" / "squadshifts"
 
 CONTEXT = "The 👩‍👩‍👧 family met in Zürich, at the café, and again in Zürich."
 PASSAGES = {"Oxygen": "Oxygen has the symbol O and its atomic number is 8.", "Lake": "The lake is 30 metres deep. It has no name."}
+
+
+MISSING = object()
 
 
 def file_of(tmp_path, name="questions.json", **changes):
@@ -33,6 +37,8 @@ def file_of(tmp_path, name="questions.json", **changes):
         for level in (qa, paragraph, article, squad):
             if key in level:
                 level[key] = value
+                if value is MISSING:
+                    del level[key]
     file = tmp_path / name
     file.write_text(json.dumps(squad), encoding="utf-8")
     return file
@@ -100,6 +106,81 @@ def test_nothing_is_stripped_or_repaired(tmp_path):
     )
     row = part["train"][0]
     assert (row["question"], row["title"], row["answers"]["text"]) == ("  Where\u00a0? \n", " Family ", [" Zürich,"])
+
+
+def test_what_annotation_tools_write_is_read(tmp_path):
+    # The fields of haystack's annotation tool, in which COVID-QA is published, and of SQuAD 2.0.
+    squad = {
+        "data": [
+            {
+                "paragraphs": [
+                    {
+                        "document_id": 630,
+                        "context": "Mother-to-child transmission (MTCT) is the main cause of HIV-1 infection in children.",
+                        "qas": [
+                            {
+                                "question": "What is the main cause of HIV-1 infection in children?",
+                                "id": 262,
+                                "answers": [
+                                    {
+                                        "text": "Mother-to-child transmission",
+                                        "answer_start": 0,
+                                        "answer_end": 28,
+                                        "answer_id": 263,
+                                        "document_id": 630,
+                                        "question_id": 262,
+                                        "answer_category": None,
+                                    }
+                                ],
+                                "is_impossible": False,
+                            },
+                            {"question": "Where?", "id": 10**20, "answers": None, "is_impossible": True, "plausible_answers": None},
+                            {"question": "When?", "id": "-3", "is_impossible": True, "answer_category": "NONE"},
+                        ],
+                    }
+                ]
+            },
+            {"title": None, "paragraphs": [{"context": "x", "qas": [{"id": 0, "question": "y?", "answers": [], "is_impossible": True}]}]},
+            {"title": 1984, "paragraphs": []},
+        ]
+    }
+    file = tmp_path / "answers.json"
+    file.write_text(json.dumps(squad))
+    rows = load_squad(file)["train"]
+    assert rows["id"][:] == ["262", "100000000000000000000", "-3", "0"]
+    assert rows["title"][:] == [""] * 4
+    assert rows["answers"][:2] == [{"text": ["Mother-to-child transmission"], "answer_start": [0]}, {"text": [], "answer_start": []}]
+    assert load_squad(file_of(tmp_path, title=1984))["train"]["title"][:] == ["1984"]
+
+
+def test_a_number_and_its_text_are_the_same_id(tmp_path):
+    squad = json.loads(file_of(tmp_path, id=7).read_text())
+    squad["data"][0]["paragraphs"].append(json.loads(file_of(tmp_path, id="7").read_text())["data"][0]["paragraphs"][0])
+    file = tmp_path / "twice.json"
+    file.write_text(json.dumps(squad))
+    assert "paragraph 2, question '7': this id already stands in article 1 'Family', paragraph 1, question '7'" in refusal(file)
+
+
+def test_all_kinds_of_problems_are_told_at_once(tmp_path):
+    def question(number, **changes):
+        return {"id": f"q{number}", "question": "Where?", "answers": [{"text": "Zürich", "answer_start": 24}]} | changes
+
+    misplaced = [question(n, answers=[{"text": "Zürich", "answer_start": n}]) for n in range(12)]
+    others = [question(20, question=" "), question(21, answers=[]), question(22), question(22), question(23, question=""), "q24"]
+    paragraphs = [{"context": CONTEXT, "qas": misplaced}, {"context": 3, "qas": []}, {"context": CONTEXT, "qas": others}]
+    file = tmp_path / "questions.json"
+    file.write_text(json.dumps({"data": [{"title": "A", "paragraphs": paragraphs}, {"title": 2.5}]}))
+    place, also = "article 1 'A', paragraph", "Also article 1 'A', paragraph"
+    assert refusal(file) == (
+        f"{file}, {place} 1, question 'q0', answer 1: the answer 'Zürich' is not at offset 0, where 'The 👩\\u200d' stands; "
+        "it stands at 24, 58: set `answer_start` to the one meant (and 11 more like it). "
+        f"{also} 2: `context` is 3; make it text. "
+        f"{also} 3, question 'q20' (number 1): `question` is empty; fill it in (and 1 more like it). "
+        f"{also} 3, question 'q21': has no answers; give one, or set `is_impossible` to true (SQuAD v2.0); "
+        "`python -m src.qa answer` needs none. "
+        f"{also} 3, question 'q22': this id already stands in {place} 3, question 'q22'; give every question its own. "
+        "And problems of 2 more kinds."
+    )
 
 
 def test_an_empty_passage_is_legal_where_it_answers_nothing(tmp_path):
@@ -206,8 +287,12 @@ def test_data_sets_in_hand_are_sources_too(small_course, tmp_path):
 
 def test_the_same_questions_twice_are_an_error_naming_both_sources(tmp_path):
     first, second = file_of(tmp_path, "a.json"), file_of(tmp_path, "b.json")
-    with pytest.raises(SquadFormatError, match=r"'q1' stands in .*a\.json and in .*b\.json"):
+    with pytest.raises(SquadFormatError, match=r"'q1' is in .*a\.json and in .*b\.json"):
         load_data([first, second])
+    with pytest.raises(SquadFormatError, match=r"a\.json: is given twice; leave one of them out"):
+        load_data([first, second, tmp_path / "." / ".." / tmp_path.name / "a.json"])
+    with pytest.raises(SquadFormatError, match=r"course: is given twice"):
+        load_split(["course", "course"])
     with pytest.raises(SquadFormatError, match="no data"):
         load_data([])
 
@@ -219,6 +304,34 @@ def test_evaluation_takes_the_split_asked_for_or_a_whole_file(small_course, tmp_
     assert len(load_split(["course", file], "test")) == 2
     with pytest.raises(SquadFormatError, match="no split 'validation'; choose one of train, test"):
         load_split("course")
+
+
+def test_questions_without_answers_are_loaded_to_be_answered(small_course, tmp_path):
+    none = {"text": [], "answer_start": []}
+    for changes in ({"answers": MISSING}, {"answers": MISSING, "is_impossible": MISSING, "title": MISSING}, {"answers": None}):
+        file = file_of(tmp_path, **changes)
+        (row,) = load_split(file, answers=False).to_list()
+        assert (row["id"], row["question"], row["context"], row["answers"]) == ("q1", "Where?", CONTEXT, none)
+        assert "`python -m src.qa answer` needs none" in refusal(file)
+    # Known answers, right or not, are of no account.
+    assert load_split(file_of(tmp_path, answers=[{"text": "Paris"}]), answers=False)["answers"][:] == [none]
+    assert load_split("course", "test", answers=False).to_list() == [load_squad("course")["test"][0] | {"answers": none}]
+    rows = Dataset.from_dict({"id": [7, 8], "context": ["x", "y"], "question": ["a?", "b?"]})
+    assert load_split(rows, answers=False).to_list() == [
+        {"id": "7", "title": "", "context": "x", "question": "a?", "answers": none},
+        {"id": "8", "title": "", "context": "y", "question": "b?", "answers": none},
+    ]
+    assert load_split(load_squad("course"), "test", answers=False).features == FEATURES
+    with pytest.raises(SquadFormatError, match="`context` is missing"):
+        load_split(file_of(tmp_path, answers=MISSING, context=MISSING), answers=False)
+
+
+def test_a_folder_needs_no_titles_and_takes_numbers_as_ids(tmp_path):
+    rows = [{"id": n, "context": "Oxygen", "question": "What?", "answers": {"text": ["Oxygen"], "answer_start": [0]}} for n in (5, 6)]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    part = load_squad(tmp_path)["train"]
+    assert (part.features, part["id"][:], part["title"][:]) == (FEATURES, ["5", "6"], ["", ""])
+    assert part["answers"][0] == rows[0]["answers"]
 
 
 def test_gold_answers_are_the_references_of_the_metrics(small_course):
@@ -267,11 +380,19 @@ def test_an_answer_that_is_not_right_is_named_with_its_place(tmp_path, answer, s
         ({"question": None}, f"{PLACE}: `question` is null; make it text"),
         ({"question": "a\ud83db"}, f"{PLACE}: `question` holds half of a character, '\\ud83d', at offset 1"),
         ({"id": ""}, "question '' (number 1): `id` is empty"),
-        ({"id": 7}, "article 1 'Family', paragraph 1, question 1: `id` is 7; make it text"),
+        ({"id": 7.0}, "article 1 'Family', paragraph 1, question 1: `id` is 7.0; make it text"),
+        ({"id": True}, "article 1 'Family', paragraph 1, question 1: `id` is true; make it text"),
+        ({"id": None}, "article 1 'Family', paragraph 1, question 1: `id` is null; make it text"),
+        ({"id": MISSING}, "article 1 'Family', paragraph 1, question 1: the field `id` is missing"),
+        ({"id": "a\ud83d"}, "question 1: `id` holds half of a character"),
+        ({"answers": None}, f"{PLACE}: has no answers; give one, or set `is_impossible`"),
+        ({"answers": MISSING}, "the field `answers` is missing; give the question its answers (`python -m src.qa answer` needs none)"),
+        ({"answers": {}}, f"{PLACE}: `answers` is an object; make it a list"),
         ({"context": ""}, f"{PLACE}, answer 1: the answer 'Zürich' is not at offset 24 (the passage has 0 characters)"),
         ({"context": ["x"]}, "article 1 'Family', paragraph 1: `context` is a list; make it text"),
         ({"qas": {}}, "article 1 'Family', paragraph 1: `qas` is an object; make it a list"),
-        ({"title": None}, "article 1: `title` is null"),
+        ({"title": ["x"]}, "article 1: `title` is a list; make it text"),
+        ({"title": True}, "article 1: `title` is true; make it text"),
         ({"title": "two\nlines\u2028here", "paragraphs": None}, "article 1 'two\\nlines\\u2028here': `paragraphs` is null"),
         ({"data": []}, "holds no question"),
         ({"data": "x"}, "`data` is 'x'; make it a list"),
@@ -296,9 +417,17 @@ def test_an_id_used_twice_names_both_places(tmp_path):
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        (b"", "not JSON (Expecting value at line 1, column 1)"),
+        (b"", "is empty"),
+        (b" \n\xef\xbb\xbf", "not JSON (Expecting value at line 2, column 1)"),
+        (b"\xef\xbb\xbf\n", "is empty"),
+        (b'{"data": []}\n{"data": []}', "not JSON (Extra data at line 2, column 1); where each line is an object of its own, let the file"),
+        (b"\x1f\x8b\x08\x00", "is packed with gzip; unpack it first."),
+        (b"PK\x03\x04", "is an Excel workbook or another zip archive"),
+        (b"PAR1", "is a parquet file; put it in a folder and give the folder."),
+        (b'{"data":\n "\xe9"}', "not UTF-8 text (byte 11, in line 2); save it as UTF-8"),
+        (b'{"data": []}\x00', "not JSON (Extra data at line 1, column 13)"),
         (b'{"data": [', "not JSON"),
-        (b"\xff\xfe{\x00", "not UTF-8 text (byte 0)"),
+        (b"\xff\xfe{\x00", "not UTF-8 text (UTF-16)"),
         (b"[]", "found a list where an object belongs"),
         (b"null", "found null where an object belongs"),
         (b'{"version": "1.1"}', "the field `data` is missing"),
@@ -328,8 +457,10 @@ def test_a_path_that_leads_nowhere_says_what_could_be_given(tmp_path):
         ({"answers": {"text": ["Oxygen"], "answer_start": [3]}}, "row 0, question 'h1': the answer 'Oxygen' is not at offset 3"),
         ({"answers": {"text": ["Oxygen"], "answer_start": []}}, "1 answer texts, 0 offsets"),
         ({"answers": {"text": ["Oxygen", None], "answer_start": [0, 0]}}, "a field is empty (null)"),
-        ({"question": None}, "column question does not hold text"),
-        ({"id": 5}, "column id does not hold text"),
+        ({"answers": {"text": ["Oxygen", " "], "answer_start": [0, 0]}}, "row 0, question 'h1': the answer ' ' is blank"),
+        ({"question": None}, "row 0, question 'h1': a field is empty (null)"),
+        ({"question": 5}, "column question does not hold text"),
+        ({"id": 5.5}, "column id does not hold text"),
         ({"answers": [{"text": "Oxygen", "answer_start": 0}]}, "columns of the wrong type"),
     ],
 )
@@ -344,8 +475,12 @@ def test_rows_with_a_column_missing_or_an_id_twice_are_named(tmp_path):
     file = tmp_path / "train.jsonl"
     file.write_text(json.dumps(good) + "\n" + json.dumps(good) + "\n")
     assert "row 1, question 'h1': this id already stands in row 0" in refusal(tmp_path)
-    file.write_text(json.dumps({key: good[key] for key in good if key != "title"}) + "\n")
-    assert "has no column title" in refusal(tmp_path)
+    file.write_text(json.dumps({key: good[key] for key in good if key != "context"}) + "\n")
+    assert "has no column context" in refusal(tmp_path)
+    file.write_text(json.dumps({key: good[key] for key in good if key != "answers"}) + "\n")
+    assert "has no column answers; it needs id, title, context, question, answers (`python -m src.qa answer` needs none)" in refusal(
+        tmp_path
+    )
     with pytest.raises(SquadFormatError, match="the Dataset given, split 'train': has no column"):
         load_data(Dataset.from_dict({"text": ["x"]}))
 

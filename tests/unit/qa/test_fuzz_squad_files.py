@@ -172,13 +172,13 @@ def questions_of(data):
     """All questions of a file by the plainest reading there is."""
     return [
         {
-            "id": qa["id"],
-            "title": article["title"],
+            "id": str(qa["id"]),
+            "title": str(article["title"]) if article.get("title") is not None else "",
             "context": paragraph["context"],
             "question": qa["question"],
             "answers": {
-                "text": [answer["text"] for answer in qa["answers"]],
-                "answer_start": [answer["answer_start"] for answer in qa["answers"]],
+                "text": [answer["text"] for answer in qa.get("answers") or []],
+                "answer_start": [answer["answer_start"] for answer in qa.get("answers") or []],
             },
         }
         for article in json.loads(data.decode("utf-8-sig"))["data"]
@@ -194,7 +194,7 @@ def load_or_error(file, data):
         splits = load_squad(file)
     except SquadFormatError as error:
         message = str(error)
-        assert message.isprintable() and len(message) < 1_000, f"not one short line: {message!r}"
+        assert message.isprintable() and len(message) < 2_000, f"not one short line: {message!r}"
         assert message.startswith(str(file)), f"does not start with the file: {message!r}"
         return "refused"
     assert list(splits) == ["train"]
