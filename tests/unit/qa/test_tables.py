@@ -75,7 +75,7 @@ def test_squads_own_questions_a_line_each_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"id": "h2", "con', "not JSON (Unterminated string starting at at column 14); each line is one whole JSON object"),
+        ('{"id": "h2", "con', "not JSON (Unterminated string starting at column 14); each line is one whole JSON object"),
         ("[1]", "found a list where an object belongs; a line has `question`"),
         ("7", "found 7 where an object belongs"),
         (jsonl(GOOD).strip() * 2, "not JSON (Extra data at column"),
