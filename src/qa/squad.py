@@ -1,7 +1,7 @@
-"""What a question is, and SQuAD JSON: every question is checked, and one error tells of all that is wrong.
+"""What a question is, and SQuAD JSON: each is checked, and one error tells of all that is wrong.
 
-Nothing is dropped, shortened or repaired. A reader of files adds each question to `Questions`, notes
-each problem there, and ends with `Questions.dataset()`, which returns the rows or raises.
+Nothing is dropped, shortened or repaired. A reader of files adds each question to `Questions`,
+notes each problem there, and ends with `Questions.dataset()`, which returns the rows or raises.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ FEATURES = Features(
 KINDS_TOLD, LINES_TOLD = 5, 5
 NEEDS_NO_ANSWERS = "`python -m src.qa answer` needs none"
 
-_ARTICLE = "an article has `paragraphs`, and may have a `title`"
+_FILE = "a SQuAD file is an object with a list `data` of articles; rows of questions belong in a .jsonl"
+_ARTICLE = "an article has `paragraphs`, and may have a `title`; rows of questions belong in a .jsonl"
 _PARAGRAPH = "a paragraph has `context` and `qas`"
 _QUESTION = "a question has `id`, `question` and `answers`"
 _ANSWER = "an answer has `text` and `answer_start`"
@@ -54,12 +55,12 @@ class Problem(Exception):
         where: the file and the place in it.
         says: what was found and what to do, without a full stop.
         kind: the same for problems of which one stands for all.
-        line: line of the file, counted from one, where it has lines.
     """
 
-    def __init__(self, where: str, says: str, kind: str, line: int | None = None):
+    def __init__(self, where: str, says: str, kind: str):
         super().__init__(where, says)
-        self.where, self.says, self.kind, self.line = where, says, kind, line
+        self.where, self.says, self.kind = where, says, kind
+        self.line: int | None = None  # of the file, counted from one, where it has lines
 
 
 class Questions:
@@ -77,7 +78,7 @@ class Questions:
         try:
             yield
         except Problem as problem:
-            problem.line = line if problem.line is None else problem.line
+            problem.line = line
             self._problems.setdefault(problem.kind, []).append(problem)
 
     def claim(self, qid: str, where: str, place: str) -> None:
@@ -94,7 +95,7 @@ class Questions:
             values.append(row[column])
 
     def raise_problems(self) -> None:
-        """Raise SquadFormatError with the first problem of each kind and the number of the others."""
+        """Raise SquadFormatError with the first problem of each kind, and how many others."""
         if not self._problems:
             return
         told = [_tell(problems) for problems in list(self._problems.values())[:KINDS_TOLD]]
@@ -125,7 +126,8 @@ def _tell(problems: list[Problem]) -> str:
     more = len(others) - len(lines)
     also = ""
     if lines:
-        also = f" (also line{'s' if len(others) > 1 else ''} {', '.join(lines)}{f' and {more} more' if more else ''})"
+        plural = "s" if len(others) > 1 else ""
+        also = f" (also line{plural} {', '.join(lines)}{f' and {more} more' if more else ''})"
     elif others:
         also = f" (and {more} more like it)"
     return f"{first.where}: {first.says}{also}."
@@ -161,7 +163,7 @@ def dataset_from_squad(squad: Any, name: str = "the SQuAD object", answers: bool
     """
     questions = Questions(name)
     with questions.noting():
-        check_fields(name, squad, {"data": list}, "a SQuAD file is an object with a list `data` of articles")
+        check_fields(name, squad, {"data": list}, _FILE)
         for a, article in enumerate(squad["data"], 1):
             with questions.noting():
                 _read_article(questions, f"{name}, article {a}", article, answers)
@@ -203,7 +205,7 @@ def no_answers() -> dict[str, list]:
 
 
 def read_answers(where: str, context: str, qa: Mapping[str, Any], hub: bool = False) -> dict[str, list]:
-    """Check the answers of a question and give them in the Hub's layout: both lists empty where it is unanswerable.
+    """Check the answers of a question and give them in the Hub's layout, empty lists for none.
 
     Args:
         where: for errors.
@@ -261,7 +263,8 @@ def check_span(where: str, context: str, text: str, start: int) -> None:
     if not text.strip():
         raise Problem(where, f"the answer {show(text)} is blank; copy it from the passage", "blank answer")
     if start < 0 or not context.startswith(text, start):
-        raise Problem(where, f"the answer {show(text)} is not at offset {show(start)}{_instead(context, text, start)}", "offset")
+        found = f"the answer {show(text)} is not at offset {show(start)}"
+        raise Problem(where, found + _instead(context, text, start), "offset")
 
 
 def places_of(text: str, context: str) -> list[int]:
@@ -305,12 +308,13 @@ def _instead(context: str, text: str, start: int) -> str:
 
 
 def read_text(file: str | PathLike[str]) -> str:
-    """The text of a UTF-8 file, without a byte order mark. Raises SquadFormatError where there is none."""
+    """The text of a UTF-8 file, without a byte order mark. Raises SquadFormatError."""
     name = name_of(file)
     try:
         data = Path(file).read_bytes()
     except OSError as error:
-        raise SquadFormatError(f"{name}: cannot be read ({error.strerror}); check the path and its permissions.") from None
+        says = f"cannot be read ({error.strerror}); check the path and its permissions"
+        raise SquadFormatError(f"{name}: {says}.") from None
     for start, what in _PACKED.items():
         if data.startswith(start):
             raise SquadFormatError(f"{name}: is {what}.")
@@ -320,7 +324,8 @@ def read_text(file: str | PathLike[str]) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
         found = "UTF-16" if utf16 else f"byte {error.start}, in line {line}"
-        raise SquadFormatError(f"{name}: not UTF-8 text ({found}); save it as UTF-8 (in Excel, 'CSV UTF-8').") from None
+        says = f"not UTF-8 text ({found}); save it as UTF-8 (in Excel, 'CSV UTF-8')"
+        raise SquadFormatError(f"{name}: {says}.") from None
     if not text.strip():
         raise SquadFormatError(f"{name}: is empty; check where it came from.")
     return text
@@ -339,7 +344,7 @@ def parse_json(text: str, where: str, one_line: bool = False) -> Any:
             advice = "where each line is an object of its own, let the file end in .jsonl"
         elif not where.endswith(".json"):
             advice += ", or let its name say what it is: .json, .jsonl, .csv or .tsv"
-        raise Problem(where, f"not JSON ({error.msg} at {place}); {advice}", "not JSON") from None
+        raise Problem(where, f"not JSON ({error.msg.removesuffix(' at')} at {place}); {advice}", "not JSON") from None
     except RecursionError:
         says = "lists and objects nested too deeply to be questions; check where it came from"
         raise Problem(where, says, "nested") from None
@@ -375,7 +380,17 @@ _JSON_NAMES = {None: "null", True: "true", False: "false"}
 
 
 def check_fields(where: str, found: Any, fields: Mapping[str, type], shape: str) -> None:
-    """Check that `found` is an object with `fields` of these very types (a bool is no int), its text fit for UTF-8."""
+    """Check that `found` is an object with fields of these very types, its text fit for UTF-8.
+
+    Args:
+        where: for errors.
+        found: anything.
+        fields: field -> its type; a bool is no int.
+        shape: what errors say it should be.
+
+    Raises:
+        Problem: it is something else.
+    """
     if type(found) is not dict:
         raise Problem(where, f"found {show(found)} where an object belongs; {shape}", f"no object: {shape}")
     for field, kind in fields.items():
@@ -408,7 +423,8 @@ def _check_characters(where: str, field: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         broken = f"half of a character, {show(text[error.start])}, at offset {error.start}"
-        raise Problem(where, f"`{field}` holds {broken} (a lone surrogate); write the whole character", "surrogate") from None
+        says = f"`{field}` holds {broken} (a lone surrogate); write the whole character"
+        raise Problem(where, says, "surrogate") from None
 
 
 def show(value: Any, limit: int = 60) -> str:
@@ -422,7 +438,7 @@ def show(value: Any, limit: int = 60) -> str:
 
 
 def name_of(source: object) -> str:
-    """What errors call a source: a path as given (quoted and escaped where it would break the line), a data set by its kind."""
+    """What errors call a source: a path as given, escaped where it would break the line; a data set by its kind."""
     if isinstance(source, (Dataset, Mapping)):
         return f"the {type(source).__name__} given"
     name = str(source)

@@ -1,4 +1,4 @@
-"""Questions from tables, one a row: JSONL with the Hub's or SQuAD's fields, and CSV as Excel and others write it."""
+"""Questions from tables, one a row: JSONL with the Hub's or SQuAD's fields, and CSV."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ from src.qa.squad import (
 
 SEPARATORS = ",;\t"
 COLUMNS = ("id", "title", "context", "question", "answer", "answer_start")
-LONGEST_FIELD = 2**31 - 1  # the csv module's own limit is 131,072 characters, less than some passages
+# The csv module's own limit is 131,072 characters, less than some passages have.
+LONGEST_FIELD = 2**31 - 1
 
 _LINE = "a line has `question`, `context` and `answers`, and may have `id` and `title`"
-_HEADER = "the first line names the columns: question, answer and passage, and where wanted id, title and answer_start"
+_HEADER = "the first line names the columns: question, answer, passage; id, title, answer_start if wanted"
 
 
 def load_jsonl(file: str | PathLike[str], answers: bool = True) -> Dataset:
@@ -64,7 +65,8 @@ def load_jsonl(file: str | PathLike[str], answers: bool = True) -> Dataset:
             where = f"{questions.name}, line {line}"
             with questions.noting(line):
                 fields = parse_json(text, where, one_line=True)
-                questions.add(where, _row_of_object(where, fields, f"{Path(file).name}:{line}", answers))
+                place = f"{Path(file).name}:{line}"
+                questions.add(where, _row_of_object(where, fields, place, answers))
     return questions.dataset("holds no question")
 
 
@@ -80,9 +82,10 @@ def _row_of_object(where: str, fields: Any, place: str, answers: bool) -> dict[s
 
 
 def load_csv(file: str | PathLike[str], answers: bool = True) -> Dataset:
-    """Read a table with a header: question, answer, passage (or context), and where wanted id, title, answer_start.
+    """Read a table whose first line names its columns.
 
-    Separated by commas, semicolons or tabs. An empty answer is an unanswerable question; one that
+    They are question, answer, passage (or context), and where wanted id, title and answer_start,
+    in any order, separated by commas, semicolons or tabs. An empty answer is an unanswerable question; one that
     occurs once in its passage needs no `answer_start`. Without a column `id`, the id is FILE:LINE.
     Cells are taken as they are, as text. Other columns and rows of empty cells are ignored.
 
@@ -105,7 +108,8 @@ def load_csv(file: str | PathLike[str], answers: bool = True) -> Dataset:
             where = f"{questions.name}, line {line}"
             with questions.noting(line):
                 if len(cells) != len(header):
-                    says = f"has {len(cells)} cells, the header {len(header)}; put a text that holds {separator!r} in quotes"
+                    advice = f"put a text that holds {separator!r} in quotes"
+                    says = f"has {len(cells)} cells, the header {len(header)}; {advice}"
                     raise Problem(where, says, "cells")
                 row = {column: cells[number] for column, number in columns.items()}
                 row.setdefault("id", f"{Path(file).name}:{line}")
@@ -114,10 +118,15 @@ def load_csv(file: str | PathLike[str], answers: bool = True) -> Dataset:
 
 
 def _records(text: str, name: str) -> tuple[list[tuple[int, list[str]]], str]:
-    """The rows of a table, each with the line where it begins, and what separates its cells. Blank rows in front are left out."""
+    """Part a text into rows of cells.
+
+    Returns:
+        The rows from the header on, each with the line where it begins, and what separates the cells.
+    """
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise SquadFormatError(f"{name}, line {line}: holds a NUL, as UTF-16 and damaged files do; save it as UTF-8.")
+        advice = "as UTF-16 and damaged files do; save it as UTF-8"
+        raise SquadFormatError(f"{name}, line {line}: holds a NUL, {advice}.")
     skipped = 0
     if mark := re.match(r"sep=.\r?\n", text):  # a line for Excel
         text, skipped = text[mark.end() :], 1
@@ -159,8 +168,9 @@ def _columns(header: Sequence[str], where: str, answers: bool) -> dict[str, int]
     names = _names(header)
     for name, count in Counter(filter(None, names)).items():
         if count > 1:
-            listed = ", ".join(show(cell) for cell, found in zip(header, names, strict=True) if found == name)
-            raise SquadFormatError(f"{where}: {count} columns hold the {name} ({listed}); leave one of them.")
+            cells = [cell for cell, found in zip(header, names, strict=True) if found == name]
+            says = f"{count} columns hold the {name} ({', '.join(map(show, cells))}); leave one of them"
+            raise SquadFormatError(f"{where}: {says}.")
     missing = [name for name in ("question", "context") if name not in names]
     if missing:
         found = ", ".join(map(show, header[:8]))
@@ -184,22 +194,25 @@ def _row_of_cells(where: str, cells: dict[str, str], answers: bool) -> dict[str,
 
 def _start(where: str, cells: dict[str, str]) -> int:
     """Where the answer begins in its passage: as the table says, or else where it occurs once."""
-    answer, context, given = cells["answer"], cells["context"], cells.get("answer_start", "").strip()
+    answer, context = cells["answer"], cells["context"]
+    given = cells.get("answer_start", "").strip()
     if not answer.strip():
-        says = f"the answer {show(answer)} is blank; copy it from the passage, or empty it and answer_start where there is none"
-        raise Problem(where, says, "blank answer")
+        advice = "copy it from the passage, or empty it and answer_start where there is none"
+        raise Problem(where, f"the answer {show(answer)} is blank; {advice}", "blank answer")
     if given:
-        if not re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", given):  # pandas writes 12.0 where some cells are empty
-            raise Problem(where, f"answer_start is {show(given)}; make it a whole number", "answer_start type")
+        # pandas writes 12.0 where some cells of the column are empty.
+        if not re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", given):
+            says = f"answer_start is {show(given)}; make it a whole number"
+            raise Problem(where, says, "answer_start type")
         start = int(given.split(".")[0])
         check_span(where, context, answer, start)
         return start
     starts = places_of(answer, context)
     if not starts:
-        says = f"the answer {show(answer)} is not in the passage{why_absent(answer, context)}; copy it from there letter for letter"
-        raise Problem(where, says, "absent")
+        found = f"the answer {show(answer)} is not in the passage{why_absent(answer, context)}"
+        raise Problem(where, f"{found}; copy it from there letter for letter", "absent")
     if len(starts) > 1:
         listed = ", ".join(map(str, starts[:3])) + (" and on" if len(starts) > 3 else "")
-        says = f"the answer {show(answer)} occurs {len(starts)} times, at {listed}; write the one meant in a column answer_start"
-        raise Problem(where, says, "several")
+        found = f"the answer {show(answer)} occurs {len(starts)} times, at {listed}"
+        raise Problem(where, f"{found}; write the one meant in a column answer_start", "several")
     return starts[0]

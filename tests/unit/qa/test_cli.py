@@ -102,7 +102,7 @@ def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(capsys, tiny
     assert refused["exact_match"] == pytest.approx(100 / 3)
 
 
-CSV = f'id,question,answer,passage\nsymbol,Which symbol?,symbol O,"{TEXT}"\nprice,How much?,,"{TEXT}"\n'
+CSV = f'id,question,answer,passage\nsymbol,Which symbol?,symbol O,"{TEXT}"\ncost,How much?,,"{TEXT}"\n'
 
 
 @pytest.mark.parametrize(("split", "total"), [(None, 1), ("test", 2), ("train", 0)])
@@ -141,6 +141,17 @@ def test_answer_needs_no_answers_and_takes_every_kind_of_file(capsys, tiny_folde
     assert [answer["id"] for answer in answers] == ["7", "line", "c.csv:2"]
     expected = QuestionAnswerer.load(tiny_folder)("Which symbol?", TEXT, threshold=0.0)
     assert {answer["text"] for answer in answers} == {expected.text} != {""}
+
+
+def test_train_learns_from_tables_and_several_files_at_once(capsys, tiny_folder, tmp_path, squad_file):
+    (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
+    answers = {"text": ["Carl Scheele"], "answer_start": [TEXT.index("Carl")]}
+    (tmp_path / "b.jsonl").write_text(json.dumps({"question": "Who?", "context": TEXT, "answers": answers}) + "\n", encoding="utf-8")
+    files = [part for file in (tmp_path / "a.csv", tmp_path / "b.jsonl", squad_file) for part in ("--data", str(file))]
+    arguments = ["train", *files, "--model", str(tiny_folder), "--output-dir", str(tmp_path / "run"), "--epochs", "1", "--batch-size", "2"]
+    assert main([*arguments, "--json"]) == 0
+    result = last_json(capsys.readouterr().out)
+    assert (result["finished"], result["steps"]) == (True, 3)  # 2 + 1 + 3 questions, two a step
 
 
 def test_help_is_not_an_error(capsys):

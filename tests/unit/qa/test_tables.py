@@ -75,7 +75,7 @@ def test_squads_own_questions_a_line_each_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"id": "h2", "con', "not JSON (Unterminated string starting at at column 14); each line is one whole JSON object"),
+        ('{"id": "h2", "con', "not JSON (Unterminated string starting at column 14); each line is one whole JSON object"),
         ("[1]", "found a list where an object belongs; a line has `question`"),
         ("7", "found 7 where an object belongs"),
         (jsonl(GOOD).strip() * 2, "not JSON (Extra data at column"),
@@ -216,10 +216,14 @@ def test_cells_are_those_that_pandas_reads(tmp_path, rows, separator, ends):
 
 def test_a_passage_longer_than_the_csv_modules_limit_is_read_and_the_limit_left_as_it_was(tmp_path):
     passage = "oxygen " * 100_000 + "tin"
-    limit = csv.field_size_limit()
-    (row,) = rows_of(written(tmp_path, "long.csv", f"question,answer,passage\nWhich?,tin,{passage}\n"))
+    file = written(tmp_path, "long.csv", f"question,answer,passage\nWhich?,tin,{passage}\n")
+    before = csv.field_size_limit(131_072)
+    try:
+        (row,) = rows_of(file)
+        assert csv.field_size_limit() == 131_072
+    finally:
+        csv.field_size_limit(before)
     assert row["answers"] == {"text": ["tin"], "answer_start": [700_000]}
-    assert csv.field_size_limit() == limit
 
 
 def test_an_answer_is_found_where_it_occurs_once_and_else_all_lines_are_told(tmp_path):
@@ -244,6 +248,11 @@ def test_an_answer_is_found_where_it_occurs_once_and_else_all_lines_are_told(tmp
 def test_an_answer_that_is_not_once_in_its_passage_is_named(tmp_path, answer, says):
     text = f'question,answer,passage\nWhere?,{answer},"{CONTEXT}"\n'
     assert refusal(written(tmp_path, "faq.csv", text)).startswith(f", line 2: {says}")
+
+
+def test_places_that_overlap_are_two(tmp_path):
+    file = written(tmp_path, "faq.csv", "question,answer,passage\nWhich?,aa,baaa\n")
+    assert "the answer 'aa' occurs 2 times, at 1, 2; write" in refusal(file)
 
 
 @pytest.mark.parametrize(
