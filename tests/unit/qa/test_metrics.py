@@ -130,6 +130,27 @@ def test_a_v2_set_is_split_by_answerability():
     }
 
 
+def test_every_question_is_scored_by_itself_in_the_order_of_the_references():
+    references = {"a": ["old king", "king"], "b": [], "c": ["king"], "d": []}
+    scores = metrics.score_questions({"d": "queen", "c": "old king", "b": "", "a": "the king"}, references)
+    assert scores.ids == ("a", "b", "c", "d")
+    assert scores.exact.tolist() == [1, 1, 0, 0]
+    assert scores.f1.tolist() == pytest.approx([1, 1, 2 / 3, 0])
+    assert scores.answerable.tolist() == [True, False, True, False]
+
+
+def test_the_rules_follow_from_the_questions_unless_they_are_named():
+    answerable, both = {"a": ["The"]}, {"a": ["The"], "b": []}
+    predictions = {"a": "the", "b": ""}
+    for references, version, followed, f1 in (
+        (answerable, None, "v1", 0),  # 1.1 gives a gold without words no F1, 2.0 does
+        (answerable, "v2", "v2", 1),
+        (both, None, "v2", 1),
+    ):
+        scores = metrics.score_questions({qid: predictions[qid] for qid in references}, references, *filter(None, [version]))
+        assert (scores.version, scores.f1[0]) == (followed, f1)
+
+
 def test_parts_that_hold_no_question_are_left_out():
     assert metrics.score_answers({"a": "x"}, {"a": ["x"]}) == {"exact_match": 100.0, "f1": 100.0, "total": 1}
     assert set(metrics.score_answers({"a": "x"}, {"a": ["x"]}, "v2")) == {
