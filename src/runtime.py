@@ -308,7 +308,7 @@ class ThreadTuner:
         usual = {most} if torch.cuda.is_available() else {most, most - 1, most // 2, 1} - {0}
         self.counts = sorted(usual if counts is None else counts, reverse=True)
         self.count = self.counts[0]
-        self.patience, self.trials, self.lock = self.SECONDS, 0, threading.Lock()
+        self.patience, self.trials, self.lock, self.is_cold = self.SECONDS, 0, threading.Lock(), True
         self._begin_trial()
 
     @property
@@ -339,6 +339,9 @@ class ThreadTuner:
     def _learn(self, count: int, cost: float) -> None:
         """Take note of what a piece of work cost; end a trial, or see whether another one is due."""
         now = time.perf_counter()
+        if self.is_cold:  # the first piece pays for buffers and kernels
+            self.is_cold = False
+            return
         if self.left:
             self.costs[count].append(cost)
             if count in self.left:  # another thread of this process may have timed it meanwhile
