@@ -32,14 +32,14 @@ from datasets import Dataset
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DataCollatorWithPadding, PreTrainedModel
-from transformers.utils import SAFE_WEIGHTS_NAME, ModelOutput
+from transformers.utils import ModelOutput
 
 from src import runtime
-from src.training import Run, fit, in_eval_mode
 from src.qa import QuestionAnswerer, evaluate, prepare_features
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.models import save_released
 from src.qa.training import PAD_TO, batch_passes
+from src.training import Run, fit, in_eval_mode
 
 # --- measuring -----------------------------------------------------------------------------------------------------------
 
@@ -390,7 +390,6 @@ def save_student(run: Run, folder: Path, card: Mapping) -> None:
     card: names the base whose word embeddings it shares, and the threshold; see `src.qa.models.save_released`.
     """
     save_released(run.model, folder, dict(card))
-    (folder / SAFE_WEIGHTS_NAME).chmod(0o644)  # safetensors lets only its writer read it
     about = {"finished": run.finished, "settings": run.settings, "seconds": run.seconds}
     for name, content in (("history.json", run.history), ("run.json", about)):
         (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

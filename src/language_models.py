@@ -27,6 +27,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -39,10 +40,10 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
 from src import assets, runtime
-from src.training import Run, fit, in_eval_mode, load_run, save_run
 from src.rnn import pad, remember_at_first
 from src.text import sentence_stream, tokenize_words
 from src.topics import Split, split_of
+from src.training import Run, fit, in_eval_mode, load_run, save_run
 from src.transformer import GPT
 
 START = "<|endoftext|>"  # begins every text, and ends it: the name that GPT-2 and SmolLM2 have for it
@@ -143,10 +144,13 @@ class LanguageData:
 def _cached_tokenizer(texts: list[str], V: int, cache: Path) -> BytePairTokenizer:
     """The vocabulary of these texts from the cache; learned and put there the first time. Other texts have another file."""
     file = cache / "tokenizers" / f"bpe-{V}-{zlib.crc32(chr(0).join(texts).encode()):08x}.json"
-    if not file.is_file():
+    if file.is_file():
+        return BytePairTokenizer.load(file)
+    tokenizer = BytePairTokenizer.train(texts, V)
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         file.parent.mkdir(parents=True, exist_ok=True)
-        BytePairTokenizer.train(texts, V).save(file)
-    return BytePairTokenizer.load(file)
+        tokenizer.save(file)
+    return tokenizer
 
 
 # --- how good is a model? ------------------------------------------------------------------------------------------------

@@ -96,6 +96,7 @@ def save_released(model: PreTrainedModel, folder: Path, card: dict) -> None:
         raise ModelError(f"the word embeddings differ from those of {card['base']!r}; train with them frozen, or save the model whole.")
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.half().contiguous() for name, tensor in state.items() if name != frozen}, folder / "model.safetensors")
+    (folder / "model.safetensors").chmod(0o644)  # safetensors lets only its writer read it
     model.config.save_pretrained(folder)
     (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
