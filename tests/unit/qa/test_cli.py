@@ -101,6 +101,14 @@ def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(capsys, tiny
     assert refused["exact_match"] == pytest.approx(100 / 3)
 
 
+def test_json_has_null_for_what_is_not_a_number(capsys, monkeypatch, squad_file):
+    monkeypatch.setattr(answerer.QuestionAnswerer, "load", lambda model: None)
+    monkeypatch.setattr(answerer, "evaluate", lambda *arguments: {"exact_match": 50.0, "auc": float("nan"), "seconds": float("inf")})
+    assert main(["evaluate", "--data", str(squad_file), "--json"]) == 0
+    strict = json.loads(capsys.readouterr().out.splitlines()[-1], parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert strict == {"exact_match": 50.0, "auc": None, "seconds": None}
+
+
 def test_help_is_not_an_error(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -171,6 +179,10 @@ def refused(capsys, *arguments: str | Path) -> str:
         (["ask", "  "], "the question is blank"),
         (["ask", "Who?", "--context-file", "TEXT", "--threshold", "2"], "--threshold is 2.0; it is a score, from 0"),
         (["ask", "Who?", "--context-file", "TEXT", "--threshold", "nan"], "--threshold is nan"),
+        (["ask", "Who?", "--context-file", "TEXT", "--threshold", "inf"], "--threshold is inf"),
+        (["answer", "--data", "SET", "--output", "x", "--threshold", "nan"], "--threshold is nan"),
+        (["answer", "--data", "SET", "--output", "EMPTY", "--model", "MODEL"], "empty"),
+        (["answer", "--data", "SET", "--output", "IN A FILE", "--model", "MODEL"], "oxygen text.txt"),
         (["ask", "  ", "--context-file", "TEXT", "--model", "MODEL"], "is blank"),
         (
             ["ask", "Who?", "--context-file", "TEXT", "--model", "nobody/no-such-model"],
@@ -191,13 +203,15 @@ def refused(capsys, *arguments: str | Path) -> str:
         (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--batch-size", "0"], "batch_size is 0"),
         (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--model", "no-such-model"], "the model 'no-such-model'"),
         (["train", "--data", "missing.json", "--output-dir", "RUN", "--minutes", "1"], "missing.json: no such file"),
-        (["train", "--data", "SET", "--output-dir", "TEXT", "--minutes", "1", "--model", "MODEL"], "oxygen text.txt"),
+        (["train", "--data", "SET", "--output-dir", "TEXT", "--minutes", "1", "--model", "MODEL"], "oxygen text.txt: File exists; mend"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--seed", "-1"], "'--seed'"),
     ],
 )
 def test_bad_input_ends_with_status_2_and_one_line(capsys, tiny_folder, text_file, squad_file, tmp_path, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     names = {"TEXT": text_file, "SET": squad_file, "MODEL": tiny_folder, "EMPTY": tmp_path / "empty", "RUN": tmp_path / "run"}
+    names["IN A FILE"] = text_file / "out.jsonl"
     assert says in refused(capsys, *(names.get(argument, argument) for argument in arguments))
 
 
