@@ -27,6 +27,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -143,10 +144,13 @@ class LanguageData:
 def _cached_tokenizer(texts: list[str], V: int, cache: Path) -> BytePairTokenizer:
     """The vocabulary of these texts from the cache; learned and put there the first time. Other texts have another file."""
     file = cache / "tokenizers" / f"bpe-{V}-{zlib.crc32(chr(0).join(texts).encode()):08x}.json"
-    if not file.is_file():
+    if file.is_file():
+        return BytePairTokenizer.load(file)
+    tokenizer = BytePairTokenizer.train(texts, V)
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
         file.parent.mkdir(parents=True, exist_ok=True)
-        BytePairTokenizer.train(texts, V).save(file)
-    return BytePairTokenizer.load(file)
+        tokenizer.save(file)
+    return tokenizer
 
 
 # --- how good is a model? ------------------------------------------------------------------------------------------------

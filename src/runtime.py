@@ -33,18 +33,31 @@ if TYPE_CHECKING:
     import torch
 
 COURSE = Path(__file__).resolve().parent.parent
+SPIN_COUNT = 2000  # how often a thread that waits for others looks before it sleeps; left to itself GNU's library looks 300,000 times
 FAST_SECONDS = 10.0  # what any training gets in fast mode: enough to measure the speed, plan, and save
 GIGABYTE = 1024**3
 
 
 def start(seed: int = 0) -> None:
-    """Prepare this Python for the course: packages there, libraries quiet, hub off, seeds set, plot style on. Prints nothing.
+    """Prepare this Python for the course: packages there, libraries quiet, hub off, seeds set, plot style on.
 
     Can be called twice. On Colab, and in a folder where the set-up cell fetched the course, missing packages are installed
-    first. Raises ImportError, in one sentence, where packages are missing and installing them is the reader's decision.
+    first. Prints one line where torch came first and its threads will spin while they wait, and nothing else.
+
+    Args:
+        seed: where random numbers start.
+
+    Raises:
+        ImportError: packages are missing or half the course is, and what to do about it is the reader's decision.
     """
+    _check_clone()
     ensure_packages()
     configure_libraries()
+    if _threads_spin and sys.platform == "linux" and sys.modules["torch"].get_num_threads() > 1 and device().type == "cpu":
+        print(
+            "torch was loaded before the course, and its threads keep the processor busy while they wait: beside other programs "
+            "training is several times slower. Restart the kernel, then run this cell first."
+        )
     import matplotlib.style
 
     matplotlib.style.use(COURSE / "src" / "plots" / "course.mplstyle")
@@ -52,10 +65,12 @@ def start(seed: int = 0) -> None:
 
 
 def configure_libraries() -> None:
-    """Set the environment variables that Hugging Face's libraries read when they are imported; a reader's own values win.
+    """Set the environment variables that libraries read when they are imported; a reader's own values win.
 
-    The Hub is off, because everything the course uses by default is local; COURSE_ONLINE=1 leaves it on.
+    The Hub is off, because everything the course uses by default is local; COURSE_ONLINE=1 leaves it on. Threads wait asleep,
+    see `let_threads_sleep`.
     """
+    let_threads_sleep()
     settings = {
         "TOKENIZERS_PARALLELISM": "false",  # its threads and forked data loaders do not mix
         "TRANSFORMERS_VERBOSITY": "error",
@@ -68,6 +83,25 @@ def configure_libraries() -> None:
         settings["HF_HUB_OFFLINE"] = "1"
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+
+
+def let_threads_sleep() -> None:
+    """Set how torch's threads wait for each other: asleep, but for a moment. `src` calls this when it is imported.
+
+    Threads that wait awake take the processor from whatever else runs, and from the thread they wait for: beside one busy
+    process a training on two cores was eight times slower. An OpenMP library reads these variables when torch loads it, and
+    never again. A reader's own values win.
+    """
+    global _threads_spin
+    if "OMP_WAIT_POLICY" in os.environ:
+        return
+    if "torch" in sys.modules and "GOMP_SPINCOUNT" not in os.environ:
+        _threads_spin = True
+    os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))  # GNU's library, in torch's wheels for Linux
+    os.environ.setdefault("KMP_BLOCKTIME", "0")  # LLVM's, in those for macOS, and Intel's; in milliseconds, by default 200
+
+
+_threads_spin = False  # whether torch was loaded before `let_threads_sleep`
 
 
 def is_online() -> bool:
@@ -122,7 +156,8 @@ def ensure_packages() -> None:
         )
     before = _versions_of_compiled_code()
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", *missing]
-    result = subprocess.run(command, capture_output=True, text=True)
+    with _one_at_a_time():  # two notebooks opened together: the second pip finds all there
+        result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise ImportError(f"Installing {', '.join(missing)} failed: {reason}. Check the network, then run this cell again.")
@@ -134,6 +169,30 @@ def ensure_packages() -> None:
             f"The course needed other versions of what was loaded here already ({', '.join(replaced)}); they are installed now: "
             "restart the kernel (on Colab: Runtime, Restart session), then run this cell again."
         )
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two set-up cells that install into one Python take turns, since two pips at once break it."""
+    import fcntl  # not on Windows, where the course runs in WSL
+
+    with (COURSE / "pyproject.toml").open("a") as lock:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the system, however this process ends
+        yield
+
+
+def _check_clone() -> None:
+    """Clear away what set-up cells left that were killed while they fetched this course.
+
+    Raises ImportError where it was fetched by git, and git was killed before the last file was written.
+    """
+    if COURSE.parent == Path.cwd().resolve():
+        for unfinished in COURSE.parent.glob(".unfinished-course-*"):  # also of a cell still at it: it finds the course, then
+            shutil.rmtree(unfinished, ignore_errors=True)
+    git = COURSE / ".git"
+    if (git / "packed-refs").exists() and not (git / "index").exists():  # what a clone writes before and after the files
+        raise ImportError(f"{COURSE} holds part of the course only, since fetching it was cut off: move it away, then run this cell again.")
 
 
 def _versions_of_compiled_code() -> dict[str, str]:

@@ -593,6 +593,7 @@ def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None
     if with_output and run.output is not None:
         layers["output.weight"] = run.output
     save_file({name: weights.astype(np.float16) for name, weights in layers.items()}, folder / "model.safetensors")
+    (folder / "model.safetensors").chmod(0o644)  # safetensors lets only its writer read it
     run.vocabulary.save(folder / "vocabulary.json")
     about = {name: getattr(run, name) for name in ("finished", "architecture", "settings", "seconds", "words_per_second")}
     files = {"history.json": run.history, "run.json": about} | ({} if card is None else {"card.json": card})

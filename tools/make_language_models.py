@@ -18,12 +18,14 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
-from src.training import save_run
-from src.language_models import (
+
+runtime.configure_libraries()  # before torch is imported
+
+import torch  # noqa: E402
+
+from src.language_models import (  # noqa: E402
     GPTModel,
     LanguageData,
     LanguageModel,
@@ -35,8 +37,9 @@ from src.language_models import (
     TrainableModel,
     train_language_model,
 )
-from src.transformer import GPT
-from tools.cards import card_of, minutes_text, model_line, recipe_line, tell
+from src.training import save_run  # noqa: E402
+from src.transformer import GPT  # noqa: E402
+from tools.cards import card_of, minutes_text, model_line, recipe_line, tell  # noqa: E402
 
 # How to make each model, and what `train_language_model` is given besides the minutes.
 MODELS: dict[str, tuple[Callable[[LanguageData], TrainableModel], dict]] = {

@@ -15,12 +15,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
-from src.training import Run, load_run, save_run
-from src.pretraining import (
+
+runtime.configure_libraries()  # before torch is imported
+
+import torch  # noqa: E402
+
+from src.pretraining import (  # noqa: E402
     Detector,
     Forger,
     FrozenEncoder,
@@ -40,7 +42,8 @@ from src.pretraining import (
     train_pairs,
     yes_or_no_accuracy,
 )
-from tools.cards import card_of, model_line, recipe_line, tell
+from src.training import Run, load_run, save_run  # noqa: E402
+from tools.cards import card_of, model_line, recipe_line, tell  # noqa: E402
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
 PAIRS: dict[str, Wrong] = {"next-sentence": "another article", "sentence-order": "swapped"}

@@ -16,19 +16,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
-from src.attention import AttentionEncoderDecoder
-from src.dates import exact_match_by_length, make_dates, train_dates
-from src.training import load_run, save_run
-from src.rnn import KINDS, EncoderDecoder, TextClassifier
-from src.topics import TopicData, accuracy, train_topics, true_topics
-from src.transformer import Transformer
-from tools.cards import card_of, model_line, recipe_line, tell
+
+runtime.configure_libraries()  # before torch is imported
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+
+from src.attention import AttentionEncoderDecoder  # noqa: E402
+from src.dates import exact_match_by_length, make_dates, train_dates  # noqa: E402
+from src.rnn import KINDS, EncoderDecoder, TextClassifier  # noqa: E402
+from src.topics import TopicData, accuracy, train_topics, true_topics  # noqa: E402
+from src.training import load_run, save_run  # noqa: E402
+from src.transformer import Transformer  # noqa: E402
+from tools.cards import card_of, model_line, recipe_line, tell  # noqa: E402
 
 # Models for dates: how to make one, and what `train_dates` is given besides the minutes.
 DATES: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {

@@ -6,6 +6,7 @@ Bad input ends with status 2 and one line, under torchrun too.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -43,7 +44,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="peak; chosen by the model's width where left out")] = None,
     max_length: Annotated[int, typer.Option(help="tokens of a window")] = 384,
     doc_stride: Annotated[int, typer.Option(help="tokens that two windows of a passage share")] = 128,
-    seed: Annotated[int, typer.Option(help="random seed")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the folder")] = False,
     push_to_hub: Annotated[str | None, typer.Option(help="Hub id to upload the finished model to")] = None,
     as_json: JsonOption = False,
@@ -219,8 +220,9 @@ def _check_threshold(threshold: float | None) -> None:
 
 
 def _print(result: dict, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False), flush=True)
+    if as_json:  # which has no word for what is not a number
+        result = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in result.items()}
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)
     else:
         for name, value in result.items():
             print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}", flush=True)
@@ -233,7 +235,8 @@ def main(arguments: list[str] | None = None) -> int:
     except typer.TyperException as error:  # the command line itself: an unknown option, a word where a number belongs
         problem = f"{error.format_message().rstrip('.')}; see python -m src.qa --help."
     except (ValueError, OSError, assets.AssetError) as error:
-        problem = str(error)
+        told_by_system = isinstance(error, OSError) and error.strerror and error.filename
+        problem = f"{error.filename}: {error.strerror}; mend that, or name another." if told_by_system else str(error)
     else:
         if status == INTERRUPTED and is_first_process():
             print("Interrupted.", file=sys.stderr)

@@ -249,9 +249,13 @@ class KeywordIndex:
     def _save(self, stored: Path) -> None:
         """Write to a new folder and move it into place; of other indexes the last ones built stay."""
         fresh = stored.parent / f"{uuid.uuid4().hex[:8]}.partial"
-        self._bm25.save(fresh)
-        sums = {file.name: _sha256(file.read_bytes()) for file in fresh.iterdir()}
-        (fresh / "sha256.json").write_text(json.dumps(sums), encoding="utf-8")
+        try:
+            self._bm25.save(fresh)
+            sums = {file.name: _sha256(file.read_bytes()) for file in fresh.iterdir()}
+            (fresh / "sha256.json").write_text(json.dumps(sums), encoding="utf-8")
+        except OSError:  # a full disk should not stay full of half an index
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
         others = [folder for folder in stored.parent.iterdir() if folder.is_dir() and folder not in (stored, fresh)]
         whole = sorted((folder for folder in others if folder.suffix != ".partial"), key=lambda folder: folder.stat().st_mtime)
         for folder in {stored, *others} - set(whole[1 - KEPT :]):
@@ -372,7 +376,7 @@ def _read_blocks(folder: Path, clean: bool = False) -> dict[Path, np.ndarray]:
     for file in sorted(folder.glob("*.npy")):
         try:
             content = file.read_bytes()
-        except FileNotFoundError:  # damaged, and deleted by another process a moment ago
+        except (FileNotFoundError, PermissionError):  # deleted by another process a moment ago, or another person's
             continue
         if _sha256(content)[:32] == file.stem:
             blocks[file] = np.load(io.BytesIO(content), allow_pickle=False)
@@ -428,7 +432,11 @@ def _write_block(folder: Path, keys: Sequence[bytes], vectors: np.ndarray) -> Pa
     content = io.BytesIO()
     np.save(content, block, allow_pickle=False)
     fresh = folder / f"{uuid.uuid4().hex[:8]}.partial"
-    fresh.write_bytes(content.getvalue())
+    try:
+        fresh.write_bytes(content.getvalue())
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
     file = folder / f"{_sha256(content.getvalue())[:32]}.npy"
     os.replace(fresh, file)
     return file
@@ -485,7 +493,8 @@ def _alone(folder: Path, report: Report | None = None) -> Iterator[None]:
         finally:
             lock.release()
     except (OSError, NotImplementedError) as error:  # the latter is filelock's, on a file system without locks
-        problem = f"the index cannot be written ({getattr(error, 'strerror', None) or error})"
+        reason = getattr(error, "strerror", error) or "the disk is full"  # which numpy tells without the system's reason
+        problem = f"the index cannot be written ({reason})"
         raise RetrievalError(f"{folder}: {problem}; make room, or set COURSE_CACHE to another folder.") from error
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +14,7 @@ import time
 import tomllib
 import venv
 import zipfile
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -78,7 +81,7 @@ def test_an_address_that_does_not_answer_is_one_sentence_and_leaves_nothing(
     result = run_cell(tmp_path, clean_environment | {"COURSE_REPOSITORY": address})
     assert result.returncode != 0
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"RuntimeError: The course is not in {tmp_path}, and fetching it from {address} failed")
+    assert last.startswith(f"RuntimeError: Fetching the course into {tmp_path} failed; it takes git, {address}, and room there: fatal: ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -88,7 +91,8 @@ def test_a_computer_without_git_is_told_so_in_one_sentence(tmp_path: Path, clean
     result = run_cell(tmp_path / "empty", clean_environment | {"PATH": str(tmp_path / "no programs")})
     assert result.returncode != 0
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"RuntimeError: The course is not in {tmp_path / 'empty'}, and there is no git to fetch it with: install git")
+    assert last.startswith(f"RuntimeError: Fetching the course into {tmp_path / 'empty'} failed; it takes git, ")
+    assert last.endswith("No such file or directory: 'git'")
     assert list((tmp_path / "empty").iterdir()) == []
 
 
@@ -112,8 +116,156 @@ def test_a_repository_that_wants_a_login_is_an_error_and_never_a_question(tmp_pa
         server.kill()
         server.wait()
         server.stdout.close()
-    assert result.returncode != 0 and "failed: " in result.stderr.strip().splitlines()[-1]
+    assert result.returncode != 0 and " failed; it takes git, " in result.stderr.strip().splitlines()[-1]
     assert time.monotonic() - begin < 20, "it waited for somebody to type"
+
+
+# --- a fetch that is cut off, runs twice at once, or has no room -------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow_git(tmp_path: Path, clean_environment: dict[str, str]) -> Iterator[tuple[dict[str, str], Path, Path]]:
+    """An environment whose git clones, says its process id in the first pipe, and ends with the status it reads from the second."""
+    pipes = tmp_path / "said", tmp_path / "status"
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    program = tmp_path / "programs" / "git"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n{shutil.which("git")} "$@"\necho $$ > {pipes[0]}\nread status < {pipes[1]}\nexit $status\n')
+    program.chmod(0o755)
+    yield clean_environment | {"PATH": f"{program.parent}:{clean_environment['PATH']}"}, *pipes
+    os.close(os.open(pipes[1], os.O_RDWR))  # lets a git go that still waits
+
+
+def start_cell(folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """The cell in a Python of its own, which is not waited for."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    stoppable = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # as in a kernel; a job in the background is not
+    return subprocess.Popen([sys.executable, "-c", f"{stoppable}\n{CELL}{WHERE}"], cwd=folder, env=environment, text=True, **pipes)
+
+
+def ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """What a started cell said, once it has ended."""
+    output, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_cell_that_is_stopped_while_it_fetches_leaves_nothing_that_the_next_one_stumbles_over(
+    repository: Path, tmp_path: Path, clean_environment: dict[str, str], slow_git: tuple, end: signal.Signals
+) -> None:
+    """The git that it started goes on alone where the cell was killed."""
+    (tmp_path / "here").mkdir()
+    slow, said, _ = slow_git
+    there = {"COURSE_REPOSITORY": str(repository)}
+    with start_cell(tmp_path / "here", slow | there) as first:
+        said.read_text()
+        first.send_signal(end)
+        assert ended(first).returncode != 0
+    left = list((tmp_path / "here").iterdir())
+    assert left == [] if end == signal.SIGINT else (left and not any(path.name.startswith("words") for path in left))
+    assert course_of(run_cell(tmp_path / "here", clean_environment | there)) == tmp_path / "here" / "words-to-answers"
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["words-to-answers"], "what was left is cleared away"
+
+
+@pytest.mark.parametrize("status", [0, 128])
+def test_a_notebook_that_was_quicker_is_no_error_however_the_slower_fetch_ends(
+    repository: Path, tmp_path: Path, clean_environment: dict[str, str], slow_git: tuple, status: int
+) -> None:
+    (tmp_path / "here").mkdir()
+    slow, said, told = slow_git
+    there = {"COURSE_REPOSITORY": str(repository)}
+    with start_cell(tmp_path / "here", slow | there) as slower:
+        said.read_text()
+        quicker = run_cell(tmp_path / "here", clean_environment | there)
+        told.write_text(f"{status}\n")
+        assert course_of(quicker) == course_of(ended(slower)) == tmp_path / "here" / "words-to-answers"
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["words-to-answers"]
+
+
+def test_two_notebooks_opened_at_once_in_an_empty_folder_end_with_one_course(repository: Path, tmp_path: Path, slow_git: tuple) -> None:
+    """Both have cloned before either goes on."""
+    (tmp_path / "here").mkdir()
+    slow, said, told = slow_git
+    both = [start_cell(tmp_path / "here", slow | {"COURSE_REPOSITORY": str(repository)}) for _ in range(2)]
+    with said.open("r+b", buffering=0) as pipe:  # also for writing: then it does not end between the two
+        assert int(pipe.readline()) != int(pipe.readline())
+    with told.open("w") as pipe:
+        pipe.write("0\n0\n")
+        pipe.flush()
+        results = [ended(cell) for cell in both]
+    assert {course_of(result) for result in results} == {tmp_path / "here" / "words-to-answers"}
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["words-to-answers"]
+
+
+@pytest.mark.parametrize("files", [[".git/HEAD"], [".git/HEAD", "src/runtime.py"], ["tools/setup_cell.py"], ["my notes.txt"]])
+def test_half_a_course_or_a_folder_of_ones_own_stays_and_the_whole_course_comes_beside_it(
+    repository: Path, tmp_path: Path, clean_environment: dict[str, str], files: list[str]
+) -> None:
+    """As a clone that was killed left it, under the course's own name."""
+    half = tmp_path / "words-to-answers"
+    for file in files:
+        (half / file).parent.mkdir(parents=True, exist_ok=True)
+        (half / file).write_text("half")
+    first = run_cell(tmp_path, clean_environment | {"COURSE_REPOSITORY": str(repository)})
+    assert course_of(first) == tmp_path / "words-to-answers-2"
+    again = run_cell(tmp_path, clean_environment | {"COURSE_REPOSITORY": "/nowhere"})
+    assert course_of(again) == tmp_path / "words-to-answers-2", "the second time it is there, and nothing is fetched"
+    assert sorted(str(path.relative_to(half)) for path in half.rglob("*") if path.is_file()) == sorted(files)
+    assert all((half / file).read_text() == "half" for file in files)
+
+
+def test_a_clone_that_was_cut_off_among_its_last_files_is_told_in_one_sentence(checkout: Path, clean_environment: dict[str, str]) -> None:
+    """git writes files in order of their names, weights at last, and its index after them."""
+    (checkout / ".git" / "index").unlink()
+    shutil.rmtree(checkout / "weights")
+    result = run_cell(checkout / "notebooks", clean_environment)
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"ImportError: {checkout} holds part of the course only") and "move it away" in last
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_is_one_sentence(repository: Path, clean_environment: dict[str, str]) -> None:
+    result = run_cell(Path("/sys/kernel"), clean_environment | {"COURSE_REPOSITORY": str(repository)})
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert (
+        last.startswith("RuntimeError: Fetching the course into /sys/kernel failed; it takes git, ") and "/sys/kernel/.unfinished" in last
+    )
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(repository: Path, tmp_path: Path, clean_environment: dict[str, str]) -> None:
+    on_a_small_disk = ["unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && cd "$0" && "$@"; ls -A', str(tmp_path)]
+    if not shutil.which("unshare") or subprocess.run([*on_a_small_disk, "true"], capture_output=True).returncode:
+        pytest.skip("no small file system can be mounted here")
+    environment = clean_environment | {"COURSE_REPOSITORY": f"file://{repository}"}
+    result = subprocess.run([*on_a_small_disk, sys.executable, "-c", CELL], env=environment, capture_output=True, text=True)
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"RuntimeError: Fetching the course into {tmp_path} failed; ") and result.stdout == ""
+    assert "No space left on device" in last or "unable to write file" in last
+
+
+def test_a_kernels_threads_wait_asleep_once_the_cell_has_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The OpenMP library itself says what it took from the environment, when torch loads it."""
+    for name in ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_DISPLAY_ENV", "VERBOSE")
+    said = tmp_path / "said.txt"
+    load = (
+        f"import os, sys\nassert 'torch' not in sys.modules\nkept, said = os.dup(2), open({str(said)!r}, 'w')\n"
+        "os.dup2(said.fileno(), 2)\nimport torch\nos.dup2(kept, 2)"
+    )
+    content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (CELL, load)])
+    run_notebooks.execute(content, ROOT / "notebooks" / "threads.ipynb", tmp_path / "log", cell_seconds=120)
+    assert said_of_waiting(said.read_text()) == {str(runtime.SPIN_COUNT)}
+
+
+def said_of_waiting(text: str) -> set[str]:
+    """The spin counts in what libgomp displays; skips where torch has another OpenMP library."""
+    if "GOMP_SPINCOUNT" not in text:
+        pytest.skip("this torch has no libgomp")
+    return set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", text))
 
 
 @pytest.fixture

@@ -377,6 +377,11 @@ def test_a_vocabulary_smaller_than_the_bytes_is_refused() -> None:
         BytePairTokenizer.train(["a"], 256)
 
 
+def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert LanguageData.from_articles(ARTICLES, 290, tmp_path / "cache").rows == DATA.rows
+
+
 def test_the_cache_keeps_the_vocabulary_of_these_texts_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = LanguageData.from_articles(ARTICLES, 290, tmp_path)
     other = LanguageData.from_articles({title: text.replace("cat", "owl") for title, text in ARTICLES.items()}, 290, tmp_path)

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -51,6 +52,95 @@ def test_libraries_imported_after_starting_are_offline_and_without_bars(course: 
     assert result.stdout.rstrip().split(" ", 3) == ["True", "True", "True", str(course / "data/cache/datasets")], result.stderr
 
 
+# --- how threads wait ----------------------------------------------------------------------------------------------------
+
+WAITING = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")
+# Runs a script up to its first look for torch; the status says how threads would wait.
+UP_TO_TORCH = """
+import importlib.abc, os, runpy, sys
+class Spy(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            os._exit(11 if os.environ.get("GOMP_SPINCOUNT") else 12)
+sys.meta_path.insert(0, Spy())
+sys.path.insert(0, os.path.dirname(os.path.abspath(sys.argv[1])))
+runpy.run_path(sys.argv[1], run_name="imported")
+"""
+
+
+@pytest.fixture
+def no_waiting_set(clean_environment: dict[str, str]) -> dict[str, str]:
+    """The environment of somebody who never heard of how threads wait, and whose OpenMP library tells all it is told."""
+    others = {name: value for name, value in clean_environment.items() if name not in WAITING}
+    return others | {"OMP_DISPLAY_ENV": "VERBOSE"}
+
+
+def spin_count_of(stderr: str) -> str:
+    """What GNU's OpenMP library displayed as it was loaded; skips where torch has another one."""
+    if "OMP_WAIT_POLICY" not in stderr:
+        pytest.skip("torch has another OpenMP library here")
+    (count,) = set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", stderr))
+    return count
+
+
+def test_whatever_loads_torch_first_threads_wait_asleep_by_then(course: Path, no_waiting_set: dict[str, str]) -> None:
+    files = [
+        *(course / "tools").glob("*.py"),
+        *(course / "benchmarks").glob("*.py"),
+        *(course / "tests" / "unit" / "qa").glob("*_processes.py"),
+    ]
+    scripts = [path for path in files if path.name != "setup_cell.py" and "__main__" in path.read_text(encoding="utf-8")]
+    found = {
+        path.name: subprocess.run([sys.executable, "-c", UP_TO_TORCH, path], cwd=course, env=no_waiting_set, capture_output=True).returncode
+        for path in scripts
+    }
+    assert {name: status for name, status in found.items() if status not in (0, 11)} == {}
+    assert found["make_sequences.py"] == found["bench_finetune.py"] == 11
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "src.qa", "evaluate", "--data", "nowhere.json"],
+        ["-c", "from src.qa import QuestionAnswerer"],
+        ["-c", "from src import runtime; runtime.start(); import torch"],
+    ],
+)
+def test_torchs_own_library_takes_the_spin_count(course: Path, no_waiting_set: dict[str, str], command: list[str]) -> None:
+    result = subprocess.run([sys.executable, *command], cwd=course, env=no_waiting_set, capture_output=True, text=True)
+    assert spin_count_of(result.stderr) == str(runtime.SPIN_COUNT)
+
+
+@pytest.mark.parametrize(("own", "count"), [({"GOMP_SPINCOUNT": "123"}, "123"), ({"OMP_WAIT_POLICY": "active"}, "30000000000")])
+def test_a_readers_own_way_of_waiting_wins(course: Path, no_waiting_set: dict[str, str], own: dict[str, str], count: str) -> None:
+    result = run_python("from src import runtime; runtime.start(); import torch", course, no_waiting_set | own)
+    assert spin_count_of(result.stderr) == count
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is said")
+@pytest.mark.parametrize(
+    ("threads", "own", "code", "told"),
+    [
+        (2, {}, "import torch; from src import runtime; runtime.start(); runtime.start()", 2),
+        (2, {}, "from src import runtime; import torch; runtime.start()", 0),
+        (1, {}, "import torch; from src import runtime; runtime.start()", 0),
+        (2, {"OMP_WAIT_POLICY": "passive"}, "import torch; from src import runtime; runtime.start()", 0),
+        (2, {"GOMP_SPINCOUNT": "0"}, "import torch; from src import runtime; runtime.start()", 0),
+    ],
+)
+def test_threads_that_spin_since_torch_came_first_are_told_of(
+    course: Path, no_waiting_set: dict[str, str], threads: int, own: dict[str, str], code: str, told: int
+) -> None:
+    settings = {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": "", **own}
+    result = run_python(code, course, no_waiting_set | settings)
+    lines = result.stdout.splitlines()
+    assert result.returncode == 0 and len(lines) == told, result.stderr
+    assert all(line.startswith("torch was loaded before the course") and "Restart the kernel" in line for line in lines)
+
+
+# --- seeds ---------------------------------------------------------------------------------------------------------------
+
+
 def test_the_same_seed_gives_the_same_numbers_in_all_three_libraries() -> None:
     import torch
 
@@ -74,6 +164,30 @@ def test_torch_is_seeded_when_it_is_imported_later_even_after_a_look_whether_it_
     )
     result = run_python(code, course, clean_environment)
     assert result.stdout.strip() == "same", result.stderr
+
+
+def test_two_set_up_cells_install_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pips at once in one Python break it."""
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / "course").mkdir()
+    (tmp_path / "course" / "pyproject.toml").touch()
+    locked = []
+
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        with (tmp_path / "course" / "pyproject.toml").open() as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                locked.append(command[-1])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runtime, "COURSE", tmp_path / "course")
+    monkeypatch.setattr(runtime, "missing_packages", lambda: ["something>=1"])
+    monkeypatch.setattr(runtime.subprocess, "run", pip)
+    runtime.ensure_packages()
+    runtime.ensure_packages()
+    assert locked == ["something>=1"] * 2, "the lock is held while pip runs, and let go afterwards"
 
 
 def test_fast_mode_cuts_minutes_to_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

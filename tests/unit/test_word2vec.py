@@ -434,6 +434,7 @@ def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path: P
     again = load_word2vec(tmp_path / "run")
     np.testing.assert_allclose(again.embeddings, run.embeddings, atol=2e-3)
     np.testing.assert_allclose(again.output, run.output, atol=5e-3)
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in (tmp_path / "run").iterdir()), "others of this computer can read it"
     assert again.vocabulary.words == run.vocabulary.words and again.history == run.history and again.settings == run.settings
     assert (again.architecture, again.seconds, again.finished) == ("cbow", run.seconds, True)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["finished"] is True

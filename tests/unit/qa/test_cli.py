@@ -154,6 +154,14 @@ def test_train_learns_from_tables_and_several_files_at_once(capsys, tiny_folder,
     assert (result["finished"], result["steps"]) == (True, 3)  # 2 + 1 + 3 questions, two a step
 
 
+def test_json_has_null_for_what_is_not_a_number(capsys, monkeypatch, squad_file):
+    monkeypatch.setattr(answerer.QuestionAnswerer, "load", lambda model: None)
+    monkeypatch.setattr(answerer, "evaluate", lambda *arguments: {"exact_match": 50.0, "auc": float("nan"), "seconds": float("inf")})
+    assert main(["evaluate", "--data", str(squad_file), "--json"]) == 0
+    strict = json.loads(capsys.readouterr().out.splitlines()[-1], parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert strict == {"exact_match": 50.0, "auc": None, "seconds": None}
+
+
 def test_help_is_not_an_error(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -224,6 +232,10 @@ def refused(capsys, *arguments: str | Path) -> str:
         (["ask", "  "], "the question is blank"),
         (["ask", "Who?", "--context-file", "TEXT", "--threshold", "2"], "--threshold is 2.0; it is a score, from 0"),
         (["ask", "Who?", "--context-file", "TEXT", "--threshold", "nan"], "--threshold is nan"),
+        (["ask", "Who?", "--context-file", "TEXT", "--threshold", "inf"], "--threshold is inf"),
+        (["answer", "--data", "SET", "--output", "x", "--threshold", "nan"], "--threshold is nan"),
+        (["answer", "--data", "SET", "--output", "EMPTY", "--model", "MODEL"], "empty"),
+        (["answer", "--data", "SET", "--output", "IN A FILE", "--model", "MODEL"], "oxygen text.txt"),
         (["ask", "  ", "--context-file", "TEXT", "--model", "MODEL"], "is blank"),
         (
             ["ask", "Who?", "--context-file", "TEXT", "--model", "nobody/no-such-model"],
@@ -256,7 +268,8 @@ def refused(capsys, *arguments: str | Path) -> str:
         (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--batch-size", "0"], "batch_size is 0"),
         (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--model", "no-such-model"], "the model 'no-such-model'"),
         (["train", "--data", "missing.json", "--output-dir", "RUN", "--minutes", "1"], "missing.json: no such file"),
-        (["train", "--data", "SET", "--output-dir", "TEXT", "--minutes", "1", "--model", "MODEL"], "oxygen text.txt"),
+        (["train", "--data", "SET", "--output-dir", "TEXT", "--minutes", "1", "--model", "MODEL"], "oxygen text.txt: File exists; mend"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--seed", "-1"], "'--seed'"),
     ],
 )
 def test_bad_input_ends_with_status_2_and_one_line(capsys, tiny_folder, text_file, squad_file, tmp_path, monkeypatch, arguments, says):
@@ -271,6 +284,7 @@ def test_bad_input_ends_with_status_2_and_one_line(capsys, tiny_folder, text_fil
         "MODEL": tiny_folder,
         "EMPTY": tmp_path / "empty",
         "RUN": tmp_path / "run",
+        "IN A FILE": text_file / "out.jsonl",
     }
     assert says in refused(capsys, *(names.get(argument, argument) for argument in arguments))
 

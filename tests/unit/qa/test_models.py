@@ -57,6 +57,7 @@ def test_released_weights_come_back_as_they_went_but_for_half_precision(minilm_r
         assert torch.equal(tensor, original[name] if word_embeddings else original[name].half().float()), name
     assert not model.training
     stored = load_file(tmp_path / "released" / "model.safetensors")
+    assert (tmp_path / "released" / "model.safetensors").stat().st_mode & 0o044 == 0o044, "others of this computer can read it"
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
     assert not any("word_embeddings" in name for name in stored)
     assert read_card(tmp_path / "released") == CARD

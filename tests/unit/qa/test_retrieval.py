@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -315,6 +317,36 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RetrievalError, match=r"file.*cannot be written.*COURSE_CACHE"):
         open_dense(many(1), tmp_path / "file")
+
+
+@pytest.mark.parametrize("make", [lambda folder: KeywordIndex.open(many(500), folder), lambda folder: open_dense(many(100), folder)])
+def test_a_full_disk_is_one_sentence_and_is_not_left_full(tmp_path, make):
+    """The system refuses to let a file of this process grow, as a disk without room does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(RetrievalError, match=r"the index cannot be written \((File too large|the disk is full)\); make room"):
+            make(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file() and file.name != ".lock"] == []
+
+
+def test_vectors_that_only_another_person_may_read_are_computed_again(tmp_path, monkeypatch):
+    open_dense(many(2), tmp_path)
+    (theirs,) = blocks(tmp_path)
+    read = Path.read_bytes
+
+    def refuse(file: Path) -> bytes:
+        if file == theirs:
+            raise PermissionError(13, "Permission denied", str(file))
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # the tests may run as root, who reads everything
+    _, encoder = open_dense(many(2) + many(1, "another"), tmp_path)
+    assert len(encoder.texts) == 3
 
 
 # -- both together ---------------------------------------------------------------------------------------------------------
