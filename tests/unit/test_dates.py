@@ -44,10 +44,10 @@ from src.dates import (
     write_date,
     year_words,
 )
-from src.training import load_run, save_run
 from src.rnn import EncoderDecoder
 from src.runtime import COURSE
 from src.text import UnknownWordError
+from src.training import load_run, save_run
 
 DAYS = st.dates(dates.FIRST_DAY, dates.LAST_DAY)
 

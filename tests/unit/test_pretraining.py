@@ -19,7 +19,6 @@ from torch.testing import assert_close
 from transformers import AutoTokenizer, BertModel
 
 from src import assets, runtime
-from src.training import load_run
 from src.pretraining import (
     FEWEST_TOKENS,
     MOST_KEPT,
@@ -68,6 +67,7 @@ from src.pretraining import (
 from src.runtime import COURSE
 from src.text import tokenize_words
 from src.topics import split_of
+from src.training import load_run
 from src.transformer import Encoder
 
 TOKENIZER = AutoTokenizer.from_pretrained(assets.path("minilm"))

@@ -12,7 +12,6 @@ from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from src.assets import load_passages
 from src.embeddings import WordVectors
-from src.training import load_run
 from src.rnn import KINDS, TextClassifier
 from src.runtime import COURSE
 from src.text import Vocabulary
@@ -30,6 +29,7 @@ from src.topics import (
     train_topics,
     true_topics,
 )
+from src.training import load_run
 
 
 @pytest.fixture(scope="module")
