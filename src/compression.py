@@ -35,11 +35,11 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from src import runtime
-from src.training import Run, fit, in_eval_mode
 from src.qa import QuestionAnswerer, evaluate, prepare_features
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.models import save_released
 from src.qa.training import PAD_TO, batch_passes
+from src.training import Run, fit, in_eval_mode
 
 # --- measuring -----------------------------------------------------------------------------------------------------------
 

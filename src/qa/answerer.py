@@ -153,7 +153,7 @@ class QuestionAnswerer:
 
     def _faster_precision(self) -> str:
         """Time both on one middling batch; a tie, or nearly one, goes to fp32."""
-        token_ids = torch.full((16, 160), self.tokenizer.cls_token_id, device=self.device)
+        token_ids = torch.full((16, min(160, self.max_length)), self.tokenizer.cls_token_id, device=self.device)
         inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
         seconds = {}
         for precision in ("fp32", "bf16"):
