@@ -122,7 +122,7 @@ def train_reference(model: str, train: Dataset, minutes: float) -> tuple[Questio
     """The tutorial recipe for so many minutes, from reading the questions to the last step."""
     started = time.perf_counter()
     runtime.set_seed(SEED)
-    network, tokenizer = load_model(model, dropout=common.REFERENCE_DROPOUT)
+    network, tokenizer = load_model(model, dropout=common.REFERENCE_DROPOUT, for_training=True)
     windows = prepare_features(train, tokenizer)
     stepper = Stepper(LADDER[0], network)
     steps, losses, last = 0, [], 0.0
@@ -168,7 +168,7 @@ def main() -> None:
     result: dict = {"source": questions.source, "questions": [len(train), len(development)], "model": options.model}
     if options.rounds:
         runtime.set_seed(SEED)
-        model, tokenizer = load_model(options.model)
+        model, tokenizer = load_model(options.model, for_training=True)
         result["speeds"] = speeds(model, tokenizer, prepare_features(train, tokenizer), options.rounds, options.steps)
         print_speeds(result["speeds"])
     if options.minutes:

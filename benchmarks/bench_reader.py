@@ -24,7 +24,7 @@ from src.qa.dataset import answerable_only, gold_answers
 from src.qa.metrics import f1_interval
 from src.qa.models import mean_of_models
 from src.qa.written import written_questions
-from tools.make_weights import refusals, training_sets, unscored_introductions
+from tools.make_weights import scored, training_sets, unscored_introductions
 from tools.squadshifts import load_wiki
 
 FOLDER = common.RESULTS / "reader"
@@ -99,7 +99,7 @@ def scores(folder: Path, ladder: Ladder) -> dict[str, float]:
     texts = {question_id: answer.text for question_id, answer in zip(rows["id"], answers, strict=True)}
     validation = ladder.course["validation"]
     measured = evaluate(qa, rows)
-    sure, answerable = refusals(qa, validation)
+    sure, answerable = scored(qa, validation)
     limit = np.quantile(sure[answerable], 0.15)
     return {
         "F1": measured["f1"],

@@ -117,7 +117,7 @@ def choose_reading(retriever: Retriever, reader: QuestionAnswerer, rows: Dataset
         texts, scores = [], []
         for title, found in zip(rows["title"], read, strict=True):
             kept = [(hit, answer) for hit, answer in found if not (without and hit.title == title)][:n]
-            ranked = [(retrieval.support(answer.score, rank), answer.text) for rank, (_, answer) in enumerate(kept, 1)]
+            ranked = [(retrieval.support(retrieval.reader_score(answer), rank), answer.text) for rank, (_, answer) in enumerate(kept, 1)]
             score, text = max(ranked, key=lambda pair: pair[0], default=(0.0, ""))
             texts.append(text)
             scores.append(score)

@@ -25,12 +25,12 @@ runtime.configure_libraries()
 from datasets import Dataset, concatenate_datasets  # noqa: E402
 
 from src.compression import distil, halve_layers, save_student  # noqa: E402
-from src.training import Run  # noqa: E402
 from src.qa import QuestionAnswerer, load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
+from src.training import Run  # noqa: E402
 from tools.cards import tell  # noqa: E402
-from tools.make_weights import LICENCES, choose_threshold, scores_of  # noqa: E402
+from tools.make_weights import LICENCES, NOTE, calibrated, calibration_line, refusal_cells, scores_of  # noqa: E402
 from tools.squadshifts import load_wiki, shift_file  # noqa: E402
 
 SEED = 0
@@ -87,18 +87,17 @@ def describe(card: dict) -> str:
         f"{recipe['batch_size']}, temperature {recipe['temperature']:g}, {recipe['precision']}, seed {card['seed']}; "
         f"{card['steps']:,} steps, {card['questions_read']:,} questions, {card['minutes']} minutes on {card['machine']}; {card['date']}.",
         "",
-        f"Threshold {card['threshold']}, chosen on the course's validation questions.",
+        calibration_line(card),
         "",
-        "| F1 of these files | articles | course, answerable, none refused | course, all | unanswerable refused | answerable refused |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| F1 of these files | articles | course, answerable, none refused | course, all | unanswerable refused | answerable refused "
+        "| AUC | ECE |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for part, remark in (("development", "development and validation"), ("test", "test, scored once")):
         for who, scores in (("student", card.get(part)), ("teacher", card["teacher_scores"].get(part))):
             if scores is not None:
                 lines.append(f"| {who}, {remark} | {' | '.join(_score_cells(scores))} |")
-    return "\n".join(
-        [*lines, "", "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none refused.", ""]
-    )
+    return "\n".join([*lines, "", NOTE, ""])
 
 
 def _score_cells(scores: dict) -> list[str]:
@@ -108,8 +107,7 @@ def _score_cells(scores: dict) -> list[str]:
         f"{wiki['f1']} ± {wiki['f1_standard_error']} of {wiki['questions']:,}" if wiki else "-",
         f"{course['f1_answerable_without_refusing']} of {course['questions'] - course['unanswerable']}",
         f"{course['f1']}",
-        f"{course['unanswerable_refused_percent']} % of {course['unanswerable']}",
-        f"{course['answerable_refused_percent']} %",
+        *refusal_cells(course),
     ]
 
 
@@ -149,8 +147,8 @@ def main() -> None:
         "minutes": round(history[-1]["seconds"] / 60, 1),
         "machine": runtime.machine() + "; one thread" + (f"; {options.remark}" if options.remark else ""),
         "date": date.today().isoformat(),
-        "threshold": choose_threshold(QuestionAnswerer(model, teacher.tokenizer), course["validation"]),
     }
+    card |= calibrated(QuestionAnswerer(model, teacher.tokenizer), course["validation"])
     target = (WEIGHTS if options.release else options.to) / "qa-student"
     run = Run(model, history, history[-1]["seconds"], card["recipe"])
     save_student(run, target, card)

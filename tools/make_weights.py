@@ -30,6 +30,7 @@ import numpy as np  # noqa: E402
 from datasets import Dataset, DatasetDict, concatenate_datasets  # noqa: E402
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
+from src.qa.calibration import fields_for_card, fit_calibration  # noqa: E402
 from src.qa.cloze import cloze_questions  # noqa: E402
 from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
@@ -44,7 +45,10 @@ CLOZE, GAPS = 10_000, "with gaps, before the rest"  # how many questions to begi
 START = {"epochs": 1, "batch_size": 16, "learning_rate": 3e-4}
 RECIPE = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-4}
 RUNS = runtime.COURSE / "build" / "weights" / "runs"
-REFUSED_AT_MOST = 0.15  # of the answerable validation questions: the price paid for refusing the others
+NOTE = (
+    "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none refused. AUC: how likely an answerable "
+    "question has a higher score than an unanswerable one. ECE: how far scores and shares of right answers are apart."
+)
 LICENCES = {
     GAPS: "CC BY-SA 4.0",  # Wikipedia's sentences
     "new_wiki": "CC BY 4.0",
@@ -95,25 +99,21 @@ def train(name: str, model: str | Path, data: Dataset, seed: int, **recipe) -> R
     return run
 
 
-def refusals(qa: QuestionAnswerer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def scored(qa: QuestionAnswerer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the best answer, and whether there is one, question by question."""
     answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
     return np.array([answer.score for answer in answers]), np.array([bool(answer["text"]) for answer in dataset["answers"]])
 
 
-def choose_threshold(qa: QuestionAnswerer, validation: Dataset) -> float:
-    """The highest threshold that refuses at most REFUSED_AT_MOST of the answerable validation questions."""
-    scores, answerable = refusals(qa, validation)
-    return round(float(np.quantile(scores[answerable], REFUSED_AT_MOST)), 4)
-
-
-def with_threshold(folder: Path, course: DatasetDict) -> QuestionAnswerer:
-    """The model that a run left, with the threshold it would be released with."""
-    return QuestionAnswerer.load(folder, threshold=choose_threshold(QuestionAnswerer.load(folder), course["validation"]))
+def calibrated(qa: QuestionAnswerer, validation: Dataset) -> dict:
+    """Give the reader the temperature and the threshold that fit these questions; returns what its card says of them."""
+    fields = fields_for_card(fit_calibration(qa, validation))
+    qa.temperature, qa.threshold = fields["temperature"], fields["threshold"]
+    return fields
 
 
 def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> dict:
-    """What the card reports: F1 with its interval on articles, both rates of refusal and F1 on the course's questions."""
+    """What the card reports: F1 with its interval on articles; on the course's questions F1, both rates of refusal, AUC and ECE."""
     report = {}
     if wiki is not None:
         answers = qa(list(wiki["question"]), list(wiki["context"]), threshold=0.0, n_best=1)
@@ -126,7 +126,7 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
             "f1": round(measured["f1"], 2),
             "f1_standard_error": round(interval.standard_error, 2),
         }
-    scores, answerable = refusals(qa, course)
+    scores, answerable = scored(qa, course)
     measured = evaluate(qa, course)
     report["course"] = {
         "questions": len(course),
@@ -136,6 +136,8 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
         "exact_match": round(measured["exact_match"], 2),
         "f1": round(measured["f1"], 2),
         "f1_answerable_without_refusing": round(evaluate(qa, answerable_only(course))["f1"], 2),
+        "auc": round(measured["auc"], 4),
+        "ece": round(measured["ece"], 4),
     }
     return report
 
@@ -181,9 +183,13 @@ def main() -> None:
         "examples_per_second": runs[0].examples_per_second,
         "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
         "date": date.today().isoformat(),
-        "threshold": choose_threshold(qa, course["validation"]),
     }
-    card["development_of_each_run"] = [scores_of(with_threshold(run.output_dir, course), wiki, course["validation"]) for run in runs]
+    card |= calibrated(qa, course["validation"])
+    card["development_of_each_run"] = []
+    for run in runs:
+        single = QuestionAnswerer.load(run.output_dir)
+        calibrated(single, course["validation"])
+        card["development_of_each_run"].append(scores_of(single, wiki, course["validation"]))
     target = (runtime.COURSE / "weights" if options.release else options.to) / "qa-minilm"
     save_released(model, target, card)
     qa = QuestionAnswerer.load(target)  # the scores are those of the stored file
@@ -217,26 +223,39 @@ def describe(card: dict) -> str:
         f"these runs. Dropout 0, {recipe['precision']}. {card['steps']:,} steps in all, {card['minutes']} minutes when added up, on "
         f"{card['machine']}; {card['date']}.",
         "",
-        f"Threshold {card['threshold']}, chosen on the course's validation questions.",
+        calibration_line(card),
         "",
-        "| scores | articles | exact match | F1 | course questions | F1 | unanswerable refused | answerable refused |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| scores | articles | exact match | F1 | course questions | F1 | unanswerable refused | answerable refused | AUC | ECE |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     single = zip(card["seeds"], card["development_of_each_run"], strict=True)
     parts = {f"development and validation, the run with seed {seed} alone": scores for seed, scores in single}
     parts |= {"development and validation": card["development"], "test, scored once": card.get("test")}
     for name, scores in parts.items():
         if scores is not None:
-            wiki, course = scores.get("articles"), scores["course"]
-            lines.append(
-                f"| {name} | "
-                + (f"{wiki['questions']} | {wiki['exact_match']} | {wiki['f1']} ± {wiki['f1_standard_error']}" if wiki else "- | - | -")
-                + f" | {course['questions']} | {course['f1']} | {course['unanswerable_refused_percent']} % of {course['unanswerable']}"
-                + f" | {course['answerable_refused_percent']} % of {course['questions'] - course['unanswerable']} |"
-            )
-    return "\n".join(
-        [*lines, "", "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none refused.", ""]
+            wiki, course = scores.get("articles"), scores.get("course")
+            cells = [f"{wiki['questions']}", f"{wiki['exact_match']}", f"{wiki['f1']} ± {wiki['f1_standard_error']}"] if wiki else ["-"] * 3
+            cells += [f"{course['questions']}", f"{course['f1']}", *refusal_cells(course)] if course else ["-"] * 6
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", NOTE, ""])
+
+
+def calibration_line(card: dict) -> str:
+    """What the scores are, and from which one on it answers."""
+    return (
+        f"Temperature {card['temperature']:g} and threshold {card['threshold']:g}, both chosen on the course's validation questions: "
+        "the temperature that makes the scores likeliest, and with it the threshold that makes F1 highest."
     )
+
+
+def refusal_cells(course: dict) -> list[str]:
+    """Both rates of refusal, AUC and ECE, for a row of a card's table."""
+    return [
+        f"{course['unanswerable_refused_percent']} % of {course['unanswerable']}",
+        f"{course['answerable_refused_percent']} % of {course['questions'] - course['unanswerable']}",
+        f"{course['auc']}",
+        f"{course['ece']}",
+    ]
 
 
 if __name__ == "__main__":

@@ -171,7 +171,8 @@ def _ask_file(question: str, context_file: Path, model: str, top: int, threshold
     if as_json:
         _print(result, as_json)
         return
-    print(f"{answer.text}   ({answer.score:.0%} sure)" if answer.text else f"No answer in this text ({answer.null_score:.0%} sure).")
+    refusal = f"No answer in this text (the best guess is {answer.score:.0%} sure)."
+    print(f"{answer.text}   ({answer.score:.0%} sure)" if answer.text else refusal)
     for candidate in answer.candidates if top > 1 else ():
         print(f"  {candidate.score:4.0%}  {candidate.text!r} at {candidate.start}-{candidate.end}")
 

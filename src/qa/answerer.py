@@ -143,7 +143,7 @@ class QuestionAnswerer:
     def precision(self) -> str:
         """What the model computes in here: "fp32" or "bf16"."""
         if self._precision == "auto":
-            token_ids = torch.full((16, 160), self.tokenizer.cls_token_id, device=self.device)
+            token_ids = torch.full((16, min(160, self.max_length)), self.tokenizer.cls_token_id, device=self.device)
             inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
             self._precision = runtime.faster_precision(lambda: self._read(inputs), self.device)
         return self._precision

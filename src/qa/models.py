@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -35,6 +37,7 @@ WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 # What the settings of dropout are called: in BERT and most of its family, and in DistilBERT.
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "qa_dropout")
 DEFAULT_THRESHOLD = 0.5  # of a model without a card
+READ = (".json", ".safetensors", ".txt", ".model")  # what the libraries read of a folder: configuration, weights, vocabularies
 OUTPUTS = 2  # numbers for each token: how much speaks for a start, and for an end
 MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask")
 MANY_CAPITALS = 0.1  # of a vocabulary: from this share of tokens with capital letters on, it was made to keep them
@@ -62,37 +65,15 @@ def load_model(
         ModelError: no such model, a damaged one, weights that are missing, superfluous or not
             numbers, or a tokenizer that does not fit.
     """
+    folder = assets.path(name) if name == "minilm" else card_folder(name) or Path(name)
+    local = _is_readable_folder(folder)
     released = released_folder(name)
-    source = Path(assets.path(name)) if name == "minilm" else released or Path(name)
-    if source.is_dir():
-        _check_files(source)
-    source = str(source if source.is_dir() else name)
     try:
-        # Only formats that cannot run code are read: safetensors, json, plain text.
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        for setting in DROPOUTS if dropout is not None else ():
-            if hasattr(config, setting):
-                setattr(config, setting, dropout)
-        if config.num_labels != OUTPUTS:
-            problem = f"it gives {config.num_labels} numbers for each token, where start and end are {OUTPUTS}"
-            raise _refusal(name, problem, "use a model for questions, or one without an answer head.")
-        if released is None:
-            model, found = AutoModelForQuestionAnswering.from_pretrained(
-                source,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # so that we are told, and can say which
-            )
-        else:
-            model, found = _load_released(released, config)
-        tokenizer = AutoTokenizer.from_pretrained(assets.path(read_card(released)["base"]) if released else source, trust_remote_code=False)
+        model, tokenizer, found = _read(str(folder if local else name), released, dropout)
     except (assets.AssetError, ModelError):
         raise
     except Exception as error:  # what the libraries raise for damaged files has no class in common
-        if Path(source).is_dir():
+        if local:
             raise _refusal(name, first_line(error), "use another, or write it again.") from None
         raise ModelError(
             f"the model {str(name)!r} is no folder here and cannot be had from the Hub ({first_line(error)}); "
@@ -101,6 +82,28 @@ def load_model(
     _check_weights(name, model, found, for_training)
     _check_tokenizer(name, model, tokenizer)
     return model.eval(), tokenizer
+
+
+def _read(source: str, released: Path | None, dropout: float | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Mapping]:
+    """Model and tokenizer as they are, and what the file lacked or had too much, as transformers reports it."""
+    # Only formats that cannot run code are read: safetensors, json, plain text.
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    for setting in DROPOUTS if dropout is not None else ():
+        if hasattr(config, setting):
+            setattr(config, setting, dropout)
+    if released is not None:
+        model, found = _load_released(released, config)
+        return model, AutoTokenizer.from_pretrained(assets.path(read_card(released)["base"])), found
+    model, found = AutoModelForQuestionAnswering.from_pretrained(
+        source,
+        config=config,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # so that they are reported, and we can say which
+    )
+    return model, AutoTokenizer.from_pretrained(source, trust_remote_code=False), found
 
 
 def window_length(model: PreTrainedModel, max_length: int) -> int:
@@ -134,16 +137,21 @@ def _refusal(name: str | Path, problem: str, advice: str) -> ModelError:
     return ModelError(f"the model {str(name)!r} cannot be loaded ({problem}); {advice}")
 
 
-def _check_files(folder: Path) -> None:
-    """Raise ModelError for a folder that holds no model, or one that this user may not read."""
+def _is_readable_folder(folder: Path) -> bool:
+    """Whether it is a folder; raises ModelError for one that holds no model, or that this user may not read."""
     try:
-        files = [file for file in folder.iterdir() if file.is_file()]
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            return False
+        files = [file for file in os.scandir(folder) if file.name.endswith(READ) and not file.is_dir()]
         for file in files:
-            file.open("rb").close()
+            open(file.path, "rb").close()
     except PermissionError as error:
         raise ModelError(f"{error.filename} may not be read by this user; ask its owner for it (chmod -R a+rX {folder}).") from None
+    except (OSError, ValueError):  # not there, or no name that a folder can have
+        return False
     if not any(file.name == "config.json" for file in files):
         raise ModelError(f"{folder} holds no model (config.json is missing); name a folder that finetune wrote, minilm or qa-minilm.")
+    return True
 
 
 def _check_weights(name: str | Path, model: PreTrainedModel, found: Mapping, for_training: bool) -> None:
@@ -152,6 +160,9 @@ def _check_weights(name: str | Path, model: PreTrainedModel, found: Mapping, for
     found: missing_keys, unexpected_keys, and mismatched_keys with both shapes, as transformers reports them.
     """
     again = "use another, or write it again."
+    if model.config.num_labels != OUTPUTS:
+        problem = f"it gives {model.config.num_labels} numbers for each token, where start and end are {OUTPUTS}"
+        raise _refusal(name, problem, "use a model for questions, or one without an answer head.")
     if found["mismatched_keys"]:
         weight, stored, wanted = min(found["mismatched_keys"])
         raise _refusal(name, f"{weight} has shape {tuple(stored)}, where config.json asks for {tuple(wanted)}", again)
@@ -183,6 +194,9 @@ def _listed(weights: Sequence[str]) -> str:
 
 def _check_tokenizer(name: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Set what the code relies on, and raise ModelError where the tokenizer does not fit the model."""
+    if not tokenizer.is_fast:
+        problem = f"its tokenizer, {type(tokenizer).__name__}, does not tell where in the text a token is"
+        raise _refusal(name, problem, "use a model with a fast tokenizer (tokenizer.json).")
     vocabulary = tokenizer.get_vocab()
     rows = model.get_input_embeddings().num_embeddings
     advice = "save the tokenizer that the model was trained with beside it."
@@ -191,9 +205,6 @@ def _check_tokenizer(name: str | Path, model: PreTrainedModel, tokenizer: PreTra
     if max(vocabulary.values()) >= rows:
         problem = f"its tokenizer knows {max(vocabulary.values()) + 1} tokens and its embeddings have {rows} rows"
         raise _refusal(name, problem, advice)
-    if not tokenizer.is_fast:
-        problem = f"its tokenizer, {type(tokenizer).__name__}, does not tell where in the text a token is"
-        raise _refusal(name, problem, "use a model with a fast tokenizer (tokenizer.json).")
     for token in ("pad_token", "cls_token"):
         if getattr(tokenizer, token) is None:
             raise _refusal(name, f"its tokenizer has no {token}", "use a model of BERT's family.")
@@ -230,7 +241,7 @@ def released_folder(name: str | Path) -> Path | None:
 def card_folder(name: str | Path) -> Path | None:
     """The folder with a card, of released weights or of a run, that a name or path means; None where there is none."""
     for folder in (Path(name), WEIGHTS / str(name)):
-        if (folder / CARD).is_file():
+        if os.path.isfile(folder / CARD):  # unlike Path.is_file also where it may not be asked
             return folder
     return None
 

@@ -213,7 +213,8 @@ def test_a_quantised_reader_is_a_quarter_as_large_and_says_the_same(teacher, que
     for threshold in (0.0, 0.5):
         answers = [[answer.text for answer in qa(list(QUESTIONS), [PASSAGE] * 5, threshold)] for qa in (reader, teacher)]
         assert answers[0] == answers[1]
-    assert reader.threshold == teacher.threshold and reader.tokenizer is teacher.tokenizer
+    assert (reader.threshold, reader.temperature) == (teacher.threshold, teacher.temperature)
+    assert reader.tokenizer is teacher.tokenizer
 
 
 def test_sixteen_bits_are_half_as_large(teacher):
@@ -382,7 +383,8 @@ def test_a_student_is_written_so_that_it_opens_like_every_reader(teacher, questi
     run = distil(student, teacher, questions, questions, minutes=None, steps=2, batch_size=5, folder=tmp_path / "student")
     assert runtime.latest_run(tmp_path, "weights/qa-minilm") == tmp_path / "student"
     reader = QuestionAnswerer.load(tmp_path / "student", precision="fp32")
-    assert reader.threshold == teacher.threshold and reader.model.config.num_hidden_layers == 3
+    assert (reader.threshold, reader.temperature) == (teacher.threshold, teacher.temperature)
+    assert reader.model.config.num_hidden_layers == 3
     for name, tensor in reader.model.state_dict().items():
         theirs = student.state_dict()[name]
         assert torch.equal(tensor, theirs if "word_embeddings" in name else theirs.half().float()), name

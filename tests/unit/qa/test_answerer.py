@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from datasets import DatasetDict
+from transformers import BertConfig, BertForQuestionAnswering
 
 from src.qa import answerer as answerer_module
 from src.qa.answerer import QuestionAnswerer, evaluate
@@ -19,7 +22,7 @@ SENTENCE = "oxygen is the chemical element with symbol o and atomic number 8 ; c
 
 @pytest.fixture
 def qa(tiny_model, tokenizer) -> QuestionAnswerer:
-    return QuestionAnswerer(tiny_model, tokenizer, max_length=48, doc_stride=12, precision="fp32")
+    return QuestionAnswerer(tiny_model, tokenizer, threshold=0.0, max_length=48, doc_stride=12, precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +124,7 @@ def test_an_empty_passage_is_a_refusal(qa):
 def test_the_threshold_of_a_call_goes_before_that_of_the_answerer(tiny_model, tokenizer):
     passage = "Oxygen is the chemical element with symbol O and atomic number 8."
     score = QuestionAnswerer(tiny_model, tokenizer, precision="fp32")("What?", passage).score
-    assert 0.01 < score < 0.99
+    assert 0.006 < score < 0.99
     strict = QuestionAnswerer(tiny_model, tokenizer, threshold=score + 0.005, precision="fp32")
     assert strict("What?", passage).is_refusal
     assert strict("What?", passage, threshold=0.0).text != ""
@@ -152,10 +155,67 @@ def test_token_scores_show_the_first_window_as_the_model_sees_it(qa):
     assert [*np.flatnonzero(~seen.in_passage)] == [0, 1, 2, 3, 4, 47]
 
 
-def test_a_folder_is_loaded_and_always_answers_unless_told_otherwise(tiny_folder):
-    assert QuestionAnswerer.load(tiny_folder).threshold == 0
-    qa = QuestionAnswerer.load(str(tiny_folder), threshold=0.25, max_length=100, doc_stride=9)
-    assert (qa.threshold, qa.max_length, qa.doc_stride) == (0.25, 100, 9)
+def test_a_folder_without_a_card_answers_from_one_half_on_unless_told_otherwise(tiny_folder):
+    qa = QuestionAnswerer.load(tiny_folder)
+    assert (qa.threshold, qa.temperature) == (0.5, 1)
+    qa = QuestionAnswerer.load(str(tiny_folder), threshold=0.25, max_length=100, doc_stride=9, temperature=2.0)
+    assert (qa.threshold, qa.temperature, qa.max_length, qa.doc_stride) == (0.25, 2.0, 100, 9)
+
+
+def test_a_runs_card_says_at_which_threshold_and_temperature_it_answers(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "run")
+    (folder / "card.json").write_text(json.dumps({"threshold": 0.125, "temperature": 1.75}))
+    qa = QuestionAnswerer.load(folder, precision="fp32")
+    assert (qa.threshold, qa.temperature) == (0.125, 1.75)
+    assert QuestionAnswerer.load(folder, threshold=0.25).temperature == 1.75
+    plain = QuestionAnswerer.load(tiny_folder, precision="fp32")
+    passage = "Oxygen is the chemical element with symbol O and atomic number 8."
+    answer, unscaled = qa("What?", passage, n_best=20), plain("What?", passage, n_best=20)
+    # From the unscaled scores to the scaled ones: the same, to the power of 1 / temperature, brought back to a sum of one.
+    powers = [score ** (1 / 1.75) for score in (*(c.score for c in unscaled.candidates), unscaled.null_score)]
+    scaled = [power / sum(powers) for power in powers]
+    assert [*(c.score for c in answer.candidates), answer.null_score] == pytest.approx(scaled, rel=1e-4)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.1])
+def test_a_threshold_that_is_no_score_is_refused_wherever_it_is_taken(tiny_model, tiny_folder, tokenizer, questions, threshold):
+    qa = QuestionAnswerer(tiny_model, tokenizer)
+    rows = questions(("Who?", "Kafka", "Kafka"))
+    for taken in (
+        lambda: QuestionAnswerer(tiny_model, tokenizer, threshold=threshold),
+        lambda: QuestionAnswerer.load(tiny_folder, threshold=threshold),
+        lambda: qa("Who?", "Kafka", threshold=threshold),
+        lambda: qa([], [], threshold=threshold),
+        lambda: evaluate(qa, rows, threshold=threshold),
+    ):
+        with pytest.raises(ValueError, match=r"threshold is .* it is a score"):
+            taken()
+    for temperature in (float("nan"), 0.0, -1.0):
+        with pytest.raises(ValueError, match="temperature is"):
+            QuestionAnswerer(tiny_model, tokenizer, temperature=temperature)
+
+
+def test_a_model_that_gives_what_is_not_a_number_says_nothing(qa, monkeypatch):
+    """Before, this was "no answer in this text", 100 % sure."""
+
+    def forward(inputs, precision=None):
+        return (np.full(inputs["input_ids"].shape, np.nan),) * 2
+
+    monkeypatch.setattr(qa, "_forward", forward)
+    for asked in (qa, qa.token_scores):
+        with pytest.raises(ValueError, match="logits that are not numbers"):
+            asked("What?", "Oxygen is an element.")
+
+
+def test_windows_are_no_longer_than_the_model_has_positions(tokenizer, questions, capsys):
+    config = BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, max_position_embeddings=50)
+    qa = QuestionAnswerer(BertForQuestionAnswering(config), tokenizer)
+    assert (qa.max_length, qa.doc_stride) == (50, 16)  # 128 of 384 tokens, so 16 of 50
+    passage = "word " * 200
+    assert qa("What?", passage, threshold=0.0).text
+    assert max(prepare_features(questions(("What?", passage)), tokenizer, qa.max_length, qa.doc_stride, labels=False)["length"]) == 50
+    QuestionAnswerer(BertForQuestionAnswering(config), tokenizer)
+    assert capsys.readouterr().err == "This model has 50 positions, so windows are 50 tokens long, not 384.\n"  # said once
 
 
 class Prepared:
@@ -180,10 +240,12 @@ def test_scores_on_answerable_questions_are_those_worked_out_by_hand(questions):
     # c: wrong. d: nothing said for sure, and still counted, for SQuAD 1.1 has no refusals.
     qa = Prepared(a=("Kafka", 0.9), b=("in the year 1883", 0.9), c=("1883", 0.9), d=("Born in Prague", 0.1))
     result = evaluate(qa, dataset)
-    assert set(result) == {"exact_match", "f1", "total", "seconds"}
+    assert set(result) == {"exact_match", "f1", "total", "seconds", "ece"}
     assert result["exact_match"] == pytest.approx(100 * 2 / 4)
     assert result["f1"] == pytest.approx(100 * (1 + 0.5 + 0 + 1) / 4)
     assert result["total"] == 4
+    # Of three that say 0.9 two are right, a and b with an F1 of one half; d says 0.1 and is right.
+    assert result["ece"] == pytest.approx(3 / 4 * abs(2 / 3 - 0.9) + 1 / 4 * abs(1 - 0.1))
 
 
 def test_a_threshold_asked_for_holds_on_answerable_questions_too(questions):
@@ -195,13 +257,17 @@ def test_a_threshold_asked_for_holds_on_answerable_questions_too(questions):
 
 def test_scores_with_unanswerable_questions_are_those_worked_out_by_hand(questions):
     dataset = questions(("a", CITY, "Kafka"), ("b", CITY, "1883"), ("c", CITY), ("d", CITY), ("e", CITY, "Prague"))
-    answers = {"a": ("Kafka", 0.9), "b": ("year 1883", 0.8), "c": ("Prague", 0.7), "d": ("born", 0.2), "e": ("Prague", 0.3)}
+    answers = {"a": ("Kafka", 0.9), "b": ("year 1883", 0.8), "c": ("Prague", 0.7), "d": ("born", 0.15), "e": ("Prague", 0.3)}
     result = evaluate(Prepared(**answers), dataset)
     assert set(result) == {
         *("exact_match", "f1", "total", "seconds", "threshold"),
         *("HasAns_exact", "HasAns_f1", "HasAns_total", "NoAns_exact", "NoAns_f1", "NoAns_total"),
-        *("best_exact", "best_exact_thresh", "best_f1", "best_f1_thresh"),
+        *("best_exact", "best_exact_thresh", "best_f1", "best_f1_thresh", "auc", "ece"),
     }
+    # Of the six pairs of an answerable and an unanswerable question, a and b beat c and d, e beats d alone.
+    assert result["auc"] == pytest.approx(5 / 6)
+    # Right are a, b and e; an answer to an unanswerable question never is. Each has a bin of its own.
+    assert result["ece"] == pytest.approx((0.1 + 0.2 + 0.7 + 0.15 + 0.7) / 5)
     # At 0.5: a exact, b F1 2/3, c answered wrongly, d refused rightly, e refused wrongly.
     assert result["threshold"] == 0.5
     assert result["exact_match"] == pytest.approx(100 * 2 / 5)
@@ -213,6 +279,7 @@ def test_scores_with_unanswerable_questions_are_those_worked_out_by_hand(questio
     assert 0.7 < result["best_f1_thresh"] < 0.8
     assert result["best_exact"] == pytest.approx(60) and result["best_exact_thresh"] > 0.8  # a alone, and two refusals
 
+    assert "auc" not in evaluate(Prepared(**answers), questions(("c", CITY), ("d", CITY)))
     all_answered = evaluate(Prepared(**answers), dataset, threshold=0.0)
     assert all_answered["NoAns_exact"] == 0 and all_answered["exact_match"] == pytest.approx(40)
     at_score = evaluate(Prepared(**answers), dataset, threshold=0.3)  # e's own score: answered

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from torchmetrics.functional.classification import binary_calibration_error
 
 from src.qa import calibration
@@ -22,12 +23,15 @@ from src.qa.calibration import (
     compare,
     coverage_curve,
     error_by_chance,
+    fields_for_card,
+    fit_calibration,
     fit_scaling,
     judge,
     reliability,
     threshold_for,
     wilson,
 )
+from src.qa.decoding import Answer, Candidate
 
 # Few values, so that equal confidences, edges of bins, 0 and 1 are frequent.
 confidences = st.one_of(st.sampled_from([0.0, 0.1, 0.2, 0.25, 0.5, 0.9, 1.0]), st.floats(0, 1))
@@ -357,3 +361,115 @@ def test_calibrating_fits_on_one_set_and_measures_on_the_other(questions):
     assert (report.held_out.answered, report.held_out.right, report.held_out.questions) == (3, 1, 4)
     assert report.temperature == fit_scaling([0.9, 0.8, 0.7, 0.3, 0.6, 0.2], [1, 1, 1, 1, 0, 0])
     assert report.before.counts.sum() == 4
+
+
+# --- the one temperature of a model's card --------------------------------------------------------------------------------
+
+
+class Drawn:
+    """A reader whose softmax at `temperature` is true: which span is right, or that none is, is drawn from it."""
+
+    def __init__(self, number: int, temperature: float, seed: int = 0):
+        rng = np.random.default_rng(seed)
+        self.rows, self.asked = [], 0
+        for i in range(number):
+            logits = np.append(np.sort(rng.normal(0, 4, 3))[::-1], rng.normal(0, 4))  # three spans and the null
+            share = np.exp(logits / temperature) / np.exp(logits / temperature).sum()
+            self.rows.append((f"q{i}", logits, int(rng.choice(4, p=share))))
+
+    def dataset(self, questions):
+        return questions(*((name, "one two three four", *(["one", "two", "three"][right : right + 1])) for name, _, right in self.rows))
+
+    def __call__(self, asked, contexts, threshold, n_best):
+        assert threshold == 0.0 and n_best == 20
+        self.asked += 1
+        answers = []
+        for _, logits, _ in self.rows:
+            spans = zip(("one", "two", "three"), (0, 4, 8), logits[:3].tolist(), strict=True)
+            candidates = tuple(Candidate(text, start, start + len(text), logit, 0.5) for text, start, logit in spans)
+            answers.append(Answer("one", 0, 3, 0.5, 0.5, candidates, float(logits[3])))
+        return answers
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_the_fitted_temperature_is_the_one_the_answers_were_drawn_with(questions, temperature):
+    reader = Drawn(3000, temperature)
+    found = fit_calibration(reader, reader.dataset(questions))
+    assert found["temperature"] == pytest.approx(temperature, rel=0.15)
+    assert found["ece"] < 0.05 and reader.asked == 1
+    assert (found["questions"], found["unanswerable"]) == (3000, sum(right == 3 for _, _, right in reader.rows))
+    assert "note" not in found
+
+
+def test_no_temperature_on_a_fine_grid_is_likelier(questions):
+    reader = Drawn(60, 2.0, seed=3)
+    found = fit_calibration(reader, reader.dataset(questions))
+
+    def loss(temperature: float) -> float:
+        total = 0.0
+        for _, logits, right in reader.rows:
+            powers = [math.exp((logit - max(logits)) / temperature) for logit in logits]
+            total -= math.log((powers[0] if right == 0 else math.fsum(powers[1:])) / math.fsum(powers))
+        return total
+
+    assert all(loss(found["temperature"]) <= loss(other) + 1e-6 for other in np.geomspace(0.05, 50, 400))
+
+
+def test_the_threshold_is_the_best_of_all_on_the_calibrated_scale(questions):
+    reader = Drawn(80, 2.0, seed=1)
+    rows = reader.dataset(questions)
+    found = fit_calibration(reader, rows)
+    scores = []
+    for _, logits, _ in reader.rows:
+        powers = np.exp((logits - logits.max()) / found["temperature"])
+        scores.append(powers[0] / powers.sum())
+
+    def f1_at(threshold: float) -> float:
+        # Right: the first span said where it is the answer, nothing said where there is none.
+        places = [place for _, _, place in reader.rows]
+        said = [score >= threshold for score in scores]
+        return 100 * float(np.mean([place == 0 if speaks else place == 3 for speaks, place in zip(said, places, strict=True)]))
+
+    assert found["f1"] == found["exact_match"] == pytest.approx(f1_at(found["threshold"]))
+    assert found["f1"] == pytest.approx(max(f1_at(threshold) for threshold in (0.0, *scores, 1.0)))
+    assert found["auc"] == pytest.approx(roc_auc_score([place != 3 for _, _, place in reader.rows], scores))
+
+
+@pytest.mark.parametrize(
+    ("golds", "which"),
+    [(["one"], "only one answer"), (["one"] * 3, "all 3 answers right"), (["four"] * 3, "all 3 answers wrong")],
+)
+def test_where_nothing_can_be_fitted_the_values_of_a_model_without_a_card_are_taken_and_a_note_says_so(questions, golds, which):
+    reader = Drawn(len(golds), 1.0)
+    rows = questions(*((f"q{i}", "one two three four", gold) for i, gold in enumerate(golds)))
+    found = fit_calibration(reader, rows)
+    assert (found["temperature"], found["threshold"]) == (1.0, 0.5)
+    assert which in found["note"] and "auc" not in found
+
+
+def test_the_reader_answers_with_what_was_fitted_as_the_fit_said_it_would(tiny_folder, questions):
+    """The scores behind the fit are those that the reader gives afterwards; a passage without words has none."""
+    from src.qa.answerer import QuestionAnswerer, evaluate
+
+    passages = [f"It is {n} and {n + 1}, said the {who}." for n in range(3, 13) for who in ("king", "old queen")] + ["", " "]
+    reader = QuestionAnswerer.load(tiny_folder, threshold=0.9, temperature=7.0, precision="fp32")
+    said = [answer.text for answer in reader(["Which number?"] * len(passages), passages, threshold=0.0)]
+    golds = [[text] if text and i % 3 else [] for i, text in enumerate(said)]
+    rows = questions(*(("Which number?", passage, *gold) for passage, gold in zip(passages, golds, strict=True)))
+    found = fit_calibration(reader, rows)
+    assert (reader.threshold, reader.temperature) == (0.9, 7.0), "nothing is set"
+    fitted = QuestionAnswerer.load(tiny_folder, threshold=found["threshold"], temperature=found["temperature"], precision="fp32")
+    measured = evaluate(fitted, rows)
+    assert {name: measured[name] for name in ("exact_match", "f1", "ece", "auc")} == pytest.approx(
+        {name: found[name] for name in ("exact_match", "f1", "ece", "auc")}, abs=1e-6
+    )
+    assert measured["best_f1"] == pytest.approx(found["f1"])
+
+
+def test_a_cards_fields_are_threshold_temperature_and_the_rest_by_name():
+    found = {"temperature": 1.234567, "threshold": 0.45678912, "questions": 7, "f1": 61.23456, "note": "words"}
+    assert fields_for_card(found) == {
+        "threshold": 0.4568,
+        "temperature": 1.2346,
+        "calibration": {"passage": {"questions": 7, "f1": 61.2346, "note": "words"}},
+    }

@@ -61,30 +61,32 @@ def run(*arguments: str | Path, environment: dict[str, str], cwd: Path) -> subpr
 
 
 def test_ask_prints_what_the_answerer_says_as_json(capsys, tiny_folder, text_file):
-    assert main(["ask", "Which number?", "--context-file", str(text_file), "--model", str(tiny_folder), "--top", "4", "--json"]) == 0
+    arguments = ["ask", "Which number?", "--context-file", str(text_file), "--model", str(tiny_folder), "--top", "4", "--json"]
+    assert main([*arguments, "--threshold", "0"]) == 0
     result = last_json(capsys.readouterr().out)
     assert list(result) == ["question", "text", "start", "end", "score", "null_score", "candidates"]
-    answer = QuestionAnswerer.load(tiny_folder)("Which number?", TEXT, n_best=4)
+    answer = QuestionAnswerer.load(tiny_folder)("Which number?", TEXT, 0.0, n_best=4)
     assert (result["question"], result["text"]) == ("Which number?", answer.text)
     assert TEXT[result["start"] : result["end"]] == result["text"] != ""
     assert result["score"] == pytest.approx(answer.score, abs=0.01)
-    assert result["score"] + result["null_score"] == pytest.approx(1, abs=1e-3)
+    assert result["null_score"] == pytest.approx(answer.null_score, abs=0.01)
     assert [candidate["text"] for candidate in result["candidates"]] == [candidate.text for candidate in answer.candidates]
     assert len(result["candidates"]) == 4
     assert all(TEXT[candidate["start"] : candidate["end"]] == candidate["text"] for candidate in result["candidates"])
 
 
 def test_ask_speaks_plainly_without_json(capsys, tiny_folder, text_file):
-    arguments = ["ask", "Which number?", "--context-file", str(text_file), "--model", str(tiny_folder)]
+    arguments = ["ask", "Which number?", "--context-file", str(text_file), "--model", str(tiny_folder), "--threshold", "0"]
     assert main(arguments) == 0
     first, *candidates = capsys.readouterr().out.splitlines()
-    answer = QuestionAnswerer.load(tiny_folder)("Which number?", TEXT)
+    answer = QuestionAnswerer.load(tiny_folder)("Which number?", TEXT, 0.0)
     assert first.startswith(f"{answer.text}   (") and first.endswith("% sure)")
     assert len(candidates) == 3 and repr(answer.text) in candidates[0] and f"at {answer.start}-{answer.end}" in candidates[0]
     assert main([*arguments, "--top", "1"]) == 0
     assert capsys.readouterr().out.splitlines() == [first]
-    assert main([*arguments, "--threshold", "1"]) == 0
-    assert capsys.readouterr().out.startswith("No answer in this text (")
+    assert main([*arguments[:-1], "1"]) == 0
+    sure = f"{answer.score:.0%}"
+    assert capsys.readouterr().out.startswith(f"No answer in this text (the best guess is {sure} sure).")
 
 
 def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(capsys, tiny_folder, squad_file):
@@ -95,7 +97,8 @@ def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(capsys, tiny
     assert {name: value for name, value in answered.items() if name != "seconds"} == pytest.approx(
         {name: value for name, value in expected.items() if name != "seconds"}, abs=0.01
     )
-    assert (answered["threshold"], answered["total"], answered["HasAns_total"], answered["NoAns_f1"]) == (0, 3, 2, 0)
+    assert (answered["threshold"], answered["total"], answered["HasAns_total"], answered["NoAns_f1"]) == (0.5, 3, 2, 100)
+    assert 0 <= answered["auc"] <= 1 and 0 <= answered["ece"] <= 1
     assert main([*arguments, "--threshold", "1"]) == 0
     refused = last_json(capsys.readouterr().out)
     assert (refused["threshold"], refused["NoAns_f1"], refused["HasAns_f1"]) == (1, 100, 0)
@@ -241,6 +244,8 @@ def refused(capsys, *arguments: str | Path) -> str:
             ["ask", "Who?", "--context-file", "TEXT", "--model", "nobody/no-such-model"],
             "the model 'nobody/no-such-model' is no folder here",
         ),
+        (["ask", "Who?", "--context-file", "TEXT", "--model", "minilm"], "is untrained, so it would answer at random); fine-tune it first"),
+        (["evaluate", "--data", "SET", "--model", "minilm"], "is untrained, so it would answer at random); fine-tune it first"),
         (["ask", "Who?", "--context-file", "TEXT", "--model", "EMPTY"], "holds no model (config.json is missing)"),
         (["ask", "Who?", "--context-file", "missing.txt"], "missing.txt: cannot be read as UTF-8 text (No such file or directory)"),
         (["ask", "Who?", "--context-file", "EMPTY"], "cannot be read as UTF-8 text (Is a directory)"),

@@ -8,8 +8,10 @@ import unicodedata
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from src.qa.decoding import decode
+from src.qa.decoding import best_spans, best_spans_plain, decode
 from src.qa.features import prepare_features
 
 PASSAGE_WORDS = (
@@ -37,6 +39,13 @@ def reference(window_rows: list[dict], context: str, starts: list, ends: list, n
     return [(*span, best[span]) for span in ranked], null
 
 
+def softmax(logits: list[float], temperature: float) -> list[float]:
+    """exp(logit / temperature) over their sum, one by one."""
+    highest = max(logits)
+    powers = [math.exp((logit - highest) / temperature) for logit in logits]
+    return [power / math.fsum(powers) for power in powers]
+
+
 def random_logits(rng: np.random.Generator, window: dict, step: float | None) -> np.ndarray:
     """Scores for a window and some padding; the highest stand where no answer may be: question, separators, padding."""
     logits = rng.normal(0, 3, window["length"] + rng.integers(0, 4)).astype(np.float32)
@@ -50,10 +59,13 @@ def random_logits(rng: np.random.Generator, window: dict, step: float | None) ->
 
 
 @pytest.mark.parametrize(
-    ("step", "n_best", "max_answer_tokens"),
-    [(None, 5, 30), (None, 1, 4), (None, 40, 12), (0.5, 5, 8), (2.0, 7, 30), (4.0, 20, 3), (1.0, 3, 1)],
+    ("step", "n_best", "max_answer_tokens", "temperature"),
+    [
+        *((None, 5, 30, 1.0), (None, 1, 4, 0.5), (None, 40, 12, 3.0), (0.5, 5, 8, 1.0), (2.0, 7, 30, 20.0), (4.0, 20, 3, 1.0)),
+        (1.0, 3, 1, 0.1),
+    ],
 )
-def test_answers_equal_those_of_two_plain_loops(tokenizer, questions, step, n_best, max_answer_tokens):
+def test_answers_equal_those_of_two_plain_loops(tokenizer, questions, step, n_best, max_answer_tokens, temperature):
     seed = n_best * 100 + max_answer_tokens
     words, rng = random.Random(seed), np.random.default_rng(seed)
     vocabulary = PASSAGE_WORDS.split()
@@ -65,7 +77,7 @@ def test_answers_equal_those_of_two_plain_loops(tokenizer, questions, step, n_be
     features = prepare_features(dataset, tokenizer, 32, 8, labels=False)
     starts, ends = ([random_logits(rng, window, step) for window in features] for _ in range(2))
 
-    answers = decode(features, dataset, starts, ends, n_best=n_best, max_answer_tokens=max_answer_tokens)
+    answers = decode(features, dataset, starts, ends, n_best=n_best, max_answer_tokens=max_answer_tokens, temperature=temperature)
 
     assert len(answers) == len(dataset)
     several_windows = 0
@@ -73,12 +85,16 @@ def test_answers_equal_those_of_two_plain_loops(tokenizer, questions, step, n_be
         mine = [w for w, question in enumerate(features["example_index"]) if question == i]
         several_windows += len(mine) > 1
         windows = [features[w] for w in mine]
-        expected, null = reference(windows, row["context"], [starts[w] for w in mine], [ends[w] for w in mine], n_best, max_answer_tokens)
+        mine_logits = ([logits[w] for w in mine] for logits in (starts, ends))
+        all_spans, null = reference(windows, row["context"], *mine_logits, 10**6, max_answer_tokens)
+        expected = all_spans[:n_best]
         assert [(c.start, c.end, c.logit) for c in answer.candidates] == expected
-        for candidate in answer.candidates:
-            assert candidate.text == row["context"][candidate.start : candidate.end]
-            assert candidate.score == pytest.approx(1 / (1 + math.exp(null - candidate.logit)), rel=1e-12)
-        assert answer.score + answer.null_score == 1
+        assert all(c.text == row["context"][c.start : c.end] for c in answer.candidates)
+        # The 20 best spans share the probability with the null, however many are asked for.
+        *scores, null_score = softmax([logit for _, _, logit in all_spans[:20]] + [null], temperature)
+        assert [c.score for c in answer.candidates][:20] == pytest.approx(scores[:n_best], rel=1e-9)
+        assert all(0 <= c.score <= scores[-1] for c in answer.candidates[20:])
+        assert (answer.null_score, answer.null_logit) == (pytest.approx(null_score, rel=1e-9), null)
         if expected:
             assert (answer.start, answer.end) == expected[0][:2]
             assert answer.text == row["context"][answer.start : answer.end] != ""
@@ -98,8 +114,44 @@ def test_the_best_span_is_answered_and_everything_about_it_fits(tokenizer, quest
     features = prepare_features(dataset, tokenizer, 64, 8, labels=False)  # [CLS] which number ? [SEP] oxygen has atomic number 8 . [SEP]
     (answer,) = decode(features, dataset, scores(features, {7: 3.0}), scores(features, {9: 2.0}))
     assert (answer.text, answer.start, answer.end) == ("atomic number 8", 11, 26)
-    assert answer.score == pytest.approx(1 / (1 + math.exp(-5)))
     assert not answer.is_refusal
+
+
+def test_scores_of_a_passage_of_two_words_worked_out_by_hand(tokenizer, questions):
+    dataset = questions(("Who?", "London Paris"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)  # [CLS] who ? [SEP] london paris [SEP]
+    starts, ends = scores(features, {0: 0.5, 4: 1.0, 5: 2.0}), scores(features, {0: 0.5, 4: 0.0, 5: 1.0})
+    # paris 2 + 1, london paris 1 + 1, london 1 + 0, null 0.5 + 0.5
+    whole = math.exp(3) + math.exp(2) + math.exp(1) + math.exp(1)
+    (answer,) = decode(features, dataset, starts, ends)
+    assert [(c.text, c.logit) for c in answer.candidates] == [("Paris", 3), ("London Paris", 2), ("London", 1)]
+    assert [c.score for c in answer.candidates] == pytest.approx([math.exp(3) / whole, math.exp(2) / whole, math.exp(1) / whole])
+    assert (answer.score, answer.null_score) == pytest.approx((math.exp(3) / whole, math.exp(1) / whole))
+    (warm,) = decode(features, dataset, starts, ends, temperature=2.0)
+    assert warm.score == pytest.approx(math.exp(1.5) / (math.exp(1.5) + math.exp(1) + 2 * math.exp(0.5)))
+
+
+@st.composite
+def windows(draw) -> tuple:
+    """One window: question and special tokens, passage tokens that may share a character or have an accent behind them, logits."""
+    before, words = draw(st.integers(1, 5)), draw(st.integers(0, 12))
+    letters = draw(st.lists(st.sampled_from(["a", "한", "e\u0301", "x\u200d"]), min_size=words, max_size=words))
+    starts, ends, context = [-1] * before, [-1] * before, ""
+    for letter in letters:
+        for _ in range(draw(st.integers(1, 3))):  # tokens of one character
+            starts.append(len(context))
+            ends.append(len(context) + 1)
+        context += letter + draw(st.sampled_from(["", " "]))
+    starts.append(-1)
+    ends.append(-1)
+    logits = st.lists(st.integers(-3, 3).map(float) | st.floats(-30, 30, width=32), min_size=len(starts), max_size=len(starts))
+    return starts, ends, context, np.array(draw(logits), dtype=np.float32), np.array(draw(logits), dtype=np.float32)
+
+
+@given(window=windows(), n_best=st.integers(1, 25), max_answer_tokens=st.integers(1, 12))
+def test_the_fast_search_finds_what_the_plain_one_finds_in_the_same_order(window, n_best, max_answer_tokens):
+    fast, plain = (search(*window, n_best, max_answer_tokens) for search in (best_spans, best_spans_plain))
+    assert list(fast.items()) == list(plain.items())
 
 
 def test_of_equal_scores_the_earlier_then_the_shorter_span_wins(tokenizer, questions):
@@ -130,9 +182,11 @@ def test_no_answer_takes_the_lowest_cls_score_over_the_windows(tokenizer, questi
     dataset = questions(("Who?", "word " * 60))
     features = prepare_features(dataset, tokenizer, 32, 10, labels=False)
     starts, ends = scores(features, {0: 9.0}), scores(features, {0: 9.0})
-    assert decode(features, dataset, starts, ends)[0].score == pytest.approx(1 / (1 + math.exp(18)))
+    (unsure,) = decode(features, dataset, starts, ends)
+    assert unsure.null_logit == 18 and unsure.null_score == pytest.approx(1 / (1 + 20 * math.exp(-18)))  # twenty spans of logit 0
     starts[1][0] = -1.0
-    assert decode(features, dataset, starts, ends)[0].score == pytest.approx(1 / (1 + math.exp(8)))
+    (surer,) = decode(features, dataset, starts, ends)
+    assert surer.null_logit == 8 and surer.null_score == pytest.approx(1 / (1 + 20 * math.exp(-8)))
 
 
 def test_candidates_are_distinct_where_one_character_is_several_tokens(tokenizer, questions):
@@ -159,7 +213,7 @@ def test_the_threshold_is_the_lowest_score_that_is_answered(tokenizer, questions
     dataset = questions(("Who?", "Prague"))
     features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
     logits = scores(features, {4: 0.5})
-    score = 1 / (1 + math.exp(-1))
+    score = 1 / (1 + math.exp(-1))  # one word, so one span: logit 1 against a null of 0
     (exact,) = decode(features, dataset, logits, logits)
     assert exact.score == pytest.approx(score)
     assert decode(features, dataset, logits, logits, threshold=exact.score)[0].text == "Prague"
@@ -192,12 +246,43 @@ def test_very_large_scores_do_not_overflow(tokenizer, questions):
     features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
     for logit, score in ((1e6, 1.0), (-1e6, 0.0)):
         with np.errstate(all="raise", under="ignore"):
-            assert decode(features, dataset, scores(features, {4: logit}), scores(features, {4: logit}))[0].score == score
+            (answer,) = decode(features, dataset, scores(features, {4: logit}), scores(features, {4: logit}), temperature=0.01)
+            assert (answer.score, answer.null_score) == (score, 1 - score)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_not_numbers_are_an_error_that_blames_the_model(tokenizer, questions, number):
+    dataset = questions(("Who?", "Prague"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    whole = scores(features, {4: 1.0})
+    for place in range(len(whole[0])):
+        broken = scores(features, {place: number})
+        for pair in ((broken, whole), (whole, broken)):
+            with pytest.raises(ValueError, match=r"logits that are not numbers .* so it is damaged"):
+                decode(features, dataset, *pair)
+    padded = [np.append(logits, number) for logits in whole]  # beyond the window nobody looks
+    assert decode(features, dataset, padded, padded)[0].text == "Prague"
+
+
+@pytest.mark.parametrize("threshold", [math.nan, -0.01, 1.01, math.inf, "0.5", True])
+def test_a_threshold_that_is_no_score_is_an_error(tokenizer, questions, threshold):
+    dataset = questions(("Who?", "Prague"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    with pytest.raises(ValueError, match=r"threshold is .* it is a score, from 0"):
+        decode(features, dataset, scores(features, {}), scores(features, {}), threshold=threshold)
+
+
+@pytest.mark.parametrize("temperature", [math.nan, 0, -1.0, math.inf, "1"])
+def test_a_temperature_that_is_no_number_above_zero_is_an_error(tokenizer, questions, temperature):
+    dataset = questions(("Who?", "Prague"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    with pytest.raises(ValueError, match=r"temperature is .* a number above 0"):
+        decode(features, dataset, scores(features, {}), scores(features, {}), temperature=temperature)
 
 
 def test_a_wrong_number_of_windows_is_an_error(tokenizer, questions):
     dataset = questions(("Who?", "Prague"))
     features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
     one = scores(features, {})
-    with pytest.raises(ValueError, match="1 windows, but scores for 2 starts and 1 ends"):
+    with pytest.raises(ValueError, match="1 windows, but logits for 2 starts and 1 ends"):
         decode(features, dataset, one * 2, one)

@@ -22,7 +22,7 @@ from src.qa.demo import server
 from src.qa.demo.batcher import Batcher, TooMany
 from src.qa.demo.desk import NOT_ENGLISH, PASSAGE_CHARACTERS, QUESTION_CHARACTERS, Desk, Question, checked, looks_foreign
 from src.qa.demo.server import BUSY, FAILED, FOLDER, address, bind, make_application, serve
-from src.qa.models import read_card, released_folder
+from src.qa.models import ModelError, read_card, released_folder
 from src.qa.retrieval import Found, OpenAnswer
 
 PASSAGE = "🙂 Gold <b>79</b> & silver 47."
@@ -157,16 +157,16 @@ def test_questions_of_both_kinds_get_their_own_answers_in_their_order():
     assert [result["note"] for result in results] == ["", "", "", NOT_ENGLISH]
 
 
-def test_calibrated_scores_and_thresholds_move_together():
-    scaling = {"search": Scaling(2.0, -1.0), "passage": Scaling(0.5, 1.0)}
-    plain, scaled = Desk(Scripted()), Desk(Scripted(), **scaling)
+def test_scores_and_threshold_of_searched_passages_are_scaled_together_and_those_of_a_given_one_are_the_readers():
+    scaling, questions = Scaling(2.0, -1.0), [Question("What?"), Question("What?", PASSAGE)]
+    plain, scaled = Desk(Scripted()), Desk(Scripted(), scaling)
     assert plain.thresholds == pytest.approx({"search": 0.3, "passage": 0.1})
-    questions = [Question("What?"), Question("What?", PASSAGE)]
-    for where, before, after in zip(scaling, plain.answer(questions), scaled.answer(questions), strict=True):
-        assert scaled.thresholds[where] == pytest.approx(float(scaling[where](plain.thresholds[where])))
-        for one, other in zip(before["candidates"], after["candidates"], strict=True):
-            assert other["score"] == pytest.approx(float(scaling[where](one["score"])))
-            assert (one["score"] >= plain.thresholds[where]) == (other["score"] >= scaled.thresholds[where])
+    assert scaled.thresholds == pytest.approx({"search": float(scaling(0.3)), "passage": 0.1})
+    (found, read), (found_scaled, read_scaled) = plain.answer(questions), scaled.answer(questions)
+    for one, other in zip(found["candidates"], found_scaled["candidates"], strict=True):
+        assert other["score"] == pytest.approx(float(scaling(one["score"])))
+        assert (one["score"] >= plain.thresholds["search"]) == (other["score"] >= scaled.thresholds["search"])
+    assert read == read_scaled and [candidate["score"] for candidate in read["candidates"]] == [0.9, 0.6]
 
 
 # --- many at once ---------------------------------------------------------------------------------------------------------
@@ -551,17 +551,24 @@ def test_settings_that_cannot_be_are_one_line(capsys, no_model, arguments):
 
 
 def test_a_card_with_a_calibration_is_obeyed(tmp_path):
-    (tmp_path / "card.json").write_text(
-        json.dumps({"threshold": 0.2, "calibration": {"search": {"temperature": 2.0, "offset": 0.5, "ece": 0.1}}})
-    )
-    assert server.scalings(tmp_path) == {"search": Scaling(2.0, 0.5)}
+    card = {"threshold": 0.2, "calibration": {"search": {"temperature": 2.0, "offset": 0.5, "ece": 0.1}}}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert server.search_scaling(tmp_path) == Scaling(2.0, 0.5)
     (tmp_path / "card.json").write_text(json.dumps({"threshold": 0.2}))
-    assert server.scalings(tmp_path) == server.scalings("no such weights") == {}
+    assert server.search_scaling(tmp_path) is server.search_scaling("no such weights") is None
+
+
+@pytest.mark.parametrize("search", [{}, {"temperature": 0, "offset": 0}, {"temperature": 1.0, "offset": float("nan")}, "1.0"])
+def test_a_card_with_a_damaged_calibration_is_one_sentence(tmp_path, search):
+    (tmp_path / "card.json").write_text(json.dumps({"calibration": {"search": search}}))
+    with pytest.raises(ModelError, match="calibration for searching is damaged") as error:
+        server.search_scaling(tmp_path)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_the_shipped_reader_says_in_the_demo_how_sure_it_is_in_scores_that_were_made_truer():
-    """After new weights: tools/calibrate_weights.py."""
-    assert server.scalings("qa-minilm").keys() == {"search", "passage"}
-    for entry in read_card(released_folder("qa-minilm"))["calibration"].values():
-        assert entry["ece_scaled"] < entry["ece"] and entry["questions"] >= 400
-        assert wilson(entry["sure_and_right"], entry["sure"])[1] >= 0.9, "as far as so few answers can tell"
+    """After new weights: tools/calibrate_weights.py --search."""
+    assert server.search_scaling("qa-minilm") is not None
+    entry = read_card(released_folder("qa-minilm"))["calibration"]["search"]
+    assert entry["ece_scaled"] < entry["ece"] and entry["questions"] >= 400
+    assert wilson(entry["sure_and_right"], entry["sure"])[1] >= 0.9, "as far as so few answers can tell"

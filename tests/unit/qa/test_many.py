@@ -99,7 +99,7 @@ def test_there_is_a_line_for_every_question_in_order(alone, asked):
     assert alone.bytes.endswith(b"}\n") and "北京" in alone.bytes.decode()
     for line, context in zip(alone.lines, asked["context"], strict=True):
         assert line["text"] == context[line["start"] : line["end"]]
-        assert line["score"] + line["null_score"] == pytest.approx(1, abs=2e-6)
+        assert 0 <= line["score"] <= line["score"] + line["null_score"] <= 1 + 2e-6
 
 
 def test_answers_are_those_of_the_answerer_asked_chunk_by_chunk(alone, asked, tiny_folder, threshold):

@@ -338,3 +338,15 @@ def test_the_f1_interval_lies_around_the_f1():
 def test_an_interval_that_would_mean_nothing_is_an_error(values, options):
     with pytest.raises(ValueError):
         metrics.bootstrap_interval(values, **options)
+
+
+@given(items=st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1), st.booleans()), min_size=2, max_size=30))
+def test_the_area_under_the_roc_curve_is_scikit_learns(items):
+    from sklearn.metrics import roc_auc_score
+
+    scores, positive = zip(*items, strict=True)
+    if len(set(positive)) == 2:
+        assert metrics.roc_auc(scores, positive) == pytest.approx(roc_auc_score(positive, scores), abs=1e-12)
+    else:
+        with pytest.raises(ValueError, match="needs both kinds"):
+            metrics.roc_auc(scores, positive)

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 
 from src import assets
 from src.qa import retrieval
 from src.qa.__main__ import main
-from src.qa.decoding import Answer
+from src.qa.decoding import Answer, Candidate
 from src.qa.retrieval import (
     DenseIndex,
     Document,
@@ -579,7 +580,7 @@ def test_a_folder_without_texts_is_named(tmp_path):
 
 
 class ScriptedReader:
-    """Answers each passage with the words and the score it was told to."""
+    """Answers each passage with the words, and as sure against no answer, as it was told to; the scores it gives are others."""
 
     def __init__(self, script: dict[str, tuple[str, float]]):
         self.script = script
@@ -588,9 +589,13 @@ class ScriptedReader:
         assert threshold == 0.0 and len(questions) == len(contexts)
         answers = []
         for context in contexts:
-            text, score = self.script.get(context.split()[0], ("", 0.0))
-            start = context.index(text)
-            answers.append(Answer(text, start if text else 0, start + len(text) if text else 0, score, 1 - score))
+            text, sure = self.script.get(context.split()[0], ("", 0.0))
+            if not text:
+                answers.append(Answer("", 0, 0, 0.0, 1.0))
+                continue
+            place = (text, context.index(text), context.index(text) + len(text))
+            logit = -5 + float(np.clip(scipy.special.logit(sure), -800, 800))
+            answers.append(Answer(*place, 0.01, 0.02, (Candidate(*place, logit, 0.01),), null_logit=-5.0))
         return answers
 
 
@@ -611,7 +616,7 @@ def test_the_answer_comes_with_its_passage_its_title_and_the_runners_up(keyword_
     assert answer.retrieval_score == keyword_retriever.search(QUESTION, 1)[0].score
     (second,) = answer.runners_up
     odds = 0.4 / 0.6 * retrieval.RANK_DISCOUNT
-    assert (second.title, second.text, second.reader_score) == ("Oxygen", "Oxygen", 0.4)
+    assert (second.title, second.text, second.reader_score) == ("Oxygen", "Oxygen", pytest.approx(0.4))
     assert second.score == pytest.approx(odds / (1 + odds))
 
 
@@ -625,7 +630,7 @@ def test_nothing_is_answered_below_the_threshold_and_the_candidates_stay(keyword
     refusal = answerer.ask(QUESTION)
     assert refusal.is_refusal and (refusal.text, refusal.title, refusal.passage, refusal.start, refusal.end) == ("", "", "", 0, 0)
     assert refusal.score == pytest.approx(0.9) and [found.text for found in refusal.runners_up] == ["Gold", "Oxygen"]
-    assert answerer.ask(QUESTION, threshold=0.9).text == "Gold"
+    assert answerer.ask(QUESTION, threshold=0.8999).text == "Gold"
     assert [found.text for found in answerer.ask(QUESTION, n=1, threshold=0.0).candidates] == ["Gold"]
 
 
@@ -659,7 +664,17 @@ def test_a_real_reader_marks_each_passage_as_it_would_alone(tmp_path, tiny_folde
     for found in answer.candidates:
         alone = answerer.reader(QUESTION, found.passage, threshold=0.0)
         assert isinstance(found, Found) and (found.text, found.start, found.end) == (alone.text, alone.start, alone.end)
-        assert found.reader_score == pytest.approx(alone.score, abs=0.02)
+        best = alone.candidates[0]
+        assert found.reader_score == pytest.approx(1 / (1 + math.exp(alone.null_logit - best.logit)), abs=0.02)
+
+
+@pytest.mark.parametrize("threshold", [math.nan, -0.1, 1.5])
+def test_a_threshold_that_is_no_score_is_an_error(keyword_retriever, threshold):
+    answerer = WikipediaAnswerer(keyword_retriever, ScriptedReader({}))
+    with pytest.raises(ValueError, match="threshold is"):
+        answerer.ask(QUESTION, threshold=threshold)
+    with pytest.raises(ValueError, match="threshold is"):
+        WikipediaAnswerer(keyword_retriever, ScriptedReader({}), threshold)
 
 
 # -- on the command line ---------------------------------------------------------------------------------------------------
