@@ -25,10 +25,10 @@ runtime.configure_libraries()
 from datasets import Dataset, concatenate_datasets  # noqa: E402
 
 from src.compression import distil, halve_layers, save_student  # noqa: E402
-from src.training import Run  # noqa: E402
 from src.qa import QuestionAnswerer, load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
+from src.training import Run  # noqa: E402
 from tools.cards import tell  # noqa: E402
 from tools.make_weights import LICENCES, choose_threshold, scores_of  # noqa: E402
 from tools.squadshifts import load_wiki, shift_file  # noqa: E402
@@ -57,11 +57,6 @@ def history_so_far(rounds: int) -> list[dict]:
         for entry in json.loads((RUNS / f"round-{number}" / "history.json").read_text(encoding="utf-8")):
             history.append(entry | {"step": entry["step"] + step, "seconds": entry["seconds"] + seconds, "planned_seconds": None})
     return history
-
-
-def is_finished(number: int) -> bool:
-    file = RUNS / f"round-{number}" / "run.json"
-    return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["finished"]
 
 
 def describe(card: dict) -> str:
@@ -125,7 +120,7 @@ def main() -> None:
     parts = training_sets(course["train"])
     train = concatenate_datasets(list(parts.values()))
     for number, learning_rate in enumerate(LEARNING_RATES, start=1):
-        if is_finished(number):
+        if runtime.is_finished(RUNS / f"round-{number}"):
             continue
         student = load_model(RUNS / f"round-{number - 1}")[0] if number > 1 else halve_layers(teacher.model)
         about = {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number, "report": tell(f"round {number}", "agreement")}
