@@ -18,6 +18,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tomllib
@@ -27,7 +28,7 @@ from importlib import metadata
 from pathlib import Path
 from statistics import mean
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,9 @@ COURSE = Path(__file__).resolve().parent.parent
 SPIN_COUNT = 2000  # how often a thread that waits for others looks before it sleeps; left to itself GNU's library looks 300,000 times
 FAST_SECONDS = 10.0  # what any training gets in fast mode: enough to measure the speed, plan, and save
 GIGABYTE = 1024**3
+WRITE_AGAIN = "write it again, or get it back from where it came"  # advice for a damaged file
+
+T = TypeVar("T")
 
 
 def start(seed: int = 0) -> None:
@@ -535,7 +539,8 @@ def print_progress(every: float = 5.0) -> Callable[[dict], None]:
         if progress["seconds"] - last["at"] < every and progress["phase"] == last["phase"]:
             return
         last.update(at=progress["seconds"], phase=progress["phase"])
-        late = " · slower than planned" if progress["seconds"] > 1.15 * progress["planned_seconds"] else ""
+        planned = as_number(progress.get("planned_seconds"))
+        late = " · slower than planned" if planned is not None and progress["seconds"] > 1.15 * planned else ""
         print(progress_line(progress) + late, flush=True)
 
     return report
@@ -548,6 +553,104 @@ def as_number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+# --- files, whole or not at all -----------------------------------------------------------------------------------------
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a kill or a full disk leaves it as it was."""
+    write_together({file: content})
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write `value` as JSON, whole or not at all."""
+    write_whole(file, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as all JSON files of the course are written: UTF-8, an entry a line."""
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def write_together(files: Mapping[Path, bytes | None]) -> None:
+    """Write files that belong together, all or none.
+
+    They are written under other names first, so a full disk changes nothing. Then they are moved
+    into place, the last one at the end: while it is missing, the others do not count. The umask
+    decides who may read them.
+
+    Args:
+        files: what goes into each; None removes a file, such as one of an older set. The last
+            one is not None.
+
+    Raises:
+        OSError: the operating system refuses; see `writing`.
+    """
+    partial = {file: file.with_name(f".{file.name}.{os.getpid()}") for file in files}
+    try:
+        for file, content in files.items():
+            if content is not None:
+                partial[file].write_bytes(content)
+        if len(files) > 1:
+            next(reversed(files)).unlink(missing_ok=True)
+        for file, content in files.items():
+            if content is None:
+                file.unlink(missing_ok=True)
+            else:
+                os.replace(partial[file], file)
+    finally:
+        for unfinished in partial.values():
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(place: Path, option: str = "folder", error: type[Exception] = OSError) -> Iterator[None]:
+    """Within it, a refusal of the operating system becomes one sentence: disk full, no permission.
+
+    Args:
+        place: what is written, for the sentence.
+        option: the argument by which another place is chosen.
+        error: what to raise.
+    """
+    try:
+        yield
+    except OSError as refused:
+        found = f"{place} cannot be written ({refused.strerror or refused})"
+        raise error(f"{found}; make room, or choose another {option}.") from None
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Make a folder where there is none, and see that files can be written into it.
+
+    To be called before a training, so that nothing is lost after it.
+
+    Raises:
+        OSError: they cannot, in one sentence.
+    """
+    folder = Path(folder)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    return folder
+
+
+def read_json(file: Path, kind: type[T]) -> T:
+    """Read a JSON file that holds a `kind`: dict or list.
+
+    Raises:
+        ValueError: the file is damaged or holds something else, in one sentence.
+        OSError: there is no such file, or it may not be read.
+    """
+    try:
+        value = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); {WRITE_AGAIN}.") from None
+    if not isinstance(value, kind):
+        found = f"{file} holds a {type(value).__name__} instead of a {kind.__name__}"
+        raise ValueError(f"{found}; {WRITE_AGAIN}.")
+    return value
 
 
 # --- results of slow cells -----------------------------------------------------------------------------------------------
@@ -573,7 +676,7 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
     Raises FileNotFoundError when there is neither.
     """
     folder, shipped = COURSE / folder, COURSE / shipped
-    finished = [run for run in (*runs_beside(folder), *(folder.iterdir() if folder.is_dir() else ())) if _is_finished(run)]
+    finished = [run for run in (*runs_beside(folder), *(folder.iterdir() if folder.is_dir() else ())) if is_finished(run)]
     if finished:
         newest = max(finished, key=lambda run: (run / "run.json").stat().st_mtime)
         print(f"Using your own run in {_short(newest)}.")
@@ -592,7 +695,7 @@ def runs_beside(folder: Path) -> list[Path]:
     return [folder, *(each for each in folder.parent.glob(f"{folder.name}-*") if each.name[len(folder.name) + 1 :].isdigit())]
 
 
-def _is_finished(run: Path) -> bool:
+def is_finished(run: Path) -> bool:
     """Whether the folder `run` holds a training run that came to its end."""
     try:
         return json.loads((run / "run.json").read_text(encoding="utf-8")).get("finished") is True

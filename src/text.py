@@ -23,6 +23,8 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+from src import runtime
+
 UNKNOWN = "<unk>"  # stands for every word outside a vocabulary that has it
 
 # Letters and digits of any script, with an apostrophe inside: "isn't", "rock'n'roll", "o'clock", "1990s".
@@ -183,10 +185,14 @@ class Vocabulary:
             raise IndexError(f"no word has the number {wrong}; this vocabulary has the numbers 0 to {len(self.words) - 1}.")
         return [self.words[number] for number in token_ids]
 
-    def save(self, file: str | Path) -> None:
-        """Write it as JSON: {"words": [...], "counts": [...] or null}."""
+    def to_json(self) -> bytes:
+        """What `save` writes: {"words": [...], "counts": [...] or null}."""
         counts = None if self.counts is None else self.counts.tolist()
-        Path(file).write_text(json.dumps({"words": self.words, "counts": counts}, ensure_ascii=False) + "\n", encoding="utf-8")
+        return (json.dumps({"words": self.words, "counts": counts}, ensure_ascii=False) + "\n").encode()
+
+    def save(self, file: str | Path) -> None:
+        """Write it as JSON, whole or not at all."""
+        runtime.write_whole(Path(file), self.to_json())
 
     @classmethod
     def load(cls, file: str | Path) -> Vocabulary:

@@ -59,11 +59,6 @@ def history_so_far(rounds: int) -> list[dict]:
     return history
 
 
-def is_finished(number: int) -> bool:
-    file = RUNS / f"round-{number}" / "run.json"
-    return file.is_file() and json.loads(file.read_text(encoding="utf-8"))["finished"]
-
-
 def describe(card: dict) -> str:
     """The card as a page for people: every number in it is from card.json."""
     recipe = card["recipe"]
@@ -123,7 +118,7 @@ def main() -> None:
     parts = training_sets(course["train"])
     train = concatenate_datasets(list(parts.values()))
     for number, learning_rate in enumerate(LEARNING_RATES, start=1):
-        if is_finished(number):
+        if runtime.is_finished(RUNS / f"round-{number}"):
             continue
         student = load_model(RUNS / f"round-{number - 1}")[0] if number > 1 else halve_layers(teacher.model)
         about = {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number, "report": tell(f"round {number}", "agreement")}

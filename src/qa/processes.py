@@ -20,6 +20,8 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
+from src.runtime import write_json, write_whole  # noqa: F401, `many` and `training` know them from here
+
 LOCK, HOLDER = ".lock", ".pid"  # HOLDER names the process that has the lock
 # What gloo says of a process at the other end that is gone; what NCCL says has a class of its own.
 PEER_GONE_MESSAGES = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused")
@@ -122,18 +124,6 @@ def check_arguments(folder: Path, planned: Mapping, asked: Mapping, advice: str)
     for name, value in asked.items():
         if planned.get(name) != value:
             raise RunError(f"{folder} holds a run with {name}={planned.get(name)!r}, and this one has {name}={value!r}; {advice}")
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write whole or not at all: after a kill the file is as it was, or as it should be."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    os.replace(partial, file)
-
-
-def write_json(file: Path, value: Mapping) -> None:
-    """Write whole or not at all."""
-    write_whole(file, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 told_by_first, alone_in, ending_with_the_others, GONE = broadcast, folder_lock, abort_when_a_peer_fails, PEER_GONE_MESSAGES
