@@ -7,6 +7,7 @@ loaded only by the functions that need them.
 from __future__ import annotations
 
 import ctypes
+import glob
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -267,14 +268,21 @@ def one_thread() -> Iterator[None]:
     For small work: a second thread gains a small model a quarter at best, and where the machine has anything else to do it costs
     many times as much, since the threads wait for each other at every one of a step's thousand small operations.
     """
+    with threads(1):
+        yield
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Within it torch computes with `count` threads; afterwards it has as many as before."""
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 class ThreadTuner:
@@ -322,15 +330,10 @@ class ThreadTuner:
     @contextmanager
     def timed(self, work: float) -> Iterator[None]:
         """Within it torch has the chosen number of threads. work: how much is done, in any unit, such as tokens."""
-        import torch
-
-        before, count = torch.get_num_threads(), self.left[0] if self.left else self.count
-        torch.set_num_threads(count)
+        count = self.left[0] if self.left else self.count
         start = time.perf_counter()
-        try:
+        with threads(count):
             yield
-        finally:
-            torch.set_num_threads(before)
         self._learn(count, (time.perf_counter() - start) / work)
 
     def _learn(self, count: int, cost: float) -> None:
@@ -469,7 +472,8 @@ def print_progress(every: float = 5.0) -> Callable[[dict], None]:
         if progress["seconds"] - last["at"] < every and progress["phase"] == last["phase"]:
             return
         last.update(at=progress["seconds"], phase=progress["phase"])
-        late = " · slower than planned" if progress["seconds"] > 1.15 * progress["planned_seconds"] else ""
+        planned = as_number(progress.get("planned_seconds"))
+        late = " · slower than planned" if planned is not None and progress["seconds"] > 1.15 * planned else ""
         print(progress_line(progress) + late, flush=True)
 
     return report
@@ -523,7 +527,8 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
 
 def runs_beside(folder: Path) -> list[Path]:
     """The folder, and those that runs with other arguments have made beside it: live, live-2, live-3."""
-    return [folder, *(each for each in folder.parent.glob(f"{folder.name}-*") if each.name[len(folder.name) + 1 :].isdigit())]
+    beside = folder.parent.glob(f"{glob.escape(folder.name)}-*")
+    return [folder, *(each for each in beside if each.name[len(folder.name) + 1 :].isdigit())]
 
 
 def _is_finished(run: Path) -> bool:
