@@ -7,6 +7,7 @@ loaded only by the functions that need them.
 from __future__ import annotations
 
 import ctypes
+import glob
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -332,14 +333,21 @@ def one_thread() -> Iterator[None]:
     For small work: a second thread gains a small model a quarter at best, and where the machine has anything else to do it costs
     many times as much, since the threads wait for each other at every one of a step's thousand small operations.
     """
+    with threads(1):
+        yield
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Within it torch computes with `count` threads; afterwards it has as many as before."""
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 class ThreadTuner:
@@ -387,15 +395,10 @@ class ThreadTuner:
     @contextmanager
     def timed(self, work: float) -> Iterator[None]:
         """Within it torch has the chosen number of threads. work: how much is done, in any unit, such as tokens."""
-        import torch
-
-        before, count = torch.get_num_threads(), self.left[0] if self.left else self.count
-        torch.set_num_threads(count)
+        count = self.left[0] if self.left else self.count
         start = time.perf_counter()
-        try:
+        with threads(count):
             yield
-        finally:
-            torch.set_num_threads(before)
         with self.lock:
             self._learn(count, (time.perf_counter() - start) / work)
 
@@ -692,7 +695,8 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
 
 def runs_beside(folder: Path) -> list[Path]:
     """The folder, and those that runs with other arguments have made beside it: live, live-2, live-3."""
-    return [folder, *(each for each in folder.parent.glob(f"{folder.name}-*") if each.name[len(folder.name) + 1 :].isdigit())]
+    beside = folder.parent.glob(f"{glob.escape(folder.name)}-*")
+    return [folder, *(each for each in beside if each.name[len(folder.name) + 1 :].isdigit())]
 
 
 def is_finished(run: Path) -> bool:

@@ -11,9 +11,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from src import runtime
 
@@ -222,6 +224,13 @@ def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(capsys: py
     ]
 
 
+def test_a_progress_line_is_printed_also_where_nobody_knows_yet_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    known = {"phase": "training", "step": 0, "seconds": 2.0, "loss": None, "learning_rate": 0.0, "examples_per_second": 0.0}
+    runtime.print_progress()(known | {"steps": 30, "planned_seconds": None})
+    runtime.print_progress()(known | {"steps": None, "planned_seconds": 60.0})
+    assert capsys.readouterr().out.splitlines() == ["step 0 of 30 · 2 s · 0.0 questions/s", "step 0 · 2 s of 60 s · 0.0 questions/s"]
+
+
 def test_runs_go_where_they_cannot_be_taken_for_another_kinds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("COURSE_RUNS", "COURSE_FAST"):
         monkeypatch.delenv(name, raising=False)
@@ -281,6 +290,17 @@ def test_a_restarted_kernel_finds_its_run_again_and_prints_no_path_of_the_machin
 def test_a_folder_that_is_itself_a_finished_run_counts(tmp_path: Path) -> None:
     run = make_run(tmp_path / "qa", {"finished": True})
     assert runtime.latest_run(run, tmp_path / "shipped") == run
+
+
+def test_a_newer_run_beside_it_counts_too_and_other_names_do_not(tmp_path: Path) -> None:
+    live = make_run(tmp_path / "li[v]e", {"finished": True}, age=100)
+    beside = make_run(tmp_path / "li[v]e-2", {"finished": True}, age=50)
+    make_run(tmp_path / "li[v]e-3", {"finished": False})
+    for name in ("li[v]e-old", "li[v]e-2b", "live-4", "another"):
+        make_run(tmp_path / name, {"finished": True})
+    assert runtime.latest_run(live, tmp_path / "shipped") == beside
+    make_run(live / "longer", {"finished": True}, age=10)
+    assert runtime.latest_run(live, tmp_path / "shipped") == live / "longer"
 
 
 def test_without_a_finished_run_the_shipped_one_stands_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -360,3 +380,120 @@ print(unkept, kept, held, megabytes() - start, faults())
     unkept, kept, held, afterwards, unkept_again = map(float, result.stdout.split())
     assert kept <= 2 < 30 < min(unkept, unkept_again)
     assert held > 60 > 5 > afterwards
+
+
+# --- threads and precision, by a clock of the test -----------------------------------------------------------------------
+
+
+class Machine:
+    """Work that takes as long as the test says for so many threads, and a clock that knows."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]):
+        self.now, self.seconds, self.threads = 0.0, seconds, max(seconds)
+        monkeypatch.setattr(runtime, "time", SimpleNamespace(perf_counter=lambda: self.now))
+        monkeypatch.setattr(torch, "get_num_threads", lambda: self.threads)
+        monkeypatch.setattr(torch, "set_num_threads", lambda count: setattr(self, "threads", count))
+
+    def work(self, tuner: runtime.ThreadTuner, pieces: int, amount: float = 10.0) -> list[int]:
+        """Do some pieces of work; returns the number of threads that each was done with."""
+        used = []
+        for _ in range(pieces):
+            with tuner.timed(amount):
+                used.append(self.threads)
+                self.now += amount * self.seconds[self.threads]
+        return used
+
+    def trials_within(self, tuner: runtime.ThreadTuner, seconds: float) -> list[float]:
+        """Work for so long; returns when a trial began."""
+        begun, end = [], self.now + seconds
+        while self.now < end:
+            was_trying = tuner.is_trying
+            self.work(tuner, 1)
+            if tuner.is_trying and not was_trying:
+                begun.append(self.now)
+        return begun
+
+
+@pytest.mark.parametrize(("seconds", "best"), [({1: 0.02, 2: 0.01, 4: 0.03}, 2), ({1: 0.01, 3: 0.02, 4: 0.03}, 1), ({1: 4, 2: 2, 4: 1}, 4)])
+def test_the_number_of_threads_is_the_one_that_work_is_done_cheapest_with(monkeypatch, seconds, best) -> None:
+    machine = Machine(monkeypatch, {count: seconds.get(count, 9.0) for count in (1, 2, 3, 4)})
+    tuner = runtime.ThreadTuner()
+    trial = machine.work(tuner, 8)
+    assert {count: trial.count(count) for count in set(trial)} == {1: 2, 2: 2, 3: 2, 4: 2}, "what torch has, one less, half, and one"
+    assert not tuner.is_trying and tuner.count == best
+    assert machine.threads == 4, "outside it torch has as many as before"
+
+
+def test_what_counts_is_the_cost_of_a_piece_not_its_size(monkeypatch) -> None:
+    machine = Machine(monkeypatch, {1: 0.02, 2: 0.01})
+    tuner = runtime.ThreadTuner()
+    machine.work(tuner, 2, amount=100.0)  # two threads get the large pieces
+    machine.work(tuner, 2, amount=1.0)
+    assert tuner.count == 2
+
+
+def test_threads_are_chosen_again_when_the_work_becomes_much_slower_but_not_for_one_slow_piece(monkeypatch) -> None:
+    machine = Machine(monkeypatch, {1: 0.02, 2: 0.01})
+    tuner = runtime.ThreadTuner()
+    machine.work(tuner, 30)
+    for slow in (2, 1, 2):  # at most two in a row
+        machine.seconds[2] = 0.1
+        machine.work(tuner, slow)
+        machine.seconds[2] = 0.01
+        machine.work(tuner, 1)
+    assert tuner.count == 2 and not tuner.is_trying
+    machine.seconds[2] = 0.1  # somebody else has begun to use a core
+    used = machine.work(tuner, 20)
+    assert used[:3] == [2, 2, 2] and used[-10:] == [1] * 10
+
+
+def test_fewer_threads_than_cores_are_questioned_with_growing_patience_until_a_core_is_free_again(monkeypatch) -> None:
+    machine = Machine(monkeypatch, {1: 0.01, 2: 0.03})
+    tuner = runtime.ThreadTuner()
+    machine.work(tuner, 4)
+    begun = machine.trials_within(tuner, 400)
+    waits = np.diff(begun)
+    assert begun[0] == pytest.approx(machine.now - 400, abs=12)
+    assert waits[:4] == pytest.approx([21, 41, 81, 81], abs=2), "seconds, with the trial's own"
+    machine.seconds[2] = 0.005
+    machine.trials_within(tuner, 90)
+    assert tuner.count == 2
+    assert machine.trials_within(tuner, 400) == [], "with all of them there is nothing to question"
+
+
+def test_where_there_is_no_choice_the_threads_never_change(monkeypatch) -> None:
+    machine = Machine(monkeypatch, {1: 0.01, 2: 0.01, 3: 0.01})
+    tuner = runtime.ThreadTuner([2])
+    assert not tuner.is_trying
+    used = machine.work(tuner, 100)
+    machine.seconds[2] = 1.0
+    assert set(used + machine.work(tuner, 100)) == {2} and machine.threads == 3
+
+
+def test_threads_are_as_before_also_after_work_that_failed(monkeypatch) -> None:
+    machine = Machine(monkeypatch, {1: 0.01, 2: 0.01})
+    with pytest.raises(RuntimeError), runtime.ThreadTuner([1]).timed(1.0):
+        assert machine.threads == 1
+        raise RuntimeError
+    assert machine.threads == 2
+
+
+@pytest.mark.parametrize(("half_takes", "chosen"), [(0.5, "bf16"), (0.85, "bf16"), (0.95, "fp32"), (1.0, "fp32"), (2.0, "fp32")])
+def test_the_faster_precision_is_chosen_and_nearly_a_tie_goes_to_fp32(monkeypatch, half_takes, chosen) -> None:
+    machine = Machine(monkeypatch, {1: 1.0})
+    calls = []
+
+    def work() -> None:
+        half = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+        first = half not in calls  # the first call, which may build something, is not the one that counts
+        calls.append(half)
+        machine.now += 100.0 if first else half_takes if half else 1.0
+
+    assert runtime.faster_precision(work, torch.device("cpu")) == chosen
+    assert calls.count(True) == calls.count(False) == 2
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_matrix_products_are_computed_in_the_precision_asked_for(precision, dtype) -> None:
+    with runtime.autocast(torch.device("cpu"), precision):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

@@ -12,7 +12,7 @@ import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
 from src.qa import load_squad, memory
-from src.qa.training import _freeze_word_embeddings, span_loss
+from src.qa.training import prepare_network, span_loss
 from src.runtime import COURSE, cache
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -27,7 +27,7 @@ def test_parameters_are_those_of_the_real_model_with_and_without_word_embeddings
     with torch.device("meta"):
         model = BertForQuestionAnswering(config)
     assert memory.parameter_count(config) == sum(p.numel() for p in model.parameters())
-    _freeze_word_embeddings(model)
+    prepare_network(model)
     assert memory.trained_count(config) == sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
@@ -35,8 +35,8 @@ def kept_by_the_forward_pass(config, batch_size, length, precision):
     """Bytes that torch keeps of one forward pass in training, (activations, copies of weights): each block of memory once."""
     torch.manual_seed(0)
     model = BertForQuestionAnswering(config).train()
-    assert model.config._attn_implementation == "sdpa"
-    _freeze_word_embeddings(model)
+    prepare_network(model)
+    model.set_attn_implementation("sdpa")  # as on the GPUs of the page; a CPU gets another
     weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     shapes = {shape for p in model.parameters() if p.dim() == 2 for shape in (tuple(p.shape), tuple(p.T.shape))}
     kept, blocks = [], {}
@@ -75,7 +75,7 @@ def test_activations_and_copies_of_weights_are_what_torch_keeps(precision, batch
 def test_gradients_and_optimizer_are_what_a_step_leaves_behind():
     config = BertConfig(**SMALL, **NO_DROPOUT)
     model = BertForQuestionAnswering(config).train()
-    _freeze_word_embeddings(model)
+    prepare_network(model)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], fused=True)
     ids = torch.randint(0, config.vocab_size, (2, 8))
     ends = torch.tensor([1, 2])
@@ -138,7 +138,7 @@ def test_the_page_on_colab_shows_these_tables_and_counts():
 
 
 def test_a_pass_over_squad_takes_as_many_full_batches_as_training_makes_of_its_questions():
-    from src.qa.training import batch_passes
+    from src.qa.batches import batch_passes
 
     sizes = (COURSE / "data" / "squad_sizes.csv").read_text(encoding="utf-8")
     assert f"SQuAD 1.1,train,{memory.SQUAD_QUESTIONS}," in sizes
