@@ -36,9 +36,9 @@ def prepare_features(
       passage_start, passage_end: int, the first passage token and the one after the last, 0 and 0 where there is none;
       example_index: row of the question in `dataset`; example_id: its id; length: T;
       with labels, start_positions and end_positions: first and last token of the answer, both the position of [CLS]
-      where the window does not hold the whole answer or the question has none.
-    A question has surrounding blanks removed and is cut after 64 tokens (fewer in small windows). Where people gave several answers, the
-    most frequent one is the label, the first of equals.
+      where the window does not hold the whole answer or the question has none; where people gave several answers, that of the most
+      frequent one, the first of equals. answer_starts and answer_ends: list[int], the same for each answer that was given.
+    A question has surrounding blanks removed and is cut after 64 tokens (fewer in small windows).
     Raises ValueError when `doc_stride` leaves no room to move on, when an answer covers no token, or when
     there are no questions.
     """
@@ -73,8 +73,7 @@ def prepare_features(
     columns["example_id"] = [ids[i] for i in example_index]
     columns["length"] = [len(token_ids) for token_ids in encoded["input_ids"]]
     if labels:
-        starts, ends = _label_windows(dataset, columns, tokenizer.cls_token_id, doc_stride)
-        columns["start_positions"], columns["end_positions"] = starts, ends
+        _add_labels(columns, dataset, tokenizer.cls_token_id, doc_stride)
     return Dataset.from_dict(columns)
 
 
@@ -118,8 +117,12 @@ def choose_answer(answers: dict) -> tuple[int, int] | None:
 
     answers: {"text": list[str], "answer_start": list[int]}. Of equally frequent spans the first is taken.
     """
-    spans = [(start, start + len(text)) for text, start in zip(answers["text"], answers["answer_start"], strict=True)]
-    return Counter(spans).most_common(1)[0][0] if spans else None
+    spans = Counter(_spans(answers)).most_common(1)
+    return spans[0][0] if spans else None
+
+
+def _spans(answers: dict) -> list[tuple[int, int]]:
+    return [(start, start + len(text)) for text, start in zip(answers["text"], answers["answer_start"], strict=True)]
 
 
 def _shorten(questions: list[str], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[str]:
@@ -147,26 +150,53 @@ def _passage_offsets(encoded) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return starts, ends
 
 
-def _label_windows(dataset: Dataset, columns: dict, cls_token_id: int, doc_stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and last token of the answer in every window, or the position of [CLS] twice."""
-    answers = [choose_answer(answer) for answer in dataset["answers"]]
-    inside = []  # per window: the positions of the tokens that share a character with the answer
-    shifts = []  # per window: what takes a position to the token's number in the whole passage
-    question, number = -1, 0
-    for i, starts, ends in zip(columns["example_index"], columns["token_starts"], columns["token_ends"], strict=True):
-        start, end = answers[i] or (0, 0)
-        inside.append(np.flatnonzero((starts < end) & (ends > start) & (starts >= 0)))
-        passage = np.flatnonzero(starts >= 0)
-        number = number if i == question else 0
-        shifts.append(number - passage[0] if passage.size else 0)
-        question, number = i, number + passage.size - doc_stride
+def _add_labels(columns: dict, dataset: Dataset, cls_token_id: int, doc_stride: int) -> None:
+    """Add the answers' positions to the windows: that of the most frequent answer, and those of all that were given."""
+    no_answer = np.array([token_ids.index(cls_token_id) for token_ids in columns["input_ids"]], dtype=np.int64)
+    shifts = _passage_shifts(columns, doc_stride)
+    spans = [Counter(_spans(answers)).most_common() for answers in dataset["answers"]]
+    for rank in range(max(1, *map(len, spans))):
+        answers = [found[rank][0] if rank < len(found) else None for found in spans]
+        times = [found[rank][1] if rank < len(found) else int(rank == 0) for found in spans]  # no answer counts as given once
+        starts, ends = _label_windows(dataset, columns, shifts, no_answer, answers)
+        if rank == 0:
+            columns["start_positions"], columns["end_positions"] = starts, ends
+            columns["answer_starts"], columns["answer_ends"] = ([[] for _ in starts] for _ in range(2))
+        for row, i in enumerate(columns["example_index"]):
+            columns["answer_starts"][row] += [int(starts[row])] * times[i]
+            columns["answer_ends"][row] += [int(ends[row])] * times[i]
 
+
+def _passage_shifts(columns: dict, doc_stride: int) -> list[int]:
+    """For each window, what takes a position in it to the token's number in the whole passage."""
+    shifts = []
+    question, number = -1, 0
+    for i, start, end in zip(columns["example_index"], columns["passage_start"], columns["passage_end"], strict=True):
+        number = number if i == question else 0
+        shifts.append(number - start)
+        question, number = i, number + end - start - doc_stride
+    return shifts
+
+
+def _label_windows(
+    dataset: Dataset, columns: dict, shifts: list[int], no_answer: np.ndarray, answers: list[tuple[int, int] | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """First and last token in every window of the answer to its question, or the position of [CLS] twice.
+
+    shifts: see `_passage_shifts`. no_answer: int[windows], where [CLS] is. answers: one per question, as characters, None without one.
+    """
+    inside: dict[int, np.ndarray] = {}  # window -> the positions of the tokens that share a character with the answer
     # First and last token of the whole answer, over all windows of a question. Numbers, not characters: one character can be
     # several tokens, some of them behind the cut.
     whole: dict[int, tuple[int, int]] = {}
-    for i, tokens, shift in zip(columns["example_index"], inside, shifts, strict=True):
+    for row, (i, starts, ends) in enumerate(zip(columns["example_index"], columns["token_starts"], columns["token_ends"], strict=True)):
+        if answers[i] is None:
+            continue
+        start, end = answers[i]
+        tokens = np.flatnonzero((starts < end) & (ends > start) & (starts >= 0))
         if tokens.size:
-            span = (tokens[0] + shift, tokens[-1] + shift)
+            inside[row] = tokens
+            span = (tokens[0] + shifts[row], tokens[-1] + shifts[row])
             first, last = whole.get(i, span)
             whole[i] = (min(first, span[0]), max(last, span[1]))
     for i, answer in enumerate(answers):
@@ -175,9 +205,8 @@ def _label_windows(dataset: Dataset, columns: dict, cls_token_id: int, doc_strid
             text = row["context"][slice(*answer)]
             raise ValueError(f"question {row['id']}: its answer {text!r} covers no token of the passage; correct the answer.")
 
-    first_tokens = np.array([token_ids.index(cls_token_id) for token_ids in columns["input_ids"]], dtype=np.int64)
-    last_tokens = first_tokens.copy()
-    for row, (i, tokens, shift) in enumerate(zip(columns["example_index"], inside, shifts, strict=True)):
-        if tokens.size and (tokens[0] + shift, tokens[-1] + shift) == whole[i]:
+    first_tokens, last_tokens = no_answer.copy(), no_answer.copy()
+    for row, tokens in inside.items():
+        if (tokens[0] + shifts[row], tokens[-1] + shifts[row]) == whole[columns["example_index"][row]]:
             first_tokens[row], last_tokens[row] = tokens[0], tokens[-1]
     return first_tokens, last_tokens
