@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 LOCK, HOLDER = ".lock", ".pid"  # HOLDER names the process that has the lock
 # What gloo says of a process at the other end that is gone; what NCCL says has a class of its own.
-GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused")
+PEER_GONE_MESSAGES = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused")
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def join() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
 
 
-def told_by_first(value: T, state: PartialState) -> T:
+def broadcast(value: T, state: PartialState) -> T:
     """The `value` that the first process has, for all: what each decides or measures for itself can come out differently."""
     if state.num_processes == 1:
         return value
@@ -46,7 +46,7 @@ def told_by_first(value: T, state: PartialState) -> T:
 
 
 @contextmanager
-def ending_with_the_others(state: PartialState, advice: str) -> Iterator[None]:
+def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
     """Within it, RunError where another process of the command is gone, or where this one is told to end because another failed.
 
     advice: the end of the sentence, what to do. Without it this process would end without a word, or with a traceback out of
@@ -66,7 +66,7 @@ def ending_with_the_others(state: PartialState, advice: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not (isinstance(error, torch.distributed.DistError) or any(words in str(error) for words in GONE)):
+        if not (isinstance(error, torch.distributed.DistError) or any(words in str(error) for words in PEER_GONE_MESSAGES)):
             raise
         raise RunError(sentence) from None
     finally:
@@ -75,7 +75,7 @@ def ending_with_the_others(state: PartialState, advice: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in(folder: Path, state: PartialState, doing: str, option: str) -> Iterator[None]:
+def folder_lock(folder: Path, state: PartialState, doing: str, option: str) -> Iterator[None]:
     """Keep other commands out of `folder`: two of them would write into each other's files. A kill opens it again.
 
     doing, option: for the message, "training in build/qa" and the argument by which another folder is chosen.
@@ -134,3 +134,7 @@ def write_whole(file: Path, content: bytes) -> None:
 def write_json(file: Path, value: Mapping) -> None:
     """Write whole or not at all."""
     write_whole(file, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+# The names that the trainer still uses.
+told_by_first, alone_in, ending_with_the_others, GONE = broadcast, folder_lock, abort_when_a_peer_fails, PEER_GONE_MESSAGES
