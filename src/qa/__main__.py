@@ -121,7 +121,7 @@ def answer(
     _check_threshold(threshold)
     done = answer_many(load_split(data, split, answers=False), output, model, threshold)
     if PartialState().is_main_process:
-        _print(vars(done) | {"output": str(done.output)}, as_json)
+        _print(done, as_json)
     _leave()
 
 

@@ -6,11 +6,10 @@ others end with a sentence instead of waiting for it.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +19,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
-from src.runtime import write_json, write_whole  # noqa: F401, `many` and `training` know them from here
+from src.runtime import write_json, write_whole  # noqa: F401
 
 LOCK, HOLDER = ".lock", ".pid"  # HOLDER names the process that has the lock
 # What gloo says of a process at the other end that is gone; what NCCL says has a class of its own.
@@ -107,23 +106,3 @@ def _holder(folder: Path) -> str:
     with suppress(OSError, ValueError):
         return f" (pid {int((folder / HOLDER).read_text(encoding='utf-8'))})"
     return ""
-
-
-def read_plan(file: Path, kind: type[T]) -> T | None:
-    """The plan that `file` holds, a dataclass, or None where there is no such file. RunError when it cannot be read."""
-    if not file.is_file():
-        return None
-    try:
-        return kind(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise RunError(f"{file} cannot be read ({error}); delete the folder to start again.") from None
-
-
-def check_arguments(folder: Path, planned: Mapping, asked: Mapping, advice: str) -> None:
-    """RunError, naming the first argument that differs, where the run in `folder` is not the one asked for."""
-    for name, value in asked.items():
-        if planned.get(name) != value:
-            raise RunError(f"{folder} holds a run with {name}={planned.get(name)!r}, and this one has {name}={value!r}; {advice}")
-
-
-told_by_first, alone_in, ending_with_the_others, GONE = broadcast, folder_lock, abort_when_a_peer_fails, PEER_GONE_MESSAGES

@@ -1,7 +1,6 @@
-"""`python -m src.qa` for test_many.py, which notes who wrote which part, and whose processes can be slowed down or kill themselves.
+"""`python -m src.qa` for test_many.py, in chunks of 8; its processes say which chunks they answer, and can kill themselves.
 
-Environment: WRITTEN, a file for a line "rank part" each; KILL, "rank n": that process kills itself while it writes its n-th part;
-SLOW, seconds that each part takes longer.
+Environment: KILL, "rank n": that process kills itself instead of answering its n-th chunk.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -22,22 +20,19 @@ from src.qa import many  # noqa: E402
 from src.qa.__main__ import main  # noqa: E402
 
 RANK = os.environ.get("RANK", "0")
-write_part = many._write_part
+answer = many._answer
 count = 0
 
 
-def write_part_and_note(parts: Path, number: int, *rest: object) -> None:
-    """In place of many._write_part."""
+def answer_or_die(*args: object) -> list[dict]:
+    """In place of many._answer."""
     global count
     count += 1
-    time.sleep(float(os.environ.get("SLOW", "0")))
     if os.environ.get("KILL") == f"{RANK} {count}":
-        (parts / f".part-{number:06}.jsonl.{os.getpid()}").write_bytes(b"cut o")
         os.kill(os.getpid(), signal.SIGKILL)
-    write_part(parts, number, *rest)
-    with open(os.environ["WRITTEN"], "a", encoding="utf-8") as written:
-        written.write(f"{RANK} {number}\n")
+    print(f"chunk by {RANK}", file=sys.stderr, flush=True)
+    return answer(*args)
 
 
-many._write_part = write_part_and_note
+many.CHUNK, many._answer = 8, answer_or_die
 sys.exit(main())

@@ -1,4 +1,4 @@
-"""A file of questions answered by one process, by several, and by several that are killed: always the same bytes."""
+"""A file of questions answered by one process, by several, and by several that are killed: always the same answers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
 
@@ -24,18 +21,28 @@ from src import runtime
 from src.qa import many, processes
 from src.qa.__main__ import main
 from src.qa.answerer import QuestionAnswerer
+from src.qa.course_set import build_course_set, load_passage_texts
 from src.qa.dataset import load_squad
-from src.qa.many import Answered, answer_many, chunk_size
+from src.qa.many import answer_many
 from src.qa.processes import RunError
 
 WORDS = ("oxygen", "is", "a", "chemical", "element", "with", "symbol", ";", "cafe\u0301", "北京", "🙂", "\u2028", "found", "in", "1771")
-N = 120  # questions: 15 chunks of 8
+N = 116  # questions: 15 chunks of 8, the last of them smaller
+SCRIPT = str(Path(__file__).with_name("answering_processes.py"))
 FIELDS = ["id", "text", "start", "end", "score", "null_score"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_chunks() -> Iterator[None]:
+    """As answering_processes.py has them: several rounds for few questions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(many, "CHUNK", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQuAD file of N questions on passages of very different lengths, some of several windows, without answers."""
+    """A SQuAD file of N questions on passages of very different lengths, some of several windows."""
     choose = random.Random(0)
     paragraphs = []
     for i in range(N // 2):
@@ -51,21 +58,23 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def asked(file: Path) -> Dataset:
-    return load_squad(file)["train"]
+    """The same questions, without gold answers: nothing that answers may look at them."""
+    return load_squad(file)["train"].remove_columns(["answers", "title"])
 
 
 @pytest.fixture(scope="module")
 def threshold(asked: Dataset, tiny_folder: Path) -> float:
     """One that refuses some of the questions."""
-    scores = sorted(answer.score for answer in QuestionAnswerer.load(tiny_folder)(asked["question"], asked["context"]))
-    return round(scores[N // 3], 3)
+    qa = QuestionAnswerer.load(tiny_folder, precision="fp32")
+    scores = sorted(answer.score for answer in qa(asked["question"], asked["context"]))
+    return (scores[N // 3] + scores[N // 3 + 1]) / 2
 
 
 @pytest.fixture(scope="module")
-def answer(asked: Dataset, tiny_folder: Path, threshold: float) -> Callable[..., Answered]:
+def answer(asked: Dataset, tiny_folder: Path, threshold: float) -> Callable[..., dict]:
     """answer_many on one process, quietly; further arguments replace the usual ones."""
 
-    def run(output: Path, **options) -> Answered:
+    def run(output: Path, **options) -> dict:
         usual = {"questions": asked, "model": tiny_folder, "threshold": threshold, "report": lambda progress: None}
         return answer_many(output=output, **usual | options)
 
@@ -73,12 +82,24 @@ def answer(asked: Dataset, tiny_folder: Path, threshold: float) -> Callable[...,
 
 
 @pytest.fixture(scope="module")
-def alone(answer: Callable[..., Answered], tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """What one process makes of it: the output's bytes, its lines, and what was reported."""
+def alone(answer: Callable[..., dict], tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """What one process makes of it: the output, its lines, and what was reported."""
     output, reports = tmp_path_factory.mktemp("alone") / "answers.jsonl", []
-    done = answer(output, report=lambda progress: reports.append(dict(progress)))
-    whole = output.read_bytes()
-    return SimpleNamespace(output=output, done=done, bytes=whole, lines=[json.loads(line) for line in whole.splitlines()], reports=reports)
+    done = answer(output, report=reports.append)
+    return SimpleNamespace(output=output, done=done, lines=lines_of(output), reports=reports)
+
+
+def lines_of(output: Path) -> list[dict]:
+    return [json.loads(line) for line in output.read_bytes().splitlines()]
+
+
+def assert_same(output: Path, expected: list[dict]) -> None:
+    """Equal answers, and scores within 0.001."""
+    lines = lines_of(output)
+    for name in ("id", "text", "start", "end"):
+        assert [line[name] for line in lines] == [line[name] for line in expected]
+    for name in ("score", "null_score"):
+        assert [line[name] for line in lines] == pytest.approx([line[name] for line in expected], abs=0.001)
 
 
 def one_line(error: pytest.ExceptionInfo) -> str:
@@ -94,30 +115,20 @@ def names(folder: Path) -> set[str]:
 
 
 def test_there_is_a_line_for_every_question_in_order(alone, asked):
-    assert [line["id"] for line in alone.lines] == asked["id"]
+    assert [line["id"] for line in alone.lines] == list(asked["id"])
     assert all(list(line) == FIELDS for line in alone.lines)
-    assert alone.bytes.endswith(b"}\n") and "北京" in alone.bytes.decode()
+    assert alone.output.read_bytes().endswith(b"}\n") and "北京" in alone.output.read_text(encoding="utf-8")
     for line, context in zip(alone.lines, asked["context"], strict=True):
         assert line["text"] == context[line["start"] : line["end"]]
         assert 0 <= line["score"] <= line["score"] + line["null_score"] <= 1 + 2e-6
 
 
-def test_answers_are_those_of_the_answerer_asked_chunk_by_chunk(alone, asked, tiny_folder, threshold):
-    qa = QuestionAnswerer.load(tiny_folder, threshold, precision=alone.done.precision)
-    with runtime.one_thread():
-        for i in range(0, N, 8):
-            rows = asked[i : i + 8]
-            for line, found in zip(alone.lines[i : i + 8], qa(rows["question"], rows["context"]), strict=True):
-                assert (line["text"], line["start"], line["end"]) == (found.text, found.start, found.end)
-                assert (line["score"], line["null_score"]) == (round(found.score, 6), round(found.null_score, 6))
-
-
-def test_asked_all_together_in_full_precision_the_answerer_says_the_same(answer, asked, tiny_folder, threshold, tmp_path, monkeypatch):
+def test_answers_and_scores_are_those_of_the_answerer(answer, asked, tiny_folder, threshold, tmp_path, monkeypatch):
     monkeypatch.setattr(many, "_precision", lambda device: "fp32")
     answer(tmp_path / "answers.jsonl")
-    lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_bytes().splitlines()]
+    lines = lines_of(tmp_path / "answers.jsonl")
     together = QuestionAnswerer.load(tiny_folder, threshold, precision="fp32")(asked["question"], asked["context"])
-    assert [line["text"] for line in lines] == [found.text for found in together]
+    assert [(line["text"], line["start"], line["end"]) for line in lines] == [(found.text, found.start, found.end) for found in together]
     assert [line["score"] for line in lines] == pytest.approx([found.score for found in together], abs=1e-5)
 
 
@@ -125,40 +136,16 @@ def test_questions_below_the_threshold_are_refused_and_counted(alone, threshold)
     refused = [line for line in alone.lines if line["score"] < threshold]
     assert 20 < len(refused) < 60
     assert all((line["text"], line["start"], line["end"]) == ("", 0, 0) for line in refused)
-    assert alone.done.answered == N - len(refused)
+    assert alone.done["answered"] == N - len(refused)
 
 
-def test_a_call_says_what_it_did_and_cost(alone):
+def test_a_call_says_what_it_did_and_how_far_it_is(alone):
     done = alone.done
-    assert (done.output, done.questions, done.found, done.processes) == (alone.output, N, 0, 1)
-    assert done.seconds > 0 and done.questions_per_second >= N / done.seconds
-
-
-def test_progress_is_reported_chunk_by_chunk(alone):
-    assert [progress["step"] for progress in alone.reports] == [*range(1, 16), 15]
-    assert [progress["phase"] for progress in alone.reports] == ["answering"] * 15 + ["finished"]
-    assert {progress["steps"] for progress in alone.reports} == {15}
+    assert (done["output"], done["questions"], done["found"], done["processes"]) == (str(alone.output), N, 0, 1)
+    assert done["seconds"] > 0 and done["questions_per_second"] >= N / done["seconds"]
+    assert [(progress["step"], progress["steps"]) for progress in alone.reports] == [(step, 15) for step in range(1, 16)]
     assert all(progress["planned_seconds"] >= progress["seconds"] - 1e-6 for progress in alone.reports)
     assert runtime.progress_line(alone.reports[0]).startswith("answering · step 1 of 15 · ")
-
-
-@pytest.mark.parametrize(("questions", "expected"), [(1, 8), (30, 8), (256, 8), (257, 9), (2000, 63), (8192, 256), (10**6, 256)])
-def test_chunks_are_cut_by_the_number_of_questions(questions, expected):
-    assert chunk_size(questions) == expected
-
-
-def test_a_process_computes_on_one_core_whatever_was_set_before(answer, alone, tmp_path, monkeypatch):
-    seen, lines = set(), many._lines
-    monkeypatch.setattr(many, "_lines", lambda *args: seen.add(torch.get_num_threads()) or lines(*args))
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        answer(tmp_path / "answers.jsonl")
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-    assert seen == {1}
-    assert (tmp_path / "answers.jsonl").read_bytes() == alone.bytes
 
 
 def test_no_questions_are_one_line(answer, asked, tmp_path):
@@ -172,26 +159,25 @@ def test_no_questions_are_one_line(answer, asked, tmp_path):
 
 def test_a_finished_file_is_returned_without_computing(answer, alone, monkeypatch):
     assert names(alone.output.parent) == {"answers.jsonl", "answers.jsonl.parts"}
-    assert names(alone.output.parent / "answers.jsonl.parts") == {many.PLAN}
+    assert names(alone.output.parent / "answers.jsonl.parts") == {many.RUN}
     before = alone.output.stat().st_mtime_ns
-    monkeypatch.setattr(many, "_lines", lambda *args: pytest.fail("it computed"))
-    reports: list[dict] = []
-    again = answer(alone.output, report=reports.append)
-    assert (again.questions, again.answered, again.found, again.questions_per_second) == (N, alone.done.answered, N, 0)
-    assert [progress["phase"] for progress in reports] == ["finished"]
+    monkeypatch.setattr(many, "_answer", lambda *args: pytest.fail("it computed"))
+    again = answer(alone.output)
+    assert (again["questions"], again["answered"], again["found"], again["questions_per_second"]) == (N, alone.done["answered"], N, 0)
     assert alone.output.stat().st_mtime_ns == before
 
 
 def test_a_finished_file_that_was_changed_since_is_left_alone(answer, alone, tmp_path):
     shutil.copytree(alone.output.parent, tmp_path / "run")
     output = tmp_path / "run" / "answers.jsonl"
-    output.write_bytes(alone.bytes + b"\n")
+    output.write_bytes(alone.output.read_bytes() + b"\n")
     with pytest.raises(RunError) as error:
         answer(output)
     assert f"{output} was changed since it was written" in one_line(error)
-    assert output.read_bytes() == alone.bytes + b"\n"
+    assert output.read_bytes() == alone.output.read_bytes() + b"\n"
     output.unlink()
-    assert answer(output).found == 0 and output.read_bytes() == alone.bytes
+    assert answer(output)["found"] == 0
+    assert_same(output, alone.lines)
 
 
 def test_a_file_of_somebody_else_is_left_alone(answer, tmp_path):
@@ -209,36 +195,8 @@ def test_a_file_that_somebody_put_there_meanwhile_is_left_alone(answer, alone, t
         answer(output, report=lambda progress: output.write_text("mine"))
     assert f"{output} was made by somebody else" in one_line(error) and output.read_text() == "mine"
     output.unlink()
-    assert answer(output).found == N and output.read_bytes() == alone.bytes
-
-
-@pytest.mark.parametrize(
-    ("name", "says"), [("", "is a folder; name a file"), ("text/answers.jsonl", "cannot be written (Not a directory)")]
-)
-def test_a_place_that_cannot_be_written_to_is_one_line(answer, tmp_path, name, says):
-    (tmp_path / "text").write_text("mine")
-    with pytest.raises(RunError) as error:
-        answer(tmp_path / name)
-    assert says in one_line(error)
-
-
-def test_a_full_disk_is_one_line_and_what_is_finished_stays(answer, alone, tmp_path, monkeypatch):
-    write_whole, left = many.write_whole, [4]
-
-    def write_until_full(file: Path, content: bytes) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write_whole(file, content)
-
-    monkeypatch.setattr(many, "write_whole", write_until_full)
-    with pytest.raises(RunError) as error:
-        answer(tmp_path / "answers.jsonl")
-    assert "answers.jsonl.parts cannot be written (No space left on device); make room" in one_line(error)
-    assert not (tmp_path / "answers.jsonl").exists()
-    monkeypatch.undo()
-    assert answer(tmp_path / "answers.jsonl").found == 4 * 8
-    assert (tmp_path / "answers.jsonl").read_bytes() == alone.bytes
+    assert answer(output)["found"] == N
+    assert_same(output, alone.lines)
 
 
 def test_a_second_command_on_the_same_output_is_refused_until_the_first_has_ended(answer, alone, tmp_path):
@@ -253,7 +211,122 @@ def test_a_second_command_on_the_same_output_is_refused_until_the_first_has_ende
 
     answer(output, report=meanwhile)
     assert seen == [f"another process (pid {os.getpid()}) is answering into {output}; wait for it, stop it, or choose another output."]
-    assert output.read_bytes() == alone.bytes
+    assert_same(output, alone.lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("", "is a folder; name a file"), ("text/answers.jsonl", "cannot be written (Not a directory)")]
+)
+def test_a_place_that_cannot_be_written_to_is_one_line(answer, tmp_path, name, says):
+    (tmp_path / "text").write_text("mine")
+    with pytest.raises(RunError) as error:
+        answer(tmp_path / name)
+    assert says in one_line(error)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_a_full_disk_or_a_denied_permission_is_one_line_and_what_is_finished_stays(answer, alone, tmp_path, monkeypatch, number):
+    open_file, writes = Path.open, []
+
+    def open_until_full(path: Path, mode: str = "r", *args: object, **options: object):
+        writes.extend(["another"] if mode == "ab" else [])
+        if len(writes) > 4:
+            raise OSError(number, os.strerror(number))
+        return open_file(path, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", open_until_full)
+    with pytest.raises(RunError) as error:
+        answer(tmp_path / "answers.jsonl")
+    assert f"answers.jsonl cannot be written ({os.strerror(number)}); make room, or choose another output." in one_line(error)
+    assert not (tmp_path / "answers.jsonl").exists()
+    monkeypatch.undo()
+    assert answer(tmp_path / "answers.jsonl")["found"] == 4 * 8
+    assert_same(tmp_path / "answers.jsonl", alone.lines)
+
+
+# ------------------------------------------------------------------------------------------------------------ what a kill leaves
+
+
+@pytest.fixture
+def half_done(answer: Callable[..., dict], tmp_path: Path) -> SimpleNamespace:
+    """A run that was stopped after five of its fifteen chunks: the output to be, and the file of chunks."""
+    output = tmp_path / "run" / "answers.jsonl"
+    stop_after(5, answer, output)
+    parts = output.with_name("answers.jsonl.parts")
+    return SimpleNamespace(output=output, parts=parts, chunks=parts / many.CHUNKS)
+
+
+def stop_after(step: int, answer: Callable[..., dict], output: Path) -> None:
+    def stop(progress: dict) -> None:
+        if progress["step"] == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        answer(output, report=stop)
+
+
+def test_what_is_finished_is_not_computed_again(half_done, answer, alone, monkeypatch):
+    assert not half_done.output.exists()
+    computed, compute = [], many._answer
+    monkeypatch.setattr(many, "_answer", lambda rows, qa: computed.extend(rows["id"]) or compute(rows, qa))
+    assert answer(half_done.output)["found"] == 5 * 8
+    assert computed == [line["id"] for line in alone.lines][40:]
+    assert_same(half_done.output, alone.lines)
+    assert names(half_done.parts) == {many.RUN}
+
+
+@pytest.mark.parametrize("damage", ["cut off", "one letter", "not JSON", "of other questions"])
+def test_a_damaged_chunk_is_noticed_and_computed_again(half_done, answer, alone, damage):
+    lines = half_done.chunks.read_bytes().splitlines()
+    last = lines[-1]
+    body = last.split(b" ", 1)[1].replace(b'"id": "q', b'"id": "p')
+    changed = {
+        "cut off": last[:-40],
+        "one letter": last.replace(b'"score": 0.', b'"score": 1.', 1),
+        "not JSON": b"\xff" * 50,
+        "of other questions": b"%08x %s" % (many.zlib.crc32(body), body),
+    }
+    assert changed[damage] != last
+    half_done.chunks.write_bytes(b"\n".join([*lines[:-1], changed[damage]]))
+    stop_after(6, answer, half_done.output)  # what is written after the damage is not lost with it
+    assert answer(half_done.output)["found"] == 6 * 8
+    assert_same(half_done.output, alone.lines)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"")], ids=["removed", "empty"])
+def test_chunks_that_are_gone_are_computed_again(half_done, answer, alone, damage):
+    damage(half_done.chunks)
+    assert answer(half_done.output)["found"] == 0
+    assert_same(half_done.output, alone.lines)
+
+
+def test_other_arguments_are_refused_by_name(half_done, answer, asked, threshold, tiny_folder, tmp_path):
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+    state = load_file(model / "model.safetensors")
+    state["qa_outputs.weight"][0, 0] += 1e-6
+    save_file(state, model / "model.safetensors", metadata={"format": "pt"})
+    rows = asked.to_list()
+    rows[7]["question"] += "?"
+    before = half_done.chunks.read_bytes()
+    for options, says in (
+        ({"threshold": threshold + 0.1}, f"threshold={threshold!r}, and this one has threshold={threshold + 0.1!r}"),
+        ({"model": model}, "model='sha256 "),
+        ({"questions": Dataset.from_list(rows)}, f"questions='{N} questions, sha256 "),
+        ({"questions": asked.select(range(100))}, "this one has questions='100 questions, sha256 "),
+    ):
+        with pytest.raises(RunError) as error:
+            answer(half_done.output, **options)
+        assert str(half_done.parts) in one_line(error) and says in str(error.value)
+        assert "choose another output, or delete that folder and answers.jsonl" in str(error.value)
+    assert half_done.chunks.read_bytes() == before
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", "null"])
+def test_a_record_that_cannot_be_read_is_one_line(half_done, answer, broken):
+    (half_done.parts / many.RUN).write_text(broken)
+    with pytest.raises(RunError) as error:
+        answer(half_done.output)
+    assert f"{half_done.parts / many.RUN} cannot be read" in one_line(error)
 
 
 def test_bad_input_on_the_command_line_is_status_2_and_one_line(capsys, file, tiny_folder, tmp_path):
@@ -278,27 +351,26 @@ def test_bad_input_on_the_command_line_is_status_2_and_one_line(capsys, file, ti
 
 @pytest.fixture(scope="module")
 def launch(course: Path, file: Path, tiny_folder: Path, threshold: float) -> Callable[..., SimpleNamespace]:
-    """torchrun with `n` processes; `script` is a program instead of `-m src.qa`. Returns status, out, err, and who wrote which part."""
+    """torchrun with `n` processes; `script` is a program instead of `-m src.qa`. Returns status, out, err, and who answered chunks."""
     prefixes = ("COURSE_", "HF_", "TRANSFORMERS_", "TOKENIZERS_", "PYTHON")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)} | {"OMP_NUM_THREADS": "1"}
 
-    def run(n: int, output: Path, *more: str, script: bool = True, **environment: str) -> SimpleNamespace:
+    def run(
+        n: int, output: Path, data: Path = file, model: str | Path = tiny_folder, script: bool = True, **environment: str
+    ) -> SimpleNamespace:
         # standalone: on any free port, for two tests may run at a time
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
-        program = [str(Path(__file__).with_name("answering_processes.py"))] if script else ["-m", "src.qa"]
-        options = ["--data", str(file), "--model", str(tiny_folder), "--threshold", str(threshold), "--output", str(output), "--json"]
-        written = output.with_name("written.txt")
-        written.write_text("")
+        program = [SCRIPT] if script else ["-m", "src.qa"]
+        options = ["--data", data, "--model", model, "--threshold", threshold, "--output", output, "--json"]
         done = subprocess.run(
-            [*torchrun, *program, "answer", *options, *more],
+            [*torchrun, *program, "answer", *map(str, options)],
             cwd=course,
-            env=clean | {"WRITTEN": str(written)} | environment,
+            env=clean | environment,
             capture_output=True,
             text=True,
             timeout=300,
         )
-        who = [tuple(map(int, line.split())) for line in written.read_text().splitlines()]
-        written.unlink()
+        who = [line.removeprefix("chunk by ") for line in done.stderr.splitlines() if line.startswith("chunk by ")]
         return SimpleNamespace(status=done.returncode, out=done.stdout.splitlines(), err=done.stderr, who=who)
 
     return run
@@ -306,18 +378,10 @@ def launch(course: Path, file: Path, tiny_folder: Path, threshold: float) -> Cal
 
 @pytest.fixture(scope="module")
 def killed(launch: Callable[..., SimpleNamespace], tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Two processes, of which the second kills itself while it writes its third part. Do not write to its folder."""
+    """Two processes, of which the second kills itself in the third round. Do not write to its folder."""
     folder = tmp_path_factory.mktemp("killed")
     done = launch(2, folder / "answers.jsonl", KILL="1 3")
-    return SimpleNamespace(folder=folder, parts=folder / "answers.jsonl.parts", **vars(done))
-
-
-@pytest.fixture
-def half_done(killed: SimpleNamespace, tmp_path: Path) -> SimpleNamespace:
-    """A copy of what the killed run left: the output to be, its parts, and how many of them are finished."""
-    shutil.copytree(killed.folder, tmp_path / "run")
-    parts = tmp_path / "run" / "answers.jsonl.parts"
-    return SimpleNamespace(output=tmp_path / "run" / "answers.jsonl", parts=parts, finished=len(list(parts.glob("part-*"))))
+    return SimpleNamespace(folder=folder, **vars(done))
 
 
 def running_with(text: str) -> list[int]:
@@ -332,177 +396,77 @@ def running_with(text: str) -> list[int]:
     return found
 
 
-def test_two_processes_share_the_work_and_write_the_bytes_of_one(launch, alone, tmp_path):
-    done = launch(2, tmp_path / "answers.jsonl")
+@pytest.mark.parametrize("n", [2, pytest.param(3, marks=pytest.mark.full)])
+def test_several_processes_share_the_work_and_give_the_answers_of_one(launch, alone, tmp_path, n):
+    done = launch(n, tmp_path / "answers.jsonl")
     assert done.status == 0, done.err
-    assert (tmp_path / "answers.jsonl").read_bytes() == alone.bytes
-    assert sorted(part for _, part in done.who) == list(range(15)), "every part is written, and by one process only"
-    assert {rank for rank, _ in done.who} == {0, 1}
+    assert_same(tmp_path / "answers.jsonl", alone.lines)
+    assert len(done.who) == 15, "every chunk is answered by one process only"
+    assert {done.who.count(str(rank)) for rank in range(n)} <= {15 // n, 15 // n + 1}
     result = json.loads(done.out[-1])
-    assert (result["processes"], result["questions"], result["found"], result["answered"]) == (2, N, 0, alone.done.answered)
-    assert (result["precision"], result["threshold"]) == (alone.done.precision, alone.done.threshold)
-    assert sum(line.startswith("finished · step 15 of 15 · ") for line in done.out) == 1, "one process speaks"
+    assert (result["processes"], result["questions"], result["found"], result["answered"]) == (n, N, 0, alone.done["answered"])
+    assert (result["precision"], result["threshold"]) == (alone.done["precision"], alone.done["threshold"])
+    assert sum(line.startswith("answering · step ") for line in done.out) >= 1
     assert "Traceback" not in done.err
-    assert names(tmp_path) == {"answers.jsonl", "answers.jsonl.parts"} and names(tmp_path / "answers.jsonl.parts") == {many.PLAN}
+    assert names(tmp_path) == {"answers.jsonl", "answers.jsonl.parts"} and names(tmp_path / "answers.jsonl.parts") == {many.RUN}
 
 
 def test_a_killed_process_ends_the_command_with_a_sentence_and_no_output(killed):
     assert killed.status != 0
     assert not (killed.folder / "answers.jsonl").exists()
     assert killed.err.count("error: another process of this command has ended, or this one was told to;") == 1
-    assert f"kept in {killed.parts}: the same command, on any number of processes, goes on from there." in killed.err
-    assert sum(rank == 1 for rank, _ in killed.who) == 2
-    assert {path.name for path in killed.parts.glob("part-*")} >= {f"part-{part:06}.jsonl" for _, part in killed.who}
+    parts = killed.folder / "answers.jsonl.parts"
+    assert f"kept in {parts}: the same command, on any number of processes, goes on from there." in killed.err
+    assert killed.who.count("1") == 2
     assert running_with(str(killed.folder)) == []
 
 
-def test_three_processes_finish_what_two_began_with_the_bytes_of_one(half_done, launch, alone):
-    kept = {path.name: path.stat().st_mtime_ns for path in half_done.parts.glob("part-*")}
-    done = launch(3, half_done.output)
+def test_three_processes_finish_what_two_began(killed, launch, alone, tmp_path):
+    output = shutil.copytree(killed.folder, tmp_path / "run") / "answers.jsonl"
+    done = launch(3, output)
     assert done.status == 0, done.err
-    assert half_done.output.read_bytes() == alone.bytes
-    assert json.loads(done.out[-1])["found"] == 8 * half_done.finished > 0
-    assert {f"part-{part:06}.jsonl" for _, part in done.who} & {*kept} == set()
-    assert len(done.who) == 15 - half_done.finished
-    assert names(half_done.parts) == {many.PLAN}, "what the kill left half written is gone, too"
+    assert_same(output, alone.lines)
+    assert json.loads(done.out[-1])["found"] == 4 * 8
+    assert len(done.who) == 15 - 4
 
 
-def test_one_process_finishes_what_two_began_in_the_precision_they_had(half_done, answer, alone, monkeypatch):
-    monkeypatch.setattr(many, "_precision", lambda device: pytest.fail("it chose a precision of its own"))
-    done = answer(half_done.output)
-    assert (done.found, done.precision) == (8 * half_done.finished, alone.done.precision)
-    assert half_done.output.read_bytes() == alone.bytes
-
-
-@pytest.mark.parametrize("damage", ["cut off", "one letter", "empty", "not JSON", "of another plan", "removed"])
-def test_a_damaged_part_is_noticed_and_computed_again(half_done, answer, alone, damage):
-    part = sorted(half_done.parts.glob("part-*"))[1]
-    content = part.read_bytes()
-    changed = {
-        "cut off": content[:-40],
-        "one letter": content.replace(b'"score": 0.', b'"score": 1.', 1),
-        "empty": b"",
-        "not JSON": b"{\n" + content.split(b"\n", 1)[1],
-        "of another plan": content.replace(b'"plan": "', b'"plan": "0', 1),
-    }
-    part.write_bytes(changed[damage]) if damage in changed else part.unlink()
-    assert not part.exists() or part.read_bytes() != content
-    done = answer(half_done.output)
-    assert done.found == 8 * (half_done.finished - 1)
-    assert half_done.output.read_bytes() == alone.bytes
-
-
-def test_a_part_that_is_damaged_while_the_others_are_computed_is_one_line(half_done, answer, alone):
-    part = sorted(half_done.parts.glob("part-*"))[0]
+def test_processes_that_have_not_the_same_files_are_refused(answer, tmp_path, monkeypatch):
+    monkeypatch.setattr(many, "gather_object", lambda mine: [*mine, {**mine[0], "model": "sha256 of another"}])
     with pytest.raises(RunError) as error:
-        answer(half_done.output, report=lambda progress: part.write_bytes(b"no"))
-    assert f"{part} was damaged or removed" in one_line(error) and not half_done.output.exists()
-    answer(half_done.output)
-    assert half_done.output.read_bytes() == alone.bytes
-
-
-def test_other_arguments_are_refused_by_name(half_done, answer, asked, threshold, tiny_folder, tmp_path):
-    model = shutil.copytree(tiny_folder, tmp_path / "model")
-    state = load_file(model / "model.safetensors")
-    state["qa_outputs.weight"][0, 0] += 1e-6
-    save_file(state, model / "model.safetensors", metadata={"format": "pt"})
-    rows = asked.to_list()
-    rows[7]["question"] += "?"
-    before = {path.name: path.stat().st_mtime_ns for path in half_done.parts.iterdir()}
-    for options, says in (
-        ({"threshold": threshold + 0.1}, f"threshold={threshold!r}, and this one has threshold={threshold + 0.1!r}"),
-        ({"model": model}, "model='sha256 "),
-        ({"questions": Dataset.from_list(rows, features=asked.features)}, "questions='120 questions, sha256 "),
-        ({"questions": asked.select(range(100))}, "this one has questions='100 questions, sha256 "),
-    ):
-        with pytest.raises(RunError) as error:
-            answer(half_done.output, **options)
-        assert str(half_done.parts) in one_line(error) and says in str(error.value)
-        assert "choose another output, or delete that folder and answers.jsonl" in str(error.value)
-    kept = {path.name: path.stat().st_mtime_ns for path in half_done.parts.iterdir()}
-    assert {name: kept[name] for name in kept if name != processes.LOCK} == {
-        name: before[name] for name in before if name != processes.LOCK
-    }
-
-
-@pytest.mark.parametrize("broken", ["", "{", "[]", "null"])
-def test_a_plan_that_cannot_be_read_is_one_line(half_done, answer, broken):
-    (half_done.parts / many.PLAN).write_text(broken)
-    with pytest.raises(RunError) as error:
-        answer(half_done.output)
-    assert f"{half_done.parts / many.PLAN} cannot be read" in one_line(error)
-
-
-def test_machines_that_took_part_are_recorded(half_done, answer, alone, monkeypatch):
-    monkeypatch.setattr(runtime, "machine", lambda: "another machine")
-    answer(half_done.output)
-    plan = json.loads((half_done.parts / many.PLAN).read_text())
-    assert len(plan["machines"]) == 2 and "another machine" in plan["machines"]
-    assert half_done.output.read_bytes() == alone.bytes, "another name alone changes nothing"
+        answer(tmp_path / "answers.jsonl")
+    assert "process 1 has model='sha256 of another', and this one has model='sha256 " in one_line(error)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("kill", ["0 2", "2 1"])
-def test_whichever_process_is_killed_the_command_ends_and_any_number_goes_on(launch, answer, alone, tmp_path, kill):
+def test_whichever_process_is_killed_the_command_ends_and_any_number_goes_on(launch, alone, tmp_path, kill):
     first = launch(3, tmp_path / "answers.jsonl", KILL=kill)
     assert first.status != 0 and not (tmp_path / "answers.jsonl").exists(), first.err
     assert running_with(str(tmp_path)) == []
-    second = launch(2, tmp_path / "answers.jsonl", script=False)
+    second = launch(2, tmp_path / "answers.jsonl")
     assert second.status == 0, second.err
-    assert (tmp_path / "answers.jsonl").read_bytes() == alone.bytes
-
-
-@pytest.fixture
-def slow_pair(course: Path, file: Path, tiny_folder: Path, threshold: float, tmp_path: Path) -> SimpleNamespace:
-    """Two processes that have begun and will take half a minute more: torchrun, the output to be, and the file of what they say."""
-    program = [str(Path(__file__).with_name("answering_processes.py")), "answer", "--data", str(file), "--model", str(tiny_folder)]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    output, said = tmp_path / "answers.jsonl", tmp_path / "said.txt"
-    with said.open("w") as file_of_said:
-        running = subprocess.Popen(
-            [*torchrun, *program, "--threshold", str(threshold), "--output", str(output)],
-            cwd=course,
-            env=os.environ | {"WRITTEN": str(tmp_path / "written.txt"), "SLOW": "4", "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=file_of_said,
-        )
-    wait_for(lambda: list((tmp_path / "answers.jsonl.parts").glob("part-*")))
-    return SimpleNamespace(torchrun=running, output=output, said=said)
-
-
-@pytest.mark.full
-def test_when_all_are_killed_with_their_launcher_the_same_command_goes_on(slow_pair, launch, alone):
-    every = running_with(str(slow_pair.output))
-    assert len(every) == 3
-    for process in every:
-        os.kill(process, signal.SIGKILL)
-    slow_pair.torchrun.wait()
-    done = launch(2, slow_pair.output, script=False)
-    assert done.status == 0 and json.loads(done.out[-1])["found"] > 0, done.err
-    assert slow_pair.output.read_bytes() == alone.bytes
-
-
-@pytest.mark.full
-def test_processes_whose_launcher_is_killed_end_by_themselves(slow_pair):
-    slow_pair.torchrun.kill()
-    slow_pair.torchrun.wait()
-    wait_for(lambda: not running_with(str(slow_pair.output)), seconds=20)
-    assert slow_pair.said.read_text().count("error: ") == 1 and not slow_pair.output.exists()
+    assert_same(tmp_path / "answers.jsonl", alone.lines)
 
 
 @pytest.mark.full
 def test_bad_input_to_two_processes_is_told_once(launch, tmp_path):
-    done = launch(2, tmp_path / "answers.jsonl", "--model", "no-such-model", script=False)
+    done = launch(2, tmp_path / "answers.jsonl", model="no-such-model", script=False)
     assert done.status != 0 and done.err.count("error: the model 'no-such-model' is no folder here") == 1
     assert done.err.count("error: ") == 1
     assert done.err.count("Traceback") == 1 and "ChildFailedError" in done.err, "torchrun's own report, and none of ours"
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
+@pytest.mark.full
+def test_the_released_reader_gives_two_processes_the_answers_of_one(launch, threshold, tmp_path):
+    squad = build_course_set(passages=load_passage_texts())["validation"]
+    data, alone = tmp_path / "questions.json", tmp_path / "alone.jsonl"
+    data.write_text(json.dumps(squad | {"data": squad["data"][:8]}), encoding="utf-8")
+    answer_many(load_squad(data)["train"], alone, "qa-minilm", threshold, lambda progress: None)
+    done = launch(2, tmp_path / "answers.jsonl", data, "qa-minilm", COURSE_CACHE=str(runtime.cache()))
+    assert done.status == 0, done.err
+    assert_same(tmp_path / "answers.jsonl", lines_of(alone))
+    assert json.loads(done.out[-1])["answered"] > 0
 
 
 # ---------------------------------------------------------------------------------------------------- accelerate, several hosts
@@ -527,7 +491,7 @@ def accelerate(course: Path, name: str, output: Path, file: Path, model: Path, t
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIGS / name), *options]
     arguments = ["--data", str(file), "--model", str(model), "--threshold", str(threshold), "--output", str(output), "--json"]
     return subprocess.Popen(
-        [*command, "-m", "src.qa", "answer", *arguments],
+        [*command, SCRIPT, "answer", *arguments],
         cwd=course,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -553,20 +517,23 @@ def test_the_configuration_for_one_host_starts_several_processes(course, file, t
     out, err = running.communicate(timeout=300)
     assert running.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["processes"] == 2
-    assert (tmp_path / "answers.jsonl").read_bytes() == alone.bytes
+    assert_same(tmp_path / "answers.jsonl", alone.lines)
 
 
 @pytest.mark.full
 def test_the_configuration_for_two_hosts_makes_one_command_of_two_launchers(
     course, file, tiny_folder, threshold, alone, tmp_path, free_port
 ):
-    """Two launchers on this machine stand for two hosts."""
+    """Two launchers on this machine stand for two hosts, folders of their own for disks that they do not share."""
     options = ("--num_processes", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", free_port)
     hosts = [
-        accelerate(course, "two_hosts.yaml", tmp_path / "answers.jsonl", file, tiny_folder, threshold, *options, "--machine_rank", rank)
+        accelerate(
+            course, "two_hosts.yaml", tmp_path / rank / "answers.jsonl", file, tiny_folder, threshold, *options, "--machine_rank", rank
+        )
         for rank in "01"
     ]
     (out, err), (other_out, other_err) = (host.communicate(timeout=300) for host in hosts)
     assert [host.returncode for host in hosts] == [0, 0], err + other_err
     assert json.loads(out.splitlines()[-1])["processes"] == 2 and other_out == ""
-    assert (tmp_path / "answers.jsonl").read_bytes() == alone.bytes
+    assert_same(tmp_path / "0" / "answers.jsonl", alone.lines)
+    assert not (tmp_path / "1").exists()

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from src.qa.processes import GONE, RunError, alone_in, ending_with_the_others, told_by_first, write_json, write_whole
+from src.qa.processes import PEER_GONE_MESSAGES, RunError, abort_when_a_peer_fails, broadcast, folder_lock, write_json, write_whole
 
 TWO, ONE = SimpleNamespace(num_processes=2, is_main_process=True), SimpleNamespace(num_processes=1, is_main_process=True)
 SENTENCE = "another process of this command has ended, or this one was told to; start again."
@@ -18,7 +18,7 @@ SENTENCE = "another process of this command has ended, or this one was told to; 
 
 def test_a_process_that_is_told_to_end_says_so_in_a_sentence():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(RunError) as error, ending_with_the_others(TWO, "start again."):
+    with pytest.raises(RunError) as error, abort_when_a_peer_fails(TWO, "start again."):
         assert signal.getsignal(signal.SIGTERM) is not before
         signal.raise_signal(signal.SIGTERM)
         pytest.fail("it went on")
@@ -26,38 +26,38 @@ def test_a_process_that_is_told_to_end_says_so_in_a_sentence():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("words", GONE)
+@pytest.mark.parametrize("words", PEER_GONE_MESSAGES)
 def test_a_process_whose_neighbour_is_gone_says_so_in_a_sentence(words):
-    with pytest.raises(RunError) as error, ending_with_the_others(TWO, "start again."):
+    with pytest.raises(RunError) as error, abort_when_a_peer_fails(TWO, "start again."):
         raise RuntimeError(f"[pair.cc:534] {words} [127.0.0.1]:4711")
     assert str(error.value) == SENTENCE
-    with pytest.raises(RunError), ending_with_the_others(TWO, "start again."):
+    with pytest.raises(RunError), abort_when_a_peer_fails(TWO, "start again."):
         raise torch.distributed.DistBackendError("NCCL says something else")
 
 
 def test_other_errors_pass_and_a_process_alone_is_left_alone():
-    with pytest.raises(RuntimeError, match="shape"), ending_with_the_others(TWO, "start again."):
+    with pytest.raises(RuntimeError, match="shape"), abort_when_a_peer_fails(TWO, "start again."):
         raise RuntimeError("a wrong shape")
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(RuntimeError, match=GONE[0]), ending_with_the_others(ONE, "start again."):
+    with pytest.raises(RuntimeError, match=PEER_GONE_MESSAGES[0]), abort_when_a_peer_fails(ONE, "start again."):
         assert signal.getsignal(signal.SIGTERM) is before
-        raise RuntimeError(GONE[0])
+        raise RuntimeError(PEER_GONE_MESSAGES[0])
 
 
 def test_alone_a_process_keeps_to_what_it_says_itself():
     value = object()
-    assert told_by_first(value, ONE) is value
+    assert broadcast(value, ONE) is value
 
 
 def test_a_folder_is_locked_by_the_first_process_and_free_afterwards(tmp_path: Path):
-    with alone_in(tmp_path / "run", ONE, "training in run", "output_dir"):
-        with pytest.raises(RunError) as error, alone_in(tmp_path / "run", ONE, "training in run", "output_dir"):
+    with folder_lock(tmp_path / "run", ONE, "training in run", "output_dir"):
+        with pytest.raises(RunError) as error, folder_lock(tmp_path / "run", ONE, "training in run", "output_dir"):
             pytest.fail("two at a time")
         who = f"another process (pid {os.getpid()}) is training in run; wait for it, stop it, or choose another output_dir."
         assert str(error.value) == who
-        with alone_in(tmp_path / "run", SimpleNamespace(is_main_process=False), "training in run", "output_dir"):
+        with folder_lock(tmp_path / "run", SimpleNamespace(is_main_process=False), "training in run", "output_dir"):
             pass  # the others come with the first
-    with alone_in(tmp_path / "run", ONE, "training in run", "output_dir"):
+    with folder_lock(tmp_path / "run", ONE, "training in run", "output_dir"):
         pass
 
 
@@ -66,7 +66,10 @@ def test_a_disk_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytes
         raise NotImplementedError("FileSystem does not appear to support flock")
 
     monkeypatch.setattr("src.qa.processes.FileLock.acquire", acquire)
-    with pytest.raises(RunError, match="cannot be locked; choose another output, on another disk"), alone_in(tmp_path, ONE, "", "output"):
+    with (
+        pytest.raises(RunError, match="cannot be locked; choose another output, on another disk"),
+        folder_lock(tmp_path, ONE, "", "output"),
+    ):
         pytest.fail("without a lock")
 
 
