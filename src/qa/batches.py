@@ -1,49 +1,33 @@
-"""In which order windows are learned from: batches of like length, and short crops of the passage for most of a run."""
+"""Which windows are learned from together: batches of like length, and what the answers that people gave say of each token."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from datasets import Dataset
-
-from src.qa.features import PASSAGE, crop
+from transformers import BatchEncoding, DataCollatorWithPadding
 
 PAD_TO = 8  # tokens: with fewer different shapes a CPU keeps fewer buffers and kernels
 BATCHES_PER_GROUP = 50  # sorted by length together: enough to leave little padding, few enough to stay random
-CROP = 96  # tokens that a window is cut down to, around its answer, for most of the run
-WHOLE_FROM = 0.8  # the share of the run from which on windows are whole
 ENDLESS = 10**9  # steps of a run by minutes: the clock ends it
-MODEL_INPUTS = ("input_ids", "token_type_ids", "attention_mask", "start_positions", "end_positions")
+LEARNED_FROM = ("input_ids", "token_type_ids", "attention_mask", "answer_starts", "answer_ends")
 
 
 class LengthGroupedBatches:
     """Endless passes over the windows in random batches of like length: a batch sampler, also for several processes.
 
-    An item is (window, tokens, place): a window that has more than `tokens` is cropped, `place` in [0, 1) says where.
-
     Args:
         lengths: int[windows], in tokens.
         batch_size: windows a step, over all processes.
-        seed: of the order and of the crops.
+        seed: of the order.
         epochs: how many passes make `steps` steps; None has no end.
-        share: how much of a run without end is over; one of `epochs` counts its steps.
         processes: that share a step: each takes every so-manyth batch of `batch_size` / `processes` windows.
     """
 
-    def __init__(
-        self,
-        lengths: Sequence[int],
-        batch_size: int,
-        seed: int,
-        epochs: float | None = None,
-        share: Callable[[], float] = lambda: 0.0,
-        processes: int = 1,
-    ):
-        self.lengths, self.step_size, self.seed = np.asarray(lengths), batch_size, seed
-        self.share, self.processes = share, processes
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, epochs: float | None = None, processes: int = 1):
+        self.lengths, self.step_size, self.seed, self.processes = np.asarray(lengths), batch_size, seed, processes
         self.batch_size, self.drop_last = batch_size // processes, False
         per_pass = -(-len(self.lengths) // batch_size)
         self.steps = None if epochs is None else max(1, round(epochs * per_pass))
@@ -51,14 +35,9 @@ class LengthGroupedBatches:
     def __len__(self) -> int:
         return (self.steps or ENDLESS) * self.processes
 
-    def __iter__(self) -> Iterator[list[tuple[int, int, float]]]:
-        steps = (rows for batches in batch_passes(self.lengths, self.step_size, self.seed) for rows in batches)
-        for step, rows in enumerate(steps):
-            share = step / self.steps if self.steps else self.share()
-            tokens = CROP if share < WHOLE_FROM else int(self.lengths.max())
-            places = np.random.default_rng([self.seed, step]).random(len(rows))
-            items = [(int(row), tokens, float(place)) for row, place in zip(rows, places, strict=True)]
-            yield from (items[i : i + self.batch_size] for i in range(0, len(items), self.batch_size))
+    def __iter__(self) -> Iterator[list[int]]:
+        for batches in batch_passes(self.lengths, self.step_size, self.seed):
+            yield from batches.reshape(-1, self.batch_size).tolist()
 
 
 def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
@@ -88,16 +67,18 @@ def batches_by_length(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
             first = last
 
 
-class Crops(torch.utils.data.Dataset):
-    """The windows of `prepare_features`, cropped as the items of `LengthGroupedBatches` ask for."""
+class ReaderCollator(DataCollatorWithPadding):
+    """Pads windows to the longest of a batch, and makes one label of all the answers that people gave to a question.
 
-    def __init__(self, windows: Dataset):
-        self.windows = windows.select_columns([name for name in (*MODEL_INPUTS, *PASSAGE) if name in windows.column_names])
+    A batch has start_positions and end_positions, float[B, T]: which share of the answers begins, or ends, at each token.
+    """
 
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitems__(self, items: list[tuple[int, int, float]]) -> list[dict]:
-        columns = self.windows[[row for row, _, _ in items]]
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        return [crop(row, tokens, place) for row, (_, tokens, place) in zip(rows, items, strict=True)]
+    def __call__(self, windows: list[dict]) -> BatchEncoding:
+        labels = {side: [window.pop(f"answer_{side}s") for window in windows] for side in ("start", "end")}
+        batch = super().__call__(windows)
+        for side, answers in labels.items():
+            shares = torch.zeros(batch["input_ids"].shape)
+            for row, positions in enumerate(answers):
+                shares[row].index_add_(0, torch.tensor(positions), torch.full((len(positions),), 1 / len(positions)))
+            batch[f"{side}_positions"] = shares
+        return batch

@@ -14,8 +14,6 @@ from transformers import PreTrainedTokenizerBase
 
 # BERT's own limit: a longer question would leave no room for the passage.
 MAX_QUESTION_TOKENS = 64
-PASSAGE = ("passage_start", "passage_end")  # of a window: its first passage token, and the one after its last
-LEAST_PASSAGE = 32  # tokens of the passage that a crop keeps at least
 
 
 def prepare_features(
@@ -33,7 +31,6 @@ def prepare_features(
     Returns one row per window, unpadded, in the order of `dataset`:
       input_ids, attention_mask and, where the model has them, token_type_ids: int[T];
       token_starts, token_ends: int[T], character offsets of each passage token in `context`, -1 on all other tokens;
-      passage_start, passage_end: int, the first passage token and the one after the last, 0 and 0 where there is none;
       example_index: row of the question in `dataset`; example_id: its id; length: T;
       with labels, start_positions and end_positions: first and last token of the answer, both the position of [CLS]
       where the window does not hold the whole answer or the question has none; where people gave several answers, that of the most
@@ -65,9 +62,6 @@ def prepare_features(
     names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in encoded]
     columns: dict[str, list] = {name: encoded[name] for name in names}
     columns["token_starts"], columns["token_ends"] = _passage_offsets(encoded)
-    passages = [np.flatnonzero(starts >= 0) for starts in columns["token_starts"]]
-    columns["passage_start"] = [int(tokens[0]) if tokens.size else 0 for tokens in passages]
-    columns["passage_end"] = [int(tokens[-1]) + 1 if tokens.size else 0 for tokens in passages]
     ids = dataset["id"]
     columns["example_index"] = example_index
     columns["example_id"] = [ids[i] for i in example_index]
@@ -75,41 +69,6 @@ def prepare_features(
     if labels:
         _add_labels(columns, dataset, tokenizer.cls_token_id, doc_stride)
     return Dataset.from_dict(columns)
-
-
-def crop(window: dict, tokens: int, place: float) -> dict:
-    """A window cut down to at most `tokens`: the whole question, and a part of the passage with the whole answer in it.
-
-    Args:
-        window: a row of `prepare_features` with labels: what the model reads, the answer's positions, and the passage's.
-        tokens: at most so many, but for a long question or answer, which are kept.
-        place: in [0, 1), which of the possible parts is taken, from the first to the last.
-
-    Returns:
-        What the model reads and the positions in it, without the passage's.
-    """
-    first, end = (window[name] for name in PASSAGE)
-    length = len(window["input_ids"])
-    start, last = window["start_positions"], window["end_positions"]
-    kept = {name: value for name, value in window.items() if name not in PASSAGE}
-    room = max(tokens - (length - (end - first)), LEAST_PASSAGE)
-    if room >= end - first:
-        return kept
-    earliest, latest = first, end - room
-    if first <= start < end:  # elsewhere, at [CLS], it stands for no answer
-        earliest, latest = max(first, last + 1 - room), min(start, latest)
-        if earliest > latest:  # the answer is longer than that
-            return kept
-    begin = earliest + int(place * (latest - earliest + 1))
-    gone_before, gone = begin - first, end - first - room
-
-    def moved(position: int) -> int:
-        return position - (gone_before if first <= position < end else gone if position >= end else 0)
-
-    for name in ("input_ids", "token_type_ids", "attention_mask"):
-        if name in kept:
-            kept[name] = kept[name][:first] + kept[name][begin : begin + room] + kept[name][end:]
-    return kept | {"start_positions": moved(start), "end_positions": moved(last)}
 
 
 def choose_answer(answers: dict) -> tuple[int, int] | None:
@@ -171,10 +130,11 @@ def _passage_shifts(columns: dict, doc_stride: int) -> list[int]:
     """For each window, what takes a position in it to the token's number in the whole passage."""
     shifts = []
     question, number = -1, 0
-    for i, start, end in zip(columns["example_index"], columns["passage_start"], columns["passage_end"], strict=True):
+    for i, starts in zip(columns["example_index"], columns["token_starts"], strict=True):
+        passage = np.flatnonzero(starts >= 0)
         number = number if i == question else 0
-        shifts.append(number - start)
-        question, number = i, number + end - start - doc_stride
+        shifts.append(number - passage[0] if passage.size else 0)
+        question, number = i, number + passage.size - doc_stride
     return shifts
 
 

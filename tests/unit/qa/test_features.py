@@ -57,20 +57,25 @@ def reference_windows(row: dict, tokenizer, max_length: int, doc_stride: int) ->
     question = tokenizer(row["question"].strip(), add_special_tokens=False)["input_ids"][: min(64, max_length // 3)]
     passage = tokenizer(row["context"], add_special_tokens=False, return_offsets_mapping=True)
     token_ids, offsets = passage["input_ids"], passage["offset_mapping"]
-    answer = reference_answer(row["answers"])
-    in_answer = []
-    if answer:
-        characters = set(range(*answer))
-        in_answer = [t for t, (start, end) in enumerate(offsets) if characters & set(range(start, end))]
+    given = [(start, start + len(text)) for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)]
+
+    def tokens_of(answer: tuple[int, int] | None) -> list[int]:
+        characters = set(range(*answer)) if answer else set()
+        return [t for t, (start, end) in enumerate(offsets) if characters & set(range(start, end))]
+
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     room = max_length - len(question) - 3
     windows, first = [], 0
     while True:
         here = range(first, min(first + room, len(token_ids)))
         before = [cls, *question, sep]
-        label = (0, 0)
-        if in_answer and all(t in here for t in in_answer):
-            label = tuple(len(before) + t - first for t in (in_answer[0], in_answer[-1]))
+
+        def label_of(answer: tuple[int, int] | None, here: range = here, shift: int = len(before) - first) -> tuple[int, int]:
+            tokens = tokens_of(answer)
+            return (tokens[0] + shift, tokens[-1] + shift) if tokens and all(t in here for t in tokens) else (0, 0)
+
+        label = label_of(reference_answer(row["answers"]))
+        labels = sorted(map(label_of, given or [None]))
         around = [-1] * len(before)
         windows.append(
             {
@@ -85,6 +90,7 @@ def reference_windows(row: dict, tokenizer, max_length: int, doc_stride: int) ->
                 "passage_end": len(before) + len(here) if len(here) else 0,
                 "start_positions": label[0],
                 "end_positions": label[1],
+                "answer_labels": labels,
             }
         )
         if here.stop == len(token_ids):
@@ -114,8 +120,10 @@ def test_windows_and_labels_equal_the_slow_reference(tokenizer, questions, max_l
     expected = []
     for i, row in enumerate(dataset):
         expected += [window | {"example_index": i} for window in reference_windows(row, tokenizer, max_length, doc_stride)]
-    assert set(features.column_names) == set(expected[0])
-    found = list(features)
+    found = [dict(window) for window in features]
+    for window in found:  # in no particular order, but first with first and last with last token
+        window["answer_labels"] = sorted(zip(window.pop("answer_starts"), window.pop("answer_ends"), strict=True))
+    assert set(found[0]) == set(expected[0])
     for one, other in zip(found, expected, strict=True):
         assert one == other
     assert max(features["length"]) <= max_length
