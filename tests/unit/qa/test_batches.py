@@ -1,4 +1,4 @@
-"""Batches of the reader's training: like lengths together, short crops first, the same for every number of processes."""
+"""Batches of the reader's training: like lengths together, all answers in the labels, the same for every number of processes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
-from src.qa.batches import CROP, MODEL_INPUTS, Crops, LengthGroupedBatches, batch_passes
-from src.qa.features import crop, prepare_features
+from src.qa.batches import LEARNED_FROM, LengthGroupedBatches, ReaderCollator, batch_passes
+from src.qa.features import prepare_features
 
 LENGTHS = np.random.default_rng(1).integers(20, 384, size=2003)
 
@@ -19,7 +20,7 @@ def padding(batches: np.ndarray) -> float:
     return 1 - found.sum() / (found.max(axis=1) * batches.shape[1]).sum()
 
 
-def first(n: int, batches: LengthGroupedBatches) -> list[list[tuple[int, int, float]]]:
+def first(n: int, batches: LengthGroupedBatches) -> list[list[int]]:
     return list(itertools.islice(batches, n))
 
 
@@ -61,23 +62,10 @@ def test_the_order_is_decided_by_the_seed_and_the_pass():
     assert passes(5)[0] != passes(5)[1]
 
 
-def test_the_same_seed_gives_the_same_items_and_another_one_others():
-    def items(seed: int) -> list:
-        return first(300, LengthGroupedBatches(LENGTHS, 16, seed, 2))
-
-    assert items(4) == items(4)
-    others = items(5)
-    assert [[row for row, _, _ in batch] for batch in items(4)] != [[row for row, _, _ in batch] for batch in others]
-    assert [place for _, _, place in items(4)[0]] != [place for _, _, place in others[0]]
-
-
-def test_items_are_the_windows_of_the_passes_each_with_a_place_of_its_own():
-    batches = first(252, LengthGroupedBatches(LENGTHS, 16, 7, 2))
-    expected = np.concatenate(list(itertools.islice(batch_passes(LENGTHS, 16, 7), 2)))
-    assert [[row for row, _, _ in batch] for batch in batches] == expected.tolist()
-    places = np.array([[place for _, _, place in batch] for batch in batches])
-    assert ((places >= 0) & (places < 1)).all() and len(np.unique(places)) == places.size
-    assert np.histogram(places, 10, (0, 1))[0].min() > 0.08 * places.size, "from the first to the last alike"
+def test_the_same_seed_gives_the_same_batches_and_another_one_others():
+    batches = [first(252, LengthGroupedBatches(LENGTHS, 16, seed, 2)) for seed in (4, 4, 5)]
+    assert batches[0] == batches[1] == np.concatenate(list(itertools.islice(batch_passes(LENGTHS, 16, 4), 2))).tolist()
+    assert batches[0] != batches[2]
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -96,30 +84,25 @@ def test_steps_are_the_passes_times_their_batches_and_one_at_least(epochs, steps
     assert (batches.steps, len(batches)) == (steps, 2 * steps)
 
 
-def test_a_run_of_passes_is_cropped_for_eight_tenths_of_its_steps():
-    batches = first(252, LengthGroupedBatches(LENGTHS, 16, 0, 2, share=lambda: 1.0))
-    tokens = [{tokens for _, tokens, _ in batch} for batch in batches]
-    assert tokens == [{CROP}] * 202 + [{LENGTHS.max()}] * 50  # 0.8 of 252 are 201.6
-
-
-def test_a_run_by_the_clock_has_no_end_and_whole_windows_when_eight_tenths_are_over():
-    share = [0.0]
-    batches = LengthGroupedBatches(LENGTHS, 16, 0, None, share=lambda: share[0])
-    found, items = [], iter(batches)
-    for share[0] in (0.0, 0.5, 0.79, 0.8, 1.0):
-        found.append({tokens for _, tokens, _ in next(items)})
-    assert found == [{CROP}] * 3 + [{LENGTHS.max()}] * 2
+def test_a_run_by_the_clock_has_no_end():
+    batches = LengthGroupedBatches(LENGTHS, 16, 0)
     assert batches.steps is None and len(batches) >= 10**9
-    assert len(list(itertools.islice(items, 500))) == 500
+    assert len(first(500, batches)) == 500
 
 
-def test_the_windows_come_cropped_as_their_items_ask_and_without_what_no_model_reads(tokenizer, questions):
-    rows = [("Who?", "word " * n + "Kafka " + "word " * (150 - n), "Kafka") for n in (3, 70, 140)]
-    windows = prepare_features(questions(*rows), tokenizer)
-    items = [(2, 96, 0.5), (0, 384, 0.1), (2, 40, 0.0), (1, 60, 0.99)]
-    columns = (*MODEL_INPUTS, "passage_start", "passage_end")
-    expected = [crop({name: windows[row][name] for name in columns}, tokens, place) for row, tokens, place in items]
-    found = Crops(windows).__getitems__(items)
-    assert found == expected
-    assert [len(row["input_ids"]) for row in found] == [96, windows["length"][0], 40, 60]
-    assert all(set(row) == set(MODEL_INPUTS) for row in found)
+def test_a_label_is_the_share_of_the_answers_that_begin_and_end_at_each_token(tokenizer, questions):
+    text = "Kafka wrote it in Prague in 1915"
+    rows = [("Where?", text, "Prague", "in Prague", "Prague", "Prague in 1915"), ("Who paid?", text), ("Who?", text, "Kafka")]
+    windows = prepare_features(questions(*rows), tokenizer).select_columns(list(LEARNED_FROM))
+    batch = ReaderCollator(tokenizer, pad_to_multiple_of=8)(windows.__getitems__([0, 1, 2]))
+    tokens = [tokenizer.convert_ids_to_tokens(ids) for ids in batch["input_ids"]]
+    expected = [
+        {"start": {"prague": 0.75, "in": 0.25}, "end": {"prague": 0.75, "1915": 0.25}},
+        {"start": {"[CLS]": 1.0}, "end": {"[CLS]": 1.0}},
+        {"start": {"kafka": 1.0}, "end": {"kafka": 1.0}},
+    ]
+    for side in ("start", "end"):
+        shares = batch[f"{side}_positions"]
+        assert shares.shape == batch["input_ids"].shape and torch.equal(shares.sum(1), torch.ones(3))
+        found = [{tokens[row][i]: float(shares[row, i]) for i in shares[row].nonzero()[:, 0].tolist()} for row in range(3)]
+        assert found == [labels[side] for labels in expected]

@@ -6,15 +6,13 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import BertProcessing
 from transformers import PreTrainedTokenizerFast
 
-from src.qa.features import LEAST_PASSAGE, choose_answer, crop, prepare_features
+from src.qa.features import choose_answer, prepare_features
 
 # Every kind of trouble a passage can hold: accents apart and together, other scripts, emoji of several code points, invisible
 # characters, letters that grow when made small, words of many pieces, words the vocabulary does not know.
@@ -86,8 +84,6 @@ def reference_windows(row: dict, tokenizer, max_length: int, doc_stride: int) ->
                 "token_ends": [*around, *(offsets[t][1] for t in here), -1],
                 "example_id": row["id"],
                 "length": len(before) + len(here) + 1,
-                "passage_start": len(before) if len(here) else 0,
-                "passage_end": len(before) + len(here) if len(here) else 0,
                 "start_positions": label[0],
                 "end_positions": label[1],
                 "answer_labels": labels,
@@ -137,7 +133,7 @@ def test_without_labels_the_same_windows_come_back_and_answers_are_not_looked_at
     dataset = questions(("Who?", "Franz Kafka wrote it in Prague. " * 9, "Kafka"), ("Where?", ""))
     labelled = prepare_features(dataset, tokenizer, 40, 10)
     plain = prepare_features(dataset.remove_columns("answers"), tokenizer, 40, 10, labels=False)
-    assert plain.column_names == [name for name in labelled.column_names if name not in ("start_positions", "end_positions")]
+    assert plain.column_names == [name for name in labelled.column_names if not name.startswith(("start_p", "end_p", "answer_"))]
     assert list(plain) == list(labelled.select_columns(plain.column_names))
 
 
@@ -246,67 +242,3 @@ def test_an_answer_that_covers_no_token_is_an_error_that_names_question_and_answ
 def test_no_questions_are_an_error_in_one_sentence(tokenizer, questions):
     with pytest.raises(ValueError, match="found no questions"):
         prepare_features(questions(), tokenizer, 64, 8)
-
-
-# --- crops ---------------------------------------------------------------------------------------------------------------
-
-
-@st.composite
-def windows(draw) -> dict:
-    """A window: [CLS] question [SEP] passage [SEP], every token with a number of its own, with an answer or none."""
-    before, passage = draw(st.integers(2, 70)), draw(st.integers(0, 320))
-    length = before + passage + 1
-    first = draw(st.integers(before, before + passage - 1)) if passage and draw(st.booleans()) else 0
-    last = min(before + passage - 1, first + draw(st.one_of(st.integers(0, 5), st.integers(0, 320)))) if first else 0
-    kinds = {"token_type_ids": [0] * before + [1] * (passage + 1)} if draw(st.booleans()) else {}
-    return {
-        "input_ids": list(range(1000, 1000 + length)),
-        "attention_mask": [1] * length,
-        "start_positions": first,
-        "end_positions": last,
-        "passage_start": before if passage else 0,
-        "passage_end": before + passage if passage else 0,
-        **kinds,
-    }
-
-
-def reference_crops(window: dict, tokens: int) -> list[dict]:
-    """All crops of the largest size that is allowed, in order: every run of passage tokens that holds the whole answer."""
-    first, end = window["passage_start"], window["passage_end"]
-    ids, start, last = window["input_ids"], window["start_positions"], window["end_positions"]
-    around = len(ids) - (end - first)
-    size = max(tokens - around, LEAST_PASSAGE)
-    answer = set(range(start, last + 1)) if start else set()
-    crops = []
-    for begin in range(first, end - size + 1) if size < end - first else ():
-        if answer <= set(range(begin, begin + size)):
-            kept = [t for t in range(len(ids)) if not first <= t < end or begin <= t < begin + size]
-            parts = ("input_ids", "token_type_ids", "attention_mask")
-            made = {name: [window[name][t] for t in kept] for name in parts if name in window}
-            crops.append(made | {"start_positions": kept.index(start), "end_positions": kept.index(last)})
-    return crops or [{name: value for name, value in window.items() if not name.startswith("passage")}]
-
-
-@given(windows(), st.integers(1, 400), st.floats(0, 1, exclude_max=True))
-def test_a_crop_is_one_of_those_of_the_slow_reference_and_places_go_from_the_first_to_the_last(window, tokens, place):
-    before = {name: list(value) if isinstance(value, list) else value for name, value in window.items()}
-    crops = reference_crops(window, tokens)
-    assert crop(window, tokens, place) == crops[int(place * len(crops))]
-    assert [crop(window, tokens, (i + 0.5) / len(crops)) for i in range(len(crops))] == crops
-    assert (crop(window, tokens, 0.0), crop(window, tokens, 1 - 2**-53)) == (crops[0], crops[-1])
-    assert window == before
-
-
-@given(windows(), st.integers(96, 400), st.floats(0, 1, exclude_max=True))
-def test_a_crop_keeps_the_question_and_the_answer_and_is_short_unless_the_answer_is_long(window, tokens, place):
-    cropped, ids = crop(window, tokens, place), window["input_ids"]
-    question = ids[: window["passage_start"] or len(ids)]
-    assert cropped["input_ids"][: len(question)] == question and cropped["input_ids"][-1] == ids[-1]
-    start, last = cropped["start_positions"], cropped["end_positions"]
-    assert cropped["input_ids"][start : last + 1] == ids[window["start_positions"] : window["end_positions"] + 1]
-    assert (start == 0) == (window["start_positions"] == 0), "without an answer both point at [CLS]"
-    answer = window["end_positions"] - window["start_positions"] + 1
-    passage = window["passage_end"] - window["passage_start"]
-    if answer <= LEAST_PASSAGE or answer <= tokens - (len(ids) - passage):
-        assert len(cropped["input_ids"]) <= max(tokens, len(ids) - passage + LEAST_PASSAGE)
-    assert len(cropped["input_ids"]) >= min(tokens, len(ids))
