@@ -324,6 +324,18 @@ def test_the_f1_interval_lies_around_the_f1():
     assert f"{interval.mean:.1f} (95 % interval" in str(interval)
 
 
+def test_the_f1_interval_draws_whole_articles_where_they_are_named():
+    # Ten articles of twenty questions, of which seven are all right.
+    references = {str(i): ["king"] for i in range(200)}
+    predictions = {qid: "king" if int(qid) < 140 else "queen" for qid in references}
+    articles = {qid: f"article {int(qid) // 20}" for qid in references}
+    alone, together = metrics.f1_interval(predictions, references), metrics.f1_interval(predictions, references, groups=articles)
+    assert together.standard_error == pytest.approx(100 * np.sqrt(0.7 * 0.3 / 10), rel=0.1)
+    assert alone.standard_error == pytest.approx(100 * np.sqrt(0.7 * 0.3 / 200), rel=0.1)
+    with pytest.raises(ValueError, match="'0' has no group"):
+        metrics.f1_interval(predictions, references, groups={})
+
+
 @pytest.mark.parametrize(
     ("values", "options"),
     [
