@@ -22,7 +22,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
-from src.training import save_run
 from src.language_models import (
     GPTModel,
     LanguageData,
@@ -36,7 +35,7 @@ from src.language_models import (
     train_language_model,
 )
 from src.transformer import GPT
-from tools.cards import card_of, minutes_text, model_line, recipe_line, tell
+from tools.cards import card_of, minutes_text, model_line, recipe_line, save_with_page, tell
 
 # How to make each model, and what `train_language_model` is given besides the minutes.
 MODELS: dict[str, tuple[Callable[[LanguageData], TrainableModel], dict]] = {
@@ -96,8 +95,7 @@ def make_model(name: str, data: LanguageData, target: Path, minutes: float, seed
         "scores": {**scores, "test_texts": len(data.texts["test"])},
         "short_runs": {"minutes": SHORT_MINUTES, "scores_by_seed": by_seed},
     }
-    save_run(kept, target)
-    (target / "README.md").write_text(page(kept.card), encoding="utf-8")
+    save_with_page(kept, target, page(kept.card), {"tokenizer.json": model.tokenizer.to_json()})
 
 
 def page(card: dict) -> str:
@@ -180,7 +178,7 @@ def main() -> None:
     if options.release:
         cards = {name: json.loads((folder / name / "card.json").read_text(encoding="utf-8")) for name in MODELS}
         file = runtime.COURSE / "data" / "language_models.json"
-        file.write_text(json.dumps(compare(data, cards), indent=1) + "\n", encoding="utf-8")
+        runtime.write_json(file, compare(data, cards))
 
 
 if __name__ == "__main__":

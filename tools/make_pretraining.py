@@ -10,7 +10,6 @@ Results go to build/weights/. The shipped files in weights/ are written only wit
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
-from src.training import Run, load_run, save_run
 from src.pretraining import (
     Detector,
     Forger,
@@ -40,7 +38,8 @@ from src.pretraining import (
     train_pairs,
     yes_or_no_accuracy,
 )
-from tools.cards import card_of, model_line, recipe_line, tell
+from src.training import Run, load_run
+from tools.cards import card_of, model_line, recipe_line, save_with_page, tell
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
 PAIRS: dict[str, Wrong] = {"next-sentence": "another article", "sentence-order": "swapped"}
@@ -58,7 +57,6 @@ def write_card(name: str, run: Run, scores: dict[str, float], asked: str, number
         "encoder": "minilm, frozen (asset minilm, Apache-2.0)",
         "scores": {score: round(value, 4) for score, value in scores.items()} | {f"test_{asked}": number},
     }
-    save_run(run, target)
     card = run.card
     page = [
         f"# {name}: learned from plain text, on a frozen encoder",
@@ -75,8 +73,7 @@ def write_card(name: str, run: Run, scores: dict[str, float], asked: str, number
         *(f"| {score.replace('_', ' ')} | {100 * value:.1f} % |" for score, value in scores.items()),
         "",
     ]
-    (target / "README.md").write_text("\n".join(page), encoding="utf-8")
-    print(json.dumps(card, indent=1), flush=True)
+    save_with_page(run, target, "\n".join(page))
 
 
 def make_head(reader: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
