@@ -17,7 +17,6 @@ Sanh et al. 2019, "DistilBERT" (every second layer); Sun et al. 2019, "Patient k
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,8 +37,8 @@ from src import runtime
 from src.qa import QuestionAnswerer, evaluate, prepare_features
 from src.qa.batches import PAD_TO, batch_passes
 from src.qa.cpu_attention import use_cpu_attention
-from src.qa.models import save_released
-from src.training import Run, fit, in_eval_mode
+from src.qa.models import CONFIG, config_json, trained_weights
+from src.training import Run, fit, in_eval_mode, write_run
 
 # --- measuring -----------------------------------------------------------------------------------------------------------
 
@@ -314,6 +313,8 @@ def distil(
     windows of `held_out` in which the student marks the same start and end as its teacher.
     Word embeddings stay as they are, so that the student can share its teacher's.
     """
+    if folder is not None:
+        runtime.make_folder(folder)
     precision, collate = teacher.precision, DataCollatorWithPadding(teacher.tokenizer, pad_to_multiple_of=PAD_TO)
     columns, lengths = _windows(train, teacher)
     held_out_columns, held_out_lengths = _windows(held_out.select(range(min(HELD_OUT, len(held_out)))), teacher)
@@ -389,7 +390,6 @@ def save_student(run: Run, folder: Path, card: Mapping) -> None:
 
     card: names the base whose word embeddings it shares, and the threshold; see `src.qa.models.save_released`.
     """
-    save_released(run.model, folder, dict(card))
+    weights = trained_weights(run.model, card["base"])
     about = {"finished": run.finished, "settings": run.settings, "seconds": run.seconds}
-    for name, content in (("history.json", run.history), ("run.json", about)):
-        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_run(folder, weights, about, run.history, card, {CONFIG: config_json(run.model)})

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src.text import Vocabulary
-from src.training import Run, fit, in_eval_mode, save_run
+from src.training import Run, fit, in_eval_mode
 from src.training import load_run as load_dates  # noqa: F401, notebooks 03 and 04 know it by this name
 
 Split = Literal["train", "development", "test"]
@@ -305,7 +305,7 @@ def train_dates(
         logits = model(source_ids, source_mask, target_ids[:, :-1])  # [B, T - 1, V]
         return F.cross_entropy(logits.flatten(0, 1), target_ids[:, 1:].flatten(), ignore_index=PAD_ID)
 
-    run = fit(
+    return fit(
         model,
         date_batches(batch_size, seed),
         loss_of,
@@ -317,7 +317,5 @@ def train_dates(
         seed=seed,
         unit="dates",
         report=report,
+        folder=folder,
     )
-    if folder is not None:
-        save_run(run, folder)
-    return run

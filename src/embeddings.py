@@ -75,10 +75,16 @@ class WordVectors:
     def units(self) -> np.ndarray:
         """All vectors scaled to length one, float32[V, D], so that a dot product of two rows is their cosine. Made at first use.
 
-        A vector of zeros has no direction and stays zeros: its cosine with everything counts as 0.
+        A vector of zeros has no direction and stays zeros: its cosine with everything counts as 0. Raises ValueError, with the
+        word, for a vector that is not numbers.
         """
         vectors = np.asarray(self.vectors, dtype=np.float32)
         lengths = np.sqrt(np.einsum("vd,vd->v", vectors, vectors))
+        broken = np.flatnonzero(~np.isfinite(lengths))
+        if len(broken):
+            word, length = self.vocabulary.words[broken[0]], lengths[broken[0]]
+            found = f"{self.name}: the vector of {word!r} has the length {length}"
+            raise ValueError(f"{found}; {runtime.WRITE_AGAIN}.")
         return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
 
     def similarity(self, a: str, b: str) -> float:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import random
 import zlib
 from abc import ABC, abstractmethod
@@ -87,16 +86,22 @@ class BytePairTokenizer:
 
     @classmethod
     def load(cls, file: str | Path) -> BytePairTokenizer:
-        """Read a tokenizer.json. Raises FileNotFoundError where there is none."""
+        """Read a tokenizer.json. Raises FileNotFoundError where there is none, ValueError where it cannot be read."""
         if not Path(file).is_file():
             raise FileNotFoundError(f"there is no tokenizer at {file}; name a tokenizer.json, or the folder of a saved model.")
-        return cls(Tokenizer.from_file(str(file)))
+        try:
+            tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # the library has no class of its own for it
+            raise ValueError(f"{file} is damaged ({error}); {runtime.WRITE_AGAIN}.") from None
+        return cls(tokenizer)
+
+    def to_json(self) -> bytes:
+        """What `save` writes."""
+        return (self._tokenizer.to_str() + "\n").encode()
 
     def save(self, file: str | Path) -> None:
-        """Write it as tokenizer.json, all at once, so that nobody reads half of it."""
-        unfinished = Path(f"{file}.{os.getpid()}")
-        unfinished.write_text(self._tokenizer.to_str() + "\n", encoding="utf-8")
-        unfinished.replace(file)
+        """Write it as tokenizer.json, whole or not at all."""
+        runtime.write_whole(Path(file), self.to_json())
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, without START."""
@@ -643,11 +648,10 @@ class TrainableModel(NetworkModel):
             )
 
     def save(self, folder: str | Path) -> None:
-        """Write the model and its run, as `src.training.save_run` does, and its vocabulary. Raises ValueError for an untrained one."""
+        """Write the model, its run and its vocabulary, as `src.training.save_run` does. Raises ValueError for an untrained one."""
         if self.run is None:
             raise ValueError("this model has not been trained; train it with train_language_model, then save it.")
-        save_run(self.run, folder)
-        self.tokenizer.save(Path(folder) / "tokenizer.json")
+        save_run(self.run, folder, {"tokenizer.json": self.tokenizer.to_json()})
 
     @classmethod
     def load(cls: type[TrainedModel], folder: str | Path) -> TrainedModel:
@@ -749,6 +753,8 @@ def train_language_model(
     """
     if model.tokenizer != data.tokenizer:
         raise ValueError("the model and the data have different vocabularies; make the model with data.tokenizer.")
+    if folder is not None:
+        runtime.make_folder(folder)
     T = model.context or ROW_LENGTH
     development = [text for text in data.texts["development"] if text.split()][:DEVELOPMENT]
 

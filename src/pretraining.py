@@ -38,7 +38,7 @@ from src import assets, runtime
 from src.rnn import pad
 from src.text import split_sentences
 from src.topics import Split, split_of
-from src.training import Run, fit, in_eval_mode, save_run
+from src.training import Run, fit, in_eval_mode
 from src.transformer import Encoder
 
 NO_LABEL = -100  # where nothing is asked: torch's cross-entropy leaves such places out
@@ -335,10 +335,7 @@ def train_masked_words(
 
     pieces = replayed(masked_pieces(reader, articles["train"], seed), 1, seed)
     score = ("accuracy", lambda: masked_accuracy(head, reader, *development))
-    run = fit(head, pieces, loss_of, minutes, score, 64, learning_rate, seed=seed, unit="sentences", report=report)
-    if folder is not None:
-        save_run(run, folder)
-    return run
+    return fit(head, pieces, loss_of, minutes, score, 64, learning_rate, seed=seed, unit="sentences", report=report, folder=folder)
 
 
 # --- two sentences -------------------------------------------------------------------------------------------------------
@@ -470,10 +467,7 @@ def _train_yes_or_no(
         return F.binary_cross_entropy_with_logits(model(piece[0]), piece[1])
 
     score = ("accuracy", lambda: yes_or_no_accuracy(model, *development))
-    run = fit(model, pieces, loss_of, minutes, score, batch_size, learning_rate, seed=seed, unit=unit, report=report)
-    if folder is not None:
-        save_run(run, folder)
-    return run
+    return fit(model, pieces, loss_of, minutes, score, batch_size, learning_rate, seed=seed, unit=unit, report=report, folder=folder)
 
 
 # --- replaced tokens -----------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from src.dates import Split
 from src.embeddings import WordVectors
 from src.rnn import TextClassifier, pad
 from src.text import Vocabulary, tokenize_words
-from src.training import Run, fit, in_eval_mode, save_run
+from src.training import Run, fit, in_eval_mode
 
 UNLABELLED = "Uncategorized"
 MOST_WORDS = 64  # of an introduction that are read; half of all have fewer than 74
@@ -120,7 +120,7 @@ def train_topics(
         inputs, mask, topics = batch
         return F.cross_entropy(model(inputs, mask), topics)
 
-    run = fit(
+    return fit(
         model,
         topic_batches(data, batch_size, seed),
         loss_of,
@@ -132,10 +132,8 @@ def train_topics(
         unit="texts",
         report=report,
         steps=None if passes is None else passes * math.ceil(len(data.splits["train"]) / batch_size),
+        folder=folder,
     )
-    if folder is not None:
-        save_run(run, folder)
-    return run
 
 
 def probabilities(model: TextClassifier, data: TopicData, texts: Sequence[Sequence[str]], batch_size: int = 256) -> Tensor:

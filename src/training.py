@@ -1,4 +1,4 @@
-"""Training by the clock: a budget of minutes or steps, the loop for small models, and how a run is kept.
+"""Training by the clock: a budget of minutes or steps, a loop for small models, and saved runs.
 
 budget = Budget(minutes=4)                    # or steps=1000
 while not budget.is_over(step):
@@ -14,70 +14,90 @@ load_run("build/runs/03/mine", TextClassifier).model
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import safetensors.torch
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from src import runtime
 
 WARM_UP = 0.1  # the learning rate rises for this share of a run
 LOGS, SCORES = 100, 10  # entries of a history; how many of them have a score
+LOWER = "train with a lower learning_rate"  # advice
+MODEL, HISTORY, CARD, RUN = "model.safetensors", "history.json", "card.json", "run.json"
 
 Model = TypeVar("Model", bound=nn.Module)
 Batch = TypeVar("Batch")
+Score = tuple[str, Callable[[], float]]  # its name in the history, and what measures it
+Report = Callable[[dict], None]  # called with every new entry of a history
 
 
 class Budget:
-    """Minutes, or steps, that a training may take: how much is over, when to stop, and the learning rate on the way.
+    """Minutes, or steps, that a training may take.
 
-    By minutes everything follows the clock, so the schedule ends when the time does, however fast the machine is just then.
+    By minutes everything follows the clock: the learning rate is zero and the
+    training stops when the time is over, however fast the machine is by then.
 
     Args:
-        minutes: wall time from `began` to the last step, pauses left out. None for a run that counts steps.
-        steps: how many steps to take. One of the two is None.
+        minutes: wall time from `began` to the last step, without pauses; None
+            for a run that counts steps.
+        steps: how many to take, or passes over a text; None for a run by
+            minutes. What is counted here is the `step` of all methods.
         began: when the clock starts, by `time.perf_counter`; None is now.
         spent: seconds that an interrupted run had used before.
 
     Raises:
-        ValueError: both or neither are given, or what is given is not a number above zero.
+        ValueError: both or neither are given, or not a number above zero.
     """
 
-    def __init__(self, minutes: float | None = None, steps: int | None = None, began: float | None = None, spent: float = 0.0):
-        given = minutes if steps is None else steps
-        if (minutes is None) == (steps is None) or not 0 < given < math.inf:
-            raise ValueError(f"minutes is {minutes} and steps is {steps}; give one of them, above zero, and None for the other.")
+    def __init__(
+        self,
+        minutes: float | None = None,
+        steps: float | None = None,
+        began: float | None = None,
+        spent: float = 0.0,
+    ):
+        given = steps if minutes is None else minutes
+        if None not in (minutes, steps) or not 0 < (given or 0) < math.inf:
+            found = f"minutes is {minutes} and steps is {steps}"
+            raise ValueError(f"{found}; give one of them, a number above zero.")
         self.minutes, self.steps, self.spent = minutes, steps, spent
         self.began = time.perf_counter() if began is None else began
         self.pauses = 0.0  # seconds
         self.paused_at: float | None = None
-        self.last_step = (0, self.seconds)
+        self.asked: tuple[float, float] | None = None  # step, seconds: is_over?
+        self.step_seconds = 0.0  # of the last step
 
     @property
     def seconds(self) -> float:
         """Of training so far: wall time without the pauses."""
-        now = time.perf_counter() if self.paused_at is None else self.paused_at
+        now = self.paused_at
+        if now is None:
+            now = time.perf_counter()
         return self.spent + now - self.began - self.pauses
 
     @property
     def planned_seconds(self) -> float | None:
-        """How long the run will take as far as one can tell; None before the first step of a run that counts steps."""
+        """How long the run will take, as far as one can tell.
+
+        None before the first step of a run that counts steps.
+        """
         if self.minutes is not None:
             return 60 * self.minutes
-        step, seconds = self.last_step
+        step, seconds = self.asked or (0, 0.0)
         return seconds * self.steps / step if step else None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Within it the clock stands still: for scoring and saving. It may be nested."""
+        """Within it the clock stands still. It can be nested."""
         if self.paused_at is not None:
             yield
             return
@@ -88,36 +108,56 @@ class Budget:
             self.pauses += time.perf_counter() - self.paused_at
             self.paused_at = None
 
-    def done(self, step: int) -> float:
-        """The share of the run that is over after `step` steps, in [0, 1]."""
-        return min(1.0, step / self.steps if self.minutes is None else self.seconds / (60 * self.minutes))
+    def done(self, step: float) -> float:
+        """The share of the run that is over after `step` steps, 0 to 1."""
+        if self.minutes is None:
+            return min(1.0, step / self.steps)
+        return min(1.0, self.seconds / (60 * self.minutes))
 
-    def is_over(self, step: int) -> bool:
-        """Whether to stop after `step` steps. By minutes: when one more step would end further from the end of the time than this.
+    def is_over(self, step: float) -> bool:
+        """Whether to stop after `step` steps. Ask once before every step.
 
-        Call it once after every step: how long a step takes is known from the last ones. The first step is always taken.
+        By minutes: where one more step, as long as the last one, would end
+        further from the end of the time than now. One step is always taken.
         """
+        seconds = self.seconds
+        if self.asked is not None and step > self.asked[0]:
+            self.step_seconds = seconds - self.asked[1]
+        self.asked = (step, seconds)
         if self.minutes is None:
             return step >= self.steps
-        before, at = self.last_step
-        seconds = self.seconds
-        step_seconds = (seconds - at) / (step - before) if before < step else 0.0
-        self.last_step = (step, seconds)
-        return step > 0 and seconds + step_seconds / 2 >= 60 * self.minutes
+        halfway_through_the_next = seconds + self.step_seconds / 2
+        return step > 0 and halfway_through_the_next >= 60 * self.minutes
 
-    def learning_rate(self, step: int, peak: float) -> float:
-        """The learning rate for the step after `step` steps, see `learning_rate_at`."""
+    def learning_rate(self, step: float, peak: float) -> float:
+        """The learning rate of the next step; see `learning_rate_at`."""
         return learning_rate_at(self.done(step), peak)
+
+
+def learning_rate_at(done: float, peak: float) -> float:
+    """The learning rate when a share `done` of a run is over, 0 to 1.
+
+    It rises to `peak` in a straight line, then falls to zero along a cosine.
+    """
+    if done < WARM_UP:
+        return peak * done / WARM_UP
+    falling = min(1.0, (done - WARM_UP) / (1 - WARM_UP))
+    return peak * (1 + math.cos(math.pi * falling)) / 2
 
 
 @dataclass
 class Run:
     """A trained model.
 
-    model: as it is at the end, on the CPU, in eval mode   seconds: of training, scoring left out
-    history: one dict per log: step, seconds, planned_seconds, loss (mean since the last log), learning_rate, examples_per_second,
-    unit, phase; where it was measured also the score, under its name.
-    settings: what it was trained with   finished: False after Ctrl-C, which leaves the model as it is then   card: see weights/
+    Attributes:
+        model: as it is at the end, in eval mode.
+        history: one dict per entry: step, seconds, planned_seconds, loss (the
+            mean since the last entry), learning_rate, examples_per_second,
+            unit, phase; where it was measured also the score, under its name.
+        seconds: of training, scoring left out.
+        settings: what it was trained with.
+        finished: False after Ctrl-C, which leaves the model as it is then.
+        card: see weights/.
     """
 
     model: nn.Module
@@ -126,13 +166,6 @@ class Run:
     settings: dict
     finished: bool = True
     card: dict = field(default_factory=dict)
-
-
-def learning_rate_at(done: float, peak: float) -> float:
-    """The learning rate when the share `done` of a run is over: up to `peak` in a straight line, then down to zero along a cosine."""
-    if done < WARM_UP:
-        return peak * done / WARM_UP
-    return peak * (1 + math.cos(math.pi * min(1.0, (done - WARM_UP) / (1 - WARM_UP)))) / 2
 
 
 @contextmanager
@@ -152,29 +185,57 @@ def fit(
     batches: Iterable[Batch],
     loss_of: Callable[[Batch], Tensor],
     minutes: float | None,
-    score: tuple[str, Callable[[], float]],
+    score: Score,
     batch_size: int,
     learning_rate: float,
     clip: float = 1.0,
     seed: int = 0,
     unit: str = "examples",
-    report: Callable[[dict], None] | None = None,
+    report: Report | None = None,
     steps: int | None = None,
+    folder: str | Path | None = None,
 ) -> Run:
-    """Train a model in place for so many minutes from the call on, or for so many steps, or until Ctrl-C.
+    """Train a model in place, for so many minutes or steps, or until Ctrl-C.
 
-    batches: without end   loss_of: the mean loss of a batch, with gradients
-    score: what is measured ten times on the way: its name, and a function without arguments that gives it
-    learning_rate: its peak, see `learning_rate_at`   clip: longest gradient; a longer one is scaled down to it
-    seed: for dropout   unit: what a batch has `batch_size` of   report: called with every new entry of the history
-    Scoring and reporting stop the clock. Raises ValueError as `Budget` does, and for a loss that is not a number any more.
+    Args:
+        model: the model.
+        batches: without end.
+        loss_of: the mean loss of a batch, with gradients.
+        minutes: wall time from the call to the last step. Scoring and
+            reporting stop the clock.
+        score: what is measured ten times on the way: its name, and a function
+            that measures it.
+        batch_size: how many `unit` a batch has.
+        learning_rate: its peak; see `learning_rate_at`.
+        clip: longest gradient; a longer one is scaled down to it.
+        seed: for dropout.
+        unit: what is learned from, in the plural.
+        report: called with every new entry of the history.
+        steps: how many to take; None for a run by minutes.
+        folder: where to save the run, if at all; see `save_run`.
+
+    Returns:
+        The run, with the model.
+
+    Raises:
+        ValueError: `Budget` refuses, the batches end, or the loss or a weight
+            is not a number any more; then nothing is saved.
+        OSError: one may not write into `folder`.
     """
     budget = Budget(minutes, steps)
-    settings = {"minutes": minutes, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "clip": clip, "seed": seed}
-    log = Log(budget, batch_size, unit, score, report)
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01, fused=True)  # fused: one loop over all weights
+    if folder is not None:
+        runtime.make_folder(folder)
+    settings = {"minutes": minutes, "steps": steps, "batch_size": batch_size}
+    settings |= {"learning_rate": learning_rate, "clip": clip, "seed": seed}
+
+    def speed(step: float, seconds: float) -> dict:
+        rate = step * batch_size / seconds
+        return {"examples_per_second": rate, "unit": unit}
+
+    log = Log(budget, learning_rate, speed, score, report)
+    weights = list(model.parameters())
+    optimizer = torch.optim.AdamW(weights, weight_decay=0.01, fused=True)
     model.train()
-    finished = True
     # The reader's own random numbers go on as if nothing had been drawn.
     with runtime.one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -182,99 +243,266 @@ def fit(
             for batch in batches:
                 if budget.is_over(log.step):
                     break
-                rate = optimizer.param_groups[0]["lr"] = budget.learning_rate(log.step, learning_rate)
+                rate = budget.learning_rate(log.step, peak=learning_rate)
+                optimizer.param_groups[0]["lr"] = rate
                 optimizer.zero_grad()
                 loss = loss_of(batch)
                 loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), clip)
+                nn.utils.clip_grad_norm_(weights, clip)
                 optimizer.step()
                 log.add(loss.item(), rate)
+            else:
+                raise ValueError(f"the batches ended after step {log.step}.")
+            check_numbers(dict(model.named_parameters()), "the model", LOWER)
+            log.write("finished")
         except KeyboardInterrupt:
-            finished = False
-    log.write("finished" if finished else "stopped", with_score=True)
-    return Run(model.eval(), log.history, budget.seconds, settings, finished)
+            log.write("stopped")
+    model.eval()
+    run = Run(model, log.history, budget.seconds, settings, log.finished)
+    if folder is not None:
+        save_run(run, folder)
+    return run
 
 
 class Log:
-    """Keeps the history of a run: a hundred entries, ten of them with a score, which is measured while the clock stands still."""
+    """Keeps the history of a run: a hundred entries, ten of them with a score.
+
+    Scoring and reporting stop the clock.
+
+    Args:
+        budget: of the run.
+        peak: of the learning rate, for advice.
+        speed: called with how far the run is, as the budget counts, and its seconds; what it
+            returns goes into every entry.
+        score: what to measure, if anything.
+        report: called with every new entry.
+    """
 
     def __init__(
         self,
         budget: Budget,
-        batch_size: int,
-        unit: str,
-        score: tuple[str, Callable[[], float]],
-        report: Callable[[dict], None] | None,
+        peak: float,
+        speed: Callable[[float, float], dict],
+        score: Score | None = None,
+        report: Report | None = None,
     ):
-        self.budget, self.batch_size, self.unit, self.score, self.report = budget, batch_size, unit, score, report
+        if not 0 < peak < math.inf:
+            raise ValueError(f"the learning_rate is {peak}; it must be a number above zero.")
+        self.budget, self.peak, self.speed = budget, peak, speed
+        self.score, self.report = score, report
         self.history: list[dict] = []
-        self.losses: list[float] = []
         self.step = 0
+        self.passes: float | None = None  # over a text, where the budget counts these
+        self.loss_sum = self.weight_sum = 0.0  # since the last entry
+        self.next_entry, self.next_score = 0.0, 1 / SCORES  # shares of the run
 
-    def add(self, loss: float, rate: float) -> None:
-        """Count a step; write an entry if it is time to. Raises ValueError for a loss that is not a number any more."""
+    @property
+    def finished(self) -> bool:
+        """Whether the last entry says so."""
+        return bool(self.history) and self.history[-1]["phase"] == "finished"
+
+    def add(self, loss: float, learning_rate: float, weight: float = 1) -> None:
+        """Count a step; write an entry if it is time to.
+
+        Args:
+            loss: of the step.
+            learning_rate: of the step.
+            weight: how many examples `loss` is the mean of, where steps differ in that.
+
+        Raises:
+            ValueError: the loss is not a number any more.
+        """
         self.step += 1
-        self.losses.append(loss)
         if not math.isfinite(loss):
-            raise ValueError(f"the loss is {loss} at step {self.step}; train with a learning_rate below {rate:g}.")
-        scored = sum(self.score[0] in entry for entry in self.history)
-        done = self.budget.done(self.step)
-        if done >= len(self.history) / LOGS:
-            self.write("training", with_score=done >= (scored + 1) / SCORES, learning_rate=rate)
+            advice = f"train with a learning_rate below {self.peak:g}"
+            if self.step == 1:  # nothing has been learned yet
+                advice = "look for NaN in the model and in the batch"
+            raise ValueError(f"the loss is {loss} at step {self.step}; {advice}.")
+        self.loss_sum += weight * loss
+        self.weight_sum += weight
+        done = self.budget.done(self._position)
+        if self.weight_sum and done >= self.next_entry:
+            scored = done >= self.next_score
+            self.write("training", with_score=scored, learning_rate=learning_rate)
 
-    def write(self, phase: str, with_score: bool, **more: float) -> None:
+    def write(self, phase: str, with_score: bool = True, **more: float) -> None:
         """Add an entry to the history, with the mean loss since the last one."""
         with self.budget.paused():
-            seconds = self.budget.seconds
-            entry: dict[str, Any] = {"step": self.step, "seconds": seconds, "planned_seconds": self.budget.planned_seconds, **more}
-            if self.losses:
-                entry["loss"] = sum(self.losses) / len(self.losses)
-                self.losses.clear()
-            elif self.history:  # it ended with a log: nothing was learned since
+            seconds, position = self.budget.seconds, self._position
+            entry: dict[str, Any] = {"step": self.step, "seconds": seconds}
+            entry |= {"planned_seconds": self.budget.planned_seconds, **more}
+            if self.weight_sum:
+                entry["loss"] = self.loss_sum / self.weight_sum
+            elif self.history and "loss" in self.history[-1]:  # nothing was learned since
                 entry["loss"] = self.history[-1]["loss"]
-            entry |= {"examples_per_second": self.step * self.batch_size / seconds, "unit": self.unit, "phase": phase}
-            if with_score:
+            entry |= self.speed(position, seconds) | {"phase": phase}
+            done = self.budget.done(position)
+            if with_score and self.score is not None:
                 name, measure = self.score
                 entry[name] = measure()
+                self.next_score = (math.floor(done * SCORES + 1e-9) + 1) / SCORES
+            self.next_entry = (math.floor(done * LOGS + 1e-9) + 1) / LOGS
+            self.loss_sum = self.weight_sum = 0.0
             self.history.append(entry)
             if self.report is not None:
                 self.report(entry)
 
+    @property
+    def _position(self) -> float:
+        """How far the run is, as the budget counts."""
+        return self.step if self.passes is None else self.passes
 
-# --- keeping a run -------------------------------------------------------------------------------------------------------
+
+# --- keeping a run -----------------------------------------------------------------------------
 
 
-def save_run(run: Run, folder: str | Path) -> None:
-    """Write a run: `load_run` reads it again. The model must have `settings`, the arguments of its constructor.
+def save_run(run: Run, folder: str | Path, others: Mapping[str, bytes] | None = None) -> None:
+    """Write a run, whole or not at all; `load_run` reads it.
 
-    model.safetensors: the weights, half precision.   history.json: the history.   run.json: the model's class and settings and the
-    rest.   card.json: the card, if there is one.
+    Args:
+        run: its model must have `settings`, the arguments of its constructor.
+        folder: made where there is none.
+        others: see `write_run`.
+
+    Raises:
+        ValueError, OSError: see `write_run`.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: weights.half().contiguous() for name, weights in run.model.state_dict().items()}, folder / "model.safetensors")
-    (folder / "model.safetensors").chmod(0o644)  # safetensors lets only its writer read it
-    about = {"finished": run.finished, "model": type(run.model).__name__, "model_settings": run.model.settings}
-    about |= {"settings": run.settings, "seconds": run.seconds}
-    files = {"history.json": run.history, "run.json": about} | ({"card.json": run.card} if run.card else {})
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    about = {"finished": run.finished, "settings": run.settings, "seconds": run.seconds}
+    about |= {"model": type(run.model).__name__, "model_settings": run.model.settings}
+    write_run(folder, run.model.state_dict(), about, run.history, run.card, others)
 
 
 def load_run(folder: str | Path, model_class: type[Model]) -> Run:
-    """Read what `save_run` wrote, the weights back in float32.   model_class: the class of the model, such as EncoderDecoder
+    """Read what `save_run` wrote, the weights back in float32.
 
-    Raises FileNotFoundError, naming what is missing, and ValueError where the folder holds a model of another class.
+    Args:
+        folder: of the run.
+        model_class: the class of the model, such as EncoderDecoder.
+
+    Returns:
+        The run, its model in eval mode.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_run`; also where the folder holds a model of
+            another class, or weights that do not fit the model.
     """
-    folder = Path(folder)
-    for name in ("run.json", "history.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} holds no {name}; name a folder that save_run wrote, as weights/dates-rnn.")
-    about, history = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("run.json", "history.json"))
-    if about["model"] != model_class.__name__:
-        raise ValueError(f"{folder} holds a model of the class {about['model']}, not {model_class.__name__}.")
-    model = model_class(**about["model_settings"])
-    model.load_state_dict({name: weights.float() for name, weights in load_file(folder / "model.safetensors").items()})
-    card_file = folder / "card.json"
-    card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.is_file() else {}
+    folder, name = Path(folder), model_class.__name__
+    weights, about, history, card = read_run(folder, ("model", "model_settings"))
+    if about["model"] != name:
+        raise ValueError(f"{folder} holds a model of the class {about['model']}, not {name}.")
+    try:
+        model = model_class(**about["model_settings"])
+    except (TypeError, ValueError, RuntimeError) as error:
+        found = f"{folder / RUN} has model_settings of which no {name} can be made"
+        raise ValueError(f"{found} ({error}); {runtime.WRITE_AGAIN}.") from None
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).split("\n")[1].strip()  # the first of them
+        found = f"{folder / MODEL} does not fit a {name} ({reason})"
+        raise ValueError(f"{found}; {runtime.WRITE_AGAIN}.") from None
     return Run(model.eval(), history, about["seconds"], about["settings"], about["finished"], card)
+
+
+def write_run(
+    folder: str | Path,
+    weights: Mapping[str, Tensor],
+    about: Mapping[str, Any],
+    history: list[dict],
+    card: Mapping[str, Any] | None = None,
+    others: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write the files of a run, all or none, over those of an older run; `read_run` reads them.
+
+    Args:
+        folder: made where there is none.
+        weights: for model.safetensors, by name; stored in half precision.
+        about: for run.json: finished, seconds, settings, and what else is known.
+        history: for history.json.
+        card: for card.json; without one there is no such file.
+        others: contents of further files, by name.
+
+    Raises:
+        ValueError: a weight is not a number, or too large for half precision; nothing is written.
+        OSError: the disk is full, or one may not write there, in one sentence.
+    """
+    content = {MODEL: pack_weights(weights), **(others or {}), HISTORY: runtime.json_bytes(history)}
+    content |= {CARD: runtime.json_bytes(card) if card else None, RUN: runtime.json_bytes(about)}
+    folder = runtime.make_folder(folder)
+    with runtime.writing(folder):
+        runtime.write_together({folder / name: written for name, written in content.items()})
+
+
+class StoredRun(NamedTuple):
+    """What `read_run` found: weights in float32; then run.json, history.json, card.json."""
+
+    weights: dict[str, Tensor]
+    about: dict[str, Any]
+    history: list[dict]
+    card: dict[str, Any]
+
+
+def read_run(
+    folder: Path,
+    fields: Iterable[str] = (),
+    others: Iterable[str] = (),
+) -> StoredRun:
+    """Read what `write_run` wrote.
+
+    Args:
+        folder: of the run.
+        fields: what run.json must say besides finished, seconds and settings.
+        others: names of further files that must be there.
+
+    Raises:
+        FileNotFoundError: a file is missing, by name.
+        ValueError: a file is damaged, or a weight is not a number; one sentence, with the file.
+    """
+    for name in (RUN, HISTORY, MODEL, *others):
+        if not (folder / name).is_file():
+            advice = "name a folder with a saved run, such as weights/dates-rnn"
+            raise FileNotFoundError(f"{folder} holds no {name}; {advice}.")
+    about = runtime.read_json(folder / RUN, dict)
+    missing = [name for name in ("finished", "seconds", "settings", *fields) if name not in about]
+    if missing:
+        advice = "name a folder with another run, or write this one again"
+        raise ValueError(f"{folder / RUN} does not say {', '.join(missing)}; {advice}.")
+    weights, history = read_weights(folder / MODEL), runtime.read_json(folder / HISTORY, list)
+    card = runtime.read_json(folder / CARD, dict) if (folder / CARD).is_file() else {}
+    return StoredRun(weights, about, history, card)
+
+
+def pack_weights(weights: Mapping[str, Tensor]) -> bytes:
+    """Weights, by name, as a safetensors file in half precision.
+
+    Not by safetensors' own `save_file`: its files can be read by nobody but their owner.
+
+    Raises:
+        ValueError: one of them is not a number, or too large for half precision.
+    """
+    halves = {}
+    for name, w in weights.items():
+        halves[name] = (w.half() if w.is_floating_point() else w).detach().cpu().contiguous()
+    check_numbers(halves, "the model in half precision", f"nothing was saved; {LOWER}")
+    return safetensors.torch.save(halves, metadata={"format": "pt"})
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The weights in a safetensors file, by name, in float32.
+
+    Raises:
+        ValueError: the file is damaged, or a weight is not a number; one sentence, with the file.
+    """
+    try:
+        weights = safetensors.torch.load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{file} is damaged ({error}); {runtime.WRITE_AGAIN}.") from None
+    check_numbers(weights, str(file), runtime.WRITE_AGAIN)
+    return {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
+
+
+def check_numbers(weights: Mapping[str, Tensor], where: str, advice: str) -> None:
+    """Raise ValueError, with the name of the first, where weights are NaN or infinite."""
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} in {where} holds NaN or infinite numbers; {advice}.")

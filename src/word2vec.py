@@ -16,7 +16,6 @@ Mikolov, Sutskever, Chen, Corrado and Dean 2013, "Distributed representations of
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,12 +25,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src import assets
+from src.runtime import WRITE_AGAIN
 from src.text import Vocabulary, sentence_stream, tokenize_words
+from src.training import LOWER, MODEL, Budget, Log, Report, check_numbers, read_run, write_run
 
 if TYPE_CHECKING:
     from src.embeddings import WordVectors
@@ -45,7 +45,7 @@ BLOCK = 32  # words in a row, whose windows are scored in one matrix product
 BLOCKS_PER_STEP = 32
 LEAST_STEPS = 50  # per pass, with fewer blocks in each where a text is small
 SHARED_NEGATIVES = 256  # drawn once for all pairs of a step, each counting for less; with few, the loss rises before it falls
-LOGS = 100  # in a run's history
+VOCABULARY = "vocabulary.json"  # in the folder of a run
 SETTINGS = ("D", "window", "negatives", "epochs", "minutes", "min_count", "subsample", "learning_rate", "seed", "workers")  # of a run
 
 
@@ -362,7 +362,7 @@ class Word2VecRun:
     history: one dict per log: step, epoch (passes over the text so far), seconds, planned_seconds (as expected then), loss (mean per
     training pair, for CBOW per centre, since the last log; (1 + negatives) ln 2 before anything is learned), learning_rate,
     words_per_second, phase. gensim tells no such loss: its history has none.
-    seconds: from the call to the end.   words_per_second: words of the text, those left out included, per second of these.
+    seconds: from the call to the end, without reports.   words_per_second: of the text, those left out included.
     settings: what it was trained with.
     """
 
@@ -417,19 +417,21 @@ def train_word2vec(
         model = TwoLayers(len(text.vocabulary), D).requires_grad_(False)
     first, second = Layer(model.embeddings.weight), Layer(model.output.weight)
 
-    log = _Log(began, text.words, epochs, minutes, report)
+    budget = Budget(minutes, epochs if minutes is None else None, began)
+    log = _log(budget, text.words, learning_rate, report)
     try:
         for batch in text.batches(window, subsample, np.random.default_rng(seed)):
-            done = log.done(batch.epoch)
-            if done >= 1:
+            log.passes = batch.epoch
+            if budget.is_over(batch.epoch):
                 break
+            done, questions = budget.done(batch.epoch), batch.questions(architecture)
             rate = learning_rate * min(done / WARM_UP, 1 - done)
             loss = train_step(architecture, first, second, batch, negatives / SHARED_NEGATIVES, rate)
-            log.add(loss, batch.questions(architecture), rate)
+            log.add(loss / max(questions, 1), rate, weight=questions)
         log.write("finished")
     except KeyboardInterrupt:
         log.write("stopped")
-    return log.run(architecture, text.vocabulary, first.weights.numpy(), second.weights.numpy(), settings)
+    return _run(log, architecture, text.vocabulary, first.weights.numpy(), second.weights.numpy(), settings)
 
 
 def train_with_gensim(
@@ -456,12 +458,13 @@ def train_with_gensim(
     settings = _settings(locals()) | {"minutes": None}
     sentences = list(sentences)
     words = _read_checked(sentences, architecture, settings).words
-    log = _Log(time.perf_counter(), words, epochs, None, report)  # its clock starts here: gensim reads and counts the text itself
+    budget = Budget(steps=epochs)  # its clock starts here: gensim reads and counts the text itself
+    log = _log(budget, words, learning_rate, report)
 
     class AfterEachPass(CallbackAny2Vec):
         def on_epoch_end(self, model: Word2Vec) -> None:
-            log.epoch += 1
-            log.write("finished" if log.epoch == epochs else "training")
+            log.passes += 1
+            log.write("finished" if budget.is_over(log.passes) else "training")
 
     model = Word2Vec(
         sentences,
@@ -478,7 +481,7 @@ def train_with_gensim(
         callbacks=[AfterEachPass()],
     )
     vocabulary = Vocabulary(model.wv.index_to_key, [model.wv.get_vecattr(word, "count") for word in model.wv.index_to_key])
-    return log.run(architecture, vocabulary, model.wv.vectors, model.syn1neg, settings)
+    return _run(log, architecture, vocabulary, model.wv.vectors, model.syn1neg, settings)
 
 
 def text_loss(run: Word2VecRun, sentences: Iterable[Sequence[str]], seed: int = 0) -> float:
@@ -507,13 +510,14 @@ def _read_checked(sentences: Iterable[Sequence[str]], architecture: str, setting
     if architecture not in get_args(Architecture):
         raise ValueError(f"there is no architecture {architecture!r}; there are {', '.join(get_args(Architecture))}.")
     for name in ("D", "window", "negatives", "min_count", "epochs"):
-        if settings[name] < 1:
+        if not settings[name] >= 1:
             raise ValueError(f"{name} is {settings[name]}; it must be 1 or more.")
     for name in ("minutes", "learning_rate"):
-        if settings[name] is not None and settings[name] <= 0:
-            raise ValueError(f"{name} is {settings[name]}; it must be more than 0.")
-    if settings["subsample"] < 0:
-        raise ValueError(f"subsample is {settings['subsample']}; it must be 0 (keep every word) or more.")
+        if settings[name] is not None and not 0 < settings[name] < math.inf:
+            raise ValueError(f"{name} is {settings[name]}; it must be a number above 0.")
+    if not 0 <= settings["subsample"] < math.inf:
+        found = f"subsample is {settings['subsample']}"
+        raise ValueError(f"{found}; it must be 0 (keep every word) or a number above it.")
 
     sentences = list(sentences)
     if isinstance(next(iter(sentences), None), str):
@@ -530,86 +534,92 @@ def _read_checked(sentences: Iterable[Sequence[str]], architecture: str, setting
     return text
 
 
-class _Log:
-    """Keeps the history of a run, knows how much of it is done, and makes a `Word2VecRun` of it."""
+def _log(budget: Budget, words: int, learning_rate: float, report: Report | None) -> Log:
+    """The log of a run over a text of so many words, in passes over it."""
 
-    def __init__(self, began: float, words: int, epochs: int, minutes: float | None, report: Callable[[dict], None] | None):
-        """began: by time.perf_counter   words: of the text, for one pass"""
-        self.began, self.words, self.epochs, self.report = began, words, epochs, report
-        self.given_seconds = None if minutes is None else 60 * minutes
-        self.history: list[dict] = []
-        self.epoch = self.next = 0.0
-        self.step, self.losses, self.questions = 0, 0.0, 0
+    def speed(passes: float, seconds: float) -> dict:
+        return {"epoch": passes, "words_per_second": words * passes / seconds}
 
-    def done(self, epoch: float) -> float:
-        """The share of the run that is behind us: of its time where that was given, else of its passes.   epoch: passes made."""
-        self.epoch = epoch
-        return self._seconds() / self.given_seconds if self.given_seconds else epoch / self.epochs
+    log = Log(budget, learning_rate, speed, report=report)
+    log.passes = 0.0
+    return log
 
-    def add(self, loss: float, questions: int, learning_rate: float) -> None:
-        """Count a step and its summed loss; write an entry if it is time to. Raises ValueError for a loss that is no number any more."""
-        self.step, self.losses, self.questions = self.step + 1, self.losses + loss, self.questions + questions
-        if not math.isfinite(loss):
-            raise ValueError(f"the loss is {loss} at step {self.step}; train with a learning_rate below {learning_rate:g}.")
-        if self.questions and self.done(self.epoch) >= self.next:
-            self.write("training", learning_rate=learning_rate)
-            self.next = self.done(self.epoch) + 1 / LOGS
 
-    def write(self, phase: str, **more: float) -> None:
-        """Add an entry to the history, with the mean loss since the last one if there was a question since."""
-        seconds = self._seconds()
-        expected = self.given_seconds or (seconds * self.epochs / self.epoch if self.epoch else None)
-        entry = {"step": self.step, "epoch": self.epoch, "seconds": seconds, "planned_seconds": expected}
-        if self.questions:
-            entry["loss"] = self.losses / self.questions
-            self.losses, self.questions = 0.0, 0
-        self.history.append(entry | more | {"words_per_second": self.words * self.epoch / seconds, "phase": phase})
-        if self.report is not None:
-            self.report(self.history[-1])
-
-    def run(
-        self, architecture: Architecture, vocabulary: Vocabulary, embeddings: np.ndarray, output: np.ndarray, settings: dict
-    ) -> Word2VecRun:
-        last = self.history[-1]
-        speed, seconds, finished = last["words_per_second"], last["seconds"], last["phase"] == "finished"
-        return Word2VecRun(architecture, vocabulary, embeddings, output, self.history, speed, seconds, settings, finished)
-
-    def _seconds(self) -> float:
-        return time.perf_counter() - self.began
+def _run(
+    log: Log,
+    architecture: Architecture,
+    vocabulary: Vocabulary,
+    embeddings: np.ndarray,
+    output: np.ndarray,
+    settings: dict,
+) -> Word2VecRun:
+    """What was trained, as a run. Raises ValueError where it is not numbers any more."""
+    layers = {"embeddings": torch.from_numpy(embeddings), "output": torch.from_numpy(output)}
+    check_numbers(layers, "the model", LOWER)
+    last = log.history[-1]
+    return Word2VecRun(
+        architecture,
+        vocabulary,
+        embeddings,
+        output,
+        log.history,
+        last["words_per_second"],
+        last["seconds"],
+        settings,
+        log.finished,
+    )
 
 
 # --- keeping them --------------------------------------------------------------------------------------------------------
 
 
 def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None, with_output: bool = True) -> None:
-    """Write a run: `WordVectors.load(folder)` reads the vectors again, `load_word2vec(folder)` all of it.
+    """Write a run, whole or not at all.
 
-    model.safetensors: embeddings.weight float16[V, D] and, with_output, output.weight float16[V, D].   vocabulary.json: the words and
-    their counts.   history.json: the history.   run.json: the rest.   card.json: the card, if there is one.
+    `WordVectors.load(folder)` reads the vectors, `load_word2vec(folder)` all of it.
+
+    Args:
+        run: of `train_word2vec` or `train_with_gensim`.
+        folder: made where there is none. model.safetensors holds embeddings.weight float16[V, D]
+            and output.weight float16[V, D], vocabulary.json the words and their counts; for the
+            other files see `src.training.write_run`.
+        card: for card.json.
+        with_output: keep the second layer, too.
+
+    Raises:
+        ValueError, OSError: see `src.training.write_run`.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    layers = {"embeddings.weight": run.embeddings}
+    weights = {"embeddings.weight": torch.from_numpy(run.embeddings)}
     if with_output and run.output is not None:
-        layers["output.weight"] = run.output
-    save_file({name: weights.astype(np.float16) for name, weights in layers.items()}, folder / "model.safetensors")
-    (folder / "model.safetensors").chmod(0o644)  # safetensors lets only its writer read it
-    run.vocabulary.save(folder / "vocabulary.json")
+        weights["output.weight"] = torch.from_numpy(run.output)
     about = {name: getattr(run, name) for name in ("finished", "architecture", "settings", "seconds", "words_per_second")}
-    files = {"history.json": run.history, "run.json": about} | ({} if card is None else {"card.json": card})
-    for name, content in files.items():
-        (folder / name).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_run(folder, weights, about, run.history, card, {VOCABULARY: run.vocabulary.to_json()})
 
 
 def load_word2vec(folder: str | Path) -> Word2VecRun:
-    """Read what `save_word2vec` wrote; the weights come back in float32. Raises FileNotFoundError, naming what is missing."""
+    """Read what `save_word2vec` wrote; the weights come back in float32.
+
+    Raises:
+        FileNotFoundError: a file is missing, by name.
+        ValueError: a file is damaged, weights do not fit the vocabulary, or one is not a number;
+            in one sentence.
+    """
     folder = Path(folder)
-    for name in ("run.json", "history.json", "vocabulary.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} holds no {name}; name a folder that save_word2vec wrote, as weights/word2vec-skipgram.")
-    weights = {name: array.astype(np.float32) for name, array in load_file(folder / "model.safetensors").items()}
-    about, history = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("run.json", "history.json"))
-    vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    fields = ("architecture", "words_per_second")
+    weights, about, history, _ = read_run(folder, fields, others=(VOCABULARY,))
+    vocabulary = Vocabulary.load(folder / VOCABULARY)
+    layers = {name: tensor.numpy() for name, tensor in weights.items()}
+    if not {"embeddings.weight"} <= layers.keys() <= {"embeddings.weight", "output.weight"}:
+        found = f"{folder / MODEL} holds {', '.join(layers) or 'nothing'}"
+        raise ValueError(f"{found} instead of embeddings.weight; {WRITE_AGAIN}.")
+    for name, layer in layers.items():
+        if layer.ndim != 2 or len(layer) != len(vocabulary):
+            found = f"{folder / MODEL} holds {name} of shape {list(layer.shape)}"
+            raise ValueError(f"{found} for a vocabulary of {len(vocabulary)} words; {WRITE_AGAIN}.")
     return Word2VecRun(
-        vocabulary=vocabulary, embeddings=weights["embeddings.weight"], output=weights.get("output.weight"), history=history, **about
+        vocabulary=vocabulary,
+        embeddings=layers["embeddings.weight"],
+        output=layers.get("output.weight"),
+        history=history,
+        **{name: about[name] for name in (*fields, "finished", "seconds", "settings")},
     )

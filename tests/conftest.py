@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import hypothesis
 import pytest
@@ -31,6 +32,25 @@ hypothesis.settings.load_profile("course")
 def course() -> Path:
     """The folder of the course under test."""
     return ROOT
+
+
+@pytest.fixture
+def ticking_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of `src.training`: it goes on by `tick` seconds whenever somebody looks at it.
+
+    So a training by minutes takes the same steps on every machine; `fit` looks at it three times in a step.
+    """
+    from src import training  # here, since torch is slow to import and many tests do without
+
+    clock = SimpleNamespace(now=1000.0, tick=0.01)
+
+    def perf_counter() -> float:
+        clock.now += clock.tick
+        return clock.now
+
+    clock.perf_counter = perf_counter
+    monkeypatch.setattr(training, "time", clock)
+    return clock
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from datetime import date
+from pathlib import Path
 
 from src import runtime
-from src.training import Run
+from src.training import Run, save_run
 
 
 def tell(name: str, *scores: str) -> Callable[[dict], None]:
@@ -34,6 +36,12 @@ def card_of(name: str, run: Run, data: dict, remark: str) -> dict:
         "machine": runtime.machine() + (f"; {remark}" if remark else ""),
         "date": date.today().isoformat(),
     }
+
+
+def save_with_page(run: Run, folder: Path, page: str, others: Mapping[str, bytes] | None = None) -> None:
+    """Write a run with its card, and the card as a page for people; print the card.   others: see `src.training.write_run`"""
+    save_run(run, folder, {"README.md": page.encode(), **(others or {})})
+    print(json.dumps(run.card, indent=1), flush=True)
 
 
 def model_line(card: dict) -> str:

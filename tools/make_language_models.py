@@ -37,9 +37,8 @@ from src.language_models import (  # noqa: E402
     TrainableModel,
     train_language_model,
 )
-from src.training import save_run  # noqa: E402
 from src.transformer import GPT  # noqa: E402
-from tools.cards import card_of, minutes_text, model_line, recipe_line, tell  # noqa: E402
+from tools.cards import card_of, minutes_text, model_line, recipe_line, save_with_page, tell  # noqa: E402
 
 # How to make each model, and what `train_language_model` is given besides the minutes.
 MODELS: dict[str, tuple[Callable[[LanguageData], TrainableModel], dict]] = {
@@ -99,8 +98,7 @@ def make_model(name: str, data: LanguageData, target: Path, minutes: float, seed
         "scores": {**scores, "test_texts": len(data.texts["test"])},
         "short_runs": {"minutes": SHORT_MINUTES, "scores_by_seed": by_seed},
     }
-    save_run(kept, target)
-    (target / "README.md").write_text(page(kept.card), encoding="utf-8")
+    save_with_page(kept, target, page(kept.card), {"tokenizer.json": model.tokenizer.to_json()})
 
 
 def page(card: dict) -> str:
@@ -183,7 +181,7 @@ def main() -> None:
     if options.release:
         cards = {name: json.loads((folder / name / "card.json").read_text(encoding="utf-8")) for name in MODELS}
         file = runtime.COURSE / "data" / "language_models.json"
-        file.write_text(json.dumps(compare(data, cards), indent=1) + "\n", encoding="utf-8")
+        runtime.write_json(file, compare(data, cards))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Results go to build/weights/. The shipped files in weights/ are written only wit
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,8 @@ from src.pretraining import (  # noqa: E402
     train_pairs,
     yes_or_no_accuracy,
 )
-from src.training import Run, load_run, save_run  # noqa: E402
-from tools.cards import card_of, model_line, recipe_line, tell  # noqa: E402
+from src.training import Run, load_run  # noqa: E402
+from tools.cards import card_of, model_line, recipe_line, save_with_page, tell  # noqa: E402
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
 PAIRS: dict[str, Wrong] = {"next-sentence": "another article", "sentence-order": "swapped"}
@@ -61,7 +60,6 @@ def write_card(name: str, run: Run, scores: dict[str, float], asked: str, number
         "encoder": "minilm, frozen (asset minilm, Apache-2.0)",
         "scores": {score: round(value, 4) for score, value in scores.items()} | {f"test_{asked}": number},
     }
-    save_run(run, target)
     card = run.card
     page = [
         f"# {name}: learned from plain text, on a frozen encoder",
@@ -78,8 +76,7 @@ def write_card(name: str, run: Run, scores: dict[str, float], asked: str, number
         *(f"| {score.replace('_', ' ')} | {100 * value:.1f} % |" for score, value in scores.items()),
         "",
     ]
-    (target / "README.md").write_text("\n".join(page), encoding="utf-8")
-    print(json.dumps(card, indent=1), flush=True)
+    save_with_page(run, target, "\n".join(page))
 
 
 def make_head(reader: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:

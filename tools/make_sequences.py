@@ -10,7 +10,6 @@ the classifiers with more seeds for the table on their cards.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,7 @@ from src.rnn import KINDS, EncoderDecoder, TextClassifier  # noqa: E402
 from src.topics import TopicData, accuracy, train_topics, true_topics  # noqa: E402
 from src.training import load_run, save_run  # noqa: E402
 from src.transformer import Transformer  # noqa: E402
-from tools.cards import card_of, model_line, recipe_line, tell  # noqa: E402
+from tools.cards import card_of, model_line, recipe_line, save_with_page, tell  # noqa: E402
 
 # Models for dates: how to make one, and what `train_dates` is given besides the minutes.
 DATES: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
@@ -79,13 +78,11 @@ def make_dates_model(name: str, target: Path, remark: str) -> None:
     run.card = card_of(name, run, data, remark)
     run.card["scores"] = {"exact_match": round(right / count, 4), "test_dates": count}
     run.card["exact_match_by_length"] = {f"{low} to {high - 1}": [right, count] for (low, high), (right, count) in by_length.items()}
-    save_run(run, target)
     table = [f"| exact match on {count:,} test dates, by characters | right |", "| --- | --- |", f"| all | {100 * right / count:.1f} % |"]
     table += [f"| {bin_} | {100 * right / count:.1f} % of {count} |" for bin_, (right, count) in run.card["exact_match_by_length"].items()]
     opened_by = f'load_dates("weights/{name}", {type(run.model).__name__})'
     page = describe(run.card, "dates written in many ways to ISO form", opened_by, table)
-    (target / "README.md").write_text(page, encoding="utf-8")
-    print(json.dumps(run.card, indent=1), flush=True)
+    save_with_page(run, target, page)
 
 
 def make_classifier(kind: str, target: Path, texts: TopicData, seeds: tuple[int, ...], remark: str) -> None:
@@ -114,14 +111,12 @@ def make_classifier(kind: str, target: Path, texts: TopicData, seeds: tuple[int,
     kept.card["test_accuracy_by_seed"] = by_seed
     commonest = np.bincount(true_topics(texts, "test")).max() / len(texts.splits["test"])
     kept.card["always_the_commonest_topic"] = round(float(commonest), 4)
-    save_run(kept, target)
     table = [f"| accuracy on {len(texts.splits['test']):,} test introductions, by seed | |", "| --- | --- |"]
     table += [f"| {seed} | {100 * value:.1f} % |" for seed, value in by_seed.items()]
     table.append(f"| always the commonest topic | {100 * commonest:.1f} % |")
     opened_by = f'load_run("weights/topics-{kind}", TextClassifier)'
     page = describe(kept.card, "the topic of a Wikipedia introduction", opened_by, table)
-    (target / "README.md").write_text(page, encoding="utf-8")
-    print(json.dumps(kept.card, indent=1), flush=True)
+    save_with_page(kept, target, page)
 
 
 def main() -> None:

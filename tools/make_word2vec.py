@@ -101,7 +101,7 @@ def complete_card(architecture: str, sentences: list[list[str]]) -> None:
     folder = runtime.COURSE / "weights" / f"word2vec-{architecture}"
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     card["rank_of_queen_by_seed"] |= ranks_of_other_seeds(architecture, sentences)
-    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    runtime.write_json(folder / "card.json", card)
     (folder / "README.md").write_text(describe(card), encoding="utf-8")
     print(f"{card['name']}: rank of queen by seed {card['rank_of_queen_by_seed']}", flush=True)
 

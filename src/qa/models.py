@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import (
     AutoConfig,
     AutoModelForQuestionAnswering,
@@ -28,11 +28,12 @@ from transformers import (
 )
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from src import assets
+from src import assets, runtime
 from src.qa.metrics import check_temperature, check_threshold
+from src.training import pack_weights
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
-CARD = "card.json"
+CARD, CONFIG = "card.json", "config.json"
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 # What the settings of dropout are called: in BERT and most of its family, and in DistilBERT.
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "qa_dropout")
@@ -281,15 +282,29 @@ def save_released(model: PreTrainedModel, folder: Path, card: dict) -> None:
     Raises:
         ModelError: the embeddings differ from the base's, for then they would be lost.
     """
+    content = {"model.safetensors": pack_weights(trained_weights(model, card["base"]))}
+    content |= {CONFIG: config_json(model), CARD: runtime.json_bytes(card)}
+    folder = runtime.make_folder(folder)
+    with runtime.writing(folder):
+        runtime.write_together({folder / name: written for name, written in content.items()})
+
+
+def trained_weights(model: PreTrainedModel, base: str) -> dict[str, torch.Tensor]:
+    """The weights of `model` without the word embeddings that it shares with `base`.
+
+    Raises:
+        ModelError: it does not share them.
+    """
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     frozen = next(name for name in state if name.endswith(WORD_EMBEDDINGS))
-    if not torch.equal(state[frozen].float(), _base_embeddings(card["base"])):
-        raise ModelError(f"the word embeddings differ from those of {card['base']!r}; train with them frozen, or save the model whole.")
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.half().contiguous() for name, tensor in state.items() if name != frozen}, folder / SAFE_WEIGHTS_NAME)
-    model.config.save_pretrained(folder)
-    share(folder)
-    (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if not torch.equal(state.pop(frozen).float(), _base_embeddings(base)):
+        raise ModelError(f"the word embeddings differ from those of {base!r}; train with them frozen, or save the model whole.")
+    return state
+
+
+def config_json(model: PreTrainedModel) -> bytes:
+    """The content of config.json, as `save_pretrained` writes it."""
+    return model.config.to_json_string().encode()
 
 
 def share(folder: Path) -> None:

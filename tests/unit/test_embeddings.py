@@ -314,6 +314,13 @@ def test_text_files_written_by_gensim_are_read(small: WordVectors, tmp_path: Pat
     assert np.allclose(wv.vectors, small.vectors[:200])
 
 
+@pytest.mark.parametrize(("value", "length"), [(np.nan, "nan"), (np.inf, "inf"), (1e30, "inf")])
+def test_a_vector_without_a_length_is_named_and_not_compared(value: float, length: str) -> None:
+    wv = WordVectors(Vocabulary(["king", "queen"]), np.array([[1.0, 2.0], [1.0, value]]), "mine")
+    with pytest.raises(ValueError, match=f"^mine: the vector of 'queen' has the length {length}; write it again"):
+        wv.get_top_similar("king")
+
+
 def test_words_with_blanks_and_other_line_ends_inside_are_read(tmp_path: Path) -> None:
     file = tmp_path / "vectors.txt"
     file.write_bytes("king 1 2\r\n. . 3 4\nfoo\u2028bar 5 6 \n".encode())

@@ -646,6 +646,9 @@ def test_models_of_another_class_or_vocabulary_are_told(tmp_path: Path) -> None:
     train_language_model(lstm, DATA, None, folder=tmp_path, batch_size=2, steps=1)
     with pytest.raises(ValueError, match="class RecurrentNetwork, not GPT"):
         GPTModel.load(tmp_path)
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "trunc')
+    with pytest.raises(ValueError, match=r"tokenizer\.json is damaged \("):
+        RecurrentModel.load(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match="no tokenizer at"):
         RecurrentModel.load(tmp_path)

@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -318,7 +319,10 @@ def test_pieces_are_used_once_fresh_and_then_again_from_those_already_seen() -> 
     assert len({piece for pieces in old for piece in pieces}) > MOST_KEPT // 2
 
 
-def test_a_head_learns_what_stands_at_blanks_and_the_encoder_stays_as_it_is(articles: dict, tmp_path: Path) -> None:
+def test_a_head_learns_what_stands_at_blanks_and_the_encoder_stays_as_it_is(
+    articles: dict, tmp_path: Path, ticking_clock: SimpleNamespace
+) -> None:
+    ticking_clock.tick = 0.012
     reader = tiny_reader()
     before = {name: weights.clone() for name, weights in reader.encoder.state_dict().items()}
     head = MaskedWordHead.untrained(reader, articles["train"])
@@ -399,7 +403,8 @@ def test_a_batch_of_pairs_says_which_follow(numbered: list[Article]) -> None:
         assert (features[:, 1, 1] == 0).all() and (features[:, 2, 1] == 1).all()  # token types of the two sentences
 
 
-def test_a_classifier_learns_which_sentences_belong_together(articles: dict, tmp_path: Path) -> None:
+def test_a_classifier_learns_which_sentences_belong_together(articles: dict, tmp_path: Path, ticking_clock: SimpleNamespace) -> None:
+    ticking_clock.tick = 0.025
     reader = load_reader()
     torch.manual_seed(0)
     classifier = PairClassifier(reader.D)
@@ -487,7 +492,7 @@ def test_scores_of_a_detector_are_those_of_scikit_learn() -> None:
     assert scores['always "own"'] == pytest.approx(1 - replaced.mean().item())
 
 
-def test_a_detector_learns_to_tell_words_that_do_not_belong(articles: dict, tmp_path: Path) -> None:
+def test_a_detector_learns_to_tell_words_that_do_not_belong(articles: dict, tmp_path: Path, ticking_clock: SimpleNamespace) -> None:
     reader = tiny_reader()
     torch.manual_seed(0)
     detector = Detector(reader.D, reader.D_words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,8 +107,11 @@ def test_scores_are_those_of_scikit_learn(toy: TopicData) -> None:
     assert (confusion_matrix(true, taken, 5) == sklearn_confusion(true, taken)).all()
 
 
-def test_training_learns_what_one_word_tells_and_comes_back_from_disk(toy: TopicData, tmp_path: Path) -> None:
+def test_training_learns_what_one_word_tells_and_comes_back_from_disk(
+    toy: TopicData, tmp_path: Path, ticking_clock: SimpleNamespace
+) -> None:
     torch.manual_seed(0)
+    ticking_clock.tick = 0.003
     run = train_topics(TextClassifier("lstm", 3, 2, D=4), toy, minutes=2 / 60, folder=tmp_path / "run", learning_rate=2e-2)
     assert accuracy(run.model, toy, "test") == 1
     assert run.history[-1]["accuracy"] == 1

@@ -1,28 +1,577 @@
-"""The training loop that dates, topics, language models and heads share; their own tests see what it teaches."""
+"""The budget by a clock that the tests move, the loop for small models, and runs that come back from disk whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import itertools
+import json
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from src.training import fit
+from src import runtime
+from src.teaching.sources import source_of
+from src.training import Budget, Run, fit, learning_rate_at, load_run, save_run
+
+
+@pytest.fixture
+def clock(ticking_clock: SimpleNamespace) -> SimpleNamespace:
+    """A clock that moves only when a test says so."""
+    ticking_clock.tick = 0
+    return ticking_clock
+
+
+def steps_taken(budget: Budget, clock: SimpleNamespace, seconds_of: Callable[[int], float]) -> int:
+    """Train until the budget says stop.   seconds_of: how long each step takes"""
+    step = 0
+    while not budget.is_over(step):
+        clock.now += seconds_of(step)
+        step += 1
+    return step
+
+
+# --- the budget ------------------------------------------------------------------------------------
+
+
+def test_minutes_are_kept_though_steps_become_ten_times_slower_midway(
+    clock: SimpleNamespace,
+) -> None:
+    budget = Budget(minutes=1)
+    rates: list[float] = []
+
+    def seconds_of(step: int) -> float:
+        rates.append(budget.learning_rate(step, peak=1.0))
+        return 0.1 if clock.now < 1030 else 1.0
+
+    steps = steps_taken(budget, clock, seconds_of)
+    assert budget.seconds == pytest.approx(60, abs=0.5) and 325 <= steps <= 335
+    assert max(rates) == pytest.approx(1, abs=0.01)
+    assert rates[-1] < 0.005 and budget.learning_rate(steps, peak=1.0) < 0.001  # the schedule has ended, too
+
+
+@pytest.mark.parametrize("step_seconds", [0.7, 7, 25, 39, 41, 100, 119, 200])
+def test_a_run_stops_where_one_more_step_would_end_further_from_the_end_than_now(clock: SimpleNamespace, step_seconds: float) -> None:
+    budget = Budget(minutes=1)
+    steps = steps_taken(budget, clock, lambda step: step_seconds)
+    off = {n: abs(60 - n * step_seconds) for n in range(1, 200)}
+    assert steps == min(off, key=off.get)  # which is 1 where the first step alone is longer than the time
+
+
+def test_steps_end_a_run_that_counts_them_however_long_they_take(clock: SimpleNamespace) -> None:
+    budget = Budget(steps=7)
+    assert budget.planned_seconds is None
+    assert steps_taken(budget, clock, lambda step: 1000.0 * step) == 7
+    assert [budget.done(step) for step in (0, 3.5, 7, 8)] == [0, 0.5, 1, 1]
+
+
+def test_a_run_that_counts_steps_foretells_its_time_from_those_it_has_taken(
+    clock: SimpleNamespace,
+) -> None:
+    budget = Budget(steps=8)
+    assert not budget.is_over(0) and budget.planned_seconds is None
+    clock.now += 5
+    assert not budget.is_over(2)
+    assert budget.planned_seconds == 20
+    assert Budget(minutes=3).planned_seconds == 180
+
+
+def test_the_clock_begins_where_it_is_told_to(clock: SimpleNamespace) -> None:
+    assert Budget(minutes=1, began=clock.now - 12).seconds == 12
+    assert Budget(minutes=1).seconds == 0
+
+
+def test_pauses_are_not_counted_also_when_nested_or_left_by_an_error(
+    clock: SimpleNamespace,
+) -> None:
+    budget = Budget(minutes=1)
+    clock.now += 10
+    with budget.paused():
+        clock.now += 1000
+        assert budget.seconds == 10 and budget.done(1) == 10 / 60
+        with budget.paused():
+            clock.now += 1000
+        clock.now += 1000  # the outer one goes on
+        assert budget.seconds == 10
+    with pytest.raises(KeyError), budget.paused():
+        clock.now += 1000
+        raise KeyError
+    clock.now += 5
+    assert budget.seconds == 15 and not budget.is_over(1)
+
+
+def test_a_pause_between_steps_does_not_make_the_last_step_look_long(
+    clock: SimpleNamespace,
+) -> None:
+    budget = Budget(minutes=1)
+    assert not budget.is_over(0)
+    clock.now += 50
+    with budget.paused():
+        clock.now += 500
+    assert budget.is_over(1)  # the next one would end at 100
+    quick = Budget(minutes=1)
+    for step in range(50):
+        assert not quick.is_over(step)
+        clock.now += 1
+        with quick.paused():
+            clock.now += 500
+    assert not quick.is_over(50)
+
+
+def test_a_resumed_run_has_the_minutes_that_were_left(clock: SimpleNamespace) -> None:
+    budget = Budget(minutes=1, spent=45)
+    assert budget.seconds == 45 and budget.learning_rate(300, peak=2.0) == learning_rate_at(0.75, 2.0)
+    step = 300
+    while not budget.is_over(step):
+        clock.now += 1
+        step += 1
+    assert step == 315 and budget.seconds == 60
+    assert Budget(minutes=1, spent=61).is_over(300)  # nothing left
+
+
+def test_what_was_loaded_before_the_first_step_is_not_taken_for_a_step(
+    clock: SimpleNamespace,
+) -> None:
+    budget = Budget(minutes=1, spent=20)
+    clock.now += 30
+    assert not budget.is_over(500)
+    clock.now += 1
+    assert not budget.is_over(501)
+
+
+NO_AMOUNTS = [0, -1.0, math.nan, math.inf]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "steps"),
+    [
+        (1, 1),
+        (None, None),
+        *itertools.product(NO_AMOUNTS, [None]),
+        *itertools.product([None], NO_AMOUNTS),
+    ],
+)
+def test_what_is_no_budget_is_refused_in_one_sentence(minutes: float | None, steps: float | None) -> None:
+    with pytest.raises(ValueError) as error:
+        Budget(minutes, steps)
+    assert str(error.value) == f"minutes is {minutes} and steps is {steps}; give one of them, a number above zero."
+
+
+def test_the_learning_rate_rises_in_a_line_and_falls_along_half_a_cosine_to_zero() -> None:
+    known = {
+        0: 0,
+        0.05: 1,
+        0.1: 2,
+        0.1 + 0.9 / 3: 1.5,
+        0.55: 1,
+        0.1 + 0.9 * 2 / 3: 0.5,
+        1: 0,
+        1.5: 0,
+    }  # cos 60° is a half
+    assert [learning_rate_at(done, 2.0) for done in known] == pytest.approx(list(known.values()))
+
+
+def test_by_minutes_the_learning_rate_follows_the_clock_and_by_steps_the_steps(
+    clock: SimpleNamespace,
+) -> None:
+    by_minutes, by_steps = Budget(minutes=1), Budget(steps=60)
+    for second in range(0, 70, 7):
+        clock.now = 1000 + second
+        assert by_minutes.learning_rate(9999, 3.0) == by_steps.learning_rate(second, 3.0) == learning_rate_at(min(1, second / 60), 3.0)
+
+
+# --- the loop --------------------------------------------------------------------------------------
+
+
+class Line(nn.Module):
+    """A line through points; the smallest model that can be saved."""
+
+    def __init__(self, slope: float = 0.0):
+        super().__init__()
+        self.settings = {"slope": slope}
+        self.slope = nn.Parameter(torch.tensor([slope]))
+        self.offset = nn.Parameter(torch.tensor([0.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.slope * x + self.offset
+
+
+X = torch.linspace(-1, 1, 8)
+
+
+def fit_line(model: Line, on_step: Callable[[int], object] = lambda step: None, **options) -> Run:
+    """Learn y = 3 x - 1.   on_step: called in every step with its number, the first is 1"""
+    steps = itertools.count(1)
+
+    def loss_of(x: Tensor) -> Tensor:
+        changed = on_step(next(steps))
+        return (model(x) - (3 * x - 1)).square().mean() if changed is None else changed
+
+    usual = {
+        "batches": itertools.repeat(X),
+        "minutes": None,
+        "score": ("right", lambda: 0.5),
+        "batch_size": 8,
+        "learning_rate": 0.3,
+    }
+    return fit(model, loss_of=loss_of, **usual | options)
+
+
+def test_the_loop_learns_a_line() -> None:
+    model = Line()
+    run = fit_line(model, steps=200)
+    assert (model.slope.item(), model.offset.item()) == pytest.approx((3, -1), abs=0.02)
+    assert run.model is model and run.finished and not model.training
+    assert run.history[0]["loss"] == pytest.approx((3 * X - 1).square().mean().item())
+    assert run.settings == {
+        "minutes": None,
+        "steps": 200,
+        "batch_size": 8,
+        "learning_rate": 0.3,
+        "clip": 1.0,
+        "seed": 0,
+    }
 
 
 @pytest.mark.parametrize("steps", [1, 10, 100, 250])
 def test_every_entry_of_a_history_has_a_loss_also_where_the_run_ends_with_a_log(steps: int) -> None:
-    model = nn.Linear(1, 1)
-    run = fit(
-        model,
-        itertools.repeat(torch.ones(4, 1)),
-        lambda batch: model(batch).square().mean(),
-        None,
-        score=("right", lambda: 0.5),
-        batch_size=4,
-        learning_rate=1e-3,
-        steps=steps,
-    )
+    run = fit_line(Line(), steps=steps)
     assert run.history[-1]["step"] == steps and run.history[-1]["phase"] == "finished"
     assert all(entry["loss"] > 0 for entry in run.history)
+    assert len(run.history) == min(steps, 100) + 1 + (steps > 100)  # the first step, then one in each hundredth
+
+
+def test_scoring_and_reporting_stop_the_clock(clock: SimpleNamespace) -> None:
+    def pass_time(seconds: float) -> float:
+        clock.now += seconds
+        return seconds
+
+    told: list[dict] = []
+
+    def report(entry: dict) -> None:
+        pass_time(50)
+        told.append(entry)
+
+    def on_step(step: int) -> None:
+        pass_time(0.25)
+
+    run = fit_line(Line(), on_step, minutes=1, score=("patience", lambda: pass_time(100)), report=report)
+    assert run.seconds == 60 and run.history[-1]["step"] == 240
+    assert [entry["seconds"] for entry in run.history[1:-1]] == [pytest.approx(0.6 * i, abs=0.25) for i in range(1, 101)]
+    scored = [entry["seconds"] for entry in run.history if "patience" in entry]
+    assert scored == pytest.approx([*range(6, 66, 6), 60], abs=0.25)
+    assert told == run.history and {entry["planned_seconds"] for entry in told} == {60}
+    assert run.history[-1]["examples_per_second"] == pytest.approx(8 * 240 / 60)
+
+
+def test_after_a_long_stop_the_history_goes_on_without_catching_up(clock: SimpleNamespace) -> None:
+    """A laptop that was shut: the time is over in one step, and no hundred entries and ten scores come after it."""
+
+    def on_step(step: int) -> None:
+        clock.now += 30 if step == 20 else 0.1
+
+    run = fit_line(Line(), on_step, minutes=1)
+    after = [entry for entry in run.history if entry["step"] >= 20]
+    assert after[1]["step"] > 21 and sum("right" in entry for entry in after) <= 7
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_ends_the_run_and_nothing_is_saved(tmp_path: Path, value: float) -> None:
+    told: list[dict] = []
+
+    def on_step(step: int) -> Tensor | None:
+        return torch.tensor(value, requires_grad=True) if step == 3 else None
+
+    with pytest.raises(ValueError) as error:
+        fit_line(Line(), on_step, steps=9, report=told.append, folder=tmp_path)
+    assert str(error.value) == f"the loss is {value} at step 3; train with a learning_rate below 0.3."
+    assert not list(tmp_path.iterdir()) and all(entry["phase"] == "training" for entry in told)
+
+
+def test_a_loss_that_was_never_a_number_is_not_blamed_on_the_learning_rate() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^the loss is nan at step 1; look for NaN in the model and in the batch\.$",
+    ):
+        fit_line(Line(math.nan), steps=9)
+
+
+def test_weights_that_the_last_step_broke_end_the_run_too(tmp_path: Path) -> None:
+    model = Line()
+
+    def on_step(step: int) -> Tensor:
+        return (model.slope * 0).sqrt().sum()  # 0, and its gradient is 0 times infinity
+
+    with pytest.raises(
+        ValueError,
+        match=r"^slope in the model holds NaN or infinite numbers; train with a lower learning_rate\.$",
+    ):
+        fit_line(model, on_step, steps=1, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("where", ["step", "score", "report"])
+def test_ctrl_c_keeps_what_was_learned_wherever_it_falls(tmp_path: Path, where: str) -> None:
+    calls = itertools.count(1)
+
+    def interrupt(*_: object) -> float | None:
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return 0.5 if where == "score" else None
+
+    options = {
+        "step": {"on_step": interrupt},
+        "score": {"score": ("right", interrupt)},
+        "report": {"report": interrupt},
+    }[where]
+    run = fit_line(Line(), steps=100, folder=tmp_path, **options)
+    assert not run.finished and run.history[-1]["phase"] == "stopped" and 0 < run.history[-1]["step"] < 100
+    assert run.history[-1]["loss"] > 0
+    again = load_run(tmp_path, Line)
+    assert not again.finished and again.history == run.history
+    assert again.model.slope.item() == pytest.approx(run.model.slope.item(), rel=1e-3)
+
+
+def test_batches_that_end_before_the_run_are_told() -> None:
+    with pytest.raises(ValueError, match=r"^the batches ended after step 3\.$"):
+        fit_line(Line(), batches=[X] * 3, steps=4)
+
+
+@pytest.mark.parametrize("learning_rate", [0, -1.0, math.nan, math.inf])
+def test_a_learning_rate_that_is_none_is_refused(learning_rate: float) -> None:
+    with pytest.raises(
+        ValueError,
+        match=rf"^the learning_rate is {learning_rate}; it must be a number above zero\.$",
+    ):
+        fit_line(Line(), steps=1, learning_rate=learning_rate)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError) as error:
+        fit_line(
+            Line(),
+            lambda step: pytest.fail("a step was taken"),
+            steps=1,
+            folder=tmp_path / "file" / "run",
+        )
+    assert str(error.value) == f"{tmp_path}/file/run cannot be written (Not a directory); make room, or choose another folder."
+
+
+def test_the_clock_and_the_loop_can_be_shown_in_a_notebook() -> None:
+    lines = source_of(fit).splitlines()
+    body = lines[lines.index('    """', lines.index(") -> Run:") + 1) + 1 :]
+    assert len(body) <= 40
+    assert max(map(len, [*lines, *source_of(Budget).splitlines()])) <= 80
+
+
+# --- keeping a run ---------------------------------------------------------------------------------
+
+
+def a_run(slope: float, **more) -> Run:
+    return Run(Line(slope), [{"step": 1, "seconds": 0.5, "loss": slope}], 0.5, {"minutes": 1}, **more)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    save_run(a_run(2.0, card={"name": "lïne"}), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_saved_run_comes_back(saved: Path) -> None:
+    again = load_run(saved, Line)
+    assert (again.history, again.seconds, again.settings, again.finished, again.card) == (
+        *([{"step": 1, "seconds": 0.5, "loss": 2.0}], 0.5, {"minutes": 1}, True, {"name": "lïne"}),
+    )
+    assert again.model.slope.item() == 2 and again.model.slope.dtype == torch.float32 and not again.model.training
+    assert load_file(saved / "model.safetensors")["slope"].dtype == torch.float16
+    assert "lïne" in (saved / "card.json").read_text(encoding="utf-8")
+    assert {file.name for file in saved.iterdir()} == {
+        "model.safetensors",
+        "history.json",
+        "run.json",
+        "card.json",
+    }
+
+
+def test_a_run_saved_over_another_leaves_nothing_of_it(saved: Path) -> None:
+    save_run(a_run(5.0), saved, {"extra.json": b"{}"})
+    again = load_run(saved, Line)
+    assert again.model.slope.item() == 5 and again.card == {} and (saved / "extra.json").read_bytes() == b"{}"
+
+
+@pytest.fixture
+def umask() -> Iterator[int]:
+    before = os.umask(0o027)
+    yield 0o027
+    os.umask(before)
+
+
+def test_who_may_read_a_run_is_decided_by_the_umask(tmp_path: Path, umask: int) -> None:
+    save_run(a_run(1.0, card={"a": 1}), tmp_path / "run")
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "run").iterdir()}
+    assert modes == dict.fromkeys(("model.safetensors", "history.json", "run.json", "card.json"), 0o640)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "history.json", "card.json", "run.json"])
+def test_on_a_full_disk_the_older_run_stays_and_one_sentence_says_so(saved: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    before = {file.name: file.read_bytes() for file in saved.iterdir()}
+    write_bytes = Path.write_bytes
+
+    def write_until_full(file: Path, content: bytes) -> int:
+        if name in file.name:
+            write_bytes(file, content[:7])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write_bytes(file, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_until_full)
+    with pytest.raises(OSError) as error:
+        save_run(a_run(5.0, card={"name": "another"}), saved)
+    assert str(error.value) == f"{saved} cannot be written (No space left on device); make room, or choose another folder."
+    assert {file.name: file.read_bytes() for file in saved.iterdir()} == before  # and the disk is as free as it was
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2, 3])
+def test_a_kill_while_files_are_moved_leaves_no_mixture_that_counts_as_a_run(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    replace, left = os.replace, iter(range(moved))
+
+    def replace_some(*files: Path) -> None:
+        if next(left, None) is None:
+            raise SystemExit("killed")
+        replace(*files)
+
+    monkeypatch.setattr(os, "replace", replace_some)
+    with pytest.raises(SystemExit):
+        save_run(a_run(5.0, card={"name": "another"}), saved)
+    assert not runtime.is_finished(saved)
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"holds no run\.json; name a folder with a saved run, such as weights/dates-rnn",
+    ):
+        load_run(saved, Line)
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, 70_000.0])  # the last is too large for half precision
+def test_weights_that_are_no_numbers_are_not_saved(saved: Path, value: float) -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"^slope in the model in half precision holds NaN or infinite numbers; nothing was saved",
+    ):
+        save_run(a_run(value), saved)
+    assert load_run(saved, Line).model.slope.item() == 2
+    with pytest.raises(ValueError):
+        save_run(a_run(value), saved / "new")
+    assert not (saved / "new").exists()
+
+
+def change_weights(**more: Tensor | None) -> Callable[[Path], None]:
+    """Write model.safetensors again with these weights changed, or without those that are None."""
+
+    def change(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors") | more
+        save_file(
+            {name: tensor for name, tensor in weights.items() if tensor is not None},
+            folder / "model.safetensors",
+        )
+
+    return change
+
+
+def change_run(**more: object) -> Callable[[Path], None]:
+    """The same for run.json."""
+
+    def change(folder: Path) -> None:
+        about = json.loads((folder / "run.json").read_text()) | more
+        (folder / "run.json").write_text(json.dumps({name: value for name, value in about.items() if value is not None}))
+
+    return change
+
+
+def cut(name: str, length: int) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:length])
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "says"),
+    [
+        (
+            change_weights(slope=None),
+            "model.safetensors",
+            'does not fit a Line (Missing key(s) in state_dict: "slope".)',
+        ),
+        (
+            change_weights(bend=torch.ones(1)),
+            "model.safetensors",
+            'does not fit a Line (Unexpected key(s) in state_dict: "bend".)',
+        ),
+        (
+            change_weights(slope=torch.ones(2)),
+            "model.safetensors",
+            "does not fit a Line (size mismatch for slope",
+        ),
+        (
+            change_weights(slope=torch.tensor([math.nan])),
+            "model.safetensors",
+            "holds NaN or infinite numbers",
+        ),
+        (
+            change_weights(offset=torch.tensor([math.inf])),
+            "model.safetensors",
+            "holds NaN or infinite numbers",
+        ),
+        (cut("model.safetensors", 0), "model.safetensors", "is damaged"),
+        (cut("model.safetensors", 40), "model.safetensors", "is damaged"),
+        (cut("model.safetensors", -1), "model.safetensors", "is damaged"),
+        (cut("run.json", 30), "run.json", "is damaged"),
+        (cut("history.json", 0), "history.json", "is damaged"),
+        (cut("card.json", -7), "card.json", "is damaged"),
+        (
+            lambda folder: (folder / "run.json").write_bytes(b'{"finished": "\xff"}'),
+            "run.json",
+            "is damaged",
+        ),
+        (
+            lambda folder: (folder / "run.json").write_text("[]"),
+            "run.json",
+            "holds a list instead of a dict",
+        ),
+        (
+            lambda folder: (folder / "history.json").write_text("{}"),
+            "history.json",
+            "holds a dict instead of a list",
+        ),
+        (change_run(settings=None, model=None), "run.json", "does not say settings, model;"),
+        (
+            change_run(model_settings={"bend": 1}),
+            "run.json",
+            "has model_settings of which no Line can be made (",
+        ),
+    ],
+)
+def test_what_is_not_whole_is_one_sentence_that_names_the_file(saved: Path, damage: Callable[[Path], object], file: str, says: str) -> None:
+    damage(saved)
+    with pytest.raises(ValueError) as error:
+        load_run(saved, Line)
+    assert str(saved / file) in str(error.value) and says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_model_of_another_class_is_not_taken_for_this_one(saved: Path) -> None:
+    with pytest.raises(ValueError, match=r"holds a model of the class Line, not LSTM\.$"):
+        load_run(saved, nn.LSTM)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "history.json", "run.json"])
+def test_a_missing_file_is_named(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(FileNotFoundError) as error:
+        load_run(saved, Line)
+    assert str(error.value).startswith(f"{saved} holds no {name}; ")
