@@ -69,29 +69,25 @@ def decode(
 ) -> list[Answer]:
     """One `Answer` per question of `dataset`, in its order.
 
-    A span starts and ends on passage tokens of one window, end not before start, at most `max_answer_tokens` long. The same
-    span seen in two windows counts once, with its higher logit. Of equal logits the earlier, then the shorter wins. A passage
-    without tokens gives a refusal with score 0 and null score 1.
+    A span that two windows see counts once, with its higher logit. Of equal logits the earlier
+    span wins, then the shorter. A passage without tokens is a refusal: score 0, null score 1.
 
     Args:
         features: windows of `prepare_features(dataset, ...)`.
-        dataset: the questions, in SQuAD's columns.
-        start_logits, end_logits: one float[T] per window, T at least the window's length; what lies beyond it is padding.
+        start_logits, end_logits: float[T] for each window; beyond its length they are padding.
         threshold: the lowest score, in [0, 1], that is answered.
         n_best: how many candidates an answer keeps; scores do not depend on it.
-        max_answer_tokens: the longest span.
         temperature: above 0; what all logits are divided by before the softmax.
 
     Raises:
-        ValueError: the number of windows differs, logits are not numbers, or threshold or temperature are out of range.
+        ValueError: windows are missing, logits are not numbers, or a setting is out of range.
     """
     check_threshold(threshold)
     check_temperature(temperature)
     if not len(features) == len(start_logits) == len(end_logits):
         raise ValueError(f"{len(features)} windows, but logits for {len(start_logits)} starts and {len(end_logits)} ends; pass one each.")
-    contexts = dataset["context"]
-    spans: list[dict[tuple[int, int], float]] = [{} for _ in contexts]
-    null_logits = [math.inf] * len(spans)
+    contexts = list(dataset["context"])
+    spans, null_logits = [{} for _ in contexts], [math.inf] * len(dataset)
     columns = (features["example_index"], features["token_starts"], features["token_ends"], start_logits, end_logits)
     for question, token_starts, token_ends, start, end in zip(*columns, strict=True):
         start, end = (checked_logits(logits, len(token_starts)) for logits in (start, end))
@@ -106,16 +102,21 @@ def decode(
 
 
 def best_spans_plain(
-    token_starts, token_ends, context, start_logits, end_logits,
-    n_best=SPANS, max_answer_tokens=30,
-):  # fmt: skip
+    token_starts: Sequence[int],
+    token_ends: Sequence[int],
+    context: str,
+    start_logits: Sequence[float],
+    end_logits: Sequence[float],
+    n_best: int = SPANS,
+    max_answer_tokens: int = 30,
+) -> dict[tuple[int, int], float]:
     """What `best_spans` finds, by looking at every pair of tokens."""
     passage = [i for i, start in enumerate(token_starts) if start >= 0]
     logits = {}
     for i in passage:
         for j in passage:
             if i <= j < i + max_answer_tokens:
-                span = (token_starts[i], _whole_character(context, token_ends[j]))
+                span = token_starts[i], _whole_character(context, token_ends[j])
                 logit = float(start_logits[i]) + float(end_logits[j])
                 logits[span] = max(logit, logits.get(span, -math.inf))
     best_first = sorted(logits, key=lambda span: (-logits[span], span))

@@ -221,8 +221,9 @@ def _check_tokenizer(name: str | Path, model: PreTrainedModel, tokenizer: PreTra
         problem = "its tokenizer does not write a pair as [CLS] question [SEP] passage"
         raise _refusal(name, problem, "use a model of BERT's family, with its own tokenizer.")
     capitals = sum(token != token.lower() for token in vocabulary) / len(vocabulary)
-    word = "".join(tokenizer.tokenize("Prague"))
-    if (word == word.lower() and capitals > MANY_CAPITALS) or (tokenizer.unk_token or "[UNK]") in word:
+    word, small = (tokenizer.tokenize(text) for text in ("Prague", "prague"))
+    loses_words = tokenizer.unk_token in word and tokenizer.unk_token not in small
+    if loses_words or (word == small and capitals > MANY_CAPITALS):
         problem = "its tokenizer's do_lower_case is not that of its vocabulary, so that capital letters are lost"
         raise _refusal(name, problem, advice)
 

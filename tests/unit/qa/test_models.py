@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoTokenizer,
@@ -404,6 +405,34 @@ def test_a_model_without_token_types_is_given_none(tokenizer, tmp_path):
     DistilBertForQuestionAnswering(DistilBertConfig(dim=8, n_layers=1, n_heads=1, hidden_dim=8)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     assert QuestionAnswerer.load(tmp_path)("Where?", "London", 0.0).text == "London"
+
+
+SMALL = {"vocab_size": 30522, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+OF_BART = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+FAMILIES = {
+    "bert": (transformers.BertForQuestionAnswering, SMALL),
+    "roberta": (transformers.RobertaForQuestionAnswering, SMALL | {"max_position_embeddings": 130, "type_vocab_size": 1}),
+    "distilbert": (transformers.DistilBertForQuestionAnswering, {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 16}),
+    "albert": (transformers.AlbertForQuestionAnswering, SMALL | {"embedding_size": 8}),
+    "electra": (transformers.ElectraForQuestionAnswering, SMALL | {"embedding_size": 8}),
+    "mpnet": (transformers.MPNetForQuestionAnswering, SMALL),
+    "deberta-v2": (transformers.DebertaV2ForQuestionAnswering, SMALL),
+    "modernbert": (transformers.ModernBertForQuestionAnswering, SMALL | {"pad_token_id": 0, "cls_token_id": 101, "sep_token_id": 102}),
+    "bart": (transformers.BartForQuestionAnswering, {"vocab_size": 30522, "d_model": 16} | OF_BART),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_that_has_such_a_head_is_loaded_whole_and_answers_long_passages(family, tokenizer, tmp_path):
+    kind, sizes = FAMILIES[family]
+    kind(kind.config_class(**sizes)).half().save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    load_model(tmp_path, for_training=True)
+    qa = QuestionAnswerer.load(tmp_path, precision="fp32")
+    together = qa(["Where is it?"] * len(PASSAGES), PASSAGES, 0.0)
+    for answer, passage in zip(together, PASSAGES, strict=True):
+        alone = qa("Where is it?", passage, 0.0)
+        assert alone.text and (answer.score, answer.null_score) == pytest.approx((alone.score, alone.null_score), abs=1e-4)
 
 
 def test_the_window_is_as_long_as_the_positions_allow_and_no_longer():
