@@ -14,6 +14,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from src.qa import answerer as answerer_module
 from src.qa.answerer import QuestionAnswerer, evaluate
+from src.qa.batches import batches_by_length
 from src.qa.decoding import Answer
 from src.qa.features import prepare_features
 
@@ -73,15 +74,14 @@ def test_padding_never_changes_a_score(qa, asked, questions):
     assert np.std(np.concatenate(starts)) > 0.1  # the scores differ by far more than that
 
 
-def test_batches_hold_like_lengths_every_window_once_and_no_more_tokens_than_allowed(monkeypatch):
-    monkeypatch.setattr(answerer_module, "TOKENS_PER_BATCH", 100)
+def test_batches_hold_like_lengths_every_window_once_and_no_more_tokens_than_allowed():
     lengths = np.random.default_rng(0).integers(3, 60, 200)
-    batches = answerer_module._batches_by_length(lengths)
+    batches = list(batches_by_length(lengths, 100))
     assert sorted(np.concatenate(batches)) == list(range(200))
     assert all(len(batch) * lengths[batch].max() <= 100 for batch in batches)
     assert [*lengths[np.concatenate(batches)]] == sorted(lengths)
     assert len(batches) < 100
-    assert [list(batch) for batch in answerer_module._batches_by_length(np.array([500, 500]))] == [[0], [1]]  # longer than allowed: alone
+    assert [list(batch) for batch in batches_by_length(np.array([500, 500]), 100)] == [[0], [1]]  # longer than allowed: alone
 
 
 def test_an_answer_beyond_the_first_window_is_found(qa, monkeypatch):
