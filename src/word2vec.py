@@ -28,8 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src import assets
-from src.runtime import WRITE_AGAIN
+from src import assets, runtime
 from src.text import Vocabulary, sentence_stream, tokenize_words
 from src.training import LOWER, MODEL, Budget, Log, Report, check_numbers, read_run, write_run
 
@@ -419,6 +418,7 @@ def train_word2vec(
 
     budget = Budget(minutes, epochs if minutes is None else None, began)
     log = _log(budget, text.words, learning_rate, report)
+    tuner = runtime.ThreadTuner([torch.get_num_threads()] if minutes is None else None)  # by passes: the same bits every time
     try:
         for batch in text.batches(window, subsample, np.random.default_rng(seed)):
             log.passes = batch.epoch
@@ -426,7 +426,8 @@ def train_word2vec(
                 break
             done, questions = budget.done(batch.epoch), batch.questions(architecture)
             rate = learning_rate * min(done / WARM_UP, 1 - done)
-            loss = train_step(architecture, first, second, batch, negatives / SHARED_NEGATIVES, rate)
+            with tuner.timed(max(questions, 1)):
+                loss = train_step(architecture, first, second, batch, negatives / SHARED_NEGATIVES, rate)
             log.add(loss / max(questions, 1), rate, weight=questions)
         log.write("finished")
     except KeyboardInterrupt:
@@ -611,11 +612,11 @@ def load_word2vec(folder: str | Path) -> Word2VecRun:
     layers = {name: tensor.numpy() for name, tensor in weights.items()}
     if not {"embeddings.weight"} <= layers.keys() <= {"embeddings.weight", "output.weight"}:
         found = f"{folder / MODEL} holds {', '.join(layers) or 'nothing'}"
-        raise ValueError(f"{found} instead of embeddings.weight; {WRITE_AGAIN}.")
+        raise ValueError(f"{found} instead of embeddings.weight; {runtime.WRITE_AGAIN}.")
     for name, layer in layers.items():
         if layer.ndim != 2 or len(layer) != len(vocabulary):
             found = f"{folder / MODEL} holds {name} of shape {list(layer.shape)}"
-            raise ValueError(f"{found} for a vocabulary of {len(vocabulary)} words; {WRITE_AGAIN}.")
+            raise ValueError(f"{found} for a vocabulary of {len(vocabulary)} words; {runtime.WRITE_AGAIN}.")
     return Word2VecRun(
         vocabulary=vocabulary,
         embeddings=layers["embeddings.weight"],
