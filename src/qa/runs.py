@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 CARD_QUESTIONS = 1000  # of the validation split, for the card
 RUN, PROGRESS, CHECKPOINTS = "run.json", "progress.json", "checkpoints"
+# What torch and tokenizers say of a full disk, in errors of no class of its own.
+FULL_DISK_MESSAGES = ("PytorchStreamWriter", "inline_container", "(os error ")
 MANIFEST = "complete.json"  # written last into a checkpoint: the size and sum of each file in it
 # What would be written over in a folder where no run left it.
 WRITTEN = (SAFE_WEIGHTS_NAME, "config.json", "tokenizer.json", "tokenizer_config.json", "card.json")
@@ -115,7 +117,7 @@ def load_run(folder: str | Path) -> Run:
         told = json.loads((folder / RUN).read_text(encoding="utf-8"))
         card = folder / "card.json"
         run = Run(folder, card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}, **told)
-        dict(run.arguments)
+        dict(run.arguments)  # which it must be
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{folder} holds no readable run ({error}); run the training first, or choose another folder.") from None
     return run
@@ -204,11 +206,10 @@ def told_when_unwritable(folder: Path, advice: str) -> Iterator[None]:
     """Within it, what the system refuses to write becomes a RunError in one sentence, with `advice` at its end."""
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        # torch says of a full disk that a PytorchStreamWriter failed, safetensors that there was an IO error.
-        by_torch = any(words in str(error) for words in ("PytorchStreamWriter", "inline_container"))
-        if isinstance(error, BrokenPipeError) or (isinstance(error, RuntimeError) and not by_torch):
-            raise  # of something else, such as what is printed
+    except Exception as error:
+        refused = isinstance(error, (OSError, SafetensorError)) or any(words in str(error) for words in FULL_DISK_MESSAGES)
+        if not refused or isinstance(error, (ValueError, BrokenPipeError)):  # a sentence already, or of what is printed
+            raise
         reason = getattr(error, "strerror", None) or first_line(error)
         raise RunError(f"{folder} cannot be written ({reason}); {advice}") from None
 
