@@ -1,13 +1,16 @@
-"""Which windows are learned from together: batches of like length, and what the answers that people gave say of each token."""
+"""What is learned from at a time: batches of windows of like length, the labels of all answers that people gave, and the loss."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
 from transformers import BatchEncoding, DataCollatorWithPadding
+from transformers.utils import ModelOutput
 
 PAD_TO = 8  # tokens: with fewer different shapes a CPU keeps fewer buffers and kernels
 BATCHES_PER_GROUP = 50  # sorted by length together: enough to leave little padding, few enough to stay random
@@ -82,3 +85,36 @@ class ReaderCollator(DataCollatorWithPadding):
                 shares[row].index_add_(0, torch.tensor(positions), torch.full((len(positions),), 1 / len(positions)))
             batch[f"{side}_positions"] = shares
         return batch
+
+
+def span_loss(
+    model: torch.nn.Module,
+    inputs: Mapping[str, Tensor],
+) -> tuple[Tensor, ModelOutput]:
+    """Mean cross entropy of the answer's first and last token.
+
+    Padding takes no part in the softmax. In the library's own loss it does, so
+    that the same window is worth something else in a batch with longer ones.
+
+    Args:
+        model: gives start_logits and end_logits, float[B, T].
+        inputs: what the model reads, int64[B, T] each, with start_positions
+            and end_positions: int64[B], or float[B, T] where people gave
+            several answers: the share of them at each token.
+
+    Returns:
+        The loss, and the model's output.
+    """
+    names = ("start_positions", "end_positions")
+    read = {name: inputs[name] for name in inputs if name not in names}
+    outputs = model(**read)
+    padding, losses = inputs["attention_mask"] == 0, []
+    both = outputs.start_logits, outputs.end_logits
+    for name, logits in zip(names, both, strict=True):
+        logits = logits.float().masked_fill(padding, -torch.inf)
+        log_probs, wanted = logits.log_softmax(-1), inputs[name]
+        if wanted.ndim == 1:
+            wanted = one_hot(wanted, logits.shape[1]).float()
+        # Where nothing is wanted, 0 times the logarithm of 0 is 0, not NaN.
+        losses.append(-(wanted * log_probs.where(wanted > 0, 0)).sum(-1).mean())
+    return (losses[0] + losses[1]) / 2, outputs

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from src import runtime
-from src.qa.calibration import fit_calibration
+from src.qa.calibration import fields_for_card, fit_calibration
 from src.qa.cpu_attention import NAME as CPU_ATTENTION
 from src.qa.models import first_line, load_model
 from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, join, write_json
@@ -147,6 +147,9 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
                     f"{folder} holds {', '.join(found)} that no run left there and that would be overwritten; choose another output_dir."
                 )
             return Run(folder, arguments, told=why and f"{why}; it goes to {folder}.")
+        if _is_of_an_older_version(folder):
+            why = why or f"{folder} holds a run of an older version of the course"
+            continue
         run = load_run(folder)
         other = [name for name, value in arguments.items() if run.arguments.get(name) != value]
         if not other and resume:
@@ -157,6 +160,15 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
             why = f"{folder} holds a run with {name}={run.arguments.get(name)!r}, and this one has {name}={arguments[name]!r}"
         why = why or f"{folder} holds a run, and this one is to begin anew (resume is off)"
     raise AssertionError("unreachable")
+
+
+def _is_of_an_older_version(folder: Path) -> bool:
+    """Whether run.json does not hold what was asked for: that was in a plan.json of its own."""
+    try:
+        told = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and "arguments" not in told and (folder / "plan.json").is_file()
 
 
 def write_manifest(checkpoint: Path, record: dict) -> None:
@@ -265,7 +277,7 @@ def make_card(reader: QuestionAnswerer, run: Run, validation: Dataset | None) ->
     if validation is None:
         return made | {"threshold": 0.5, "temperature": 1.0, "note": "no validation questions, so the scores are not calibrated"}
     reader.model.eval()
-    return made | fit_calibration(reader, evenly(validation, CARD_QUESTIONS))
+    return made | fields_for_card(fit_calibration(reader, evenly(validation, CARD_QUESTIONS)))
 
 
 def publish(clock: Clock, hub_id: str | None) -> None:

@@ -1,8 +1,8 @@
 """Fine-tune a BERT on questions for the minutes you have, with transformers' Trainer.
 
 `finetune` is the Trainer that everybody writes, with a few things added: a callback that ends the run by the clock and lets the
-learning rate follow it; batches of windows of like length; short crops of the passage for most of the run; a loss that padding
-has no part in; and F1 on validation questions on the way. At the end it makes the scores true and chooses the threshold for
+learning rate follow it; batches of windows of like length; a loss that padding has no part in, over all the answers
+that people gave; and F1 on validation questions on the way. At the end it makes the scores true and chooses the threshold for
 "I don't know" on validation questions, and writes both into the model's card.
 """
 
@@ -16,15 +16,13 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from torch import Tensor
-from torch.nn.functional import one_hot
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
-from transformers.utils import ModelOutput
 
 from src import runtime
 from src.qa.answerer import QuestionAnswerer, evaluate
-from src.qa.batches import ENDLESS, LEARNED_FROM, PAD_TO, LengthGroupedBatches, ReaderCollator
+from src.qa.batches import ENDLESS, LEARNED_FROM, PAD_TO, LengthGroupedBatches, ReaderCollator, span_loss
 from src.qa.clock import Clock, stopped_by_ctrl_c
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.dataset import Data, Version, fingerprint, load_data
@@ -54,47 +52,63 @@ def finetune(
     push_to_hub: str | None = None,
     report: Callable[[dict], None] | None = None,
 ) -> Run:
-    """Fine-tune `model` on the questions of `data` for so many `minutes` or `epochs`.
+    """Fine-tune `model` on the questions of `data`, for `minutes` or `epochs`.
 
-    Word embeddings stay as they are and dropout is 0. Ctrl-C stops after the step under way and saves a usable model.
+    Word embeddings stay as they are and dropout is 0. Ctrl-C stops after the
+    step under way and saves a usable model.
 
     Args:
         model: "minilm", released weights ("qa-minilm"), a folder, or a Hub id.
-        data: a name, a path, several, or a DatasetDict. Its "train" split is trained on; a "validation" split gives the curve
-            of F1, the threshold and the calibration.
-        minutes: wall time from this call to the last step; saving and evaluating come on top and are reported apart.
-        output_dir: the run's folder. Where it holds a run with other arguments, this one goes beside it (`live-2`).
-        resume: go on with a run of the same arguments; a finished one is returned. False begins a new one beside it.
+        data: a name, a path, several, or a DatasetDict. Its "train" split is
+            trained on; a "validation" split gives the curve of F1, the
+            threshold and the calibration.
+        minutes: wall time from this call to the last step; saving and scoring
+            come on top and are reported apart.
+        output_dir: the run's folder. Where it holds a run with other
+            arguments, this one goes beside it (`live-2`).
+        resume: go on with a run of the same arguments; a finished one is
+            returned. False begins a new one beside it.
         seed: of the answer head and of the order of the questions.
-        epochs: instead of minutes, passes over the questions. After a kill it ends in the same weights to the bit.
+        epochs: instead of minutes, passes over the questions. After a kill it
+            ends in the same weights to the bit.
         batch_size: windows a step, over all processes.
-        learning_rate: its peak; None takes 3e-4 for encoders less than 512 wide and 5e-5 for wider ones.
+        learning_rate: its peak; None takes 3e-4 for encoders less than 512
+            wide and 5e-5 for wider ones.
         weight_decay: of AdamW.
-        max_length, doc_stride: tokens of a window, and of its overlap with the next.
+        max_length, doc_stride: tokens of a window, and of its overlap with the
+            next.
         version: "v1" leaves the unanswerable questions out.
-        push_to_hub: a Hub id to upload the finished model to (needs a login and a network).
-        report: called with a dict: phase ("training", then "finished" or "stopped"), step, steps, seconds, planned_seconds,
-            saving_seconds, loss, learning_rate, examples_per_second, and f1 where it was measured. None prints a line now and then.
+        push_to_hub: a Hub id to upload the finished model to (needs a login
+            and a network).
+        report: called with a dict: phase ("training", then "finished" or
+            "stopped"), step, steps, seconds, planned_seconds, saving_seconds,
+            loss, learning_rate, examples_per_second, and f1 where it was
+            measured. None prints a line now and then.
 
     Returns:
-        The run; its folder holds the model, its tokenizer, card.json and run.json.
+        The run; its folder holds model, tokenizer, card.json and run.json.
 
     Raises:
-        RunError: arguments that no run could follow; no training questions; a loss that is not a number; a folder that another
-            process trains in, cannot be written, or holds a model that no run left there; damaged checkpoints.
+        RunError: arguments that no run could follow; no training questions; a
+            loss that is not a number; a folder that another process trains
+            in, that cannot be written, or that holds a model which no run
+            left there; damaged checkpoints.
         SquadFormatError, ModelError: data or model cannot be read.
     """
     began, asked, state = time.perf_counter(), checked(locals()), join()
     train, validation = training_splits(load_data(data, version))
     asked["data"] = fingerprint(train)
+    asked["validation"] = validation and fingerprint(validation)
     run = broadcast(open_run(Path(output_dir), asked, resume), state)
     with working_in(run, state):
         clock = Clock(run, began, validation, report, state)
         if not run.finished:
             runtime.set_seed(seed)
             network, tokenizer = load_model(model, 0.0, for_training=True)
-            reader = QuestionAnswerer(network, tokenizer, 0, max_length, doc_stride)
-            windows = prepare_features(train, tokenizer, reader.max_length, reader.doc_stride)
+            size = max_length, doc_stride
+            reader = QuestionAnswerer(network, tokenizer, 0, *size)
+            size = reader.max_length, reader.doc_stride  # or less
+            windows = prepare_features(train, tokenizer, *size)
             trainer = ReaderTrainer(reader, windows, clock)
             with stopped_by_ctrl_c(clock), runtime.threads(trainer.tuner.count):
                 trainer.train(resume_from_checkpoint=clock.checkpoint)
@@ -104,43 +118,56 @@ def finetune(
 
 
 class ReaderTrainer(Trainer):
-    """The Trainer with our batches, our loss, a learning rate that follows the clock, and F1 as its evaluation."""
+    """The Trainer, by the clock, with our batches and loss and scored by F1."""
 
-    def __init__(self, reader: QuestionAnswerer, windows: Dataset, clock: Clock):
-        run, self.reader, self.clock = clock.run, reader, clock
-        collate = ReaderCollator(reader.tokenizer, pad_to_multiple_of=PAD_TO)
-        prepare_network(reader.model)
-        reader.device = clock.state.device  # where the Trainer trains, on a Mac too
-        reader.model.to(reader.device)
+    def __init__(
+        self,
+        reader: QuestionAnswerer,
+        windows: Dataset,
+        clock: Clock,
+    ):
+        self.reader, self.clock, run = reader, clock, clock.run
         asked, run.processes = run.arguments, clock.state.num_processes
-        lengths, columns = windows["length"], [name for name in LEARNED_FROM if name in windows.column_names]
-        self.batches = LengthGroupedBatches(lengths, asked["batch_size"], asked["seed"], asked["epochs"], run.processes)
+        prepare_network(reader, clock.state.device)
+        collate = ReaderCollator(reader.tokenizer, pad_to_multiple_of=PAD_TO)
+        self.batches = LengthGroupedBatches(
+            windows["length"],
+            asked["batch_size"],
+            asked["seed"],
+            asked["epochs"],
+            run.processes,
+        )
+        columns = [n for n in LEARNED_FROM if n in windows.column_names]
         windows = windows.select_columns(columns)
-        if asked["minutes"] or not run.threads:  # a run by epochs keeps both to its end
+        if asked["minutes"] or not run.threads:  # epochs: kept to the end
             batch = collate(windows.__getitems__(next(iter(self.batches))))
-            run.precision, run.threads = broadcast(measured(reader, batch, bool(asked["epochs"])), clock.state)
-        self.tuner = runtime.ThreadTuner([run.threads] if asked["epochs"] else None)
+            found = measured(reader, batch, with_threads=asked["epochs"])
+            run.precision, run.threads = broadcast(found, clock.state)
+        by_epochs = [run.threads] if asked["epochs"] else None
+        self.tuner = runtime.ThreadTuner(by_epochs)
         if clock.state.is_main_process:
             run.save()
-        super().__init__(reader.model, training_arguments(run, self.batches, reader.model), collate, windows, callbacks=[clock])
+        arguments = training_arguments(run, self.batches, reader.model)
+        parts = {"data_collator": collate, "train_dataset": windows}
+        super().__init__(reader.model, arguments, callbacks=[clock], **parts)
         self.remove_callback(PrinterCallback)
         clock.start(self.batches.steps)
 
     def get_train_dataloader(self) -> DataLoader:
-        loader = DataLoader(self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator)
-        return self.accelerator.prepare(loader)
+        how = {"batch_sampler": self.batches, "collate_fn": self.data_collator}
+        return self.accelerator.prepare(DataLoader(self.train_dataset, **how))
 
-    def create_scheduler(self, num_training_steps: int, optimizer=None) -> LambdaLR:
+    def create_scheduler(self, num_training_steps, optimizer=None) -> LambdaLR:
         self.lr_scheduler = LambdaLR(self.optimizer, self.clock.learning_rate)
         return self.lr_scheduler
 
-    def training_step(self, model, inputs, num_items_in_batch=None) -> Tensor:
+    def training_step(self, model, inputs, *args) -> Tensor:
         with self.tuner.timed(inputs["input_ids"].numel()):
-            return super().training_step(model, inputs, num_items_in_batch)
+            return super().training_step(model, inputs, *args)
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(self, model, inputs, return_outputs=False, **options):
         loss, outputs = span_loss(model, inputs)
-        # Through its gradients every process learns that one of them has a loss that is not a number.
+        # By its gradients every process learns of a loss that is no number.
         loss = loss if torch.isfinite(loss) else loss * torch.nan
         return (loss, outputs) if return_outputs else loss
 
@@ -149,38 +176,12 @@ class ReaderTrainer(Trainer):
         if self.clock.state.is_main_process:
             start = time.perf_counter()
             self.reader.model.eval()
-            scores = evaluate(self.reader, evenly(self.clock.validation, CURVE_QUESTIONS))
-            self.clock.add_score(scores.get("best_f1", scores["f1"]), time.perf_counter() - start)
+            questions = evenly(self.clock.validation, CURVE_QUESTIONS)
+            scores = evaluate(self.reader, questions)
+            f1 = scores.get("best_f1", scores["f1"])  # were all thresholds free
+            self.clock.add_score(f1, time.perf_counter() - start)
         self.clock.state.wait_for_everyone()
         return {}
-
-
-def span_loss(model: torch.nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ModelOutput]:
-    """Mean cross entropy of the answer's first and last token.
-
-    Padding takes no part in the softmax. In the library's own loss it does, so
-    that the same window is worth something else in a batch with longer ones.
-
-    Args:
-        model: gives start_logits and end_logits, float[B, T].
-        inputs: what the model reads, int64[B, T] each, with start_positions
-            and end_positions: int64[B], or float[B, T] where people gave
-            several answers: the share of them at each token.
-
-    Returns:
-        The loss, and the model's output.
-    """
-    names = ("start_positions", "end_positions")
-    outputs = model(**{name: inputs[name] for name in inputs if name not in names})
-    padding, losses = inputs["attention_mask"] == 0, []
-    for name, logits in zip(names, (outputs.start_logits, outputs.end_logits), strict=True):
-        log_probs = logits.float().masked_fill(padding, -torch.inf).log_softmax(-1)
-        wanted = inputs[name]
-        if wanted.ndim == 1:
-            wanted = one_hot(wanted, log_probs.shape[1]).float()
-        # Where nothing is wanted, 0 times the logarithm of 0 is 0, not NaN.
-        losses.append(-(wanted * log_probs.where(wanted > 0, 0)).sum(-1).mean())
-    return (losses[0] + losses[1]) / 2, outputs
 
 
 def training_arguments(run: Run, batches: LengthGroupedBatches, network: PreTrainedModel) -> TrainingArguments:
@@ -207,15 +208,16 @@ def training_arguments(run: Run, batches: LengthGroupedBatches, network: PreTrai
     )
 
 
-def prepare_network(network: PreTrainedModel) -> None:
-    """Freeze the word embeddings, and take the attention that trains fastest on this device."""
+def prepare_network(reader: QuestionAnswerer, device: torch.device) -> None:
+    """Freeze the word embeddings, move to where the Trainer trains, and take the attention that trains fastest there."""
+    reader.device, network = device, reader.model.to(device)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not name.endswith(WORD_EMBEDDINGS))
     if not torch.cuda.is_available() and network.config._attn_implementation == "sdpa":
         use_cpu_attention(network)
 
 
-def measured(reader: QuestionAnswerer, inputs: Mapping[str, Tensor], with_threads: bool) -> tuple[str, int]:
+def measured(reader: QuestionAnswerer, inputs: Mapping[str, Tensor], with_threads: object) -> tuple[str, int]:
     """The precision, and the number of threads, that forward and backward passes over a batch are fastest with here."""
     network, inputs = reader.model.train(), {name: tensor.to(reader.device) for name, tensor in inputs.items()}
 

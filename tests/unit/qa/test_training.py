@@ -28,8 +28,8 @@ from src import training as small_models
 from src.qa import __main__ as command_line
 from src.qa import clock, runs, training
 from src.qa.background import BackgroundRun
-from src.qa.batches import CROP, LengthGroupedBatches
-from src.qa.features import crop, prepare_features
+from src.qa.batches import LengthGroupedBatches
+from src.qa.features import prepare_features
 from src.qa.models import WORD_EMBEDDINGS, load_model
 from src.qa.processes import HOLDER, LOCK, RunError
 from src.qa.runs import CHECKPOINTS, MANIFEST, PROGRESS, RUN, Run, load_run
@@ -268,25 +268,42 @@ def test_the_loss_is_that_of_the_library_where_nothing_is_padded_and_ignores_pad
     assert abs(tiny_model(**padded).loss - loss) > 0.1, "the library's own loss counts padding"
 
 
-def test_it_learns_from_the_batches_of_the_sampler_cropped_until_the_last_fifth(train, data, tokenizer, tmp_path, monkeypatch):
+def test_the_loss_of_several_answers_is_the_mean_of_their_losses(tiny_model):
+    token_ids = torch.randint(1000, 2000, (2, 9), generator=torch.Generator().manual_seed(0))
+    inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
+    inputs["attention_mask"][1, 6:] = 0
+    given = [[(2, 3), (2, 5), (2, 3)], [(0, 0)]]  # of each window, first and last token of the answers that people gave
+    shares = [torch.zeros(2, 9), torch.zeros(2, 9)]
+    for row, answers in enumerate(given):
+        for answer in answers:
+            for side, position in enumerate(answer):
+                shares[side][row, position] += 1 / len(answers)
+    loss, _ = training.span_loss(tiny_model, inputs | {"start_positions": shares[0], "end_positions": shares[1]})
+    one_by_one = []
+    for row, answers in enumerate(given):
+        window = {name: tensor[row : row + 1] for name, tensor in inputs.items()}
+        of_one = [
+            training.span_loss(tiny_model, window | {"start_positions": torch.tensor([s]), "end_positions": torch.tensor([e])})[0]
+            for s, e in answers
+        ]
+        one_by_one.append(sum(of_one) / len(of_one))
+    assert torch.allclose(loss, (one_by_one[0] + one_by_one[1]) / 2, atol=1e-5)
+
+
+def test_it_learns_from_the_batches_of_the_sampler_and_a_stopped_run_goes_on_with_the_next(train, data, tokenizer, tmp_path, monkeypatch):
     seen, original = [], training.ReaderTrainer.compute_loss
 
     def compute_loss(self, model, inputs, *args, **options):
         rows = zip(inputs["input_ids"], inputs["attention_mask"].bool(), inputs["start_positions"], strict=True)
-        seen.append([(ids[real].tolist(), int(start)) for ids, real, start in rows])
+        seen.append([(ids[real].tolist(), int(start.argmax())) for ids, real, start in rows])
         return original(self, model, inputs, *args, **options)
 
     monkeypatch.setattr(training.ReaderTrainer, "compute_loss", compute_loss)
     train(tmp_path, epochs=2, report=Stopper(11))
-    train(tmp_path, epochs=2)  # and goes on with the next
+    train(tmp_path, epochs=2)
     windows = prepare_features(data["train"], tokenizer)
-    expected = [
-        [crop(windows[row], tokens, place) for row, tokens, place in batch]
-        for batch in itertools.islice(LengthGroupedBatches(windows["length"], B, 0, 2), 30)
-    ]
-    assert seen == [[(row["input_ids"], row["start_positions"]) for row in batch] for batch in expected]
-    longest = [max(len(ids) for ids, _ in batch) for batch in seen]
-    assert max(longest[:24]) == CROP < max(longest[24:])
+    batches = itertools.islice(LengthGroupedBatches(windows["length"], B, 0, 2), 30)
+    assert seen == [[(windows[row]["input_ids"], windows[row]["start_positions"]) for row in batch] for batch in batches]
 
 
 def test_by_passes_the_learning_rate_follows_the_steps(finished):
@@ -439,7 +456,7 @@ def test_f1_is_measured_four_times_and_the_card_is_made_of_validation_questions(
     assert reports[-1]["f1"] == scored[30] and run.evaluation_seconds > 0
     assert asked == [(False, ["q0", "q10", "q19"])], "from the first to the last"
     card = json.loads((tmp_path / "card.json").read_text())
-    assert (card["temperature"], card["threshold"], card["f1"]) == (1.7, 0.3, 61.5)
+    assert (card["temperature"], card["threshold"], card["calibration"]["passage"]["f1"]) == (1.7, 0.3, 61.5)
     assert load_run(tmp_path) == run and run.card == card
 
 
@@ -727,16 +744,15 @@ def nan_weight(monkeypatch) -> None:
 
 
 def labels_on_padding(monkeypatch) -> None:
-    original = training.Crops.__getitems__
+    original = training.ReaderCollator.__call__
 
-    def getitems(self, items):
-        rows = original(self, items)
-        longest = max(len(row["input_ids"]) for row in rows)
-        return [
-            row | {"end_positions": max(row["end_positions"], len(row["input_ids"]) * (len(row["input_ids"]) < longest))} for row in rows
-        ]
+    def collate(self, windows):
+        batch = original(self, windows)
+        batch["end_positions"] = (batch["attention_mask"].cumsum(1) == batch["attention_mask"].sum(1, keepdim=True)).float()
+        batch["end_positions"][:, -1] = 1.0
+        return batch
 
-    monkeypatch.setattr(training.Crops, "__getitems__", getitems)
+    monkeypatch.setattr(training.ReaderCollator, "__call__", collate)
 
 
 @pytest.mark.parametrize(("spoil", "options"), [(None, {"learning_rate": 1000.0}), (nan_weight, {}), (labels_on_padding, {})])
@@ -790,7 +806,7 @@ def test_a_full_disk_is_one_sentence_and_with_more_room_the_run_goes_on(train, t
         run = train(disk / "run")
         assert run.finished and [entry["step"] for entry in run.history] == list(range(1, 16))
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "--lazy", disk], check=True)
     assert capfd.readouterr().err == ""
 
 
