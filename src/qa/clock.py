@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -22,7 +23,7 @@ from src.training import Budget, learning_rate_at
 LOGS, EVALUATIONS = 60, 4  # in a run
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 OVERFITTING = 2.0  # points of F1 below the best, twice in a row
-OVER, STOPPED = 1e12, 2e12  # seconds that stand for the end of the budget, and for Ctrl-C
+STOPPED, OVER = 1e12, 2e12  # seconds that stand for Ctrl-C, and for the end of the budget
 
 
 class Clock(TrainerCallback):
@@ -36,12 +37,12 @@ class Clock(TrainerCallback):
         self.report = report or runtime.print_progress()
         self.checkpoint, record = broadcast(latest_checkpoint(run), state)
         self.record = {"seconds": 0.0, "training": 0.0, "pauses": 0.0, "evaluating": 0.0, "evaluations": 0, "logs": 0} | record
-        self.share, self.interrupted, self.pause, self.trainer_state = 0.0, False, ExitStack(), None
+        self.share, self.saved_at, self.pause, self.trainer_state = 0.0, None, ExitStack(), None
+        self.interrupted = self.ends = self.stopped = False
 
     def start(self, steps: int | None) -> None:
         """Start the budget; everything since `finetune` was called belongs to it. steps: None for a run by minutes."""
         self.budget = Budget(self.run.arguments["minutes"], steps, self.began, self.record["seconds"])
-        self.saved_at = self.budget.seconds
 
     def learning_rate(self, step: int) -> float:
         """The share of its peak that the learning rate has after `step` steps."""
@@ -57,48 +58,62 @@ class Clock(TrainerCallback):
 
     def on_pre_optimizer_step(self, args, state, control, model, **kwargs):
         gradient = next(p.grad for p in reversed(list(model.parameters())) if p.grad is not None)
-        if not args.fp16 and not torch.isfinite(gradient).all():
-            raise RunError(
-                f"the loss is not a number at step {state.global_step + 1} of the run in {self.run.output_dir}; "
-                "choose a lower learning_rate, or look for what is odd in the model and the data."
-            )
+        if not args.fp16 and not torch.isfinite(gradient).all():  # fp16 leaves out a step that was too large for it
+            raise self._not_a_number(state.global_step + 1)
+
+    def _not_a_number(self, step: int) -> RunError:
+        return RunError(
+            f"the loss is not a number at step {step} of the run in {self.run.output_dir}; "
+            "choose a lower learning_rate, or look for what is odd in the model and the data."
+        )
 
     def on_optimizer_step(self, args, state, control, **kwargs):
         step = state.global_step + 1
-        own = STOPPED if self.interrupted else OVER if self.budget.is_over(step) else self.budget.seconds
-        self.seconds = agreed(own, self.state)
-        by_clock = self.budget.minutes and min(1.0, self.seconds / 60 / self.budget.minutes)
-        self.share = by_clock or self.budget.done(step)
+        own = OVER if self.budget.is_over(step) else STOPPED if self.interrupted else self.budget.seconds
+        told = agreed(own, self.state)
+        self.ends, self.stopped = told >= STOPPED, told == STOPPED
+        self.seconds = self.budget.seconds if self.stopped else told
+        self.share = self.budget.done(step) if self.budget.steps else min(1.0, self.seconds / 60 / self.budget.minutes)
 
     def on_step_end(self, args, state, control, **kwargs):
-        ends, due = self.seconds >= OVER, int(self.share * EVALUATIONS) > self.record["evaluations"]
-        control.should_training_stop |= ends
-        control.should_evaluate = due and not ends and self.validation is not None
-        control.should_log = ends or control.should_evaluate or int(self.share * LOGS) > self.record["logs"]
-        control.should_save = self.seconds == STOPPED or SECONDS_BETWEEN_CHECKPOINTS <= self.seconds - self.saved_at < OVER / 2
-        if ends or control.should_evaluate or control.should_save:
+        due = self.validation is not None and not self.stopped and self._is_due("evaluations", EVALUATIONS)
+        self.saved_at = self.seconds if self.saved_at is None else self.saved_at
+        control.should_training_stop |= self.ends
+        control.should_evaluate = due
+        control.should_log = self._is_due("logs", LOGS) or self.ends or due
+        control.should_save = self.stopped or (not self.ends and self.seconds - self.saved_at >= SECONDS_BETWEEN_CHECKPOINTS)
+        if control.should_save:
+            self.saved_at = self.seconds
+        if self.ends or due or control.should_save:
             self.pause.enter_context(self.budget.paused())
+
+    def _is_due(self, name: str, times: int) -> bool:
+        """Whether another of so many moments of the run has come since this was last so."""
+        passed, before = int(self.share * times + 1e-9), self.record[name]
+        self.record[name] = passed
+        return passed > before
 
     def on_log(self, args, state, control, **kwargs):
         entry = state.log_history[-1]
         if "loss" in entry:  # not the Trainer's own summary at the end
-            self.record["logs"] = int(self.share * LOGS)
+            if not math.isfinite(entry["loss"]):
+                raise self._not_a_number(state.global_step)
             entry |= {"seconds": round(self.budget.seconds, 2), "examples_per_second": self.speed}
             self.tell("training")
 
     def on_save(self, args, state, control, **kwargs):
         self.state.wait_for_everyone()  # each writes a file of its own: a checkpoint is whole when all have written
-        self.saved_at = self.budget.seconds
         if self.state.is_main_process:
-            record = self.record | {"seconds": self.saved_at, "training": self.saved_at - self.set_up, "pauses": self.pauses}
+            seconds = self.budget.seconds
+            record = self.record | {"seconds": seconds, "training": seconds - self.set_up, "pauses": self.pauses}
             write_manifest(Path(args.output_dir) / f"checkpoint-{state.global_step}", record)
 
     def add_score(self, f1: float, seconds: float) -> None:
         """Keep F1 of the validation questions with the newest entry of the history, and say so once where it keeps falling."""
-        self.record["evaluations"], self.record["evaluating"] = int(self.share * EVALUATIONS), self.record["evaluating"] + seconds
+        self.record["evaluating"] += seconds
         self.trainer_state.log_history[-1]["f1"] = round(f1, 2)
         scores = [entry["f1"] for entry in self.history if "f1" in entry]
-        if len(scores) > 2 and max(scores[-2:]) < max(scores) - OVERFITTING:
+        if is_falling(scores) and not is_falling(scores[:-1]):
             print(f"F1 on validation questions fell from {max(scores):.1f} to {f1:.1f}: it may be learning its questions by heart.")
         self.tell("training")
 
@@ -122,7 +137,7 @@ class Clock(TrainerCallback):
     def tell(self, phase: str) -> None:
         """Tell the reporter, and whoever looks on from another process, how far the run is."""
         step, share, log = self.trainer_state.global_step, self.share, self.history
-        steps = self.budget.steps or (round(step / share) if step else None)
+        steps = self.budget.steps or (round(step / share) if step and share else None)
         progress = {"phase": phase, "step": step, "steps": steps, "planned_seconds": self.budget.planned_seconds}
         progress |= {"seconds": self.budget.seconds, "saving_seconds": self.pauses - self.record["evaluating"]}
         self._tell(progress | {"examples_per_second": self.speed}, log, self.report)
@@ -142,11 +157,16 @@ class Clock(TrainerCallback):
             report(progress)
 
 
+def is_falling(scores: list[float]) -> bool:
+    """Whether the last two are both well below the best."""
+    return len(scores) > 2 and max(scores[-2:]) < max(scores) - OVERFITTING
+
+
 def agreed(seconds: float, state: PartialState) -> float:
     """The same number for all processes: that of the first, or OVER or STOPPED where one of them says so."""
     if state.num_processes == 1:
         return seconds
-    together = torch.tensor(seconds if state.is_main_process or seconds >= OVER else 0.0, dtype=torch.float64, device=state.device)
+    together = torch.tensor(seconds if state.is_main_process or seconds >= STOPPED else 0.0, dtype=torch.float64, device=state.device)
     torch.distributed.all_reduce(together, op=torch.distributed.ReduceOp.MAX)
     return together.item()
 

@@ -35,7 +35,9 @@ class ModelError(ValueError):
     """A model that cannot be loaded; one sentence that says which, and what to do."""
 
 
-def load_model(name: str | Path, dropout: float | None = None, for_training: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_model(
+    name: str | Path, dropout: float | None = None, for_training: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The question-answering model and tokenizer of that name, in fp32, in evaluation mode.
 
     name: "minilm" (an encoder whose answer head is new: seed torch first), released weights such as "qa-minilm", a
@@ -79,7 +81,7 @@ def released_folder(name: str | Path) -> Path | None:
     """The folder of released weights that a name or path means, or None when it means something else."""
     for folder in (Path(name), WEIGHTS / str(name)):
         if (folder / CARD).is_file():
-            return folder
+            return folder if "base" in read_card(folder) else None
     return None
 
 

@@ -14,17 +14,31 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from accelerate import PartialState
+from datasets import Dataset
 from safetensors import SafetensorError
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from src import runtime
-from src.qa.models import first_line
+from src.qa.calibration import fit_calibration
+from src.qa.cpu_attention import NAME as CPU_ATTENTION
+from src.qa.models import first_line, load_model
 from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, join, write_json
 
+if TYPE_CHECKING:
+    from src.qa.answerer import QuestionAnswerer
+    from src.qa.clock import Clock
+
+CARD_QUESTIONS = 1000  # of the validation split, for the card
 RUN, PROGRESS, CHECKPOINTS = "run.json", "progress.json", "checkpoints"
+# What torch and tokenizers say of a full disk, in errors of no class of its own.
+FULL_DISK_MESSAGES = ("PytorchStreamWriter", "inline_container", "(os error ")
 MANIFEST = "complete.json"  # written last into a checkpoint: the size and sum of each file in it
 # What would be written over in a folder where no run left it.
 WRITTEN = (SAFE_WEIGHTS_NAME, "config.json", "tokenizer.json", "tokenizer_config.json", "card.json")
@@ -61,7 +75,7 @@ class Run:
     examples_per_second: float = 0.0
     history: list[dict] = field(default_factory=list)
     card: dict = field(default_factory=dict)
-    told: str = ""
+    told: str = field(default="", compare=False)
 
     def save(self) -> None:
         """Write run.json, and card.json once there is a card."""
@@ -89,15 +103,24 @@ def checked(given: Mapping) -> dict:
     return {"model": str(given["model"])} | {name: given[name] for name in names}
 
 
+def training_splits(splits: Mapping[str, Dataset]) -> tuple[Dataset, Dataset | None]:
+    """The questions to train on, and those to score on, None where there are none. Raises RunError without the first."""
+    if not len(splits.get("train", ())):
+        raise RunError(f"the data has no questions to train on: it needs a split 'train' (found {', '.join(splits) or 'none'}).")
+    return splits["train"], splits.get("validation") or None
+
+
 def load_run(folder: str | Path) -> Run:
     """Read the run that `finetune` left in `folder`. Raises RunError when there is none, or it cannot be read."""
     folder = Path(folder)
     try:
         told = json.loads((folder / RUN).read_text(encoding="utf-8"))
         card = folder / "card.json"
-        return Run(folder, card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}, **told)
+        run = Run(folder, card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}, **told)
+        dict(run.arguments)  # which it must be
     except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{folder} holds no readable run ({error}); run the training first.") from None
+        raise RunError(f"{folder} holds no readable run ({error}); run the training first, or choose another folder.") from None
+    return run
 
 
 def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
@@ -112,7 +135,7 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
         The run. Its `told` is a sentence where it is not in `output_dir`.
 
     Raises:
-        RunError: a folder holds files that no run left there and that would be overwritten.
+        RunError: a folder holds a run that cannot be read, or files that no run left there and that would be overwritten.
     """
     why = ""
     for number in itertools.count(1):
@@ -123,15 +146,16 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
                 raise RunError(
                     f"{folder} holds {', '.join(found)} that no run left there and that would be overwritten; choose another output_dir."
                 )
-            return Run(folder, arguments, told=why and f"{why}; this one goes to {folder}.")
+            return Run(folder, arguments, told=why and f"{why}; it goes to {folder}.")
         run = load_run(folder)
         other = [name for name, value in arguments.items() if run.arguments.get(name) != value]
         if not other and resume:
-            run.told = why and f"{why}; this one is in {folder}."
+            run.told = why and f"{why}; it is in {folder}."
             return run
-        name = other[0] if other else ""
-        with_what = f" with {name}={run.arguments.get(name)!r}" if other else " and resume is off"
-        why = why or f"{output_dir} holds a run{with_what}"
+        if not why and other:
+            name = other[0]
+            why = f"{folder} holds a run with {name}={run.arguments.get(name)!r}, and this one has {name}={arguments[name]!r}"
+        why = why or f"{folder} holds a run, and this one is to begin anew (resume is off)"
     raise AssertionError("unreachable")
 
 
@@ -163,6 +187,8 @@ def latest_checkpoint(run: Run) -> tuple[str | None, dict]:
             files = {folder / name: tuple(known) for name, known in record["files"].items()}
             whole = all(file.stat().st_size == size for file, (size, _) in files.items())
             if whole and all(_sum(file) == digest for file, (_, digest) in files.items()):
+                for name in damaged:  # they would count among the two that are kept
+                    shutil.rmtree(folder.with_name(name), ignore_errors=True)
                 return str(folder), record
         except (OSError, ValueError, KeyError, TypeError):
             pass
@@ -180,9 +206,9 @@ def told_when_unwritable(folder: Path, advice: str) -> Iterator[None]:
     """Within it, what the system refuses to write becomes a RunError in one sentence, with `advice` at its end."""
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        # torch says of a full disk that a PytorchStreamWriter failed, safetensors that there was an IO error.
-        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+    except Exception as error:
+        refused = isinstance(error, (OSError, SafetensorError)) or any(words in str(error) for words in FULL_DISK_MESSAGES)
+        if not refused or isinstance(error, (ValueError, BrokenPipeError)):  # a sentence already, or of what is printed
             raise
         reason = getattr(error, "strerror", None) or first_line(error)
         raise RunError(f"{folder} cannot be written ({reason}); {advice}") from None
@@ -199,10 +225,69 @@ def working_in(run: Run, state: PartialState) -> Iterator[None]:
     folder, advice = run.output_dir, "the same call with resume=True (--resume) goes on from the last checkpoint"
     with (
         abort_when_a_peer_fails(state, f"{advice} in {folder}."),
-        folder_lock(folder, state, f"training in {folder}", "output_dir"),
         told_when_unwritable(folder, f"make room or choose another output_dir; {advice}."),
+        folder_lock(folder, state, f"training in {folder}", "output_dir"),
         runtime.keeping_memory(),
     ):
         if run.told and state.is_main_process:
             print(run.told, flush=True)
         yield
+
+
+# --- what is left at the end ----------------------------------------------------------------------------------------------
+
+
+def save_reader(reader: QuestionAnswerer, run: Run) -> None:
+    """Write the model in half precision, but for the word embeddings, which are those it began with; it is rounded in place.
+
+    Raises RunError, and writes nothing, where half precision does not hold the weights.
+    """
+    network, folder = reader.model, run.output_dir
+    if network.config._attn_implementation == CPU_ATTENTION:
+        network.set_attn_implementation("sdpa")
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.half().float()
+    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    state = {name: tensor.half() if name in trained else tensor for name, tensor in network.state_dict().items()}
+    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+        raise RunError(f"weights of the run in {folder} grew beyond all measure in {run.steps} steps; choose a lower learning_rate.")
+    network.save_pretrained(folder, state_dict=state)
+    reader.tokenizer.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # safetensors lets only its writer read it
+
+
+def make_card(reader: QuestionAnswerer, run: Run, validation: Dataset | None) -> dict:
+    """What the model is and how it answers: its making, and threshold and temperature by validation questions."""
+    kept = ("model", "data", "minutes", "epochs", "seed", "batch_size", "learning_rate", "max_length", "doc_stride")
+    made = {name: run.arguments[name] for name in kept} | {"precision": run.precision, "steps": run.steps, "seconds": run.seconds}
+    made |= {"machine": runtime.machine(), "date": date.today().isoformat()}
+    if validation is None:
+        return made | {"threshold": 0.5, "temperature": 1.0, "note": "no validation questions, so the scores are not calibrated"}
+    reader.model.eval()
+    return made | fit_calibration(reader, evenly(validation, CARD_QUESTIONS))
+
+
+def publish(clock: Clock, hub_id: str | None) -> None:
+    """Tell of a run that was finished before, and upload a finished model. RunError when that fails: the same call tries again."""
+    run = clock.run
+    if not run.finished or not clock.state.is_main_process:
+        return
+    if clock.trainer_state is None:
+        shutil.rmtree(run.output_dir / CHECKPOINTS, ignore_errors=True)  # what a kill left while they were being removed
+        clock.tell_again()
+    if hub_id is None:
+        return
+    try:
+        for part in load_model(run.output_dir):
+            part.push_to_hub(hub_id)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"the model in {run.output_dir} is finished, but could not be uploaded to {hub_id!r} ({first_line(error)}); "
+            f"log in with `hf auth login`, go online with COURSE_ONLINE=1, and call again."
+        ) from None
+
+
+def evenly(questions: Dataset, most: int) -> Dataset:
+    """At most so many of the questions, from the first to the last at even distances."""
+    return questions.select(np.linspace(0, len(questions) - 1, min(most, len(questions))).round().astype(int))

@@ -11,10 +11,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from datetime import date
 from pathlib import Path
 
-import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor
@@ -27,17 +25,15 @@ from transformers.utils import ModelOutput
 from src import runtime
 from src.qa.answerer import QuestionAnswerer, evaluate
 from src.qa.batches import ENDLESS, PAD_TO, Crops, LengthGroupedBatches
-from src.qa.calibration import fit_calibration
-from src.qa.clock import STOPPED, Clock, stopped_by_ctrl_c
-from src.qa.cpu_attention import NAME as CPU_ATTENTION
+from src.qa.clock import Clock, stopped_by_ctrl_c
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.dataset import Data, Version, fingerprint, load_data
 from src.qa.features import prepare_features
-from src.qa.models import WORD_EMBEDDINGS, first_line, load_model, window_length
-from src.qa.processes import RunError, broadcast, join
-from src.qa.runs import CHECKPOINTS, Run, checked, open_run, working_in
+from src.qa.models import WORD_EMBEDDINGS, load_model, window_length
+from src.qa.processes import broadcast, join
+from src.qa.runs import CHECKPOINTS, Run, checked, evenly, make_card, open_run, publish, save_reader, training_splits, working_in
 
-CURVE_QUESTIONS, CARD_QUESTIONS = 200, 1000  # of the validation split: on the way, and for the card
+CURVE_QUESTIONS = 200  # of the validation split, to score on the way
 
 
 def finetune(
@@ -88,7 +84,7 @@ def finetune(
             process trains in, cannot be written, or holds a model that no run left there; damaged checkpoints.
         SquadFormatError, ModelError: data or model cannot be read.
     """
-    asked, began, state = checked(locals()), time.perf_counter(), join()
+    began, asked, state = time.perf_counter(), checked(locals()), join()
     train, validation = training_splits(load_data(data, version))
     asked["data"] = fingerprint(train)
     run = broadcast(open_run(Path(output_dir), asked, resume), state)
@@ -98,10 +94,10 @@ def finetune(
             runtime.set_seed(seed)
             network, tokenizer = load_model(model, 0.0, for_training=True)
             length = window_length(network, max_length)
-            reader = QuestionAnswerer(network, tokenizer, 0.0, length, doc_stride)
+            reader = QuestionAnswerer(network, tokenizer, 0, length, doc_stride)
             windows = prepare_features(train, tokenizer, length, doc_stride)
             trainer = ReaderTrainer(reader, windows, clock)
-            with stopped_by_ctrl_c(clock):
+            with stopped_by_ctrl_c(clock), runtime.threads(trainer.tuner.count):
                 trainer.train(resume_from_checkpoint=clock.checkpoint)
             finish(trainer)
         publish(clock, push_to_hub)
@@ -115,17 +111,19 @@ class ReaderTrainer(Trainer):
         run, self.reader, self.clock = clock.run, reader, clock
         collate = DataCollatorWithPadding(reader.tokenizer, pad_to_multiple_of=PAD_TO)
         prepare_network(reader.model)
-        asked, processes = run.arguments, clock.state.num_processes
+        reader.device = clock.state.device  # where the Trainer trains, on a Mac too
+        reader.model.to(reader.device)
+        asked, run.processes = run.arguments, clock.state.num_processes
         self.batches = LengthGroupedBatches(
-            windows["length"], asked["batch_size"], asked["seed"], asked["epochs"], lambda: clock.share, processes
+            windows["length"], asked["batch_size"], asked["seed"], asked["epochs"], lambda: clock.share, run.processes
         )
         crops = Crops(windows)
         if asked["minutes"] or not run.threads:  # a run by epochs keeps both to its end
             batch = collate(crops.__getitems__(next(iter(self.batches))))
             run.precision, run.threads = broadcast(measured(reader, batch, bool(asked["epochs"])), clock.state)
         self.tuner = runtime.ThreadTuner([run.threads] if asked["epochs"] else None)
-        run.processes = processes
-        run.save()
+        if clock.state.is_main_process:
+            run.save()
         super().__init__(reader.model, training_arguments(run, self.batches, reader.model), collate, crops, callbacks=[clock])
         self.remove_callback(PrinterCallback)
         clock.start(self.batches.steps)
@@ -149,6 +147,7 @@ class ReaderTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        self.control.should_evaluate = False
         if self.clock.state.is_main_process:
             start = time.perf_counter()
             self.reader.model.eval()
@@ -184,8 +183,7 @@ def span_loss(model: torch.nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Ten
 
 
 def training_arguments(run: Run, batches: LengthGroupedBatches, network: PreTrainedModel) -> TrainingArguments:
-    cpu, several = not torch.cuda.is_available(), batches.processes > 1
-    width = getattr(network.config, "hidden_size", 768)
+    cpu, several, width = not torch.cuda.is_available(), batches.processes > 1, getattr(network.config, "hidden_size", 768)
     return TrainingArguments(
         output_dir=str(run.output_dir / CHECKPOINTS),
         learning_rate=run.arguments["learning_rate"] or (3e-4 if width < 512 else 5e-5),
@@ -232,81 +230,21 @@ def measured(reader: QuestionAnswerer, inputs: Mapping[str, Tensor], with_thread
     return precision, tuner.count
 
 
-# --- before and after ----------------------------------------------------------------------------------------------------
-
-
-def training_splits(splits: Mapping[str, Dataset]) -> tuple[Dataset, Dataset | None]:
-    """The questions to train on, and those to score on, None where there are none. Raises RunError without the first."""
-    if not len(splits.get("train", ())):
-        raise RunError(f"the data has no questions to train on: it needs a split 'train' (found {', '.join(splits) or 'none'}).")
-    return splits["train"], splits.get("validation") or None
-
-
 def finish(trainer: ReaderTrainer) -> None:
     """Write the model, its tokenizer and its card, and what the run was like."""
-    reader, clock, run = trainer.reader, trainer.clock, trainer.clock.run
-    clock.state.wait_for_everyone()  # nobody may still be writing into a checkpoint that is about to go
-    run.finished, run.steps, run.history = clock.seconds != STOPPED, trainer.state.global_step, clock.history
+    clock, run, state = trainer.clock, trainer.clock.run, trainer.clock.state
+    state.wait_for_everyone()  # nobody may still be writing into a checkpoint that is about to go
+    run.finished, run.steps, run.history = not clock.stopped, trainer.state.global_step, clock.history
     run.seconds, run.examples_per_second = round(clock.budget.seconds, 2), clock.speed
-    run.evaluation_seconds = round(clock.record["evaluating"], 2)
-    run.saving_seconds = round(clock.pauses - run.evaluation_seconds, 2)
-    if clock.state.is_main_process:
-        save_reader(reader, run.output_dir)
-        run.card = make_card(reader, run, clock.validation)
+    if state.is_main_process:
+        save_reader(trainer.reader, run)
+        start = time.perf_counter()
+        run.card = make_card(trainer.reader, run, clock.validation)
+        evaluating = clock.record["evaluating"] + time.perf_counter() - start
+        clock.pause.close()
+        run.evaluation_seconds, run.saving_seconds = round(evaluating, 2), round(clock.pauses - evaluating, 2)
         run.save()
         if run.finished:
             shutil.rmtree(run.output_dir / CHECKPOINTS, ignore_errors=True)
         clock.tell("finished" if run.finished else "stopped")
-    clock.pause.close()
-    run.card = broadcast(run.card, clock.state)
-
-
-def save_reader(reader: QuestionAnswerer, folder: Path) -> None:
-    """Write the model in half precision, but for the word embeddings, which are those it began with; it is rounded in place."""
-    network = reader.model
-    if network.config._attn_implementation == CPU_ATTENTION:
-        network.set_attn_implementation("sdpa")
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.half().float()
-    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    state = {name: tensor.half() if name in trained else tensor for name, tensor in network.state_dict().items()}
-    network.save_pretrained(folder, state_dict=state)
-    reader.tokenizer.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # safetensors lets only its writer read it
-
-
-def make_card(reader: QuestionAnswerer, run: Run, validation: Dataset | None) -> dict:
-    """What the model is and how it answers: its making, and threshold and temperature by validation questions."""
-    kept = ("model", "data", "minutes", "epochs", "seed", "batch_size", "learning_rate", "max_length", "doc_stride")
-    made = {name: run.arguments[name] for name in kept} | {"precision": run.precision, "steps": run.steps, "seconds": run.seconds}
-    made |= {"machine": runtime.machine(), "date": date.today().isoformat()}
-    if validation is None:
-        return made | {"threshold": 0.5, "temperature": 1.0, "note": "no validation questions, so the scores are not calibrated"}
-    reader.model.eval()
-    return made | fit_calibration(reader, evenly(validation, CARD_QUESTIONS))
-
-
-def publish(clock: Clock, hub_id: str | None) -> None:
-    """Tell of a run that was finished before, and upload a finished model. RunError when that fails: the same call tries again."""
-    run = clock.run
-    if not run.finished or not clock.state.is_main_process:
-        return
-    if clock.trainer_state is None:
-        shutil.rmtree(run.output_dir / CHECKPOINTS, ignore_errors=True)  # what a kill left while they were being removed
-        clock.tell_again()
-    if hub_id is None:
-        return
-    try:
-        for part in load_model(run.output_dir):
-            part.push_to_hub(hub_id)
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"the model in {run.output_dir} is finished, but could not be uploaded to {hub_id!r} ({first_line(error)}); "
-            f"log in with `hf auth login`, go online with COURSE_ONLINE=1, and call again."
-        ) from None
-
-
-def evenly(questions: Dataset, most: int) -> Dataset:
-    """At most so many of the questions, from the first to the last at even distances."""
-    return questions.select(np.linspace(0, len(questions) - 1, min(most, len(questions))).round().astype(int))
+    vars(run).update(broadcast(vars(run), state))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,3 +72,35 @@ def questions() -> Callable[..., Dataset]:
         return Dataset.from_dict(columns, features=FEATURES)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def harbour() -> Dataset:
+    """60 questions a tiny model can learn: the answer is always the name of a place, at very different lengths of passage."""
+    from datasets import Dataset
+
+    made: dict[str, list] = {name: [] for name in ("id", "title", "context", "question", "answers")}
+    places = ("Paris", "Oslo", "Rome", "Lima", "Cairo")
+    filler = ("ships", "left", "the", "harbour", "early", "because", "winds", "were", "mild", "and", "nobody", "wanted", "rain")
+    choose = random.Random(0)
+    for i in range(60):
+        words = [choose.choice(filler) for _ in range(choose.choice((2, 5, 10, 20, 40, 120)))]
+        at, place = choose.randrange(len(words)), choose.choice(places)
+        context = " ".join([*words[:at], place, *words[at:]])
+        answers = {"text": [place], "answer_start": [context.index(place)]}
+        values = {"id": f"q{i}", "title": "Harbour", "context": context, "question": "Where is it?", "answers": answers}
+        for name, value in values.items():
+            made[name].append(value)
+    return Dataset.from_dict(made)
+
+
+@pytest.fixture(scope="session")
+def harbour_file(harbour: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same questions as a SQuAD file."""
+    paragraphs = []
+    for row in harbour:
+        answers = [{"text": t, "answer_start": s} for t, s in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)]
+        paragraphs.append({"context": row["context"], "qas": [{"id": row["id"], "question": row["question"], "answers": answers}]})
+    file = tmp_path_factory.mktemp("data") / "harbour.json"
+    file.write_text(json.dumps({"version": "1.1", "data": [{"title": "Harbour", "paragraphs": paragraphs}]}))
+    return file

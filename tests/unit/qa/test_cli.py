@@ -15,6 +15,7 @@ from src.qa import answerer, training
 from src.qa.__main__ import main
 from src.qa.answerer import QuestionAnswerer
 from src.qa.dataset import load_squad
+from src.qa.runs import Run
 
 TEXT = "Oxygen is the chemical element with symbol O and atomic number 8. Carl Scheele 北京 found it in a cafe\u0301 🙂."
 
@@ -122,24 +123,30 @@ def test_ctrl_c_ends_with_one_line_and_the_usual_status(capsys, monkeypatch, tin
 
 
 def test_train_hands_its_options_on_and_reports_the_run(capsys, monkeypatch, squad_file, tmp_path):
-    from types import SimpleNamespace
-
     calls = []
 
     def finetune(*arguments, **options):
         calls.append((arguments, options))
-        plan = SimpleNamespace(precision="fp32", processes=1)
-        values = {"output_dir": tmp_path, "finished": True, "steps": 3, "seconds": 1.5, "saving_seconds": 0.5, "examples_per_second": 9.0}
-        return SimpleNamespace(**values, plan=plan, history=[{"loss": 5.0}, {"loss": 2.0}])
+        cost = {"steps": 3, "seconds": 1.5, "saving_seconds": 0.5, "evaluation_seconds": 0.25, "examples_per_second": 9.0}
+        return Run(tmp_path, {}, "bf16", 2, 4, finished=True, history=[{"loss": 5.0}, {"loss": 2.0}], **cost)
 
     monkeypatch.setattr(training, "finetune", finetune)
     arguments = ["train", "--data", str(squad_file), "--data", "course", "--minutes", "0.5", "--output-dir", str(tmp_path)]
-    assert main([*arguments, "--resume", "--seed", "7", "--batch-size", "4", "--learning-rate", "1e-3", "--json"]) == 0
-    ((given, options),) = calls
+    more = ["--resume", "--seed", "7", "--batch-size", "4", "--learning-rate", "1e-3", "--max-length", "200", "--doc-stride", "50"]
+    assert main([*arguments, *more, "--json"]) == 0
+    assert main(["train", "--epochs", "2", "--model", "qa-minilm", "--output-dir", str(tmp_path), "--push-to-hub", "me/reader"]) == 0
+    (given, options), (others, usual) = calls
     assert given == ("minilm", [str(squad_file), "course"], 0.5, tmp_path, True, 7)
-    assert (options["epochs"], options["batch_size"], options["learning_rate"], options["push_to_hub"]) == (None, 4, 1e-3, None)
-    result = last_json(capsys.readouterr().out)
-    assert (result["output_dir"], result["loss"], result["precision"], result["steps"]) == (str(tmp_path), 2.0, "fp32", 3)
+    assert options == {"epochs": None, "batch_size": 4, "learning_rate": 1e-3, "max_length": 200, "doc_stride": 50, "push_to_hub": None}
+    assert others == ("qa-minilm", ["course"], None, tmp_path, False, 0)
+    expected = {"epochs": 2, "batch_size": 16, "learning_rate": None, "max_length": 384, "doc_stride": 128, "push_to_hub": "me/reader"}
+    assert usual == expected
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert json.loads(first) == {
+        **{"output_dir": str(tmp_path), "finished": True, "steps": 3, "seconds": 1.5, "saving_seconds": 0.5, "evaluation_seconds": 0.25},
+        **{"examples_per_second": 9.0, "precision": "bf16", "processes": 4, "loss": 2.0},
+    }
+    assert lines[:3] == [f"output_dir: {tmp_path}", "finished: True", "steps: 3"] and lines[-1] == "loss: 2.00"
 
 
 # -- what does not ---------------------------------------------------------------------------------------------------------
@@ -191,7 +198,12 @@ def refused(capsys, *arguments: str | Path) -> str:
         (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--batch-size", "0"], "batch_size is 0"),
         (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--model", "no-such-model"], "the model 'no-such-model'"),
         (["train", "--data", "missing.json", "--output-dir", "RUN", "--minutes", "1"], "missing.json: no such file"),
-        (["train", "--data", "SET", "--output-dir", "TEXT", "--minutes", "1", "--model", "MODEL"], "oxygen text.txt"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--seed", "-1"], "seed is -1"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--learning-rate", "nan"], "learning_rate is nan"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--model", "MODEL", "--max-length", "9"], "max_length 9"),
+        (["train", "--data", "SET", "--output-dir", "RUN", "--minutes", "1", "--model", "MODEL", "--doc-stride", "-1"], "doc_stride is -1"),
+        (["train", "--output-dir", "x", "--max-length", "long"], "'--max-length'"),
+        (["train", "--data", "SET", "--output-dir", "TEXT", "--minutes", "1", "--model", "MODEL"], "oxygen text.txt cannot be written"),
     ],
 )
 def test_bad_input_ends_with_status_2_and_one_line(capsys, tiny_folder, text_file, squad_file, tmp_path, monkeypatch, arguments, says):
