@@ -5,8 +5,9 @@ them (until then no id can come to mean another process) and prints their exit s
 
 A request is an object: options (arguments of `finetune`), output (file for what the process prints, its progress as a line of
 JSON each), and where wanted environment (more variables), save_every (steps between checkpoints; without it only the end is
-saved), precision (instead of the faster one), machine (what it takes this one for), slow (seconds that every measured step takes
-longer; each is printed), kill_at and stop_at (SIGKILL or SIGINT to itself: a name of PLACES, or the number of a step).
+saved), user (a number, whose rights it has), kill_at and stop_at (SIGKILL or SIGINT to itself: a name of PLACES, or the number of
+a step), nan_at (the number of a step whose loss is not a number), late (seconds that its clock is behind), checkpoints (seconds
+between them). Every run computes in fp32, and logs every step.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -28,46 +30,69 @@ runtime.configure_libraries()
 
 from transformers import BertForQuestionAnswering  # noqa: E402
 
-from src.qa import training  # noqa: E402
+from src import training as small_models  # noqa: E402
+from src.qa import clock, runs, training  # noqa: E402
 
 assert BertForQuestionAnswering is not None  # imported before forking: transformers loads its models when they are named
 
 # name -> the function before whose call a signal can be asked for, and which of its calls are meant.
 PLACES: dict[str, tuple[object, str, Callable[..., bool]]] = {
-    "planning": (training, "_measure", lambda *args: True),
-    "plan half written": (training, "write_json", lambda path, value: path.name == training.PLAN),
-    "checkpoint half written": (training._PlannedTrainer, "_save_optimizer_and_scheduler", lambda *args: True),
-    "checkpoint not yet marked": (training._Clock, "on_save", lambda *args: True),
-    "model saved, run not": (training, "write_json", lambda path, value: path.name == training.RUN),
-    "checkpoints not yet removed": (training.shutil, "rmtree", lambda path, *args: Path(path).name == training.CHECKPOINTS),
+    "measuring": (training, "measured", lambda *args: True),
+    "record half written": (runs, "write_json", lambda path, value: path.name == runs.RUN),
+    "checkpoint half written": (training.ReaderTrainer, "_save_optimizer_and_scheduler", lambda *args: True),
+    "checkpoint not yet marked": (clock, "write_manifest", lambda *args: True),
+    "checkpoint perhaps not yet whole": (clock.Clock, "on_save", lambda *args: True),
+    "model saved, run not": (runs, "write_json", lambda path, value: path.name == runs.RUN and value["steps"]),
+    "checkpoints not yet removed": (training.shutil, "rmtree", lambda path, *args: Path(path).name == runs.CHECKPOINTS),
 }
 
 
-def signal_myself(number: signal.Signals, at: str | int) -> None:
-    """Have this process send itself a signal at a place, or in the middle of its `at`-th step."""
-    home, name, is_meant = PLACES[at] if isinstance(at, str) else (training._PlannedTrainer, "compute_loss", lambda *args: True)
-    original, calls_left = getattr(home, name), [1 if isinstance(at, str) else at]
+def before_call(home: object, name: str, action: Callable[..., object]) -> None:
+    """Have `action` called with the same arguments before each call of a function."""
+    original = getattr(home, name)
 
     def wrapper(*args, **options):
-        if is_meant(*args):
-            calls_left[0] -= 1
-            if calls_left[0] == 0:
-                os.kill(os.getpid(), number)
+        action(*args)
         return original(*args, **options)
 
     setattr(home, name, wrapper)
 
 
-def slow_down(seconds: float) -> None:
-    """Make every step of this process that is measured for the plan take longer, and print a line for it."""
-    original = training._Stepper._step
+def signal_myself(number: signal.Signals, at: str | int) -> None:
+    """Have this process send itself a signal at a place, or in the middle of its `at`-th step."""
+    home, name, is_meant = PLACES[at] if isinstance(at, str) else (training.ReaderTrainer, "compute_loss", lambda *args: True)
+    calls_left = [1 if isinstance(at, str) else at]
 
-    def wrapper(*args):
-        print("measured", flush=True)
-        time.sleep(seconds)
-        return original(*args) + seconds
+    def action(*args) -> None:
+        if is_meant(*args):
+            calls_left[0] -= 1
+            if calls_left[0] == 0:
+                os.kill(os.getpid(), number)
 
-    training._Stepper._step = wrapper
+    before_call(home, name, action)
+
+
+def lose_the_loss(at: int) -> None:
+    """Have this process compute a loss that is not a number in its `at`-th step, and in that step only."""
+    step, span_loss = [0], training.span_loss
+
+    def sometimes_nan(model, inputs):
+        loss, outputs = span_loss(model, inputs)
+        return (loss * float("nan") if step[0] == at else loss), outputs
+
+    training.span_loss = sometimes_nan
+    before_call(training.ReaderTrainer, "compute_loss", lambda *args: step.append(step.pop() + 1))
+
+
+def save_every(steps: int) -> None:
+    """Save a checkpoint every so many steps, whatever the clock says."""
+    original = clock.Clock.on_step_end
+
+    def on_step_end(self, args, state, control, **more):
+        original(self, args, state, control, **more)
+        control.should_save = self.stopped or (not self.ends and state.global_step % steps == 0)
+
+    clock.Clock.on_step_end = on_step_end
 
 
 def train(request: dict) -> int:
@@ -76,26 +101,22 @@ def train(request: dict) -> int:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.environ.update(request.get("environment", {}))
-    original = training._training_arguments
-
-    def with_other_intervals(*args):
-        found = original(*args)
-        found.logging_steps, found.save_steps = 1, request.get("save_every", 10**9)
-        return found
-
-    training._training_arguments = with_other_intervals
-    if "precision" in request:
-        training._precisions = lambda device: [request["precision"]]
-    if "machine" in request:
-        training._machine = lambda: request["machine"]
-    if "slow" in request:
-        slow_down(request["slow"])
+    if "user" in request:  # once all that may be readable by root alone, such as Python's own modules, is loaded
+        before_call(training, "open_run", lambda *args: os.setuid(request["user"]))
+    clock.LOGS, clock.SECONDS_BETWEEN_CHECKPOINTS = 10**6, request.get("checkpoints", 1e9)
+    if "late" in request:
+        small_models.time = SimpleNamespace(perf_counter=lambda: time.perf_counter() - request["late"])
+    runtime.faster_precision = lambda *args: "fp32"
+    if "save_every" in request:
+        save_every(request["save_every"])
+    if "nan_at" in request:
+        lose_the_loss(request["nan_at"])
     for name, number in (("kill_at", signal.SIGKILL), ("stop_at", signal.SIGINT)):
         if name in request:
             signal_myself(number, request[name])
     try:
         training.finetune(**request["options"], report=lambda progress: print(json.dumps(progress), flush=True))
-    except training.RunError as error:
+    except runs.RunError as error:
         print(error, flush=True)
         return 2
     return 0
