@@ -128,23 +128,20 @@ class ReaderTrainer(Trainer):
     ):
         self.reader, self.clock, run = reader, clock, clock.run
         asked, run.processes = run.arguments, clock.state.num_processes
-        prepare_network(reader, clock.state.device)
+        prepare_network(reader.model)
+        reader.device = clock.state.device  # where the Trainer trains
+        reader.model.to(reader.device)
         collate = ReaderCollator(reader.tokenizer, pad_to_multiple_of=PAD_TO)
-        self.batches = LengthGroupedBatches(
-            windows["length"],
-            asked["batch_size"],
-            asked["seed"],
-            asked["epochs"],
-            run.processes,
-        )
+        how = asked["batch_size"], asked["seed"], asked["epochs"], run.processes
+        self.batches = LengthGroupedBatches(windows["length"], *how)
         columns = [n for n in LEARNED_FROM if n in windows.column_names]
         windows = windows.select_columns(columns)
         if asked["minutes"] or not run.threads:  # epochs: kept to the end
             batch = collate(windows.__getitems__(next(iter(self.batches))))
             found = measured(reader, batch, with_threads=asked["epochs"])
             run.precision, run.threads = broadcast(found, clock.state)
-        by_epochs = [run.threads] if asked["epochs"] else None
-        self.tuner = runtime.ThreadTuner(by_epochs)
+        fixed = [run.threads] if asked["epochs"] else None
+        self.tuner = runtime.ThreadTuner(fixed)
         if clock.state.is_main_process:
             run.save()
         arguments = training_arguments(run, self.batches, reader.model)
@@ -208,9 +205,8 @@ def training_arguments(run: Run, batches: LengthGroupedBatches, network: PreTrai
     )
 
 
-def prepare_network(reader: QuestionAnswerer, device: torch.device) -> None:
-    """Freeze the word embeddings, move to where the Trainer trains, and take the attention that trains fastest there."""
-    reader.device, network = device, reader.model.to(device)
+def prepare_network(network: PreTrainedModel) -> None:
+    """Freeze the word embeddings, and take the attention that trains fastest on this device."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not name.endswith(WORD_EMBEDDINGS))
     if not torch.cuda.is_available() and network.config._attn_implementation == "sdpa":
