@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import torch
 
 COURSE = Path(__file__).resolve().parent.parent
-SPIN_COUNT = 2000  # how often a thread that waits for others looks before it sleeps; left to itself GNU's library looks 300,000 times
+SPIN_COUNT = 6000  # how often a thread that waits for others looks before it sleeps; left to itself GNU's library looks 300,000 times
 FAST_SECONDS = 10.0  # what any training gets in fast mode: enough to measure the speed, plan, and save
 GIGABYTE = 1024**3
 WRITE_AGAIN = "write it again, or get it back from where it came"  # advice for a damaged file

@@ -369,7 +369,7 @@ def test_a_gpu_that_only_imitates_bf16_is_measured_in_fp16(monkeypatch, emulated
 def test_measuring_teaches_nothing(train, tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "faster_precision", lambda work, *args: [work() for _ in range(4)] and "fp32")
     train(tmp_path / "measured", epochs=0.2)
-    monkeypatch.setattr(training, "measured", lambda *args: ("fp32", 1))
+    monkeypatch.setattr(training, "measured", lambda *args, **options: ("fp32", 1))
     train(tmp_path / "not", epochs=0.2)
     assert different(tmp_path / "measured", tmp_path / "not") == []
 
