@@ -25,7 +25,7 @@ from src import runtime
 from src.qa import QuestionAnswerer, evaluate, finetune, prepare_features
 from src.qa.batches import batch_passes
 from src.qa.cpu_attention import use_cpu_attention
-from src.qa.models import load_model
+from src.qa.models import WORD_EMBEDDINGS, load_model
 
 SEED = 0
 
@@ -66,7 +66,8 @@ class Stepper:
         if recipe.cpu_attention:
             use_cpu_attention(self.model)
         if recipe.frozen:
-            _freeze_word_embeddings(self.model)
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(not name.endswith(WORD_EMBEDDINGS))
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=rate, weight_decay=0.01, fused=True)
 

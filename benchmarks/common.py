@@ -20,8 +20,8 @@ from datasets import Dataset  # noqa: E402
 from transformers import BatchEncoding, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import load_squad  # noqa: E402
-from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.batches import PAD_TO  # noqa: E402
+from src.qa.dataset import answerable_only  # noqa: E402
 from tools.squadshifts import load_wiki, shift_file  # noqa: E402
 
 RESULTS = runtime.COURSE / "build" / "bench"
