@@ -36,7 +36,7 @@ MODEL, HISTORY, CARD, RUN = "model.safetensors", "history.json", "card.json", "r
 
 Model = TypeVar("Model", bound=nn.Module)
 Batch = TypeVar("Batch")
-Score = tuple[str, Callable[[], float]]  # its name in the history, and what measures it
+NamedScore = tuple[str, Callable[[], float]]  # its name in the history, and what measures it
 Report = Callable[[dict], None]  # called with every new entry of a history
 
 
@@ -185,7 +185,7 @@ def fit(
     batches: Iterable[Batch],
     loss_of: Callable[[Batch], Tensor],
     minutes: float | None,
-    score: Score,
+    score: NamedScore,
     batch_size: int,
     learning_rate: float,
     clip: float = 1.0,
@@ -283,7 +283,7 @@ class Log:
         budget: Budget,
         peak: float,
         speed: Callable[[float, float], dict],
-        score: Score | None = None,
+        score: NamedScore | None = None,
         report: Report | None = None,
     ):
         if not 0 < peak < math.inf:
