@@ -85,7 +85,7 @@ def trial(number: int, alone: Path, folder: Path, latest: float, choose: random.
         told = finish(process)
         break
     resumed, _ = run_to_end(folder, options)
-    last = told[-1] if told else {"step": None, "seconds": 0.0}
+    last = next((line for line in reversed(told) if "step" in line), {"step": None})
     found = {"kill": number, "after": round(delay, 1), "last_step": last["step"], "resumed_from": resumed[0]["step"]}
     if options.by == "epochs":
         names = differing(folder, alone)
