@@ -3,6 +3,7 @@ their own that get killed."""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import math
@@ -545,6 +546,28 @@ def test_the_progress_of_a_run_beside_is_found_by_its_process(finished, tmp_path
         (tmp_path / name / PROGRESS).write_text(json.dumps({"process": process, "step": name}))
     assert BackgroundRun(tmp_path / "live", 7).progress["step"] == "live-2"
     assert BackgroundRun(tmp_path / "live", 8).progress == {}
+
+
+def test_a_run_of_an_older_version_stays_and_the_new_one_goes_beside(train, tmp_path, capsys):
+    (tmp_path / "live").mkdir()
+    old = {"run.json": '{"finished": true, "steps": 7}', "plan.json": "{}", "model.safetensors": "old weights"}
+    for name, content in old.items():
+        (tmp_path / "live" / name).write_text(content)
+    run = train(tmp_path / "live", epochs=0.1)
+    assert run.finished and run.output_dir == tmp_path / "live-2"
+    assert (
+        f"{tmp_path / 'live'} holds a run of an older version of the course; it goes to {tmp_path / 'live-2'}." in capsys.readouterr().out
+    )
+    assert {name: (tmp_path / "live" / name).read_text() for name in old} == old
+
+
+def test_finetune_takes_what_the_contract_says():
+    asked = inspect.signature(finetune).parameters
+    first = {"model": "minilm", "data": "course", "minutes": None, "output_dir": "build/qa", "resume": True, "seed": 0}
+    assert {name: asked[name].default for name in list(asked)[:6]} == first
+    named = {"epochs": None, "batch_size": 16, "learning_rate": None, "weight_decay": 0.01, "max_length": 384, "doc_stride": 128}
+    assert {name: asked[name].default for name in named} == named
+    assert all(asked[name].kind is inspect.Parameter.KEYWORD_ONLY for name in (*named, "version", "push_to_hub", "report"))
 
 
 @pytest.mark.parametrize("names", [["model.safetensors"], ["config.json", "tokenizer.json"], ["card.json"]])
