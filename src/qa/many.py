@@ -30,8 +30,8 @@ from src.qa.processes import (
     broadcast,
     folder_lock,
     join,
-    write_json,
 )
+from src.runtime import write_json
 
 RUN, CHUNKS = "run.json", "chunks.jsonl"
 # Questions that are computed together, whoever does it: in bf16 a score moves by up to 0.03 with

@@ -19,8 +19,6 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
-from src.runtime import write_json, write_whole  # noqa: F401
-
 LOCK, HOLDER = ".lock", ".pid"  # HOLDER names the process that has the lock
 # What gloo says of a process at the other end that is gone; what NCCL says has a class of its own.
 PEER_GONE_MESSAGES = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused")

@@ -28,8 +28,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from src import runtime
 from src.qa.calibration import fields_for_card, fit_calibration
 from src.qa.cpu_attention import NAME as CPU_ATTENTION
-from src.qa.models import first_line, load_model
-from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, join, write_json
+from src.qa.models import first_line, load_model, share
+from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, join
+from src.runtime import write_json
 
 if TYPE_CHECKING:
     from src.qa.answerer import QuestionAnswerer
@@ -266,7 +267,7 @@ def save_reader(reader: QuestionAnswerer, run: Run) -> None:
         raise RunError(f"weights of the run in {folder} grew beyond all measure in {run.steps} steps; choose a lower learning_rate.")
     network.save_pretrained(folder, state_dict=state)
     reader.tokenizer.save_pretrained(folder)
-    (folder / "model.safetensors").chmod(0o644)  # safetensors lets only its writer read it
+    share(folder)
 
 
 def make_card(reader: QuestionAnswerer, run: Run, validation: Dataset | None) -> dict:
