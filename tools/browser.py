@@ -122,7 +122,8 @@ class Browser:
         return self.run(f"document.querySelector({json.dumps(selector)}).innerText")
 
     def click(self, selector: str) -> None:
-        """Click in the middle of the first element that fits, as a hand would."""
+        """Click in the middle of the first element that fits, as a hand would: once it is there."""
+        self.wait(f"document.querySelector({json.dumps(selector)}) !== null")
         middle = "((box) => [box.x + box.width / 2, box.y + box.height / 2])(element.getBoundingClientRect())"
         found = f"const element = document.querySelector({json.dumps(selector)}); element.scrollIntoView({{block: 'center'}})"
         x, y = self.run(f"(() => {{ {found}; return {middle}; }})()")
