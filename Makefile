@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: python-asked-for assets-once help course test test-full lab notebooks site slides demo poll weights assets bench lint new-notebook clean
+.PHONY: python-asked-for assets-once help course run test test-full lab notebooks site demo poll weights assets bench lint new-notebook clean
 
 help: ## print this list
 	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2, tests at a time]"
@@ -20,6 +20,10 @@ course: assets-once ## set up what is missing, run every notebook, build the sit
 	@$(PY) tools/run_notebooks.py notebooks --to build/notebooks
 	@$(PY) tools/build_site.py build/notebooks build/site
 	@echo "The course is ready: open build/site/index.html in a browser, or run the notebooks yourself with: make lab"
+
+run: assets-once ## run every notebook here, and build the site from that
+	@$(PY) tools/run_notebooks.py notebooks --to build/notebooks
+	@$(PY) tools/build_site.py build/notebooks build/site
 
 test: assets-once ## set up what is missing, then run the tests (20 minutes at most on two cores)
 	@$(PYTEST) $(ARGS)
@@ -34,12 +38,10 @@ notebooks: assets-once ## run the notebooks and write their outputs back into no
 	@$(PY) -m src.teaching.glossary notebooks/glossary.md
 	@$(PY) tools/run_notebooks.py notebooks --in-place
 	@$(PY) tools/pictures.py --figures
+	@$(PY) tools/minutes.py --write
 
 site: $(STAMP) ## build the site again from the notebooks as `make course` ran them
 	@$(PY) tools/build_site.py build/notebooks build/site
-
-slides: $(STAMP) ## make a talk of every notebook, with speaker's notes (ARGS='04_attention --pdf': this one, and a PDF)
-	@$(PY) tools/build_slides.py $(ARGS)
 
 demo: assets-once ## ask Wikipedia, or a passage of your own, on a page in your browser
 	@$(PY) -m src.qa demo $(ARGS)

@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from src.teaching import glossary  # noqa: E402
-from tools import badges, reference, timings  # noqa: E402
+from tools import badges, minutes, reference  # noqa: E402
 from tools.check_links import CODE, OUTSIDE  # noqa: E402
 
 PAGES = ROOT / "tools" / "pages"
@@ -40,7 +40,7 @@ INPUTS = (  # what the site is made from besides notebooks, as patterns
     *("*.md", "pyproject.toml", "constraints.txt", "src/**/*.py", "docs/**/*", "tools/pages/**/*"),
     *("data/*/README.md", "data/*.csv", "data/glossary.yaml", "weights/*/README.md"),
 )
-TOOLS = ("build_site.py", "badges.py", "reference.py", "timings.py", "check_links.py")
+TOOLS = ("build_site.py", "badges.py", "reference.py", "minutes.py", "check_links.py")
 
 
 class SiteError(Exception):
@@ -166,7 +166,7 @@ def without_outputs(content: dict) -> dict:
 def index_page(notebooks: list[Path], whole: bool, linked: Callable[[str], str]) -> str:
     """The first page: each notebook with its first sentence, and what else there is."""
     text = (PAGES / "index.md").read_text(encoding="utf-8")
-    course = timings.NONE
+    course = "There are no notebooks here."
     if notebooks:
         entries = [(notebook.stem, *title_and_intro(notebook)) for notebook in notebooks]
         listed = [f"- **[{title}]({stem}.ipynb)**  \n  {linked(intro)}" for stem, title, intro in entries]
@@ -174,7 +174,7 @@ def index_page(notebooks: list[Path], whole: bool, linked: Callable[[str], str])
     rest = ["- The [reference](reference/index.md) explains every function of `src`, module by module."] if whole else []
     rest += ["", toctree("Look it up", ["glossary", *(["reference/index"] if whole else [])])]
     if whole:
-        rest += ["", "## Teach it", "", "- [For instructors](instructors.md): minutes and seconds, slides, polls, what to skip."]
+        rest += ["", "## Teach it", "", "- [For instructors](instructors.md): minutes and seconds, polls, what to skip."]
         rest += ["", toctree("Teach it", ["instructors"])]
     return text.replace("<!-- course -->", course).replace("<!-- rest -->", "\n".join(rest))
 
@@ -195,7 +195,7 @@ def toctree(caption: str, names: list[str]) -> str:
 def instructors_page(notebooks: list[Path]) -> str:
     """The instructor's page with its tables of minutes and seconds filled in."""
     text = (PAGES / "instructors.md").read_text(encoding="utf-8")
-    return text.replace("<!-- tables -->", timings.tables([timings.timing_of(notebook) for notebook in notebooks]))
+    return text.replace("<!-- tables -->", minutes.section_table([minutes.read(notebook) for notebook in notebooks]))
 
 
 class Desk:

@@ -124,24 +124,18 @@ def template(name: str, number: str, title: str) -> NotebookNode:
     """The notebook itself, without outputs."""
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-    def text(id: str, source: str, slide: str) -> NotebookNode:
-        return new_markdown_cell(source, id=id, metadata={"slideshow": {"slide_type": slide}})
-
-    def code(id: str, source: str, slide: str, **metadata: list[str]) -> NotebookNode:
-        return new_code_cell(source, id=id, metadata={"slideshow": {"slide_type": slide}, **metadata})
-
     set_up = run_notebooks.SET_UP_CELL.read_text(encoding="utf-8").strip()
     notebook = new_notebook(
         cells=[
-            text("title", TITLE.format(title=title), "slide"),
-            code("set-up", set_up, "skip", tags=[run_notebooks.SET_UP_TAG]),
-            text("question", QUESTION, "slide"),
-            code("picture", PICTURE, "fragment"),
-            text("formula", FORMULA, "notes"),
-            code("lines", LINES, "fragment"),
-            text("reading", READING.format(name=name, number=number), "notes"),
-            text("recap", RECAP, "slide"),
-            code("machine", MACHINE, "skip"),
+            new_markdown_cell(TITLE.format(title=title), id="title"),
+            new_code_cell(set_up, id="set-up", metadata={"tags": [run_notebooks.SET_UP_TAG]}),
+            new_markdown_cell(QUESTION, id="question"),
+            new_code_cell(PICTURE, id="picture"),
+            new_markdown_cell(FORMULA, id="formula"),
+            new_code_cell(LINES, id="lines"),
+            new_markdown_cell(READING.format(name=name, number=number), id="reading"),
+            new_markdown_cell(RECAP, id="recap"),
+            new_code_cell(MACHINE, id="machine"),
         ]
     )
     run_notebooks.tidy(notebook)

@@ -1,0 +1,124 @@
+"""Minutes to teach are counted by the rule that the guide states, and its tables add them up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools import minutes
+
+CELLS = [
+    new_markdown_cell("# A title\n\n" + " ".join(["word"] * 127)),
+    new_code_cell("set_up()", metadata={"tags": ["set-up"]}),
+    new_markdown_cell("## One | two\n\n### deeper"),
+    new_code_cell(
+        "from src import runtime\n\ntrain(\n    minutes=runtime.minutes(1.5))",
+        metadata={"tags": ["slow", "training"]},
+    ),
+    new_code_cell("show_source(train)"),
+    new_code_cell("mine = 1", metadata={"tags": ["exercise"]}),
+    new_code_cell("check(mine)", metadata={"tags": ["check"]}),
+    new_markdown_cell("## Three"),
+    new_code_cell('show_quiz("06_bert_squad", "windows")', metadata={"tags": ["quiz"]}),
+    new_code_cell("think()", metadata={"tags": ["slow"]}),
+]
+MEASURED = {"seconds": 30.0, "cell_seconds": [0, 1.5, 0, 20.2, 0.1, 0.1, 0, 0, 0.4, 7]}
+
+
+@pytest.fixture
+def lesson(tmp_path: Path) -> minutes.Lesson:
+    """A notebook with these cells, executed and timed."""
+    notebook = new_notebook(cells=CELLS, metadata={"course": MEASURED})
+    nbformat.write(notebook, tmp_path / "03_one.ipynb")
+    (read,) = minutes.lessons(tmp_path)
+    return read
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds"),
+    [
+        (0, 60),
+        (1, 0),
+        (2, 6 / 130 * 60),
+        (3, 30 + 2 * 3 + 90),
+        (4, 0),
+        (5, 0),
+        (6, 0),
+        (8, 3 * 60),
+        (9, 30 + 3 + 20),
+    ],
+)
+def test_each_kind_of_cell_takes_what_the_guide_says(number: int, seconds: float) -> None:
+    assert minutes.seconds_to_teach(CELLS[number]) == pytest.approx(seconds)
+
+
+def test_sections_go_from_heading_to_heading_with_their_own_counts(lesson: minutes.Lesson) -> None:
+    assert lesson.title == "A title"
+    assert lesson.sections == (
+        minutes.Section("Opening", 1, 0, 0, 0, pytest.approx(1.5)),
+        minutes.Section("One | two", 2, 1, 0, 1, pytest.approx(20.4)),
+        minutes.Section("Three", 4, 0, 1, 1, pytest.approx(7.4)),
+    )
+    assert (lesson.total.minutes, lesson.total.seconds) == (7, pytest.approx(29.3))
+
+
+def test_seconds_have_a_column_only_where_every_notebook_was_measured(
+    lesson: minutes.Lesson, tmp_path: Path
+) -> None:
+    rows = minutes.section_table([lesson]).splitlines()
+    assert rows[0].endswith("| slow cells | seconds to run |")
+    assert rows[2] == "| **03_one** | **all of it** | **7** | **1** | **1** | **2** | **29** |"
+    assert rows[4] == r"|  | One \| two | 2 | 1 |  | 1 | 20 |"
+    nbformat.write(new_notebook(cells=CELLS), tmp_path / "04_two.ipynb")
+    both = minutes.section_table(minutes.lessons(tmp_path)).splitlines()
+    assert both[0].endswith("| slow cells |") and both[4] == r"|  | One \| two | 2 | 1 |  | 1 |"
+
+
+def test_a_plan_adds_up_sections_exercises_and_breaks(lesson: minutes.Lesson) -> None:
+    part = {"notebook": "03_one", "sections": ["One | two", "Three"], "exercises": 1}
+    plan = {"blocks": [{"minutes": 30, "parts": [part, {"break": 10}]}]}
+    assert minutes.plan_table("p", plan, [lesson]).splitlines()[2:] == [
+        "| 1 | 0:00 | 12 | 03_one: One | two (2); Three (4); 1 exercise (6) |",
+        "| 1 | 0:12 | 10 | break |",
+        "| 1 | 0:22 | 8 | questions, and what took longer |",
+    ]
+    plan["blocks"][0]["minutes"] = 20
+    with pytest.raises(ValueError, match="plan p, block 1: its parts take 22 of 20 minutes"):
+        minutes.plan_table("p", plan, [lesson])
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"notebook": "98_none", "sections": []}, "no notebook '98_none'"),
+        ({"notebook": "03_one", "sections": ["No"]}, "no section 'No'; it has 'Opening', 'One"),
+        ({"notebook": "03_one", "sections": ["Three"], "exercises": 1}, "have 0 exercises"),
+    ],
+)
+def test_a_plan_of_what_is_not_there_is_refused(
+    part: dict, says: str, lesson: minutes.Lesson
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        minutes.part_of(part, [lesson])
+
+
+def test_the_tables_of_the_guide_are_those_of_the_notebooks() -> None:
+    """To a few minutes: a sentence more in a notebook need not change the guide."""
+    text = minutes.GUIDE.read_text(encoding="utf-8")
+    stored, fresh = text.splitlines(), minutes.filled_in(text, minutes.lessons()).splitlines()
+    advice = "run: .venv/bin/python tools/minutes.py --write"
+    assert len(minutes.TABLE.findall(text)) == 4 and len(stored) == len(fresh), advice
+    for old, new in zip(stored, fresh, strict=True):
+        assert re.sub(r"[\d\s]+", "0", old) == re.sub(r"[\d\s]+", "0", new), advice
+        numbers = [[int(number) for number in re.findall(r"\d+", row)] for row in (old, new)]
+        assert all(abs(a - b) <= 5 for a, b in zip(*numbers, strict=True)) or ":" in old, advice
+
+
+def test_every_notebook_says_how_long_it_takes_to_teach() -> None:
+    for notebook in sorted((minutes.ROOT / "notebooks").glob("*.ipynb")):
+        first = nbformat.read(notebook, as_version=4).cells[0].source
+        assert re.search(r"\d+\s+minutes\s+to\s+teach", first), notebook.name

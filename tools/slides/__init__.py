@@ -1,1 +1,0 @@
-"""Talks made from notebooks: pieces of a slide, a notebook cut into slides, and how many minutes they take."""
