@@ -17,7 +17,8 @@ import common
 import torch
 
 from src import assets, runtime
-from src.language_models import GPTModel, LanguageModel, PretrainedModel, Sampler
+from src.language_models import GPTModel, LanguageModel, PretrainedModel
+from src.sampling import Sampler
 
 LENGTHS = (32, 128, 256)
 BEGINNING = "Oxygen is a chemical element"

@@ -1,12 +1,12 @@
 """Learning from plain text: masked words, next sentence, replaced tokens on a frozen encoder; vocabularies of word pieces (05b).
 
-    reader, articles = load_reader(), load_articles()             # MiniLM, which nothing here trains; introductions as tokens
-    mask_words(token_ids, reader.kinds, generator)                # hides 15 %, and keeps what stood there as labels
-    head = MaskedWordHead.untrained(reader, articles["train"])
-    train_masked_words(head, reader, articles, minutes=0.33)
-    fill_in(head, reader, "The capital of France is [MASK].")     # {"paris": 0.4, ...}
-    train_pairs(PairClassifier(reader.D), reader, articles, "another article", minutes=0.1)
-    train_detector(Detector(reader.D, reader.D_words), reader, articles, Forger(head, reader), minutes=0.2)
+    encoder, articles = load_encoder(), load_articles()             # MiniLM, which nothing here trains; introductions as tokens
+    mask_words(token_ids, encoder.kinds, generator)                # hides 15 %, and keeps what stood there as labels
+    head = MaskedWordHead.untrained(encoder, articles["train"])
+    train_masked_words(head, encoder, articles, minutes=0.33)
+    fill_in(head, encoder, "The capital of France is [MASK].")     # {"paris": 0.4, ...}
+    train_pairs(PairClassifier(encoder.D), encoder, articles, "another article", minutes=0.1)
+    train_discriminator(Discriminator(encoder.D, encoder.D_words), encoder, articles, MaskedWordGenerator(head, encoder), minutes=0.2)
     learn_merges({"singing": 5, "ring": 3}, 4)                    # four steps of byte-pair encoding
 
 Each task makes its labels from the text alone. The encoder stays as it is, so what it makes of a batch can be used again: a head
@@ -22,14 +22,12 @@ from __future__ import annotations
 import functools
 import itertools
 import random
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -83,7 +81,7 @@ class FrozenEncoder:
     """
 
     def __init__(self, encoder: Encoder, tokenizer: PreTrainedTokenizerBase, blocks: Sequence[int] | None = None):
-        self.encoder, self.tokenizer = encoder.requires_grad_(False).eval(), tokenizer
+        self.bert, self.tokenizer = encoder.requires_grad_(False).eval(), tokenizer
         self.blocks = blocks or [len(encoder.blocks)]
         self.words = encoder.words.weight
         self.V, self.D_words = self.words.shape
@@ -96,7 +94,7 @@ class FrozenEncoder:
         Returns float[B, T, D].
         """
         with torch.no_grad(), runtime.quick_products():
-            layers = self.encoder.trace(token_ids, token_ids != self.kinds.pad_id, token_type_ids).layers
+            layers = self.bert.trace(token_ids, token_ids != self.kinds.pad_id, token_type_ids).layers
             return torch.cat([layers[block] for block in self.blocks], dim=-1).float()
 
     def batch(self, sentences: Iterable[Sequence[int]]) -> Tensor:
@@ -105,7 +103,7 @@ class FrozenEncoder:
 
 
 @functools.cache
-def load_reader() -> FrozenEncoder:
+def load_encoder() -> FrozenEncoder:
     """MiniLM (see `src.assets`), computed by the encoder of notebook 04.
 
     Its last block was trained to sum up sentences; the fourth one knows more of single words. Both are read.
@@ -124,7 +122,7 @@ class Article:
 @functools.cache
 def load_articles() -> dict[Split, list[Article]]:
     """The Wikipedia introductions (see `src.assets`) as MiniLM's tokens, split by article as everywhere in the course."""
-    return tokenize_articles({page.title: page.text for page in assets.load_passages().values()}, load_reader().tokenizer)
+    return tokenize_articles({page.title: page.text for page in assets.load_passages().values()}, load_encoder().tokenizer)
 
 
 def tokenize_articles(texts: Mapping[str, str], tokenizer: PreTrainedTokenizerBase) -> dict[Split, list[Article]]:
@@ -142,7 +140,7 @@ def tokenize_articles(texts: Mapping[str, str], tokenizer: PreTrainedTokenizerBa
     return articles
 
 
-def sentences_forever(articles: Sequence[Article], rng: random.Random) -> Iterator[tuple[int, ...]]:
+def endless_sentences(articles: Sequence[Article], rng: random.Random) -> Iterator[tuple[int, ...]]:
     """All sentences of all articles in random order, and again in another one, without end. Raises ValueError where there is none."""
     sentences = [sentence for article in articles for sentence in article.sentences]
     if not sentences:
@@ -151,9 +149,7 @@ def sentences_forever(articles: Sequence[Article], rng: random.Random) -> Iterat
         yield from rng.sample(sentences, len(sentences))
 
 
-def batches_of_one_length(
-    items: Iterator[Item], length: Callable[[Item], int], batch_size: int, rng: random.Random
-) -> Iterator[list[Item]]:
+def batches_by_length(items: Iterator[Item], length: Callable[[Item], int], batch_size: int, rng: random.Random) -> Iterator[list[Item]]:
     """Cut a stream without end into batches of items of about one length, so that little of a batch is padding."""
     while True:
         some = sorted(itertools.islice(items, 16 * batch_size), key=length)
@@ -226,10 +222,10 @@ class MaskedWordHead(nn.Module):
         nn.init.zeros_(self.contract.bias)
 
     @classmethod
-    def untrained(cls, reader: FrozenEncoder, articles: Sequence[Article]) -> MaskedWordHead:
+    def untrained(cls, encoder: FrozenEncoder, articles: Sequence[Article]) -> MaskedWordHead:
         """A head that knows how frequent each token is, and nothing else: its biases are the logarithms of the tokens' shares."""
-        head = cls(reader.V, reader.D, reader.D_words)
-        shares = (count_tokens(articles, reader.V) + 0.1).double()  # so that no logarithm is infinite
+        head = cls(encoder.V, encoder.D, encoder.D_words)
+        shares = (count_tokens(articles, encoder.V) + 0.1).double()  # so that no logarithm is infinite
         with torch.no_grad():
             head.bias.copy_((shares / shares.sum()).log())
         return head
@@ -240,18 +236,18 @@ class MaskedWordHead(nn.Module):
         return x @ words.T + self.bias
 
 
-def read_around(reader: FrozenEncoder, token_ids: Tensor, places: Tensor) -> Tensor:
+def read_around(encoder: FrozenEncoder, token_ids: Tensor, places: Tensor) -> Tensor:
     """What the encoder makes of some tokens and of the neighbours on either side.
 
     token_ids: int64[B, T], each row between [CLS] and [SEP]   places: bool[B, T], N of them, not the first or last of a row
     Returns float[N, 3 D]: the token before, the token itself, the token after.
     """
-    vectors = reader.read(token_ids)  # [B, T, D]
+    vectors = encoder.read(token_ids)  # [B, T, D]
     return torch.cat([vectors.roll(1, dims=1)[places], vectors[places], vectors.roll(-1, dims=1)[places]], dim=-1)
 
 
-def masked_pieces(
-    reader: FrozenEncoder, articles: Sequence[Article], seed: int, batch_size: int = 64, blanks_only: bool = False
+def masked_batches(
+    encoder: FrozenEncoder, articles: Sequence[Article], seed: int, batch_size: int = 64, blanks_only: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Hide words in sentences and let the encoder read them, a batch at a time, without end.
 
@@ -259,11 +255,11 @@ def masked_pieces(
     Yields what `read_around` gives at the places that are asked about, float[N, 3 D], and the tokens that stood there, int64[N].
     """
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    for sentences in batches_of_one_length(sentences_forever(articles, rng), len, batch_size, rng):
-        masked = mask_words(reader.batch(sentences), reader.kinds, generator)
-        asked = masked.inputs == reader.kinds.mask_id if blanks_only else masked.chosen
+    for sentences in batches_by_length(endless_sentences(articles, rng), len, batch_size, rng):
+        masked = mask_words(encoder.batch(sentences), encoder.kinds, generator)
+        asked = masked.inputs == encoder.kinds.mask_id if blanks_only else masked.chosen
         if asked.any():
-            yield read_around(reader, masked.inputs, asked), masked.labels[asked]
+            yield read_around(encoder, masked.inputs, asked), masked.labels[asked]
 
 
 def collect(pieces: Iterator[tuple[Tensor, Tensor]], count: int) -> tuple[Tensor, Tensor]:
@@ -272,47 +268,47 @@ def collect(pieces: Iterator[tuple[Tensor, Tensor]], count: int) -> tuple[Tensor
     return torch.cat(inputs), torch.cat(labels)
 
 
-def masked_accuracy(head: MaskedWordHead, reader: FrozenEncoder, vectors: Tensor, labels: Tensor) -> float:
+def masked_accuracy(head: MaskedWordHead, encoder: FrozenEncoder, vectors: Tensor, labels: Tensor) -> float:
     """The share of blanks, in [0, 1], whose likeliest token is the one that stood there.   vectors: float[N, 3 D]   labels: int64[N]"""
     with in_eval_mode(head):
-        found = torch.cat([head(some, reader.words).argmax(-1) for some in vectors.split(512)])
+        found = torch.cat([head(some, encoder.words).argmax(-1) for some in vectors.split(512)])
     return (found == labels).float().mean().item()
 
 
-def fill_in(head: MaskedWordHead, reader: FrozenEncoder, text: str, n: int = 5) -> dict[str, float]:
+def fill_in(head: MaskedWordHead, encoder: FrozenEncoder, text: str, n: int = 5) -> dict[str, float]:
     """The n likeliest tokens for the blank in a text, with their probabilities.
 
     text: with one [MASK]. Raises ValueError for none or more than one.
     """
-    token_ids = torch.tensor([reader.tokenizer(text)["input_ids"]])
-    blanks = token_ids == reader.kinds.mask_id
+    token_ids = torch.tensor([encoder.tokenizer(text)["input_ids"]])
+    blanks = token_ids == encoder.kinds.mask_id
     if blanks.sum() != 1:
         raise ValueError(f"{text!r} has {int(blanks.sum())} blanks; write [MASK] exactly once.")
     with in_eval_mode(head):
-        probs, found = head(read_around(reader, token_ids, blanks), reader.words)[0].softmax(-1).topk(n)
-    return dict(zip(reader.tokenizer.convert_ids_to_tokens(found.tolist()), probs.tolist(), strict=True))
+        probs, found = head(read_around(encoder, token_ids, blanks), encoder.words)[0].softmax(-1).topk(n)
+    return dict(zip(encoder.tokenizer.convert_ids_to_tokens(found.tolist()), probs.tolist(), strict=True))
 
 
 # --- training on a frozen encoder ----------------------------------------------------------------------------------------
 
-MOST_KEPT = 64  # pieces that are kept for another time: less than 1 GB
+REPLAY_BUFFER = 64  # pieces that are kept for another time: less than 1 GB
 
 
-def replayed(fresh: Iterator[Item], again: int, seed: int) -> Iterator[Item]:
+def with_replay(fresh: Iterator[Item], again: int, seed: int) -> Iterator[Item]:
     """Every fresh piece, and after it `again` pieces drawn from the latest ones so far.
 
     A frozen encoder gives the same for the same text, and takes longer than the head: what it has made should be used more than once.
     """
     rng, kept = random.Random(seed), []
     for piece in fresh:
-        kept = [*kept[-MOST_KEPT + 1 :], piece]
+        kept = [*kept[-REPLAY_BUFFER + 1 :], piece]
         yield piece
         yield from rng.choices(kept, k=again)
 
 
 def train_masked_words(
     head: MaskedWordHead,
-    reader: FrozenEncoder,
+    encoder: FrozenEncoder,
     articles: Mapping[Split, Sequence[Article]],
     minutes: float,
     seed: int = 0,
@@ -326,15 +322,15 @@ def train_masked_words(
     report: called with every new entry of the history (`LiveCurve` is one)   learning_rate: its peak
     The history's loss is per blank, ln V for a head that guesses; its `accuracy` is that on development sentences.
     """
-    development = collect(masked_pieces(reader, articles["development"], seed=1, blanks_only=True), 1)
+    development = collect(masked_batches(encoder, articles["development"], seed=1, blanks_only=True), 1)
 
     def loss_of(piece: tuple[Tensor, Tensor]) -> Tensor:
         vectors, labels = piece
         with runtime.quick_products():
-            return F.cross_entropy(head(vectors, reader.words), labels)
+            return F.cross_entropy(head(vectors, encoder.words), labels)
 
-    pieces = replayed(masked_pieces(reader, articles["train"], seed), 1, seed)
-    score = ("accuracy", lambda: masked_accuracy(head, reader, *development))
+    pieces = with_replay(masked_batches(encoder, articles["train"], seed), 1, seed)
+    score = ("accuracy", lambda: masked_accuracy(head, encoder, *development))
     return fit(head, pieces, loss_of, minutes, score, 64, learning_rate, seed=seed, unit="sentences", report=report, folder=folder)
 
 
@@ -396,34 +392,34 @@ class PairClassifier(nn.Module):
         return self.output(F.gelu(self.hidden(self.dropout(x))))[:, 0]
 
 
-def pair_features(reader: FrozenEncoder, pairs: Sequence[SentencePair]) -> Tensor:
+def pair_features(encoder: FrozenEncoder, pairs: Sequence[SentencePair]) -> Tensor:
     """Read both sentences of each pair as one text, [CLS] first [SEP] second [SEP].
 
     Returns float[B, 3, D]: the vector of [CLS], and the mean vectors of the two sentences.
     """
-    rows = [[*pair.first, reader.kinds.sep_id, *pair.second] for pair in pairs]
-    token_ids = reader.batch(rows)  # [B, T]
+    rows = [[*pair.first, encoder.kinds.sep_id, *pair.second] for pair in pairs]
+    token_ids = encoder.batch(rows)  # [B, T]
     places = torch.arange(token_ids.shape[1])
     lengths = torch.tensor([[len(pair.first), len(pair.second)] for pair in pairs])
     begin_second = 2 + lengths[:, :1]  # behind [CLS], the first sentence and its [SEP]
     in_first = (places > 0) & (places < begin_second - 1)  # bool[B, T]
     in_second = (places >= begin_second) & (places < begin_second + lengths[:, 1:])
-    types = ((places >= begin_second) & (token_ids != reader.kinds.pad_id)).long()
-    vectors = reader.read(token_ids, types)  # [B, T, D]
+    types = ((places >= begin_second) & (token_ids != encoder.kinds.pad_id)).long()
+    vectors = encoder.read(token_ids, types)  # [B, T, D]
     first, second = ((vectors * which[..., None]).sum(1) / which.sum(1, keepdim=True) for which in (in_first, in_second))
     return torch.stack([vectors[:, 0], first, second], dim=1)
 
 
-def pair_pieces(
-    reader: FrozenEncoder, articles: Sequence[Article], wrong: Wrong, seed: int, batch_size: int = 32
+def pair_batches(
+    encoder: FrozenEncoder, articles: Sequence[Article], wrong: Wrong, seed: int, batch_size: int = 32
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs of `sentence_pairs` as the encoder reads them, a batch at a time: features float[B, 3, D], and float[B], 1 where true."""
     pairs = sentence_pairs(articles, wrong, seed)
-    for batch in batches_of_one_length(pairs, lambda pair: len(pair.first) + len(pair.second), batch_size, random.Random(seed)):
-        yield pair_features(reader, batch), torch.tensor([float(pair.follows) for pair in batch])
+    for batch in batches_by_length(pairs, lambda pair: len(pair.first) + len(pair.second), batch_size, random.Random(seed)):
+        yield pair_features(encoder, batch), torch.tensor([float(pair.follows) for pair in batch])
 
 
-def yes_or_no_accuracy(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
+def binary_accuracy(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     """The share, in [0, 1], of logits on the right side of 0.   inputs: what the model takes   labels: float[N], 0 or 1"""
     with in_eval_mode(model):
         return ((model(inputs) > 0) == (labels > 0.5)).float().mean().item()
@@ -431,7 +427,7 @@ def yes_or_no_accuracy(model: nn.Module, inputs: Tensor, labels: Tensor) -> floa
 
 def train_pairs(
     classifier: PairClassifier,
-    reader: FrozenEncoder,
+    encoder: FrozenEncoder,
     articles: Mapping[Split, Sequence[Article]],
     wrong: Wrong,
     minutes: float,
@@ -444,12 +440,12 @@ def train_pairs(
 
     The history's loss is ln 2 for a classifier that guesses; its `accuracy` is that on development pairs.
     """
-    development = collect(pair_pieces(reader, articles["development"], wrong, seed=1), 4)
-    pieces = replayed(pair_pieces(reader, articles["train"], wrong, seed), 3, seed)
-    return _train_yes_or_no(classifier, pieces, development, minutes, seed, folder, report, learning_rate, 32, "pairs")
+    development = collect(pair_batches(encoder, articles["development"], wrong, seed=1), 4)
+    pieces = with_replay(pair_batches(encoder, articles["train"], wrong, seed), 3, seed)
+    return _train_binary(classifier, pieces, development, minutes, seed, folder, report, learning_rate, 32, "pairs")
 
 
-def _train_yes_or_no(
+def _train_binary(
     model: nn.Module,
     pieces: Iterator[tuple[Tensor, Tensor]],
     development: tuple[Tensor, Tensor],
@@ -466,14 +462,14 @@ def _train_yes_or_no(
     def loss_of(piece: tuple[Tensor, Tensor]) -> Tensor:
         return F.binary_cross_entropy_with_logits(model(piece[0]), piece[1])
 
-    score = ("accuracy", lambda: yes_or_no_accuracy(model, *development))
+    score = ("accuracy", lambda: binary_accuracy(model, *development))
     return fit(model, pieces, loss_of, minutes, score, batch_size, learning_rate, seed=seed, unit=unit, report=report, folder=folder)
 
 
 # --- replaced tokens -----------------------------------------------------------------------------------------------------
 
 # Draws a token for every chosen place: token_ids int64[B, T], chosen bool[B, T], generator -> int64[N].
-Proposer = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+TokenGenerator = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
@@ -485,20 +481,22 @@ class ReplacedTokens:
 
 
 def replace_words(
-    token_ids: Tensor, kinds: TokenKinds, propose: Proposer, generator: torch.Generator, share: float = SHARE
+    token_ids: Tensor, kinds: TokenKinds, token_generator: TokenGenerator, generator: torch.Generator, share: float = SHARE
 ) -> ReplacedTokens:
-    """Choose tokens as for masking, and put what `propose` draws in their places. What happens to be the token itself is no replacement.
+    """Choose tokens as for masking, and put what `token_generator` draws in their places.
+
+    A draw that happens to be the token itself is no replacement.
 
     token_ids: int64[B, T]   Source: Clark et al. 2020, section 2.
     """
     chosen = choose_tokens(token_ids, kinds, generator, share)
     inputs = token_ids.clone()
-    inputs[chosen] = propose(token_ids, chosen, generator)
+    inputs[chosen] = token_generator(token_ids, chosen, generator)
     return ReplacedTokens(inputs, inputs != token_ids)
 
 
-class FrequentWords:
-    """A forger that never reads: it draws tokens by how often they occur."""
+class FrequencyGenerator:
+    """A generator that never reads: it draws tokens by how often they occur."""
 
     def __init__(self, articles: Iterable[Article], kinds: TokenKinds):
         self.ordinary = kinds.ordinary
@@ -508,21 +506,21 @@ class FrequentWords:
         return self.ordinary[torch.multinomial(self.counts, int(chosen.sum()), replacement=True, generator=generator)]
 
 
-class Forger:
-    """A forger that reads: it hides the chosen tokens and draws by what a masked-word head finds likely there."""
+class MaskedWordGenerator:
+    """A generator that reads: it hides the chosen tokens and draws by what a masked-word head finds likely there."""
 
-    def __init__(self, head: MaskedWordHead, reader: FrozenEncoder):
-        self.head, self.reader = head, reader
+    def __init__(self, head: MaskedWordHead, encoder: FrozenEncoder):
+        self.head, self.encoder = head, encoder
 
     def __call__(self, token_ids: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        kinds = self.reader.kinds
-        vectors = read_around(self.reader, token_ids.masked_fill(chosen, kinds.mask_id), chosen)  # [N, 3 D]
+        kinds = self.encoder.kinds
+        vectors = read_around(self.encoder, token_ids.masked_fill(chosen, kinds.mask_id), chosen)  # [N, 3 D]
         with in_eval_mode(self.head), runtime.quick_products():
-            logits = self.head(vectors, self.reader.words).float()[:, kinds.ordinary]
+            logits = self.head(vectors, self.encoder.words).float()[:, kinds.ordinary]
         return kinds.ordinary[torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]]
 
 
-class Detector(nn.Module):
+class Discriminator(nn.Module):
     """Is this token the text's own? Two layers on the encoder's vector of the token, beside the token's word embedding.
 
     D, D_words: widths of the two
@@ -541,66 +539,66 @@ class Detector(nn.Module):
         x = torch.cat([norm(part) for norm, part in zip(self.norms, parts, strict=True)], dim=-1)
         return self.output(F.gelu(self.hidden(x)))[..., 0]
 
-    def suspicions(self, reader: FrozenEncoder, token_ids: Tensor) -> Tensor:
+    def replaced_probs(self, encoder: FrozenEncoder, token_ids: Tensor) -> Tensor:
         """How likely it finds each token to have been replaced.   token_ids: int64[B, T]   Returns float[B, T]."""
         with in_eval_mode(self):
-            return self(token_features(reader, token_ids)).sigmoid()
+            return self(token_features(encoder, token_ids)).sigmoid()
 
 
-def token_features(reader: FrozenEncoder, token_ids: Tensor) -> Tensor:
+def token_features(encoder: FrozenEncoder, token_ids: Tensor) -> Tensor:
     """What the encoder makes of each token in its sentence, and its embedding without any sentence: float[B, T, D + D_words]."""
-    return torch.cat([reader.read(token_ids), reader.words[token_ids]], dim=-1)
+    return torch.cat([encoder.read(token_ids), encoder.words[token_ids]], dim=-1)
 
 
-def replaced_pieces(
-    reader: FrozenEncoder, articles: Sequence[Article], propose: Proposer, seed: int, batch_size: int = 64
+def replaced_batches(
+    encoder: FrozenEncoder, articles: Sequence[Article], token_generator: TokenGenerator, seed: int, batch_size: int = 64
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Replace words in sentences and let the encoder read them, a batch at a time, without end.
 
     Yields features float[N, D + D_words] of all tokens that are text, replaced or not, and labels float[N], 1 for a replaced one.
     """
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    for sentences in batches_of_one_length(sentences_forever(articles, rng), len, batch_size, rng):
-        token_ids = reader.batch(sentences)
-        forged = replace_words(token_ids, reader.kinds, propose, generator)
-        text = ~reader.kinds.special[token_ids]
-        yield token_features(reader, forged.inputs)[text], forged.replaced[text].float()
+    for sentences in batches_by_length(endless_sentences(articles, rng), len, batch_size, rng):
+        token_ids = encoder.batch(sentences)
+        example = replace_words(token_ids, encoder.kinds, token_generator, generator)
+        text = ~encoder.kinds.special[token_ids]
+        yield token_features(encoder, example.inputs)[text], example.replaced[text].float()
 
 
-def train_detector(
-    detector: Detector,
-    reader: FrozenEncoder,
+def train_discriminator(
+    discriminator: Discriminator,
+    encoder: FrozenEncoder,
     articles: Mapping[Split, Sequence[Article]],
-    propose: Proposer,
+    token_generator: TokenGenerator,
     minutes: float,
     seed: int = 0,
     folder: str | Path | None = None,
     report: Callable[[dict], None] | None = None,
     learning_rate: float = 2e-3,
 ) -> Run:
-    """Teach a detector which tokens were replaced; arguments as in `train_masked_words`, propose as in `replace_words`.
+    """Teach a discriminator which tokens were replaced; arguments as in `train_masked_words`, token_generator as in `replace_words`.
 
     The history's `accuracy` is that on development sentences; one that never suspects a token has about 1 - SHARE.
     """
-    development = collect(replaced_pieces(reader, articles["development"], propose, seed=1), 2)
-    pieces = replayed(replaced_pieces(reader, articles["train"], propose, seed), 3, seed)
-    return _train_yes_or_no(detector, pieces, development, minutes, seed, folder, report, learning_rate, 64, "sentences")
+    development = collect(replaced_batches(encoder, articles["development"], token_generator, seed=1), 2)
+    pieces = with_replay(replaced_batches(encoder, articles["train"], token_generator, seed), 3, seed)
+    return _train_binary(discriminator, pieces, development, minutes, seed, folder, report, learning_rate, 64, "sentences")
 
 
-def detector_scores(detector: Detector, features: Tensor, replaced: Tensor) -> dict[str, float]:
-    """How good a detector is, in [0, 1].   features: float[N, D + D_words]   replaced: float[N], 1 or 0
+def discriminator_scores(discriminator: Discriminator, features: Tensor, replaced: Tensor) -> dict[str, float]:
+    """How good a discriminator is, in [0, 1].   features: float[N, D + D_words]   replaced: float[N], 1 or 0
 
-    accuracy: right verdicts   always "own": the accuracy of never suspecting anything   found: of the replaced tokens, those it
-    suspects   false alarms: of the text's own tokens, those it suspects
+    accuracy: right verdicts   always "original": the accuracy of never suspecting anything   recall: of the replaced tokens, those it
+    suspects   false positive rate: of the text's own tokens, those it suspects
     """
-    with in_eval_mode(detector):
-        suspected = detector(features) > 0
-    forged = replaced > 0.5
+    with in_eval_mode(discriminator):
+        predicted = discriminator(features) > 0
+    example = replaced > 0.5
     shares = {
-        "accuracy": suspected == forged,
-        'always "own"': ~forged,
-        "found": suspected[forged],
-        "false alarms": suspected[~forged],
+        "accuracy": predicted == example,
+        'always "original"': ~example,
+        "recall": predicted[example],
+        "false positive rate": predicted[~example],
     }
     return {name: values.float().mean().item() for name, values in shares.items()}
 
@@ -630,99 +628,3 @@ def as_sequences(task: Task, *texts: str) -> list[list[str]]:
         case _:
             raise ValueError(f"{len(texts)} texts do not make an example of {task!r}; see as_sequences.")
     return [[BEGIN, *middle, EXTRACT] for middle in middles]
-
-
-# --- word pieces ---------------------------------------------------------------------------------------------------------
-
-CONTINUES = "##"  # begins a piece that goes on with a word
-
-
-@dataclass(frozen=True)
-class Merge:
-    """Two neighbouring pieces that become one, and how often they stood side by side when that was decided."""
-
-    left: str
-    right: str
-    count: int
-
-    @property
-    def joined(self) -> str:
-        return self.left + self.right.removeprefix(CONTINUES)
-
-
-def letters_of(word: str) -> list[str]:
-    """A word as its letters, all but the first marked as going on: "sing" gives s ##i ##n ##g."""
-    return [letter if i == 0 else CONTINUES + letter for i, letter in enumerate(word)]
-
-
-def apply_merge(pieces: Sequence[str], merge: Merge) -> list[str]:
-    """Join the two pieces wherever they stand side by side, from left to right."""
-    result: list[str] = []
-    for piece in pieces:
-        if result and (result[-1], piece) == (merge.left, merge.right):
-            result[-1] = merge.joined
-        else:
-            result.append(piece)
-    return result
-
-
-def learn_merges(counts: Mapping[str, int], n: int) -> list[Merge]:
-    """Byte-pair encoding on words: n times, join the two neighbours that stand side by side most often.
-
-    counts: how often each word occurs in the text.   Of equally frequent pairs the first in alphabetical order is taken. Ends early
-    where every word has become one piece.   Source: Sennrich et al. 2016, section 3.2.
-    """
-    words = {word: letters_of(word) for word in counts}
-    merges: list[Merge] = []
-    for _ in range(n):
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, pieces in words.items():
-            for pair in itertools.pairwise(pieces):
-                pairs[pair] += counts[word]
-        if not pairs:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(Merge(*best, pairs[best]))
-        words = {word: apply_merge(pieces, merges[-1]) for word, pieces in words.items()}
-    return merges
-
-
-def follow(word: str, merges: Iterable[Merge]) -> list[tuple[Merge | None, list[str]]]:
-    """What becomes of a word, merge by merge: its letters, then each merge that changes it, with the pieces after it."""
-    steps: list[tuple[Merge | None, list[str]]] = [(None, letters_of(word))]
-    for merge in merges:
-        pieces = apply_merge(steps[-1][1], merge)
-        if pieces != steps[-1][1]:
-            steps.append((merge, pieces))
-    return steps
-
-
-def longest_match(word: str, vocabulary: Container[str], unknown: str = "[UNK]") -> list[str]:
-    """Cut a word as WordPiece does: the longest piece that the vocabulary has, then the longest of what is left, and so on.
-
-    Where nothing fits, the whole word is unknown.   Source: Devlin et al. 2019 and its code (greedy, longest match first).
-    """
-    pieces, begin = [], 0
-    while begin < len(word):
-        mark = CONTINUES if begin else ""
-        end = next((end for end in range(len(word), begin, -1) if mark + word[begin:end] in vocabulary), None)
-        if end is None:
-            return [unknown]
-        pieces.append(mark + word[begin:end])
-        begin = end
-    return pieces
-
-
-def train_wordpiece(texts: Iterable[str], V: int) -> Tokenizer:
-    """A vocabulary of V word pieces, learned from texts by the library `tokenizers`, in BERT's manner: small letters, no accents.
-
-    The library chooses merges by count, as `learn_merges` does; the code that made BERT's vocabulary was never published.
-    """
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix=CONTINUES)
-    trainer = trainers.WordPieceTrainer(vocab_size=V, special_tokens=special, continuing_subword_prefix=CONTINUES, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer

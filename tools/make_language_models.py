@@ -29,14 +29,14 @@ from src.language_models import (  # noqa: E402
     GPTModel,
     LanguageData,
     LanguageModel,
-    NgramModel,
     PretrainedModel,
     RecurrentModel,
     RecurrentNetwork,
-    Score,
+    TextScore,
     TrainableModel,
     train_language_model,
 )
+from src.ngrams import NgramModel  # noqa: E402
 from src.transformer import GPT  # noqa: E402
 from tools.cards import card_of, minutes_text, model_line, recipe_line, save_with_page, tell  # noqa: E402
 
@@ -59,7 +59,7 @@ CLASSES: dict[str, type[TrainableModel]] = {"lm-lstm": RecurrentModel, "lm-gpt":
 TITLES = {"lm-lstm": "an LSTM that writes introductions", "lm-gpt": "a small GPT that writes introductions"}
 
 
-def figures(score: Score) -> dict[str, float]:
+def figures(score: TextScore) -> dict[str, float]:
     """What the cards and the table say of a score."""
     return {
         "perplexity_per_word": round(score.perplexity_per_word, 1),

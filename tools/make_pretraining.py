@@ -1,7 +1,7 @@
 """Train the released heads of notebook 05b: `python tools/make_pretraining.py`.
 
-On the frozen MiniLM: a head for masked words, a classifier of sentence pairs for each kind of wrong pairs, and a detector of replaced
-tokens, whose forger is the masked-word head. Each in less than 3.5 minutes. Settings were chosen on development articles; the scores
+On the frozen MiniLM: a head for masked words, a classifier of sentence pairs for each kind of wrong pairs, and a discriminator of replaced
+tokens, whose generator is the masked-word head. Each in less than 3.5 minutes. Settings were chosen on development articles; the scores
 on the cards are those of test articles.
 
 Results go to build/weights/. The shipped files in weights/ are written only with --release.
@@ -22,24 +22,24 @@ runtime.configure_libraries()  # before torch is imported
 import torch  # noqa: E402
 
 from src.pretraining import (  # noqa: E402
-    Detector,
-    Forger,
+    Discriminator,
     FrozenEncoder,
+    MaskedWordGenerator,
     MaskedWordHead,
     PairClassifier,
     Wrong,
+    binary_accuracy,
     collect,
-    detector_scores,
+    discriminator_scores,
     load_articles,
-    load_reader,
+    load_encoder,
     masked_accuracy,
-    masked_pieces,
-    pair_pieces,
-    replaced_pieces,
-    train_detector,
+    masked_batches,
+    pair_batches,
+    replaced_batches,
+    train_discriminator,
     train_masked_words,
     train_pairs,
-    yes_or_no_accuracy,
 )
 from src.training import Run, load_run  # noqa: E402
 from tools.cards import card_of, model_line, recipe_line, save_with_page, tell  # noqa: E402
@@ -79,39 +79,41 @@ def write_card(name: str, run: Run, scores: dict[str, float], asked: str, number
     save_with_page(run, target, "\n".join(page))
 
 
-def make_head(reader: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
+def make_head(encoder: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
     """Train the head for masked words, and score the stored file on blanks in test sentences."""
     torch.manual_seed(SEED)
-    head = MaskedWordHead.untrained(reader, articles["train"])
-    vectors, labels = collect(masked_pieces(reader, articles["test"], TEST_SEED, blanks_only=True), TEST_PIECES)
-    untrained = masked_accuracy(head, reader, vectors, labels)
-    train_masked_words(head, reader, articles, MINUTES["mlm-head"], SEED, target, tell("mlm-head", "accuracy"))
+    head = MaskedWordHead.untrained(encoder, articles["train"])
+    vectors, labels = collect(masked_batches(encoder, articles["test"], TEST_SEED, blanks_only=True), TEST_PIECES)
+    untrained = masked_accuracy(head, encoder, vectors, labels)
+    train_masked_words(head, encoder, articles, MINUTES["mlm-head"], SEED, target, tell("mlm-head", "accuracy"))
     stored = load_run(target, MaskedWordHead)
     commonest = torch.bincount(labels).max().item() / len(labels)
-    accuracy = masked_accuracy(stored.model, reader, vectors, labels)
+    accuracy = masked_accuracy(stored.model, encoder, vectors, labels)
     scores = {"test_accuracy": accuracy, "before_training": untrained, "always_the_commonest": commonest}
     write_card("mlm-head", stored, scores, "blanks", len(labels), target, remark)
 
 
-def make_pair_classifier(name: str, reader: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
+def make_pair_classifier(name: str, encoder: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
     """Train a classifier of sentence pairs, and score the stored file on pairs of test articles."""
     torch.manual_seed(SEED)
-    train_pairs(PairClassifier(reader.D), reader, articles, PAIRS[name], MINUTES[name], SEED, target, tell(name, "accuracy"))
+    train_pairs(PairClassifier(encoder.D), encoder, articles, PAIRS[name], MINUTES[name], SEED, target, tell(name, "accuracy"))
     stored = load_run(target, PairClassifier)
-    features, follows = collect(pair_pieces(reader, articles["test"], PAIRS[name], TEST_SEED), TEST_PIECES)
-    scores = {"test_accuracy": yes_or_no_accuracy(stored.model, features, follows)}
+    features, follows = collect(pair_batches(encoder, articles["test"], PAIRS[name], TEST_SEED), TEST_PIECES)
+    scores = {"test_accuracy": binary_accuracy(stored.model, features, follows)}
     write_card(name, stored, scores, "pairs", len(follows), target, remark)
 
 
-def make_detector(reader: FrozenEncoder, articles: dict, head_folder: Path, target: Path, remark: str) -> None:
-    """Train the detector of replaced tokens against the head in `head_folder`, and score the stored file on test sentences."""
+def make_discriminator(encoder: FrozenEncoder, articles: dict, head_folder: Path, target: Path, remark: str) -> None:
+    """Train the discriminator of replaced tokens against the head in `head_folder`, and score the stored file on test sentences."""
     torch.manual_seed(SEED)
-    forger = Forger(load_run(head_folder, MaskedWordHead).model, reader)
+    generator = MaskedWordGenerator(load_run(head_folder, MaskedWordHead).model, encoder)
     name = "replaced-tokens"
-    train_detector(Detector(reader.D, reader.D_words), reader, articles, forger, MINUTES[name], SEED, target, tell(name, "accuracy"))
-    stored = load_run(target, Detector)
-    features, replaced = collect(replaced_pieces(reader, articles["test"], forger, TEST_SEED), TEST_PIECES)
-    write_card(name, stored, detector_scores(stored.model, features, replaced), "tokens", len(replaced), target, remark)
+    train_discriminator(
+        Discriminator(encoder.D, encoder.D_words), encoder, articles, generator, MINUTES[name], SEED, target, tell(name, "accuracy")
+    )
+    stored = load_run(target, Discriminator)
+    features, replaced = collect(replaced_batches(encoder, articles["test"], generator, TEST_SEED), TEST_PIECES)
+    write_card(name, stored, discriminator_scores(stored.model, features, replaced), "tokens", len(replaced), target, remark)
 
 
 def main() -> None:
@@ -123,15 +125,15 @@ def main() -> None:
     options = parser.parse_args()
 
     folder = runtime.COURSE / "weights" if options.release else options.to
-    reader, articles = load_reader(), load_articles()
+    encoder, articles = load_encoder(), load_articles()
     for name in options.only:
-        arguments: tuple[Any, ...] = (reader, articles, folder / name, options.remark)
+        arguments: tuple[Any, ...] = (encoder, articles, folder / name, options.remark)
         if name == "mlm-head":
             make_head(*arguments)
         elif name in PAIRS:
             make_pair_classifier(name, *arguments)
         else:
-            make_detector(reader, articles, folder / "mlm-head", folder / name, options.remark)
+            make_discriminator(encoder, articles, folder / "mlm-head", folder / name, options.remark)
 
 
 if __name__ == "__main__":

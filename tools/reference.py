@@ -32,7 +32,7 @@ GROUPS = (
 FIRST = (
     *("src.runtime", "src.assets", "src.text", "src.training"),
     *("src.embeddings", "src.word2vec", "src.rnn", "src.attention", "src.transformer"),
-    *("src.language_models", "src.pretraining", "src.compression"),
+    *("src.subwords", "src.sampling", "src.language_models", "src.ngrams", "src.pretraining", "src.compression"),
     *("src.qa", "src.qa.__main__", "src.qa.dataset", "src.qa.features", "src.qa.training", "src.qa.decoding", "src.qa.metrics"),
     *("src.qa.answerer", "src.qa.retrieval"),
 )

@@ -426,7 +426,7 @@ MERGE_ONCE = Exercise(
     ),
     hint="Two loops. In the first a `Counter` gets `count` for every pair of neighbours, `zip(pieces, pieces[1:])`. In the second walk "
     "through each word with an index `i` that moves on by 2 after a join and by 1 otherwise.",
-    insight="Repeat it, write down each join, and you have a vocabulary: `src.pretraining.learn_merges` is this in a loop.",
+    insight="Repeat it, write down each join, and you have a vocabulary: `src.subwords.learn_merges` is this in a loop.",
     imports="from collections import Counter\nfrom itertools import pairwise",
 )
 

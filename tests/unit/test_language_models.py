@@ -27,32 +27,27 @@ from transformers import (
 
 from src import assets, language_models
 from src.language_models import (
-    START,
-    BytePairTokenizer,
     Continuation,
+    DecodingState,
     GPTModel,
     LanguageData,
     LanguageModel,
-    Memory,
-    NgramModel,
     PretrainedModel,
     RecurrentModel,
     RecurrentNetwork,
-    Sampler,
-    Score,
+    TextScore,
     count_next_words,
     keyboard_suggestions,
     likeliest_tokens,
-    repetition_penalty,
-    temperature,
     three_continuations,
-    top_k,
-    top_p,
     train_language_model,
     training_batches,
-    window_begin,
+    window_start,
     windows,
 )
+from src.ngrams import NgramModel
+from src.sampling import Sampler, repetition_penalty, temperature, top_k, top_p
+from src.subwords import START, BytePairTokenizer
 from src.text import tokenize_words
 from src.topics import split_of
 from src.transformer import GPT
@@ -138,17 +133,17 @@ def test_the_score_of_a_text_is_the_product_of_its_tokens_probabilities(model: L
 @pytest.mark.parametrize("pieces", [1, 2, 5])
 def test_reading_in_pieces_gives_what_reading_at_once_gives(model: LanguageModel, pieces: int) -> None:
     token_ids = TOKENIZER.encode(UNSEEN)
-    memory = model.start()
+    state = model.start()
     for begin in range(0, len(token_ids), pieces):
-        logits = model.read(memory, token_ids[begin : begin + pieces])
-        until = memory.token_ids[1:]
+        logits = model.read(state, token_ids[begin : begin + pieces])
+        until = state.token_ids[1:]
         assert_close(logits.softmax(-1), model.next_token_probs(until), atol=1e-5, rtol=1e-4)
-    assert memory.token_ids == [TOKENIZER.start_id, *token_ids]
+    assert state.token_ids == [TOKENIZER.start_id, *token_ids]
 
 
 def test_several_texts_score_the_sum_of_each(model: LanguageModel) -> None:
     texts = [TEXT, "A dog.", UNSEEN, "The"]
-    together, alone = model.score(texts), sum(map(model.score, texts), Score())
+    together, alone = model.score(texts), sum(map(model.score, texts), TextScore())
     assert together.log_prob == pytest.approx(alone.log_prob, rel=1e-5)
     assert (together.tokens, together.words, together.bytes) == (alone.tokens, alone.words, alone.bytes)
 
@@ -201,8 +196,8 @@ class Uniform(LanguageModel):
     tokenizer = TOKENIZER
     parameters = 0
 
-    def read(self, memory: Memory, token_ids: Sequence[int]) -> Tensor:
-        memory.token_ids += token_ids
+    def read(self, state: DecodingState, token_ids: Sequence[int]) -> Tensor:
+        state.token_ids += token_ids
         return torch.zeros(V)
 
     def log_probs(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -214,7 +209,7 @@ def test_the_perplexity_of_a_model_that_guesses_is_the_size_of_its_vocabulary() 
 
 
 def test_perplexities_and_bits_all_follow_from_the_total() -> None:
-    score = Score(log_prob=-60 * math.log(2), tokens=20, words=10, bytes=40)
+    score = TextScore(log_prob=-60 * math.log(2), tokens=20, words=10, bytes=40)
     assert score.perplexity_per_word == pytest.approx(64)  # six bits a word
     assert score.perplexity_per_token == pytest.approx(8)
     assert score.bits_per_byte == pytest.approx(1.5)
@@ -239,7 +234,7 @@ def slow_kneser_ney(rows: Sequence[Sequence[int]], order: int, context: tuple[in
     padded = [[TOKENIZER.start_id] * (order - 1) + list(row) + [TOKENIZER.start_id] for row in rows]
 
     def runs(m: int) -> list[tuple[int, ...]]:
-        """All runs of m tokens whose last one is foretold."""
+        """All runs of m tokens whose last one is predicted."""
         return [tuple(text[t - m + 1 : t + 1]) for text in padded for t in range(order - 1, len(text))]
 
     def counts_of(m: int) -> Counter[tuple[int, ...]]:
@@ -432,12 +427,12 @@ def test_too_little_text_for_a_batch_is_told() -> None:
 
 
 @given(T=st.integers(0, 80), context=st.one_of(st.none(), st.integers(1, 20)))
-def test_windows_foretell_every_place_once_from_where_reading_one_by_one_begins(T: int, context: int | None) -> None:
+def test_windows_predict_every_place_once_from_where_reading_one_by_one_begins(T: int, context: int | None) -> None:
     places = []
     for begin, first, end in windows(T, context):
         assert begin <= first < end
         assert context is None or end - begin <= context
-        assert all(window_begin(place, context) == begin for place in range(first, end))
+        assert all(window_start(place, context) == begin for place in range(first, end))
         places += range(first, end)
     assert places == list(range(T))
 

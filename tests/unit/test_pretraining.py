@@ -22,50 +22,44 @@ from transformers import AutoTokenizer, BertModel
 from src import assets, runtime
 from src.pretraining import (
     FEWEST_TOKENS,
-    MOST_KEPT,
     MOST_TOKENS,
     NO_LABEL,
+    REPLAY_BUFFER,
     Article,
-    Detector,
-    Forger,
-    FrequentWords,
+    Discriminator,
+    FrequencyGenerator,
     FrozenEncoder,
+    MaskedWordGenerator,
     MaskedWordHead,
-    Merge,
     PairClassifier,
     TokenKinds,
-    apply_merge,
     as_sequences,
-    batches_of_one_length,
+    batches_by_length,
+    binary_accuracy,
     collect,
     count_tokens,
-    detector_scores,
+    discriminator_scores,
+    endless_sentences,
     fill_in,
-    follow,
-    learn_merges,
-    letters_of,
     load_articles,
-    load_reader,
-    longest_match,
+    load_encoder,
     mask_words,
     masked_accuracy,
-    masked_pieces,
+    masked_batches,
+    pair_batches,
     pair_features,
-    pair_pieces,
     read_around,
     replace_words,
-    replaced_pieces,
-    replayed,
+    replaced_batches,
     sentence_pairs,
-    sentences_forever,
     tokenize_articles,
-    train_detector,
+    train_discriminator,
     train_masked_words,
     train_pairs,
-    train_wordpiece,
-    yes_or_no_accuracy,
+    with_replay,
 )
 from src.runtime import COURSE
+from src.subwords import Merge, apply_merge, learn_merges, letters_of, longest_match, merge_steps, train_wordpiece
 from src.text import tokenize_words
 from src.topics import split_of
 from src.training import load_run
@@ -90,23 +84,23 @@ def within(count: int, n: int, chance: float) -> bool:
     return abs(count - n * chance) <= 4.5 * math.sqrt(n * chance * (1 - chance))
 
 
-def tiny_reader(D: int = 32, L: int = 1) -> FrozenEncoder:
+def tiny_encoder(D: int = 32, L: int = 1) -> FrozenEncoder:
     """An untrained encoder with MiniLM's vocabulary."""
     torch.manual_seed(0)
     encoder = Encoder(V=len(TOKENIZER), D=D, H=2, L=L, hidden=32, max_T=160)
     return FrozenEncoder(encoder, TOKENIZER)
 
 
-def seeing_head(reader: FrozenEncoder) -> MaskedWordHead:
+def seeing_head(encoder: FrozenEncoder) -> MaskedWordHead:
     """A head with random weights; a new one does not look at the sentence."""
     torch.manual_seed(2)
-    head = MaskedWordHead(reader.V, reader.D, reader.D_words)
+    head = MaskedWordHead(encoder.V, encoder.D, encoder.D_words)
     nn.init.normal_(head.contract.weight, std=0.5)
     return head
 
 
 class Mirror(FrozenEncoder):
-    """A reader whose vectors say what it was given to read: the token, its type, and how many real tokens the row has."""
+    """A encoder whose vectors say what it was given to read: the token, its type, and how many real tokens the row has."""
 
     def __init__(self) -> None:
         super().__init__(Encoder(V=len(TOKENIZER), D=3, H=1, L=1, hidden=1, max_T=160), TOKENIZER)
@@ -163,17 +157,17 @@ def test_articles_keep_their_words_in_their_split_and_their_order(articles: dict
 
 def test_a_stream_holds_every_sentence_once_per_pass_and_no_article_is_an_error(articles: dict) -> None:
     wanted = Counter(sentence for article in articles["train"] for sentence in article.sentences)
-    stream = sentences_forever(articles["train"], random.Random(0))
+    stream = endless_sentences(articles["train"], random.Random(0))
     passes = [list(itertools.islice(stream, wanted.total())) for _ in range(2)]
     assert Counter(passes[0]) == Counter(passes[1]) == wanted and passes[0] != passes[1]
     with pytest.raises(ValueError, match="no sentence"):
-        next(sentences_forever([], random.Random(0)))
+        next(endless_sentences([], random.Random(0)))
 
 
 def test_batches_of_one_length_lose_nothing_and_need_less_padding() -> None:
     rng = random.Random(0)
     items = [(i, rng.randrange(1, 60)) for i in range(16 * 8)]
-    batches = list(itertools.islice(batches_of_one_length(iter(items), lambda item: item[1], 8, rng), 16))
+    batches = list(itertools.islice(batches_by_length(iter(items), lambda item: item[1], 8, rng), 16))
     assert sorted(item for batch in batches for item in batch) == items
     padded = sum(max(length for _, length in batch) - length for batch in batches for _, length in batch)
     plain = [items[i : i + 8] for i in range(0, len(items), 8)]
@@ -181,20 +175,20 @@ def test_batches_of_one_length_lose_nothing_and_need_less_padding() -> None:
 
 
 def test_the_reader_gives_what_the_librarys_bert_gives_and_is_never_trained(in_fp32: None) -> None:
-    reader = FrozenEncoder(Encoder.from_pretrained("minilm"), TOKENIZER)
+    encoder = FrozenEncoder(Encoder.from_pretrained("minilm"), TOKENIZER)
     texts = ["Oxygen is a chemical element.", "Stars shine.", "A violin has four strings and is played with a bow."]
-    token_ids = reader.batch(TOKENIZER(texts, add_special_tokens=False)["input_ids"])
+    token_ids = encoder.batch(TOKENIZER(texts, add_special_tokens=False)["input_ids"])
     library = TOKENIZER(texts, padding=True, return_tensors="pt")
     assert torch.equal(token_ids, library["input_ids"])
     with torch.no_grad():
         theirs = BertModel.from_pretrained(assets.path("minilm")).eval()(**library).last_hidden_state
     mask = library["attention_mask"].bool()
-    assert_close(reader.read(token_ids)[mask], theirs[mask], rtol=0, atol=1e-5)
-    layers = reader.encoder.trace(token_ids, mask).layers
-    some = FrozenEncoder(reader.encoder, TOKENIZER, blocks=(2, 6))
+    assert_close(encoder.read(token_ids)[mask], theirs[mask], rtol=0, atol=1e-5)
+    layers = encoder.bert.trace(token_ids, mask).layers
+    some = FrozenEncoder(encoder.bert, TOKENIZER, blocks=(2, 6))
     assert_close(some.read(token_ids)[mask], torch.cat([layers[2], layers[6]], dim=-1)[mask])
-    assert some.D == 2 * some.D_words == 2 * reader.D
-    assert not reader.read(token_ids).requires_grad and not any(p.requires_grad for p in reader.encoder.parameters())
+    assert some.D == 2 * some.D_words == 2 * encoder.D
+    assert not encoder.read(token_ids).requires_grad and not any(p.requires_grad for p in encoder.bert.parameters())
 
 
 # --- masked words --------------------------------------------------------------------------------------------------------
@@ -251,7 +245,7 @@ def test_equal_seeds_mask_equally_and_others_do_not(batch: Tensor) -> None:
 
 
 def test_the_model_sees_at_a_blank_what_masking_put_there_and_is_asked_what_stood_there(articles: dict) -> None:
-    pieces = masked_pieces(Mirror(), articles["train"], seed=0)
+    pieces = masked_batches(Mirror(), articles["train"], seed=0)
     seen, labels = collect(pieces, 40)
     words = {token for article in articles["train"] for sentence in article.sentences for token in sentence}
     assert set(labels.tolist()) <= words
@@ -259,7 +253,7 @@ def test_the_model_sees_at_a_blank_what_masking_put_there_and_is_asked_what_stoo
     assert within(int((shown == KINDS.mask_id).sum()), len(shown), 0.8)
     assert within(int((shown == labels).sum()), len(shown), 0.1)
     assert (seen[:, 5] >= FEWEST_TOKENS + 2).all() and (seen[:, 2] == seen[:, 8]).all()
-    blanks, _ = collect(masked_pieces(Mirror(), articles["train"], seed=0, blanks_only=True), 40)
+    blanks, _ = collect(masked_batches(Mirror(), articles["train"], seed=0, blanks_only=True), 40)
     assert (blanks[:, 3] == KINDS.mask_id).all() and len(blanks) == int((shown == KINDS.mask_id).sum())
 
 
@@ -272,70 +266,70 @@ def test_a_place_is_read_with_the_neighbour_on_either_side() -> None:
 
 
 def test_an_untrained_head_sees_no_sentence_and_knows_how_frequent_words_are(articles: dict) -> None:
-    reader = tiny_reader()
-    head = MaskedWordHead.untrained(reader, articles["train"])
+    encoder = tiny_encoder()
+    head = MaskedWordHead.untrained(encoder, articles["train"])
     counted = Counter(token for article in articles["train"] for sentence in article.sentences for token in sentence)
-    assert count_tokens(articles["train"], reader.V).tolist() == [counted[i] for i in range(reader.V)]
-    shares = torch.tensor([counted[i] + 0.1 for i in range(reader.V)], dtype=torch.float64)
-    logits = head(torch.randn(5, 3 * reader.D, generator=seeded(0)), reader.words)
+    assert count_tokens(articles["train"], encoder.V).tolist() == [counted[i] for i in range(encoder.V)]
+    shares = torch.tensor([counted[i] + 0.1 for i in range(encoder.V)], dtype=torch.float64)
+    logits = head(torch.randn(5, 3 * encoder.D, generator=seeded(0)), encoder.words)
     assert_close(logits.double(), (shares / shares.sum()).log().expand(5, -1), rtol=0, atol=1e-5)
 
 
 def test_accuracy_counts_the_blanks_whose_likeliest_word_is_right() -> None:
-    reader = tiny_reader()
-    head = seeing_head(reader)
-    vectors = torch.randn(700, 3 * reader.D, generator=seeded(1))
+    encoder = tiny_encoder()
+    head = seeing_head(encoder)
+    vectors = torch.randn(700, 3 * encoder.D, generator=seeded(1))
     with torch.no_grad():
-        likeliest = head(vectors, reader.words).argmax(-1)
+        likeliest = head(vectors, encoder.words).argmax(-1)
     labels = likeliest.clone()
     labels[:175] += 1
-    assert masked_accuracy(head, reader, vectors, labels) == pytest.approx(525 / 700)
+    assert masked_accuracy(head, encoder, vectors, labels) == pytest.approx(525 / 700)
     assert head.training  # as it was
 
 
 def test_a_blank_is_filled_with_the_likeliest_words_first_and_there_must_be_one() -> None:
-    reader = tiny_reader()
-    head = seeing_head(reader)
+    encoder = tiny_encoder()
+    head = seeing_head(encoder)
     text = "The snow is [MASK] today."
-    found = fill_in(head, reader, text, n=4)
+    found = fill_in(head, encoder, text, n=4)
     chances = list(found.values())
     assert len(found) == 4 and chances == sorted(chances, reverse=True) and 0 < sum(chances) < 1
     ids = TOKENIZER(text)["input_ids"]
     place = ids.index(TOKENIZER.mask_token_id)
     with torch.no_grad():
-        around = reader.read(torch.tensor([ids]))[0, place - 1 : place + 2].flatten()
-        probs = head(around[None], reader.words).softmax(-1)[0]
+        around = encoder.read(torch.tensor([ids]))[0, place - 1 : place + 2].flatten()
+        probs = head(around[None], encoder.words).softmax(-1)[0]
     assert found[TOKENIZER.convert_ids_to_tokens(int(probs.argmax()))] == pytest.approx(float(probs.max()))
     for wrong in ("no blank here", "two [MASK] of [MASK] them"):
         with pytest.raises(ValueError, match=r"\[MASK\] exactly once"):
-            fill_in(head, reader, wrong)
+            fill_in(head, encoder, wrong)
 
 
 def test_pieces_are_used_once_fresh_and_then_again_from_those_already_seen() -> None:
-    stream = list(itertools.islice(replayed(itertools.count(), again=2, seed=0), 3 * (MOST_KEPT + 50)))
+    stream = list(itertools.islice(with_replay(itertools.count(), again=2, seed=0), 3 * (REPLAY_BUFFER + 50)))
     fresh, old = stream[::3], [stream[i + 1 : i + 3] for i in range(0, len(stream), 3)]
-    assert fresh == list(range(MOST_KEPT + 50))
-    assert all(new - MOST_KEPT < piece <= new for new, pieces in zip(fresh, old, strict=True) for piece in pieces)
-    assert len({piece for pieces in old for piece in pieces}) > MOST_KEPT // 2
+    assert fresh == list(range(REPLAY_BUFFER + 50))
+    assert all(new - REPLAY_BUFFER < piece <= new for new, pieces in zip(fresh, old, strict=True) for piece in pieces)
+    assert len({piece for pieces in old for piece in pieces}) > REPLAY_BUFFER // 2
 
 
 def test_a_head_learns_what_stands_at_blanks_and_the_encoder_stays_as_it_is(
     articles: dict, tmp_path: Path, ticking_clock: SimpleNamespace
 ) -> None:
     ticking_clock.tick = 0.012
-    reader = tiny_reader()
-    before = {name: weights.clone() for name, weights in reader.encoder.state_dict().items()}
-    head = MaskedWordHead.untrained(reader, articles["train"])
-    test = collect(masked_pieces(reader, articles["test"], seed=5, blanks_only=True), 2)
-    untrained = masked_accuracy(head, reader, *test)
-    run = train_masked_words(head, reader, articles, minutes=6 / 60, folder=tmp_path / "run")
-    trained = masked_accuracy(head, reader, *test)
+    encoder = tiny_encoder()
+    before = {name: weights.clone() for name, weights in encoder.bert.state_dict().items()}
+    head = MaskedWordHead.untrained(encoder, articles["train"])
+    test = collect(masked_batches(encoder, articles["test"], seed=5, blanks_only=True), 2)
+    untrained = masked_accuracy(head, encoder, *test)
+    run = train_masked_words(head, encoder, articles, minutes=6 / 60, folder=tmp_path / "run")
+    trained = masked_accuracy(head, encoder, *test)
     assert trained > untrained + 0.1, (untrained, trained)
     assert run.history[-1]["loss"] < run.history[0]["loss"] and "accuracy" in run.history[-1]
-    assert all(torch.equal(weights, before[name]) for name, weights in reader.encoder.state_dict().items())
+    assert all(torch.equal(weights, before[name]) for name, weights in encoder.bert.state_dict().items())
     again = load_run(tmp_path / "run", MaskedWordHead).model
-    assert masked_accuracy(again, reader, *test) == pytest.approx(trained, abs=0.02)
-    assert not any(len(weights) == reader.V and weights.dim() == 2 for weights in again.state_dict().values()), "embeddings are not stored"
+    assert masked_accuracy(again, encoder, *test) == pytest.approx(trained, abs=0.02)
+    assert not any(len(weights) == encoder.V and weights.dim() == 2 for weights in again.state_dict().values()), "embeddings are not stored"
 
 
 # --- two sentences -------------------------------------------------------------------------------------------------------
@@ -380,9 +374,9 @@ def test_pairs_are_the_same_for_a_seed_and_need_two_articles_and_a_known_kind(nu
 
 
 def test_features_of_a_pair_are_means_of_what_the_librarys_bert_makes_of_both_sentences(articles: dict, in_fp32: None) -> None:
-    reader = FrozenEncoder(Encoder.from_pretrained("minilm"), TOKENIZER)
+    encoder = FrozenEncoder(Encoder.from_pretrained("minilm"), TOKENIZER)
     pairs = list(itertools.islice(sentence_pairs(articles["train"], "another article", seed=0), 5))
-    features = pair_features(reader, pairs)
+    features = pair_features(encoder, pairs)
     library = BertModel.from_pretrained(assets.path("minilm")).eval()
     for pair, row in zip(pairs, features, strict=True):
         texts = [TOKENIZER.decode(sentence) for sentence in (pair.first, pair.second)]
@@ -396,8 +390,8 @@ def test_features_of_a_pair_are_means_of_what_the_librarys_bert_makes_of_both_se
 
 
 def test_a_batch_of_pairs_says_which_follow(numbered: list[Article]) -> None:
-    reader = Mirror()
-    for features, follows in itertools.islice(pair_pieces(reader, numbered, "swapped", seed=0), 5):
+    encoder = Mirror()
+    for features, follows in itertools.islice(pair_batches(encoder, numbered, "swapped", seed=0), 5):
         # The mean token of a sentence gives away its place here: all but one of its four tokens are the same.
         assert torch.equal((features[:, 2, 0] > features[:, 1, 0]).float(), follows)
         assert (features[:, 1, 1] == 0).all() and (features[:, 2, 1] == 1).all()  # token types of the two sentences
@@ -405,28 +399,28 @@ def test_a_batch_of_pairs_says_which_follow(numbered: list[Article]) -> None:
 
 def test_a_classifier_learns_which_sentences_belong_together(articles: dict, tmp_path: Path, ticking_clock: SimpleNamespace) -> None:
     ticking_clock.tick = 0.025
-    reader = load_reader()
+    encoder = load_encoder()
     torch.manual_seed(0)
-    classifier = PairClassifier(reader.D)
+    classifier = PairClassifier(encoder.D)
     pages = load_articles()
     some = {split: pages[split][:400] for split in pages}
-    run = train_pairs(classifier, reader, some, "another article", minutes=6 / 60, folder=tmp_path / "run")
-    test = collect(pair_pieces(reader, some["test"], "another article", seed=9), 6)
-    assert yes_or_no_accuracy(classifier, *test) > 0.65
+    run = train_pairs(classifier, encoder, some, "another article", minutes=6 / 60, folder=tmp_path / "run")
+    test = collect(pair_batches(encoder, some["test"], "another article", seed=9), 6)
+    assert binary_accuracy(classifier, *test) > 0.65
     assert run.history[-1]["unit"] == "pairs"
     again = load_run(tmp_path / "run", PairClassifier).model
-    assert yes_or_no_accuracy(again, *test) == pytest.approx(yes_or_no_accuracy(classifier, *test), abs=0.02)
+    assert binary_accuracy(again, *test) == pytest.approx(binary_accuracy(classifier, *test), abs=0.02)
 
 
 # --- replaced tokens -----------------------------------------------------------------------------------------------------
 
 
 def test_replacing_keeps_to_its_share_and_says_truly_what_was_replaced(batch: Tensor, articles: dict) -> None:
-    forger = FrequentWords(articles["train"], KINDS)
-    forged = replace_words(batch, KINDS, forger, seeded(0))
+    generator = FrequencyGenerator(articles["train"], KINDS)
+    example = replace_words(batch, KINDS, generator, seeded(0))
     ordinary, frequent = set(KINDS.ordinary.tolist()), {t for a in articles["train"] for s in a.sentences for t in s}
     text = replaced = 0
-    triples = torch.stack([batch, forged.inputs, forged.replaced.long()], dim=-1).flatten(0, 1).tolist()
+    triples = torch.stack([batch, example.inputs, example.replaced.long()], dim=-1).flatten(0, 1).tolist()
     for before, after, said in triples:
         assert said == (before != after)
         text += before in ordinary
@@ -434,78 +428,80 @@ def test_replacing_keeps_to_its_share_and_says_truly_what_was_replaced(batch: Te
         if said:
             assert before in ordinary and after in frequent & ordinary, "a special token was replaced, or put in"
     assert within(replaced, text, 0.15)  # the batch is random, so hardly a token is drawn that stood there
-    again, other = (replace_words(batch, KINDS, forger, seeded(seed)) for seed in (0, 1))
-    assert torch.equal(forged.inputs, again.inputs) and not torch.equal(forged.inputs, other.inputs)
+    again, other = (replace_words(batch, KINDS, generator, seeded(seed)) for seed in (0, 1))
+    assert torch.equal(example.inputs, again.inputs) and not torch.equal(example.inputs, other.inputs)
 
 
 def test_a_draw_that_happens_to_be_the_token_itself_is_no_replacement(batch: Tensor) -> None:
-    forged = replace_words(batch, KINDS, lambda token_ids, chosen, generator: token_ids[chosen], seeded(0))
-    assert not forged.replaced.any() and torch.equal(forged.inputs, batch)
+    example = replace_words(batch, KINDS, lambda token_ids, chosen, generator: token_ids[chosen], seeded(0))
+    assert not example.replaced.any() and torch.equal(example.inputs, batch)
 
 
-def test_the_forger_that_never_reads_draws_words_as_often_as_they_occur(batch: Tensor, articles: dict) -> None:
-    forger = FrequentWords(articles["train"], KINDS)
+def test_the_generator_that_never_reads_draws_words_as_often_as_they_occur(batch: Tensor, articles: dict) -> None:
+    generator = FrequencyGenerator(articles["train"], KINDS)
     chosen = torch.ones_like(batch, dtype=torch.bool)
-    drawn = Counter(forger(batch, chosen, seeded(0)).tolist())
+    drawn = Counter(generator(batch, chosen, seeded(0)).tolist())
     counted = Counter(token for article in articles["train"] for sentence in article.sentences for token in sentence)
     assert drawn.total() == batch.numel()
     assert all(within(drawn[token], drawn.total(), count / counted.total()) for token, count in counted.items())
 
 
-def test_the_forger_that_reads_draws_by_its_head_and_cannot_see_what_it_replaces(batch: Tensor, articles: dict) -> None:
-    reader = tiny_reader()
-    head = seeing_head(reader)
+def test_the_generator_that_reads_draws_by_its_head_and_cannot_see_what_it_replaces(batch: Tensor, articles: dict) -> None:
+    encoder = tiny_encoder()
+    head = seeing_head(encoder)
     rows = batch[:40]
     chosen = (torch.arange(rows.shape[1]) % 7 == 3) & ~KINDS.special[rows]
-    proposed = Forger(head, reader)(rows, chosen, seeded(0))
+    proposed = MaskedWordGenerator(head, encoder)(rows, chosen, seeded(0))
     changed = rows.masked_fill(chosen, 2003)
-    assert torch.equal(proposed, Forger(head, reader)(changed, chosen, seeded(0))), "it looked at the tokens it replaces"
+    assert torch.equal(proposed, MaskedWordGenerator(head, encoder)(changed, chosen, seeded(0))), "it looked at the tokens it replaces"
     assert set(proposed.tolist()) <= set(KINDS.ordinary.tolist())
     with torch.no_grad():
         head.bias[4248] += 100  # sure of one token now, and even surer of a special one, which it must not draw
         head.bias[KINDS.mask_id] += 1000
-    assert set(Forger(head, reader)(rows, chosen, seeded(0)).tolist()) == {4248}
+    assert set(MaskedWordGenerator(head, encoder)(rows, chosen, seeded(0)).tolist()) == {4248}
 
 
 def test_every_token_of_the_text_is_asked_about_and_no_special_one(articles: dict) -> None:
-    reader = Mirror()
-    forger = FrequentWords(articles["train"], KINDS)
-    features, replaced = collect(replaced_pieces(reader, articles["train"], forger, seed=0), 20)
+    encoder = Mirror()
+    generator = FrequencyGenerator(articles["train"], KINDS)
+    features, replaced = collect(replaced_batches(encoder, articles["train"], generator, seed=0), 20)
     assert not KINDS.special[features[:, 0].long()].any()
-    assert_close(features[:, 3:], reader.words[features[:, 0].long()])
+    assert_close(features[:, 3:], encoder.words[features[:, 0].long()])
     counted = Counter(token for article in articles["train"] for sentence in article.sentences for token in sentence)
     same = sum((count / counted.total()) ** 2 for count in counted.values())  # the chance to draw the very token that stood there
     assert within(int(replaced.sum()), len(replaced), 0.15 * (1 - same))
 
 
-def test_scores_of_a_detector_are_those_of_scikit_learn() -> None:
+def test_scores_of_a_discriminator_are_those_of_scikit_learn() -> None:
     torch.manual_seed(0)
-    detector = Detector(4, 4)
+    discriminator = Discriminator(4, 4)
     features, replaced = torch.randn(500, 8), (torch.rand(500) < 0.2).float()
     with torch.no_grad():
-        suspected = (detector(features) > 0).float()
-    scores = detector_scores(detector, features, replaced)
-    assert scores["accuracy"] == pytest.approx(accuracy_score(replaced, suspected))
-    assert scores["accuracy"] == pytest.approx(yes_or_no_accuracy(detector, features, replaced))
-    assert scores["found"] == pytest.approx(recall_score(replaced, suspected))
-    assert scores["false alarms"] == pytest.approx(1 - recall_score(1 - replaced, 1 - suspected))
-    assert scores['always "own"'] == pytest.approx(1 - replaced.mean().item())
+        predicted = (discriminator(features) > 0).float()
+    scores = discriminator_scores(discriminator, features, replaced)
+    assert scores["accuracy"] == pytest.approx(accuracy_score(replaced, predicted))
+    assert scores["accuracy"] == pytest.approx(binary_accuracy(discriminator, features, replaced))
+    assert scores["recall"] == pytest.approx(recall_score(replaced, predicted))
+    assert scores["false positive rate"] == pytest.approx(1 - recall_score(1 - replaced, 1 - predicted))
+    assert scores['always "original"'] == pytest.approx(1 - replaced.mean().item())
 
 
-def test_a_detector_learns_to_tell_words_that_do_not_belong(articles: dict, tmp_path: Path, ticking_clock: SimpleNamespace) -> None:
-    reader = tiny_reader()
+def test_a_discriminator_learns_to_tell_words_that_do_not_belong(articles: dict, tmp_path: Path, ticking_clock: SimpleNamespace) -> None:
+    encoder = tiny_encoder()
     torch.manual_seed(0)
-    detector = Detector(reader.D, reader.D_words)
+    discriminator = Discriminator(encoder.D, encoder.D_words)
     # Frequent words of German in English sentences: the embedding alone gives them away.
     german = TOKENIZER("der die das und nicht ein ist", add_special_tokens=False)["input_ids"]
-    forger = FrequentWords([Article("Wörter", (tuple(german),))], KINDS)
-    train_detector(detector, reader, articles, forger, minutes=3 / 60, folder=tmp_path / "run")
-    test = collect(replaced_pieces(reader, articles["test"], forger, seed=3), 3)
-    scores = detector_scores(detector, *test)
-    assert scores["accuracy"] > 0.98 > scores['always "own"']
-    assert detector_scores(load_run(tmp_path / "run", Detector).model, *test)["accuracy"] > 0.98
-    strange = reader.batch([TOKENIZER("the blood is und always red", add_special_tokens=False)["input_ids"]])
-    assert int(detector.suspicions(reader, strange)[0].argmax()) == TOKENIZER.convert_ids_to_tokens(strange[0].tolist()).index("und")
+    generator = FrequencyGenerator([Article("Wörter", (tuple(german),))], KINDS)
+    train_discriminator(discriminator, encoder, articles, generator, minutes=3 / 60, folder=tmp_path / "run")
+    test = collect(replaced_batches(encoder, articles["test"], generator, seed=3), 3)
+    scores = discriminator_scores(discriminator, *test)
+    assert scores["accuracy"] > 0.98 > scores['always "original"']
+    assert discriminator_scores(load_run(tmp_path / "run", Discriminator).model, *test)["accuracy"] > 0.98
+    strange = encoder.batch([TOKENIZER("the blood is und always red", add_special_tokens=False)["input_ids"]])
+    assert int(discriminator.replaced_probs(encoder, strange)[0].argmax()) == TOKENIZER.convert_ids_to_tokens(strange[0].tolist()).index(
+        "und"
+    )
 
 
 # --- tasks as one sequence -----------------------------------------------------------------------------------------------
@@ -533,13 +529,13 @@ def test_merges_by_hand() -> None:
     merges = learn_merges(counts, 3)
     assert merges == [Merge("##i", "##n", 15), Merge("##in", "##g", 15), Merge("s", "##ing", 8)]
     assert [merge.joined for merge in merges] == ["##in", "##ing", "sing"]
-    assert follow("sings", merges) == [
+    assert merge_steps("sings", merges) == [
         (None, ["s", "##i", "##n", "##g", "##s"]),
         (merges[0], ["s", "##in", "##g", "##s"]),
         (merges[1], ["s", "##ing", "##s"]),
         (merges[2], ["sing", "##s"]),
     ]
-    assert follow("ox", merges) == [(None, ["o", "##x"])]
+    assert merge_steps("ox", merges) == [(None, ["o", "##x"])]
     assert apply_merge(["a", "##b", "##b", "##b"], Merge("##b", "##b", 1)) == ["a", "##bb", "##b"]
     assert learn_merges({"ab": 1}, 9) == [Merge("a", "##b", 1)]
 
@@ -601,27 +597,27 @@ WEIGHTS = COURSE / "weights"
 
 
 def test_the_released_heads_score_what_their_cards_say() -> None:
-    reader, pages = load_reader(), load_articles()
+    encoder, pages = load_encoder(), load_articles()
     run = load_run(WEIGHTS / "mlm-head", MaskedWordHead)
     assert (WEIGHTS / "mlm-head" / "model.safetensors").stat().st_size <= 2_000_000
-    test = collect(masked_pieces(reader, pages["test"], seed=0, blanks_only=True), 8)
+    test = collect(masked_batches(encoder, pages["test"], seed=0, blanks_only=True), 8)
     scores = run.card["scores"]
-    assert masked_accuracy(run.model, reader, *test) == pytest.approx(scores["test_accuracy"], abs=0.03)
+    assert masked_accuracy(run.model, encoder, *test) == pytest.approx(scores["test_accuracy"], abs=0.03)
     assert scores["test_accuracy"] > 2 * scores["always_the_commonest"]
     for name, wrong in (("next-sentence", "another article"), ("sentence-order", "swapped")):
         run = load_run(WEIGHTS / name, PairClassifier)
-        test = collect(pair_pieces(reader, pages["test"], wrong, seed=0), 8)
-        assert yes_or_no_accuracy(run.model, *test) == pytest.approx(run.card["scores"]["test_accuracy"], abs=0.06)
+        test = collect(pair_batches(encoder, pages["test"], wrong, seed=0), 8)
+        assert binary_accuracy(run.model, *test) == pytest.approx(run.card["scores"]["test_accuracy"], abs=0.06)
         assert run.card["scores"]["test_accuracy"] > 0.55
 
 
-def test_the_released_detector_beats_the_one_that_suspects_nobody() -> None:
-    reader, pages = load_reader(), load_articles()
-    forger = Forger(load_run(WEIGHTS / "mlm-head", MaskedWordHead).model, reader)
-    run = load_run(WEIGHTS / "replaced-tokens", Detector)
-    test = collect(replaced_pieces(reader, pages["test"], forger, seed=0), 6)
-    scores = detector_scores(run.model, *test)
-    assert scores["accuracy"] > scores['always "own"']
+def test_the_released_discriminator_beats_the_one_that_suspects_nobody() -> None:
+    encoder, pages = load_encoder(), load_articles()
+    generator = MaskedWordGenerator(load_run(WEIGHTS / "mlm-head", MaskedWordHead).model, encoder)
+    run = load_run(WEIGHTS / "replaced-tokens", Discriminator)
+    test = collect(replaced_batches(encoder, pages["test"], generator, seed=0), 6)
+    scores = discriminator_scores(run.model, *test)
+    assert scores["accuracy"] > scores['always "original"']
     assert scores["accuracy"] == pytest.approx(run.card["scores"]["accuracy"], abs=0.015)
 
 

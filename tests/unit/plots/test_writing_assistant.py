@@ -6,8 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from src.language_models import BytePairTokenizer, Continuation, NgramModel, three_continuations
+from src.language_models import Continuation, three_continuations
+from src.ngrams import NgramModel
 from src.plots.writing_assistant import LEGEND, WritingAssistant, show_continuations
+from src.subwords import BytePairTokenizer
 
 TEXTS = ["we are having a good day", "we are having a party", "we are having tea", "they are having a day", "a day is a day", "we sing"]
 TOKENIZER = BytePairTokenizer.train(TEXTS * 5, 300)

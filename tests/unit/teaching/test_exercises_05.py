@@ -9,7 +9,10 @@ import torch
 from torch.nn import functional as F
 from transformers import RepetitionPenaltyLogitsProcessor
 
-from src.language_models import BytePairTokenizer, NgramModel, Score, top_p
+from src.language_models import TextScore
+from src.ngrams import NgramModel
+from src.sampling import top_p
+from src.subwords import BytePairTokenizer
 from src.teaching import exercises_05
 
 COUNTS = "c = following.get(before, {})\n    n, x = sum(c.values()), c.get(word, 0)\n    "
@@ -113,7 +116,7 @@ def test_the_bigram_probability_is_that_of_the_courses_model_and_sums_to_one(k):
 def test_the_perplexity_is_that_of_the_course_and_of_torch():
     log_probs = np.log(np.random.default_rng(0).random(50))
     mine = exercises_05.perplexity_per_word(log_probs.tolist(), 20)
-    assert mine == pytest.approx(Score(float(log_probs.sum()), 50, 20, 100).perplexity_per_word)
+    assert mine == pytest.approx(TextScore(float(log_probs.sum()), 50, 20, 100).perplexity_per_word)
     logits = torch.randn(30, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     right = torch.arange(30) % 9
     of_the_right = logits.log_softmax(-1)[torch.arange(30), right]
