@@ -15,8 +15,21 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from src.qa import metrics
-from src.teaching import exercises_06
-from src.teaching.exercises import Case, Exercise, Mistake, cells, check, exercises, find, grade, hint, notebooks, same, solution
+from src.teaching.exercises import (
+    Case,
+    Exercise,
+    Mistake,
+    cells,
+    check,
+    exercises,
+    find,
+    grade,
+    hint,
+    notebook_06,
+    notebooks,
+    same,
+    solution,
+)
 from src.teaching.glossary import COURSE
 
 EXERCISES = [exercise for notebook in notebooks() for exercise in exercises(notebook).values()]
@@ -223,7 +236,7 @@ def test_windows_are_those_of_a_real_tokenizer():
                 words.enable_truncation(max_length=room, stride=doc_stride)
                 first = words.encode(" ".join("w" * n_tokens))
                 starts = [window.offsets[0][0] // 2 for window in [first, *first.overflowing]]
-                assert exercises_06.window_starts(n_tokens, room, doc_stride) == starts
+                assert notebook_06.window_starts(n_tokens, room, doc_stride) == starts
 
 
 def test_f1_is_that_of_the_course():
@@ -231,7 +244,7 @@ def test_f1_is_that_of_the_course():
     words = ["the", "a", "King", "king", "of", "Spain", "...", "8", "x"]
     for _ in range(2000):
         prediction, gold = (" ".join(rng.choices(words, k=rng.randrange(5))) for _ in range(2))
-        assert exercises_06.token_f1(prediction, gold) == pytest.approx(metrics.f1(prediction, [gold]))
+        assert notebook_06.token_f1(prediction, gold) == pytest.approx(metrics.f1(prediction, [gold]))
 
 
 def test_the_best_span_has_the_largest_sum_of_all_valid_ones():
@@ -240,7 +253,7 @@ def test_the_best_span_has_the_largest_sum_of_all_valid_ones():
         size, longest = rng.integers(1, 9, 2)
         start_logits, end_logits = rng.normal(size=(2, size))
         sums = {(i, j): start_logits[i] + end_logits[j] for i in range(size) for j in range(i, size) if j < i + longest}
-        assert exercises_06.best_span(start_logits, end_logits, longest) == max(sums, key=sums.get)
+        assert notebook_06.best_span(start_logits, end_logits, longest) == max(sums, key=sums.get)
 
 
 def test_window_labels_mark_exactly_the_answer_where_the_window_holds_it():
@@ -254,7 +267,7 @@ def test_window_labels_mark_exactly_the_answer_where_the_window_holds_it():
         token_starts, token_ends = ([-1, -1, -1, *values[shown], -1] for values in (starts, ends))
         i = rng.randrange(10)
         j = rng.randrange(i, 10)
-        label = exercises_06.label_window(starts[i], ends[j], token_starts, token_ends)
+        label = notebook_06.label_window(starts[i], ends[j], token_starts, token_ends)
         whole = first <= i and j < min(first + size, 10)
         assert label == ((i - first + 3, j - first + 3) if whole else (0, 0))
 
@@ -359,7 +372,7 @@ def test_hint_and_solution_are_folded_and_the_plain_text_spoils_nothing(monkeypa
     hint("06.best_span")
     solution("06.best_span")
     assert all("<details><summary" in panel.html and " open" not in panel.html for panel in panels)
-    assert "unravel_index" in panels[1].html and "unravel_index" not in panels[1].text and "exercises_06.py" in panels[1].text
+    assert "unravel_index" in panels[1].html and "unravel_index" not in panels[1].text and "notebook_06.py" in panels[1].text
 
 
 def test_a_registry_with_a_wrong_id_is_refused(monkeypatch):
@@ -368,7 +381,7 @@ def test_a_registry_with_a_wrong_id_is_refused(monkeypatch):
         return x
 
     wrong = Exercise("06.other", "t", "g", solved, (Case((1,), 1),), (Mistake(solved, "s", "s"),), "h", "i")
-    monkeypatch.setattr(exercises_06, "EXERCISES", (wrong,))
+    monkeypatch.setattr(notebook_06, "EXERCISES", (wrong,))
     with pytest.raises(ValueError, match=r"must be '06\.solved'"):
         exercises.__wrapped__("06")
 

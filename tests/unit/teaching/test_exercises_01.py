@@ -8,7 +8,7 @@ from scipy.spatial import distance
 from sklearn.feature_extraction.text import CountVectorizer
 
 from src.embeddings import WordVectors
-from src.teaching import exercises_01
+from src.teaching.exercises import notebook_01
 from src.text import Vocabulary
 
 WRITTEN = {
@@ -69,7 +69,7 @@ def test_bags_are_those_of_scikit_learn() -> None:
     counter = CountVectorizer(vocabulary=vocabulary)
     for _ in range(50):
         words = rng.choice([*vocabulary, "unicorn"], rng.integers(0, 9)).tolist()
-        assert exercises_01.bag_of_words(words, vocabulary) == counter.transform([" ".join(words)]).toarray()[0].tolist()
+        assert notebook_01.bag_of_words(words, vocabulary) == counter.transform([" ".join(words)]).toarray()[0].tolist()
 
 
 def test_weights_are_counts_times_the_logarithm_by_table() -> None:
@@ -81,13 +81,13 @@ def test_weights_are_counts_times_the_logarithm_by_table() -> None:
     for row, text in enumerate(texts):
         for column, word in enumerate(words):
             expected = counts[row, column] * np.log(4 / n[column]) if n[column] else 0
-            assert exercises_01.tf_idf(word, text, texts) == pytest.approx(expected)
+            assert notebook_01.tf_idf(word, text, texts) == pytest.approx(expected)
 
 
 def test_cosines_are_those_of_scipy() -> None:
     rng = np.random.default_rng(2)
     for a, b in rng.normal(size=(50, 2, 7)):
-        assert exercises_01.cosine_similarity(a, b) == pytest.approx(1 - distance.cosine(a, b))
+        assert notebook_01.cosine_similarity(a, b) == pytest.approx(1 - distance.cosine(a, b))
 
 
 def test_equations_are_solved_as_the_course_solves_them() -> None:
@@ -98,4 +98,4 @@ def test_equations_are_solved_as_the_course_solves_them() -> None:
         wv = WordVectors(Vocabulary("abcdefghi"), rows)
         a, b, c = rng.integers(0, 9, 3).tolist()
         expected = next(iter(wv.analogy("abcdefghi"[a], "abcdefghi"[b], "abcdefghi"[c], 1)))
-        assert exercises_01.solve_analogy(rows, a, b, c) == "abcdefghi".index(expected)
+        assert notebook_01.solve_analogy(rows, a, b, c) == "abcdefghi".index(expected)

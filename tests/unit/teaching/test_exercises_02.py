@@ -6,7 +6,7 @@ import torch
 from sklearn.preprocessing import normalize
 from torch.nn import functional as F
 
-from src.teaching import exercises_02
+from src.teaching.exercises import notebook_02
 from src.word2vec import subsampling_keep
 from src.word2vec import training_pairs as course_pairs
 
@@ -73,13 +73,13 @@ def test_pairs_are_those_of_the_course():
     rng = np.random.default_rng(0)
     for _ in range(200):
         sentence, window = rng.integers(0, 8, rng.integers(1, 9)).tolist(), int(rng.integers(1, 6))
-        assert exercises_02.training_pairs(sentence, window) == [tuple(pair) for pair in course_pairs(sentence, window).tolist()]
+        assert notebook_02.training_pairs(sentence, window) == [tuple(pair) for pair in course_pairs(sentence, window).tolist()]
 
 
 def test_the_chance_to_stay_is_that_of_the_course():
     counts = np.random.default_rng(0).integers(1, 5000, 300)
     for threshold in (1e-5, 1e-3, 0.1):
-        assert exercises_02.keep_probability(counts, threshold) == pytest.approx(subsampling_keep(counts, threshold))
+        assert notebook_02.keep_probability(counts, threshold) == pytest.approx(subsampling_keep(counts, threshold))
 
 
 def test_the_loss_of_a_pair_is_the_cross_entropy_of_one_yes_and_k_times_no():
@@ -89,12 +89,12 @@ def test_the_loss_of_a_pair_is_the_cross_entropy_of_one_yes_and_k_times_no():
         scores = torch.tensor(np.concatenate([[context @ centre], negatives @ centre]))
         answers = torch.tensor([1.0] + [0.0] * K, dtype=torch.float64)
         expected = F.binary_cross_entropy_with_logits(scores, answers, reduction="sum")
-        assert exercises_02.pair_loss(centre, context, negatives) == pytest.approx(float(expected))
+        assert notebook_02.pair_loss(centre, context, negatives) == pytest.approx(float(expected))
 
 
 def test_normalised_rows_are_those_of_scikit_learn_and_the_argument_is_left_alone():
     embeddings = np.random.default_rng(0).normal(size=(50, 7))
     embeddings[3] = 0
     before = embeddings.copy()
-    assert exercises_02.normalise_rows(embeddings) == pytest.approx(normalize(embeddings))
+    assert notebook_02.normalise_rows(embeddings) == pytest.approx(normalize(embeddings))
     assert (embeddings == before).all()

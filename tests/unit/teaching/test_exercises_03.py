@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.teaching import exercises_03
+from src.teaching.exercises import notebook_03
 
 SIGMOID = "s = lambda z: 1 / (1 + np.exp(-z))\n    "
 STEPS = "h, out = 0 * b, []\n    for x in inputs:\n        h = {}\n        out.append(h)\n    return out"
@@ -70,7 +70,7 @@ def test_the_unrolled_cell_is_torchs_rnn():
     theirs = nn.RNN(4, 3).double()
     theirs.load_state_dict({f"{name}_l0": torch.tensor(value) for name, value in
                             {"weight_ih": W_x, "weight_hh": W_h, "bias_ih": b, "bias_hh": 0 * b}.items()})  # fmt: skip
-    assert exercises_03.unroll(inputs, W_x, W_h, b) == pytest.approx(theirs(torch.tensor(inputs))[0].detach().numpy())
+    assert notebook_03.unroll(inputs, W_x, W_h, b) == pytest.approx(theirs(torch.tensor(inputs))[0].detach().numpy())
 
 
 @pytest.mark.parametrize("limit", [0.1, 1.0, 100.0])
@@ -79,7 +79,7 @@ def test_the_clipped_gradient_is_torchs(limit):
     parameter = nn.Parameter(torch.zeros(20, dtype=torch.float64))
     parameter.grad = torch.tensor(gradient)
     nn.utils.clip_grad_norm_([parameter], limit)
-    assert exercises_03.clip_gradient(gradient, limit) == pytest.approx(parameter.grad.numpy(), rel=1e-5)
+    assert notebook_03.clip_gradient(gradient, limit) == pytest.approx(parameter.grad.numpy(), rel=1e-5)
 
 
 def test_the_forget_gate_is_that_of_torchs_lstm():
@@ -98,20 +98,20 @@ def test_the_forget_gate_is_that_of_torchs_lstm():
         for mine, theirs in ((W_x, cell.weight_ih), (W_h, cell.weight_hh), (b, cell.bias_ih), (0 * b, cell.bias_hh)):
             theirs[3:6] = torch.tensor(mine)
         _, memory = cell(torch.tensor(x)[None], (torch.tensor(h)[None], torch.tensor(c)[None]))
-    assert exercises_03.forget_gate(x, h, c, W_x, W_h, b) == pytest.approx(memory[0].numpy())
+    assert notebook_03.forget_gate(x, h, c, W_x, W_h, b) == pytest.approx(memory[0].numpy())
 
 
 def test_the_masked_mean_is_numpys_masked_average():
     outputs, mask = numbers(5, 7, 3), np.arange(7) < np.array([1, 7, 3, 4, 2])[:, None]
     expected = np.ma.masked_array(outputs, np.broadcast_to(~mask[:, :, None], outputs.shape)).mean(axis=1)
-    assert exercises_03.masked_mean(outputs, mask) == pytest.approx(expected.filled(np.nan))
+    assert notebook_03.masked_mean(outputs, mask) == pytest.approx(expected.filled(np.nan))
 
 
 def test_greedy_writing_always_takes_the_highest_score_and_ends():
     rng = np.random.default_rng(0)
     for _ in range(100):
         scores = rng.normal(size=(6, 6))
-        written = exercises_03.greedy_write(scores, 0, 5, 8)
+        written = notebook_03.greedy_write(scores, 0, 5, 8)
         path = [0, *written] if len(written) == 8 else [0, *written, 5]
         assert all(scores[a, b] == scores[a].max() for a, b in itertools.pairwise(path))
         assert len(written) <= 8 and 5 not in written

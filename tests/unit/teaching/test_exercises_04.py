@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from src import attention
-from src.teaching import exercises_04
+from src.teaching.exercises import notebook_04
 
 SOFTMAX = "w = np.exp(s - s.max(-1, keepdims=True)); w = w / w.sum(-1, keepdims=True)"
 WRITTEN = {
@@ -70,7 +70,7 @@ def test_masked_attention_is_that_of_torch_and_of_the_course():
         T, S, D, width = rng.integers(1, 7, 4)
         query, key, value = rng.normal(size=(T, D)), rng.normal(size=(S, D)), rng.normal(size=(S, width))
         mask = rng.random((T, S)) < 0.6
-        mine = exercises_04.masked_attention(query, key, value, mask)
+        mine = notebook_04.masked_attention(query, key, value, mask)
         tensors = [torch.from_numpy(array) for array in (query, key, value, mask)]
         assert mine == pytest.approx(attention.scaled_dot_product_attention(*tensors)[0].numpy())
         theirs = F.scaled_dot_product_attention(*tensors[:3], attn_mask=tensors[3]).numpy()
@@ -83,11 +83,11 @@ def test_heads_are_split_as_multi_head_attention_splits_them():
     x = np.random.default_rng(0).normal(size=(5, 12)).astype(np.float32)
     for H in (1, 2, 3, 6, 12):
         theirs = attention.MultiHeadAttention(12, H).split(torch.from_numpy(x)[None])[0]
-        assert (exercises_04.split_heads(x, H) == theirs.numpy()).all()
+        assert (notebook_04.split_heads(x, H) == theirs.numpy()).all()
 
 
 def test_positions_are_those_of_the_course_and_differ_from_each_other():
-    table = exercises_04.positional_encoding(200, 32)
+    table = notebook_04.positional_encoding(200, 32)
     assert table == pytest.approx(attention.sinusoidal_positions(200, 32).numpy(), abs=1e-4)
     distance = np.linalg.norm(table[:, None] - table[None], axis=-1) + 9 * np.eye(200)
     assert distance.min() > 0.5
@@ -97,4 +97,4 @@ def test_layer_norm_is_that_of_torch():
     rng = np.random.default_rng(0)
     x, gain, bias = rng.normal(3, 5, size=(6, 10)), rng.normal(size=10), rng.normal(size=10)
     theirs = F.layer_norm(torch.from_numpy(x), (10,), torch.from_numpy(gain), torch.from_numpy(bias), eps=1e-5)
-    assert exercises_04.layer_norm(x, gain, bias, 1e-5) == pytest.approx(theirs.numpy())
+    assert notebook_04.layer_norm(x, gain, bias, 1e-5) == pytest.approx(theirs.numpy())

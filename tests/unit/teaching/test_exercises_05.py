@@ -9,11 +9,8 @@ import torch
 from torch.nn import functional as F
 from transformers import RepetitionPenaltyLogitsProcessor
 
-from src.language_models import TextScore
-from src.ngrams import NgramModel
-from src.sampling import top_p
-from src.subwords import BytePairTokenizer
-from src.teaching import exercises_05
+from src.language_models import BytePairTokenizer, NgramModel, Score, top_p
+from src.teaching.exercises import notebook_05
 
 COUNTS = "c = following.get(before, {})\n    n, x = sum(c.values()), c.get(word, 0)\n    "
 SORTED = "i = np.argsort(-probs)\n    c = np.cumsum(probs[i])\n    "
@@ -108,26 +105,26 @@ def test_the_bigram_probability_is_that_of_the_courses_model_and_sums_to_one(k):
             following[before][after] += 1
     model = NgramModel(tokenizer, rows, order=2, smoothing="add-k", k=k)
     for before in (3, 11, 200):
-        mine = [exercises_05.bigram_probability(before, after, following, tokenizer.V, k) for after in range(tokenizer.V)]
+        mine = [notebook_05.bigram_probability(before, after, following, tokenizer.V, k) for after in range(tokenizer.V)]
         assert mine == pytest.approx(model.next_token_probs([before]).tolist())
         assert sum(mine) == pytest.approx(1)
 
 
 def test_the_perplexity_is_that_of_the_course_and_of_torch():
     log_probs = np.log(np.random.default_rng(0).random(50))
-    mine = exercises_05.perplexity_per_word(log_probs.tolist(), 20)
-    assert mine == pytest.approx(TextScore(float(log_probs.sum()), 50, 20, 100).perplexity_per_word)
+    mine = notebook_05.perplexity_per_word(log_probs.tolist(), 20)
+    assert mine == pytest.approx(Score(float(log_probs.sum()), 50, 20, 100).perplexity_per_word)
     logits = torch.randn(30, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     right = torch.arange(30) % 9
     of_the_right = logits.log_softmax(-1)[torch.arange(30), right]
-    assert exercises_05.perplexity_per_word(of_the_right.tolist(), 30) == pytest.approx(math.exp(F.cross_entropy(logits, right)))
+    assert notebook_05.perplexity_per_word(of_the_right.tolist(), 30) == pytest.approx(math.exp(F.cross_entropy(logits, right)))
 
 
 def test_draws_by_top_p_come_from_the_tokens_that_the_course_keeps_with_their_chances():
     rng = np.random.default_rng(0)
     for p in (0.1, 0.5, 0.8, 0.95):
         probs = rng.dirichlet(np.full(12, 0.5))
-        drawn = Counter(exercises_05.sample_top_p(probs, p, u) for u in (np.arange(4000) + 0.5) / 4000)
+        drawn = Counter(notebook_05.sample_top_p(probs, p, u) for u in (np.arange(4000) + 0.5) / 4000)
         expected = top_p(torch.from_numpy(probs).log(), p).softmax(-1)
         assert [drawn[token] / 4000 for token in range(12)] == pytest.approx(expected.tolist(), abs=1 / 2000)
 
@@ -136,4 +133,4 @@ def test_the_penalty_is_that_of_transformers():
     logits = torch.randn(40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for token_ids in ([3], [3, 3, 5, 39], list(range(40))):
         theirs = RepetitionPenaltyLogitsProcessor(1.3)(torch.tensor([token_ids]), logits[None])[0]
-        assert exercises_05.repetition_penalised(logits.numpy(), token_ids, 1.3) == pytest.approx(theirs.numpy())
+        assert notebook_05.repetition_penalised(logits.numpy(), token_ids, 1.3) == pytest.approx(theirs.numpy())

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch.nn import functional as F
 
 from src import compression
-from src.teaching import exercises_05b
+from src.teaching.exercises import notebook_05b
 
 CHOSEN = "chosen = (dice[0] < 0.15) & ~special\n    "
 WRITTEN = {
@@ -91,7 +91,7 @@ def test_masking_asks_hides_and_replaces_by_its_dice_at_every_place():
         T = rng.integers(1, 30)
         token_ids, drawn = rng.integers(200, 300, (2, T))
         special, dice = rng.random(T) < 0.2, rng.random((2, T))
-        inputs, labels = exercises_05b.mask_tokens(token_ids, special, dice, drawn, 103)
+        inputs, labels = notebook_05b.mask_tokens(token_ids, special, dice, drawn, 103)
         for i in range(T):
             asked = dice[0, i] < 0.15 and not special[i]
             assert labels[i] == (token_ids[i] if asked else -100)
@@ -106,7 +106,7 @@ def test_the_loss_is_that_of_torch():
         logits, labels = rng.normal(0, 30, (T, V)), rng.integers(0, V, T)
         labels[rng.random(T) < 0.6] = -100
         theirs = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item() if (labels >= 0).any() else 0.0
-        assert exercises_05b.masked_loss(logits, labels) == pytest.approx(theirs)
+        assert notebook_05b.masked_loss(logits, labels) == pytest.approx(theirs)
 
 
 def test_merges_one_after_another_cut_words_as_the_library_does():
@@ -121,7 +121,7 @@ def test_merges_one_after_another_cut_words_as_the_library_does():
                     pairs[pair] += count
             first, second = (count for _, count in pairs.most_common(2))
             ties |= first == second  # either may come first then
-            pieces = exercises_05b.merge_once(pieces, list(counts.values()))
+            pieces = notebook_05b.merge_once(pieces, list(counts.values()))
         library = Tokenizer(models.BPE())
         library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         trainer = trainers.BpeTrainer(vocab_size=4 + 5, min_frequency=0, show_progress=False)
@@ -135,7 +135,7 @@ def test_merges_one_after_another_cut_words_as_the_library_does():
 def test_merging_until_nothing_is_left_makes_every_word_one_piece_and_never_changes_the_text():
     words, counts = [list("singing"), list("ring"), list("sing"), list("bananas")], [5, 3, 2, 1]
     seen = [words]
-    while (following := exercises_05b.merge_once(seen[-1], counts)) != seen[-1]:
+    while (following := notebook_05b.merge_once(seen[-1], counts)) != seen[-1]:
         seen.append(following)
         assert ["".join(pieces) for pieces in following] == ["singing", "ring", "sing", "bananas"]
         assert sum(map(len, following)) < sum(map(len, seen[-2]))
@@ -146,7 +146,7 @@ def test_whole_numbers_and_scales_are_those_of_the_course():
     rng = np.random.default_rng(0)
     for _ in range(50):
         weights = rng.normal(size=rng.integers(1, 40, 2)).astype(np.float32)
-        numbers, scales = exercises_05b.quantise_matrix(weights)
+        numbers, scales = notebook_05b.quantise_matrix(weights)
         theirs, their_scales = compression.quantise_rows(torch.from_numpy(weights))
         assert (numbers == theirs.numpy()).all() and scales == pytest.approx(their_scales[:, 0].numpy())
         assert np.abs(numbers * scales[:, None] - weights).max() <= scales.max() * 0.501

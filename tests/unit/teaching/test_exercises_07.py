@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import top_k_accuracy_score
 
 from src.qa import calibration, retrieval
-from src.teaching import exercises_07
+from src.teaching.exercises import notebook_07
 
 WEIGHT = "w = math.log(1 + (documents - containing + 0.5) / (containing + 0.5))\n    "
 FUSING = "totals = {}\n    for ranking in rankings:\n        for rank, name in enumerate(ranking, 1):\n            "
@@ -132,7 +132,7 @@ def test_right_answers_written_otherwise_pass(verdict_on, exercise, body):
 
 
 def test_the_fusion_that_the_stub_shows_has_these_very_sums(verdict_on):
-    found = exercises_07.fuse([["sun", "star"], ["star", "moon"]], 10.0)
+    found = notebook_07.fuse([["sun", "star"], ["star", "moon"]], 10.0)
     assert found == pytest.approx({"star": 0.1742, "sun": 0.0909, "moon": 0.0833}, abs=5e-5)
     assert "expected {'b': 0.1742, 'a': 0.09091, 'c': 0.08333}" in verdict_on("07.fuse", "return {}").message
 
@@ -148,7 +148,7 @@ def test_the_terms_of_a_question_sum_to_the_score_that_bm25s_gives():
         mean_length = sum(map(len, texts)) / len(texts)
         scores = [
             sum(
-                exercises_07.bm25_term(text.count(word), len(text), mean_length, sum(word in other for other in texts), len(texts), k1, b)
+                notebook_07.bm25_term(text.count(word), len(text), mean_length, sum(word in other for other in texts), len(texts), k1, b)
                 for word in question
             )
             for text in texts
@@ -162,7 +162,7 @@ def test_a_term_is_what_the_courses_own_index_gives_a_question_of_one_word():
     mean_length = sum(len(text.split()) for text in texts) / len(texts)
     for word, containing in (("osmium", 2), ("metal", 2), ("gas", 2), ("water", 1)):
         found = [
-            exercises_07.bm25_term(
+            notebook_07.bm25_term(
                 text.split().count(word), len(text.split()), mean_length, containing, len(texts), retrieval.K1, retrieval.B
             )
             for text in texts
@@ -175,7 +175,7 @@ def test_two_rankings_fuse_as_those_of_the_course_do():
     for _ in range(200):
         rankings = [rng.sample("abcdefghij", rng.randrange(11)) for _ in range(rng.randrange(1, 4))]
         constant = rng.choice([1.0, 10.0, 60.0])
-        found = exercises_07.fuse(rankings, constant)
+        found = notebook_07.fuse(rankings, constant)
         assert found == pytest.approx(retrieval.fuse(rankings, constant))
         assert list(found.values()) == sorted(found.values(), reverse=True)
 
@@ -189,8 +189,8 @@ def test_recall_is_how_often_the_right_class_is_among_the_k_with_the_best_scores
         k = int(rng.integers(1, passages))
         shown = [rank if rank <= passages // 2 else None for rank in ranks]  # a list that ends half way down
         theirs = [top_k_accuracy_score(right, scores, k=depth, labels=range(passages)) for depth in (k, min(k, passages // 2))]
-        assert exercises_07.recall_at(ranks, k) == pytest.approx(theirs[0])
-        assert exercises_07.recall_at(shown, k) == pytest.approx(theirs[1])
+        assert notebook_07.recall_at(ranks, k) == pytest.approx(theirs[0])
+        assert notebook_07.recall_at(shown, k) == pytest.approx(theirs[1])
 
 
 def test_the_calibration_error_is_that_of_the_course_also_on_edges_and_with_empty_bins():
@@ -202,4 +202,4 @@ def test_the_calibration_error_is_that_of_the_course_also_on_edges_and_with_empt
             confidences[rounded] = np.round(confidences[rounded], 1)  # edges, 0 and 1 among them
             correct = rng.random(size) < 0.6  # not as the confidences say, or those of 1 would add nothing
             theirs = calibration.reliability(confidences, correct, bins).error
-            assert exercises_07.calibration_error(confidences, correct, bins) == pytest.approx(theirs)
+            assert notebook_07.calibration_error(confidences, correct, bins) == pytest.approx(theirs)

@@ -30,7 +30,7 @@ def test_it_has_title_set_up_cell_one_section_and_closing_cells(written: Path) -
     headings = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines() if line.startswith("#")]
     assert headings[1:] == ["## A section answers one question", "## What you take with you"]
     assert "How does this get us to question answering?" in cells[-2].source and "runtime.machine()" in cells[-1].source
-    assert 'show_quiz("08_ask_your_own_texts"' in cells[6].source and "exercises_08.py" in cells[6].source
+    assert 'show_quiz("08_ask_your_own_texts"' in cells[6].source and "notebook_08.py" in cells[6].source
 
 
 def test_its_metadata_is_that_of_the_courses_notebooks(written: Path) -> None:

@@ -1,6 +1,6 @@
 """Exercises: a stub to fill in, a check that says which mistake an answer looks like, a hint and a solution that unfold.
 
-An exercise is one `Exercise` in the module of its notebook, `exercises_06` for notebook 06. Its solution is an ordinary function
+An exercise is one `Exercise` in the module of its notebook, `notebook_06` for notebook 06. Its solution is an ordinary function
 of that module, and so are the typical mistakes: an answer that gives what a mistake gives, on the very cases where the mistake
 shows, is told which one it looks like. The stub is the solution's own signature and docstring, so the two cannot drift apart.
 
@@ -174,7 +174,7 @@ def cells(exercise: str) -> list[dict[str, Any]]:
 
 def notebooks() -> list[str]:
     """Numbers of the notebooks that have exercises: "06", ..."""
-    return sorted(file.stem.removeprefix("exercises_") for file in Path(__file__).parent.glob("exercises_[0-9]*.py"))
+    return sorted(file.stem.removeprefix("notebook_") for file in Path(__file__).parent.glob("notebook_*.py"))
 
 
 @functools.cache
@@ -182,11 +182,11 @@ def exercises(notebook: str) -> Mapping[str, Exercise]:
     """The exercises of a notebook ("06") by id, in the order they are set. Raises ValueError for a notebook without any."""
     if notebook not in notebooks():
         raise ValueError(f"there are no exercises for notebook {notebook!r}; there are for: {', '.join(notebooks())}.")
-    module = importlib.import_module(f"src.teaching.exercises_{notebook}")
+    module = importlib.import_module(f"src.teaching.exercises.notebook_{notebook}")
     found: dict[str, Exercise] = {}
     for exercise in module.EXERCISES:
         if exercise.id in found or exercise.id != f"{notebook}.{exercise.name}":
-            raise ValueError(f"exercise id {exercise.id!r} in exercises_{notebook}.py must be '{notebook}.{exercise.name}', and only once.")
+            raise ValueError(f"exercise id {exercise.id!r} in notebook_{notebook}.py must be '{notebook}.{exercise.name}', and only once.")
         found[exercise.id] = exercise
     return found
 
@@ -415,4 +415,4 @@ def _error(error: BaseException) -> str:
 
 
 def _where(exercise: Exercise) -> str:
-    return f"src/teaching/{Path(inspect.getsourcefile(exercise.solution) or '').name}"
+    return f"src/teaching/exercises/{Path(inspect.getsourcefile(exercise.solution) or '').name}"
