@@ -30,7 +30,9 @@ def store(**states):
 @pytest.fixture
 def course(tmp_path):
     """A course's folder that needs two packages, and has its weights."""
-    (tmp_path / "pyproject.toml").write_text('[project]\nrequires-python = ">=3.11"\ndependencies = ["numpy>=1", "pandas>=1"]\n')
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nrequires-python = ">=3.11"\ndependencies = ["numpy>=1", "pandas>=1"]\n'
+    )
     (tmp_path / "weights" / "qa-minilm").mkdir(parents=True)
     (tmp_path / "weights" / "qa-minilm" / "model.safetensors").write_bytes(bytes(3_000_000))
     return tmp_path
@@ -56,16 +58,23 @@ def test_the_report_on_this_very_course_has_no_complaint():
 
 @pytest.mark.parametrize(
     ("line", "what", "found"),
-    [("numpy>=999", "numpy", "tested with >=999"), ("no-such-package-here>=1", "no-such-package-here", "not installed")],
+    [
+        ("numpy>=999", "numpy", "tested with >=999"),
+        ("no-such-package-here>=1", "no-such-package-here", "not installed"),
+    ],
 )
 def test_a_package_that_does_not_fit_gets_a_line_and_advice(course, line, what, found):
-    (course / "pyproject.toml").write_text(f'[project]\nrequires-python = ">=3.11"\ndependencies = ["{line}", "pandas>=1"]\n')
+    (course / "pyproject.toml").write_text(
+        f'[project]\nrequires-python = ">=3.11"\ndependencies = ["{line}", "pandas>=1"]\n'
+    )
     finding = by_name(environment(course, store()))[what]
     assert finding.verdict == "bad" and found in finding.found and "make lab" in finding.advice
 
 
 def test_another_python_is_named_with_the_range_that_was_tested(course):
-    (course / "pyproject.toml").write_text('[project]\nrequires-python = ">=3.99"\ndependencies = []\n')
+    (course / "pyproject.toml").write_text(
+        '[project]\nrequires-python = ">=3.99"\ndependencies = []\n'
+    )
     finding = by_name(environment(course, store()))["Python"]
     assert finding.verdict == "bad" and ">=3.99" in finding.advice
 
@@ -77,7 +86,10 @@ def test_missing_damaged_and_unconverted_files_are_told_apart(course):
         "smollm2": "good, 98 MB in /x, to be converted at first use",
     }
     named = by_name(environment(course, store(**states)))
-    assert "not fetched" in named["minilm"].found and "python -m src.assets fetch minilm" in named["minilm"].advice
+    assert (
+        "not fetched" in named["minilm"].found
+        and "python -m src.assets fetch minilm" in named["minilm"].advice
+    )
     assert "damaged" in named["glove"].found and named["glove"].verdict == "bad"
     assert named["smollm2"].verdict == "note" and "converted" in named["smollm2"].advice
 
@@ -87,7 +99,10 @@ def test_weights_that_are_gone_are_missed_and_others_are_listed(course):
     (course / "weights" / "another").mkdir()
     (course / "moved.safetensors").rename(course / "weights" / "another" / "model.safetensors")
     named = by_name(environment(course, store()))
-    assert named["weights/qa-minilm"].verdict == "bad" and "git checkout weights/qa-minilm" in named["weights/qa-minilm"].advice
+    assert (
+        named["weights/qa-minilm"].verdict == "bad"
+        and "git checkout weights/qa-minilm" in named["weights/qa-minilm"].advice
+    )
     assert named["weights/another"].verdict == "good"
 
 
@@ -113,5 +128,7 @@ def test_it_answers_without_loading_torch_or_transformers():
         "import sys; from src.teaching.environment import environment; environment();"
         "print({'torch', 'transformers', 'datasets', 'sklearn'} & set(sys.modules))"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=runtime.COURSE, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=runtime.COURSE, capture_output=True, text=True
+    )
     assert result.stdout.strip() == "set()", result.stdout + result.stderr

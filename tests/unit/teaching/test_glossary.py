@@ -5,7 +5,16 @@ import re
 
 import pytest
 
-from src.teaching.glossary import COURSE, anchor, broken_links, find_term, glossary, glossary_page, parse_glossary, term
+from src.teaching.glossary import (
+    COURSE,
+    anchor,
+    broken_links,
+    find_term,
+    glossary,
+    glossary_page,
+    parse_glossary,
+    term,
+)
 
 ENTRY = {"definition": "What it is.", "notebook": "06"}
 NOTEBOOKS = sorted((COURSE / "notebooks").glob("*.ipynb"))
@@ -14,16 +23,49 @@ NOTEBOOKS = sorted((COURSE / "notebooks").glob("*.ipynb"))
 def test_every_term_has_a_definition_in_sentences_that_does_not_begin_with_the_term_itself():
     assert len(glossary()) >= 25
     for entry in glossary().values():
-        assert len(entry.definition.split()) >= 6 and entry.definition.endswith((".", "!", "?")), entry.name
-        assert not entry.definition.lower().startswith((f"{entry.name.lower()} is ", f"a {entry.name.lower()} is ")), entry.name
+        assert len(entry.definition.split()) >= 6 and entry.definition.endswith((".", "!", "?")), (
+            entry.name
+        )
+        assert not entry.definition.lower().startswith(
+            (f"{entry.name.lower()} is ", f"a {entry.name.lower()} is ")
+        ), entry.name
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("token", "WordPiece", "logits", "softmax", "span", "exact match", "F1", "n-best", "null score", "threshold", "window"),
-        *("max_length", "doc stride", "offset", "[CLS]", "fine-tuning", "head", "learning rate", "batch", "epoch", "checkpoint"),
-        *("bf16", "collator", "extractive QA", "open generative question answering", "closed generative question answering"),
+        *(
+            "token",
+            "WordPiece",
+            "logits",
+            "softmax",
+            "span",
+            "exact match",
+            "F1",
+            "n-best",
+            "null score",
+            "threshold",
+            "window",
+        ),
+        *(
+            "max_length",
+            "doc stride",
+            "offset",
+            "[CLS]",
+            "fine-tuning",
+            "head",
+            "learning rate",
+            "batch",
+            "epoch",
+            "checkpoint",
+        ),
+        *(
+            "bf16",
+            "collator",
+            "extractive QA",
+            "open generative question answering",
+            "closed generative question answering",
+        ),
     ],
 )
 def test_the_terms_of_notebook_06_are_there(name):
@@ -32,7 +74,9 @@ def test_the_terms_of_notebook_06_are_there(name):
 
 def test_the_page_has_one_heading_with_the_right_anchor_for_every_term_and_its_own_links_resolve():
     page = glossary_page()
-    headings = [re.sub(r"\\(.)", r"\1", line[4:]) for line in page.splitlines() if line.startswith("### ")]
+    headings = [
+        re.sub(r"\\(.)", r"\1", line[4:]) for line in page.splitlines() if line.startswith("### ")
+    ]
     assert headings == list(glossary())
     anchors = [anchor(heading) for heading in headings]
     letters = [anchor(line[3:]) for line in page.splitlines() if line.startswith("## ")]
@@ -42,7 +86,14 @@ def test_the_page_has_one_heading_with_the_right_anchor_for_every_term_and_its_o
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("doc stride", "doc-stride"), ("[CLS]", "cls"), ("max_length", "max_length"), ("n-best", "n-best"), ("F1", "f1")]
+    ("name", "expected"),
+    [
+        ("doc stride", "doc-stride"),
+        ("[CLS]", "cls"),
+        ("max_length", "max_length"),
+        ("n-best", "n-best"),
+        ("F1", "f1"),
+    ],
 )
 def test_anchors_are_those_that_markdown_renderers_make(name, expected):
     assert anchor(name) == expected
@@ -79,9 +130,9 @@ def test_a_broken_glossary_is_refused_with_the_term_and_the_reason(data, complai
 
 
 def test_broken_links_are_found():
-    assert broken_links("a [good](glossary.md#doc-stride), [bad](glossary.md#doc-strides), [page](glossary.md), [other](x.md#y)") == [
-        "doc-strides"
-    ]
+    assert broken_links(
+        "a [good](glossary.md#doc-stride), [bad](glossary.md#doc-strides), [page](glossary.md), [other](x.md#y)"
+    ) == ["doc-strides"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

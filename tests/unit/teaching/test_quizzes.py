@@ -24,7 +24,9 @@ DATA = {
                     "id": "a",
                     "kind": "single",
                     "question": "Q?",
-                    "choices": [{"text": str(i), "right": i == 2, "why": f"because {i}"} for i in range(5)],
+                    "choices": [
+                        {"text": str(i), "right": i == 2, "why": f"because {i}"} for i in range(5)
+                    ],
                 },
                 {
                     "id": "b",
@@ -48,33 +50,56 @@ def test_there_is_a_quiz_for_notebook_06_with_at_least_six_questions():
 @pytest.mark.parametrize(("name", "key"), SETS)
 def test_every_explanation_of_every_set_teaches(name, key):
     for question in load_quiz(name)[key].questions:
-        explanations = [choice.why for choice in question.choices] + ([question.why] if question.kind == "numeric" else [])
-        assert all(len(why.split()) >= 5 for why in explanations), f"{question.id}: an explanation of a word or two explains nothing"
-        assert len(set(explanations)) == len(explanations), f"{question.id}: every choice needs an explanation of its own"
+        explanations = [choice.why for choice in question.choices] + (
+            [question.why] if question.kind == "numeric" else []
+        )
+        assert all(len(why.split()) >= 5 for why in explanations), (
+            f"{question.id}: an explanation of a word or two explains nothing"
+        )
+        assert len(set(explanations)) == len(explanations), (
+            f"{question.id}: every choice needs an explanation of its own"
+        )
         assert all(why.endswith((".", "?", "!", ".)")) for why in explanations), question.id
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_right_choice_is_not_always_in_the_same_place_or_the_longest(name):
-    singles = [question for found in load_quiz(name).values() for question in found.questions if question.kind == "single"]
+    singles = [
+        question
+        for found in load_quiz(name).values()
+        for question in found.questions
+        if question.kind == "single"
+    ]
     places = [[choice.right for choice in question.choices].index(True) for question in singles]
     assert len(singles) < 3 or len(set(places)) > 1
-    longest = sum(max(question.choices, key=lambda choice: len(choice.text)).right for question in singles)
+    longest = sum(
+        max(question.choices, key=lambda choice: len(choice.text)).right for question in singles
+    )
     assert len(singles) < 4 or longest < len(singles), "a reader could pass by choosing the longest"
 
 
 def test_the_shuffle_is_the_same_every_time_and_differs_between_questions():
     order = [choice.text for choice in parse_quiz(DATA, "q")["one"].questions[0].choices]
-    assert order == [choice.text for choice in parse_quiz(copy.deepcopy(DATA), "q")["one"].questions[0].choices]
+    assert order == [
+        choice.text for choice in parse_quiz(copy.deepcopy(DATA), "q")["one"].questions[0].choices
+    ]
     assert sorted(order) == ["0", "1", "2", "3", "4"]
     orders = set()
     for i in range(20):
         data = copy.deepcopy(DATA)
         data["sets"][0]["questions"][0]["id"] = f"a{i}"
-        orders.add(tuple(choice.text for choice in parse_quiz(data, "q")["one"].questions[0].choices))
+        orders.add(
+            tuple(choice.text for choice in parse_quiz(data, "q")["one"].questions[0].choices)
+        )
     assert len(orders) > 10
     data["sets"][0]["questions"][0]["keep_order"] = True
-    assert [choice.text for choice in parse_quiz(data, "q")["one"].questions[0].choices] == ["0", "1", "2", "3", "4"]
+    assert [choice.text for choice in parse_quiz(data, "q")["one"].questions[0].choices] == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+    ]
 
 
 def change(path, value):
@@ -162,7 +187,9 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not {"style", "script"} & set(self.open) and ("details" not in self.open or "summary" in self.open):
+        if not {"style", "script"} & set(self.open) and (
+            "details" not in self.open or "summary" in self.open
+        ):
             self.unfolded += data
 
 

@@ -73,7 +73,15 @@ def test_several_objects_are_shown_in_the_order_given(shown):
 
 
 @pytest.mark.parametrize(
-    "item", [Example.double, Example().double, Example.area, Example.kept, functools.partial(Example.double, None), remembered]
+    "item",
+    [
+        Example.double,
+        Example().double,
+        Example.area,
+        Example.kept,
+        functools.partial(Example.double, None),
+        remembered,
+    ],
 )
 def test_methods_properties_partials_and_decorated_functions_show_what_stands_behind_them(item):
     source = source_of(item)
@@ -81,9 +89,14 @@ def test_methods_properties_partials_and_decorated_functions_show_what_stands_be
     assert compile(source, "shown", "exec")
 
 
-@pytest.mark.parametrize("item", [len, np.ndarray.sum, 3, "text", Example(), None, type("Typed", (), {"__module__": "nowhere"})])
+@pytest.mark.parametrize(
+    "item",
+    [len, np.ndarray.sum, 3, "text", Example(), None, type("Typed", (), {"__module__": "nowhere"})],
+)
 def test_an_object_without_source_gets_one_clear_sentence(item, shown):
-    with pytest.raises(TypeError, match=r"has no Python source|needs a class, a function or a module") as error:
+    with pytest.raises(
+        TypeError, match=r"has no Python source|needs a class, a function or a module"
+    ) as error:
         show_source(Example, item)
     assert "\n" not in str(error.value) and len(str(error.value)) < 200
     assert not shown, "nothing is shown when one of several objects cannot be"
@@ -100,7 +113,9 @@ def test_a_folded_docstring_is_behind_a_line_that_says_what_it_is_about_and_noth
     show_source(metrics.score_questions, docstring="fold")
     markup = shown[0].html
     folded = re.search(r"<details><summary>(.*?)</summary>(.*?)</details>", markup, re.S)
-    assert folded[1].startswith("docstring: Score every question by itself") and "Raises ValueError" in visible(folded[2])
+    assert folded[1].startswith(
+        "docstring: Score every question by itself"
+    ) and "Raises ValueError" in visible(folded[2])
     assert "_check(predictions" in visible(markup.replace(folded[0], ""))
     assert shown[0].text.endswith(inspect.getsource(metrics.score_questions).rstrip())
 
@@ -114,8 +129,17 @@ def test_a_hidden_docstring_leaves_code_that_still_parses(shown):
 
 def test_without_bodies_a_class_keeps_fields_signatures_and_docstrings():
     short = outline(source_of(Example))
-    assert "size: int = 3" in short and "def double(self, number):" in short and "Twice the number." in short and "@property" in short
-    assert "a comment" not in short and "self.size**2" not in short and "def one(self): return 1" in short
+    assert (
+        "size: int = 3" in short
+        and "def double(self, number):" in short
+        and "Twice the number." in short
+        and "@property" in short
+    )
+    assert (
+        "a comment" not in short
+        and "self.size**2" not in short
+        and "def one(self): return 1" in short
+    )
     assert compile(short, "outline", "exec")
 
 
@@ -124,16 +148,32 @@ def test_the_outline_of_every_public_function_of_metrics_has_its_signature():
         if inspect.isfunction(item) or dataclasses.is_dataclass(item):
             short = outline(source_of(item))
             compiled = {}
-            exec(compile("from __future__ import annotations\nfrom dataclasses import dataclass\n" + short, name, "exec"), {}, compiled)
+            exec(
+                compile(
+                    "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+                    + short,
+                    name,
+                    "exec",
+                ),
+                {},
+                compiled,
+            )
             if inspect.isfunction(item):
-                assert list(inspect.signature(compiled[name]).parameters) == list(inspect.signature(item).parameters)
+                assert list(inspect.signature(compiled[name]).parameters) == list(
+                    inspect.signature(item).parameters
+                )
 
 
 def test_highlighting_changes_no_character_and_marks_the_kinds():
     code = 'def f(x):\n\n    """Doc < doc."""\n    if x and "a&b":  # why\n        return 3\n'
     assert visible(highlight(code)) == code
     kinds = dict(re.findall(r'<span class="(\w)">(.*?)</span>', highlight(code), re.S))
-    assert kinds["k"].startswith("return") and kinds["c"].startswith("# why") and kinds["n"].startswith("3") and kinds["f"] == "f"
+    assert (
+        kinds["k"].startswith("return")
+        and kinds["c"].startswith("# why")
+        and kinds["n"].startswith("3")
+        and kinds["f"] == "f"
+    )
 
 
 def luminance(colour):

@@ -1,0 +1,264 @@
+"""Whether an answer is right, and if not, which known mistake it looks like."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import math
+import signal
+import threading
+import traceback
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from src.teaching.exercises.record import Case, Exercise
+
+SECONDS = 2.0  # for all cases; a loop that never ends fills the memory if it is given much longer
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found. `message` is Markdown; a line indented by four spaces is code."""
+
+    status: Literal["passed", "wrong", "error", "not attempted"]
+    message: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every case came out right."""
+        return self.status == "passed"
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What an answer did with one case: `value`, or `error` and where in its code it arose."""
+
+    value: Any = None
+    error: BaseException | None = None
+    line: str = ""
+
+    def like(self, other: _Outcome) -> bool:
+        if self.error is not None or other.error is not None:
+            return type(self.error) is type(other.error)
+        return same(self.value, other.value, ordered=True)
+
+
+class _OutOfTime(BaseException):
+    """Stops an answer that never ends; no Exception, or the answer's `except` could catch it."""
+
+
+def grade_answer(found: Exercise, answer: object) -> Verdict:
+    """Try `answer` on the cases of an exercise. Never raises because of the answer."""
+    name = found.name
+    if answer is ...:
+        return Verdict("not attempted", f"`{name}`: not attempted yet.")
+    if not callable(answer):
+        call = f'`check("{found.id}", {name})`'
+        return Verdict(
+            "error",
+            f"`check` needs the function itself: {call}. {_shown(answer)} cannot be called.",
+        )
+    outcomes = _run(answer, found.cases)
+    failing = [
+        number
+        for number, (outcome, expected) in enumerate(zip(outcomes, found.expected, strict=True))
+        if outcome.error is not None or not same(outcome.value, expected)
+    ]
+    if not failing:
+        passed = f"**Right.** `{name}` passes all {len(found.cases)} cases. {found.insight}"
+        return Verdict("passed", passed)
+    first = outcomes[failing[0]]
+    if first.value is ...:
+        todo = "Put your code in place of the `...`, then run its cell and this one."
+        return Verdict("not attempted", f"`{name}`: not attempted yet. {todo}")
+    if all(outcome.error is None and outcome.value is None for outcome in outcomes):
+        why = "Is the `return` missing, or does it only print the result?"
+        return Verdict("wrong", f"`{name}` returns `None` every time. {why}")
+    status = "wrong" if first.error is None else "error"
+    return Verdict(status, "\n\n".join(_what_is_wrong(found, outcomes, failing)))
+
+
+def _what_is_wrong(found: Exercise, outcomes: list[_Outcome], failing: list[int]) -> list[str]:
+    """The first failing case and the mistake it looks like, in paragraphs."""
+    number = failing[0]
+    case, first, expected = found.cases[number], outcomes[number], found.expected[number]
+    if first.error is None:
+        happened = f"returned {_shown(first.value)}"
+    elif isinstance(first.error, _OutOfTime):
+        happened = f"was still running after {SECONDS:g} seconds, and was stopped"
+    else:
+        happened = f"raised {_error(first.error)}{first.line}"
+    call = f"{found.name}({', '.join(map(_shown, case.arguments))})"
+    fail = "case fails" if len(failing) == 1 else "cases fail"
+    said = [
+        f"**Not yet.** {len(failing)} {fail} of {len(found.cases)}; the first:",
+        f"    {call}\n    {happened}\n    expected {_shown(expected)}",
+    ]
+    if isinstance(first.error, _OutOfTime):
+        said.append("Does your loop ever end? Look at what must change from round to round.")
+    if case.here:
+        said.append(f"Here, {case.here}.")
+    if mistake := _diagnose(found, outcomes, number):
+        said.append(f"**This looks like a known mistake.** {mistake}")
+    elif first.error is None and (advice := _shape_advice(first.value, expected)):
+        said.append(advice)
+    return said
+
+
+def _diagnose(found: Exercise, outcomes: list[_Outcome], first: int) -> str:
+    """The sentence of the mistake that gives what the answer gave on its first failing case.
+
+    Of several, the one that agrees with the answer on most cases, right ones too. Where no wrong
+    answer gives that result, the first mistake with a sign of it; "" where there is none.
+    """
+    best, most = "", 0
+    for mistake, wrong_answers in zip(found.known_mistakes, _tried_mistakes(found), strict=True):
+        for wrong in wrong_answers:
+            if outcomes[first].like(wrong[first]):
+                agreement = sum(map(_Outcome.like, outcomes, wrong))
+                if agreement > most:
+                    best, most = mistake.says, agreement
+    if best or outcomes[first].error is not None:
+        return best
+    value, case, expected = _plain(outcomes[first].value), found.cases[first], found.expected[first]
+    for mistake in found.known_mistakes:
+        if any(found.shows(sign, case, expected, value) for sign in mistake.signs):
+            return mistake.says
+    return ""
+
+
+@functools.cache
+def _tried_mistakes(found: Exercise) -> list[list[list[_Outcome]]]:
+    """For each mistake and each of its wrong answers, what comes out of every case."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of numpy: many mistakes divide by zero
+        return [[_run(wrong, found.cases) for wrong in m.answers] for m in found.known_mistakes]
+
+
+def _run(answer: Callable[..., Any], cases: Sequence[Case]) -> list[_Outcome]:
+    """One outcome per case. Once the time is up, the remaining cases count as out of time too."""
+    outcomes: list[_Outcome] = []
+    try:
+        with _time_limit(SECONDS):
+            for case in cases:
+                try:
+                    # A copy: an answer that changes its arguments must not change the next check.
+                    outcomes.append(_Outcome(answer(*copy.deepcopy(case.arguments))))
+                except (Exception, SystemExit) as error:
+                    outcomes.append(_Outcome(error=error, line=_line_in(answer, error)))
+                if outcomes[-1].value is ...:  # a stub: all cases would say the same
+                    return outcomes + [_Outcome(...)] * (len(cases) - len(outcomes))
+    except _OutOfTime as error:
+        outcomes += [_Outcome(error=error)] * (len(cases) - len(outcomes))
+    return outcomes
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise _OutOfTime in this block after `seconds`, on Unix and in the main thread."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise _OutOfTime
+
+    before = signal.signal(signal.SIGALRM, stop)
+    others = signal.setitimer(signal.ITIMER_REAL, seconds)[0]  # such as a test's time limit
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, others)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _line_in(answer: Callable[..., Any], error: BaseException) -> str:
+    """Where in the reader's own code the error arose, as "in line 4 of its cell: ..."."""
+    code = getattr(inspect.unwrap(answer), "__code__", None)
+    if code is None:
+        return ""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == code.co_filename and frame.line
+    ]
+    return f"\n    in line {frames[-1].lineno} of its cell: {frames[-1].line}" if frames else ""
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and scalars of numpy and torch as Python's own lists and numbers."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def same(value: Any, expected: Any, ordered: bool = False) -> bool:
+    """Whether a result is the expected one: arrays, lists and tuples are alike, floats to 1e-6.
+
+    The order of a dict counts if `ordered`, and where an OrderedDict is expected.
+    """
+    value, expected = _plain(value), _plain(expected)
+    if isinstance(value, range):
+        value = list(value)
+    if isinstance(expected, bool) or isinstance(value, bool):
+        return value is expected
+    if isinstance(expected, int | float):
+        if not isinstance(value, int | float):
+            return False
+        close = math.isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        return close or (math.isnan(value) and math.isnan(expected))
+    if isinstance(expected, list | tuple):
+        if not isinstance(value, list | tuple) or len(value) != len(expected):
+            return False
+        return all(map(same, value, expected))
+    if isinstance(expected, Mapping):
+        keys = list if ordered or isinstance(expected, OrderedDict) else set
+        if not isinstance(value, Mapping) or keys(value) != keys(expected):
+            return False
+        return all(same(value[key], expected[key]) for key in expected)
+    try:
+        return bool(value == expected)
+    except Exception:  # an object that cannot be compared is not the expected one
+        return False
+
+
+def _shape_advice(value: Any, expected: Any) -> str:
+    """A sentence where the kind of result is wrong, whatever its content."""
+    value, expected = _plain(value), _plain(expected)
+    rows = [isinstance(item, list | tuple) for item in (value, expected)]
+    if all(rows) and len(value) != len(expected):
+        return f"It has {len(value)} items; {len(expected)} were expected."
+    if rows[0] != rows[1] or value is None:
+        wanted = type(expected).__name__
+        return f"It is of type `{type(value).__name__}`; a `{wanted}` was expected."
+    return ""
+
+
+def _shown(value: Any, limit: int = 160) -> str:
+    """A value as a reader would type it: short floats, arrays as lists."""
+    value = _plain(value)
+    if isinstance(value, float):
+        return f"{value:.1f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.4g}"
+    if isinstance(value, list):
+        text = f"[{', '.join(map(_shown, value))}]"
+    elif isinstance(value, tuple):
+        text = f"({', '.join(map(_shown, value))}{',' if len(value) == 1 else ''})"
+    elif isinstance(value, dict):
+        items = (f"{_shown(key)}: {_shown(item)}" for key, item in value.items())
+        text = "{" + ", ".join(items) + "}"
+    else:
+        try:
+            text = repr(value)
+        except Exception:
+            text = f"an object of type {type(value).__name__}"
+    return text if len(text) <= limit else text[: limit - 4] + " ..."
+
+
+def _error(error: BaseException) -> str:
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__
