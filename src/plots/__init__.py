@@ -1,8 +1,10 @@
-"""Every figure of the course, one file per subject; here is what they share: the canvas, headlines, labels, alt text.
+"""Every figure of the course, one file per subject. Here: what a figure is, and its words.
 
-A figure made by `subplots` shows itself at the end of a cell as one <img> with alt text, at most 60 KB as stored, twice as
-sharp as the page where that fits. pyplot is not involved, so nothing is drawn twice and no figure stays open. The look itself
-is in course.mplstyle, applied by `src.runtime.start()`.
+`subplots` makes a figure, `src.plots.primitives` draws into it, `finish` gives it its title, which
+states the finding, and its alternative text. At the end of a cell it shows itself as one <img> with
+that text: opaque and light, so it reads on dark pages, at most 60 KB as stored, and twice as sharp
+as the page where that fits. pyplot is not involved: nothing is drawn twice, no figure stays open.
+The look itself is in course.mplstyle, applied by `src.runtime.start()`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import base64
 import html
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -30,18 +32,22 @@ START, END, ANSWER, PALE = "C0", "C1", "C2", "C5"
 MUTED = "#8a8a8a"  # what is not used, not allowed, or only context
 FAINT = "#e4e4e4"
 INK = "#222222"
-STORED_BYTES = 60_000  # of a figure in the notebook file: the text that its picture is written as
+STORED_BYTES = 60_000  # of a figure in a notebook file: its picture, written as text
 
 
 class Figure(MatplotlibFigure):
-    """A matplotlib Figure that a notebook and a page show with alternative text, for those who do not see the picture."""
+    """A matplotlib Figure that notebooks and pages show with its alternative text."""
 
     alt: str = ""
 
     def png(self, scale: float | None = None) -> bytes:
-        """The picture as stored. scale: pixels per point on the page; None takes 2, or less where that would be over 60 KB."""
+        """The picture as stored.
+
+        Args:
+            scale: pixels per point on the page; None takes 2, or less where that is over 60 KB.
+        """
         if scale is not None:
-            return self._png(scale, small=scale > 1)  # a live curve is drawn often, at scale 1: quick rather than small
+            return self._png(scale, small=scale > 1)  # a live curve, at scale 1, must be quick
         for candidate in (2.0, 1.5, 1.25, 1.0):
             data = self._png(candidate, small=True)
             if 4 * len(data) <= 3 * STORED_BYTES:  # base64 writes 3 bytes as 4 characters
@@ -66,33 +72,38 @@ class Figure(MatplotlibFigure):
         return buffer.getvalue()
 
     def to_html(self, scale: float | None = None) -> str:
-        """The picture as an HTML image with its alternative text, as wide as drawn or as the page where that is narrower."""
+        """The picture as an HTML image with its alternative text, never wider than the page."""
         if not self.alt:
-            raise ValueError("this figure has no alternative text; give it some: src.plots.alt(figure, 'what it shows').")
+            raise ValueError("this figure has no alternative text; end with src.plots.finish(...).")
         source = base64.b64encode(self.png(scale)).decode()
         width = round(self.get_figwidth() * self.dpi)
         return (
-            f'<img class="dark-light" src="data:image/png;base64,{source}" alt="{html.escape(self.alt)}" width="{width}" '
+            f'<img class="dark-light" src="data:image/png;base64,{source}" '
+            f'alt="{html.escape(self.alt)}" width="{width}" '
             'style="max-width: 100%; height: auto; background: #ffffff">'
         )
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """What Jupyter stores. HTML, because JupyterLab, nbconvert and myst-nb all ignore alternative text beside an image/png."""
+        """What Jupyter stores. HTML: JupyterLab, nbconvert and myst-nb drop an image/png's alt."""
         return {"text/html": self.to_html(), "text/plain": self.alt}
 
 
 def _few_colours(pixels: np.ndarray) -> Image.Image:
-    """The picture in 256 of its own colours, each other one (edges of letters) replaced by the nearest: a third of the size.
+    """The picture in 256 of its own colours: a third of the size.
 
-    pixels: uint8[rows, columns, 3]. Kept are the 192 most frequent, so that large areas stay as they are and white is white
-    (Pillow's palettes mix colours), and 64 that are far from all kept ones, so that no rare colour is lost.
+    pixels: uint8[rows, columns, 3]. Kept are the 192 most frequent, so that white stays white
+    (Pillow's palettes mix colours), and 64 that are far from these, so that no rare one is lost.
     """
     codes = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     found, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    colours = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1).astype(np.float32)  # [found, 3]
+    colours = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1).astype(
+        np.float32
+    )  # [found, 3]
     kept = list(np.argsort(-counts, kind="stable")[:192])
     squares = (colours**2).sum(axis=1)
-    apart = squares[:, None] + squares[kept] - 2 * colours @ colours[kept].T  # [found, kept], squared distances
+    apart = (
+        squares[:, None] + squares[kept] - 2 * colours @ colours[kept].T
+    )  # [found, kept], squared distances
     nearest, distance = apart.argmin(axis=1), apart.min(axis=1)
     while len(kept) < 256 and distance.max() > 0:
         far = int(distance.argmax())
@@ -106,33 +117,55 @@ def _few_colours(pixels: np.ndarray) -> Image.Image:
 
 
 def subplots(
-    rows: int = 1, columns: int = 1, figsize: tuple[float, float] | None = None, layout: str | None = None, **options: Any
+    rows: int = 1,
+    columns: int = 1,
+    figsize: tuple[float, float] | None = None,
+    layout: str | None = None,
+    **options: Any,
 ) -> tuple[Figure, Any]:
-    """A new Figure and its axes, as `plt.subplots`, but unknown to pyplot. options: those of `Figure.subplots`."""
+    """Make a figure and its axes as `plt.subplots` does, unknown to pyplot."""
     figure = Figure(figsize=figsize, layout=layout)
     return figure, figure.subplots(rows, columns, **options)
 
 
+def finish(figure: Figure, finding: str, shows: str, *details: str) -> Figure:
+    """Give a figure its title and its alternative text, and return it.
+
+    Args:
+        finding: what the picture shows, in one sentence that is computed from the data.
+        shows: the kind of picture: "Bars of wrong messages by kind of error".
+        details: more sentences, such as the numbers drawn.
+    """
+    headline(figure, finding)
+    return alt(figure, ". ".join([shows, finding, *filter(None, details)]) + ".")
+
+
 def headline(figure: Figure, text: str) -> None:
-    """Set the figure's title, the finding in one sentence, left-aligned and wrapped to the figure's width."""
+    """Set the figure's title, the finding in one sentence, wrapped to the figure's width."""
     size = 12
-    characters = int(figure.get_figwidth() * 72 / (0.61 * size))  # a bold letter is about 0.6 of its size wide
-    lines = textwrap.wrap(text, characters) or [""]
-    while len(lines) > 1 and len(narrower := textwrap.wrap(text, characters - 1)) == len(lines):  # lines of even length
-        lines, characters = narrower, characters - 1
-    figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=size, fontweight="bold", parse_math=False)
+    letters = int(figure.get_figwidth() * 72 / (0.61 * size))  # a bold one is 0.6 of its size wide
+    lines = textwrap.wrap(text, letters) or [""]
+    while len(lines) > 1 and len(even := textwrap.wrap(text, letters - 1)) == len(lines):
+        lines, letters = even, letters - 1
+    look = {"fontsize": size, "fontweight": "bold", "parse_math": False}
+    figure.suptitle("\n".join(lines), x=0.01, ha="left", **look)
 
 
 def arrow(
-    start: tuple[float, float], end: tuple[float, float], colour: Any = "#555555", width: float = 1.2, head: float = 10, bend: float = 0.0
+    start: tuple[float, float],
+    end: tuple[float, float],
+    colour: Any = "#555555",
+    width: float = 1.2,
+    head: float = 10,
+    bend: float = 0.0,
 ) -> FancyArrowPatch:
-    """An arrow from one point to another, for `ax.add_patch`.   width: of the line, in points   head: its size   bend: 0 is straight"""
+    """An arrow for `ax.add_patch`; new figures use `primitives.arrow`."""
     style = {"arrowstyle": "-|>", "mutation_scale": head, "connectionstyle": f"arc3,rad={bend}"}
     return FancyArrowPatch(start, end, color=colour, linewidth=width, shrinkA=0, shrinkB=0, **style)
 
 
 def alt(figure: Figure, text: str) -> Figure:
-    """Give a figure its alternative text and return it: what it shows, in sentences, for those who do not see it."""
+    """Give a figure its alternative text, what it shows in sentences, and return it."""
     figure.alt = " ".join(text.split())
     return figure
 
@@ -143,19 +176,20 @@ def title_of(figure: MatplotlibFigure) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` as the figures' font can draw it: characters it has no picture for become a hollow box, blanks become visible.
+    """`text` as the figures' font can draw it: unknown characters become a hollow box, blanks "␣".
 
-    Give the result to matplotlib with parse_math=False, or two dollars in it are read as a formula.
+    Give the result to matplotlib with parse_math=False, or two dollars in it become a formula.
     """
-    known = _characters()
-    shown = "".join("␣" if c.isspace() and c not in " \u00a0" else c if ord(c) in known else "▯" for c in text)
+    blank = "".join("␣" if c.isspace() and c not in " \u00a0" else c for c in text)
+    shown = "".join(c if ord(c) in _characters() else "▯" for c in blank)
     return shown if shown.strip() else "␣" * max(len(shown), 1)
 
 
 @cache
 def _characters() -> frozenset[int]:
-    """Code points that matplotlib's default font can draw, regular and bold: the bold one has fewer."""
-    fonts = [FT2Font(font_manager.findfont(font_manager.FontProperties(weight=weight))) for weight in ("normal", "bold")]
+    """Code points that the default font can draw, regular and bold: the bold one has fewer."""
+    faces = [font_manager.FontProperties(weight=weight) for weight in ("normal", "bold")]
+    fonts = [FT2Font(font_manager.findfont(face)) for face in faces]
     return frozenset.intersection(*(frozenset(font.get_charmap()) for font in fonts))
 
 
@@ -164,8 +198,14 @@ def join_tokens(tokens: list[str]) -> str:
     return plain(" ".join(tokens).replace(" ##", "").removeprefix("##"))
 
 
+def listed(values: Mapping[str, Any], form: str | Callable[[Any], str] = "{:.2f}") -> str:
+    """Names with their values in a row, for alternative texts: "king 0.83, queen 0.79"."""
+    write = form.format if isinstance(form, str) else form
+    return ", ".join(f"{name} {write(value)}" for name, value in values.items())
+
+
 def percent(share: float) -> str:
-    """A share in [0, 1] as whole percents; "under 1 %" and "over 99 %" where rounding would claim none or all."""
+    """A share in [0, 1] as "12 %"; "under 1 %" and "over 99 %" where that would say none or all."""
     if 0 < share < 0.005:
         return "under 1 %"
     if 0.995 <= share < 1:
@@ -191,16 +231,20 @@ def readable_on(colour: Any) -> str:
 
 
 def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: float = 13) -> None:
-    """Write each line's name right of its last point, moved up or down until no two names overlap.
+    """Write each line's name right of its last point, moved until no two names overlap.
 
-    ends: (x, y, name, colour) of the last point of each line, in data units; the limits and scales of `ax` must be final.
-    gap: least distance between two names, in points.
+    Args:
+        ax: its limits and scales must be final.
+        ends: (x, y, name, colour) of the last point of each line, in data units.
+        gap: least distance between two names, in points.
     """
     if not ends:
         return
     figure = ax.get_figure(root=True)
-    height = ax.get_position().height * figure.get_figheight() * 72  # points; the layout changes it by little
-    along = ax.yaxis.get_transform().transform  # to what is even along the axis: of a logarithmic one the logarithm
+    height = (
+        ax.get_position().height * figure.get_figheight() * 72
+    )  # points; the layout changes it by little
+    along = ax.yaxis.get_transform().transform  # of a logarithmic axis the logarithm
     low, high = along(np.array(ax.get_ylim()))
     order = sorted(ends, key=lambda end: end[1])
     wanted = (along(np.array([end[1] for end in order], dtype=float)) - low) * height / (high - low)
@@ -210,32 +254,27 @@ def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: fl
         placed[1:] += overlap / 2
         placed[:-1] -= overlap / 2
     for (x, y, name, colour), target, own in zip(order, placed, wanted, strict=True):
-        ax.annotate(
-            name,
-            (x, y),
-            xytext=(7, target - own),
-            textcoords="offset points",
-            va="center",
-            color=colour,
-            fontsize=10,
-            fontweight="bold",
-            annotation_clip=False,
-            parse_math=False,
-        )
+        look = {"color": colour, "fontsize": 10, "fontweight": "bold", "parse_math": False}
+        place = {"xytext": (7, target - own), "textcoords": "offset points", "va": "center"}
+        ax.annotate(name, (x, y), annotation_clip=False, **place, **look)
 
 
-def move_apart(figure: MatplotlibFigure, ax: Axes, texts: Sequence[Any], points: np.ndarray) -> None:
-    """Shift the labels until none covers another or a point, each with a thin line to its own point where it went far.
+def move_apart(
+    figure: MatplotlibFigure, ax: Axes, texts: Sequence[Any], points: np.ndarray
+) -> None:
+    """Shift labels until none covers another or a point; a thin line leads from far to its point.
 
-    points: float[N, 2], what labels should not cover; may be empty.   The same picture each time: a number of rounds, not of seconds.
+    Args:
+        points: float[N, 2], what no label should cover; may be empty.
     """
     from adjustText import adjust_text  # 0.3 s, and needed here only
 
     state = np.random.get_state()
-    np.random.seed(0)  # adjust_text draws from numpy's old generator; the reader's own numbers stay as they were
+    np.random.seed(0)  # adjust_text uses numpy's old generator; the reader's numbers stay theirs
     try:
-        figure.canvas.draw()
-        arrow = {"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6}
-        adjust_text(list(texts), *points.T, ax=ax, iter_lim=120, expand=(1.05, 1.15), arrowprops=arrow)
+        FigureCanvasAgg(figure).draw()  # labels are measured as they will be drawn
+        rounds = {"iter_lim": 120, "time_lim": None}  # not seconds: the same picture each time
+        line = {"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6}
+        adjust_text(list(texts), *points.T, ax=ax, expand=(1.05, 1.15), arrowprops=line, **rounds)
     finally:
         np.random.set_state(state)

@@ -1,0 +1,432 @@
+"""What figures are drawn with: text, boxes, arrows, heatmaps, bars, lines, labels, tinted words.
+
+Each primitive draws into axes that `src.plots.subplots` or `drawing` made. Words are shown as
+they are: `$` begins no formula, and characters the font lacks become a hollow box.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
+from matplotlib.text import Annotation
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from src.plots import (
+    FAINT,
+    INK,
+    MUTED,
+    START,
+    Figure,
+    label_line_ends,
+    move_apart,
+    plain,
+    readable_on,
+    subplots,
+    tint,
+)
+from src.teaching.panel import UNBOXED, Panel
+
+GREY = "#555555"  # of notes and arrows
+
+# --- drawings: boxes, arrows, text ----------------------------------------------------------------
+
+
+def drawing(
+    size: tuple[float, float], x: tuple[float, float], y: tuple[float, float], columns: int = 1
+) -> tuple[Figure, Any]:
+    """Make a figure to draw in, without axes, scales or frames.
+
+    Args:
+        size: width and height in inches; a page is 8 to 8.6 wide.
+        x, y: the limits of the coordinates; y may go down.
+        columns: drawings side by side.
+
+    Returns:
+        The figure and its axes, an array of them where there is more than one column.
+    """
+    figure, axes = subplots(1, columns, figsize=size)
+    for ax in np.ravel(axes):
+        ax.set_xlim(*x)
+        ax.set_ylim(*y)
+        ax.set_axis_off()
+    return figure, axes
+
+
+def write(
+    ax: Axes,
+    x: float,
+    y: float,
+    text: str,
+    colour: Any = INK,
+    size: float = 10,
+    bold: bool = False,
+    shift: tuple[float, float] = (0, 0),
+    **options: Any,
+) -> Annotation:
+    """Write `text` around the point (x, y), moved by `shift` points.
+
+    Args:
+        options: of `Axes.annotate`: ha, va, gid, rotation, parse_math=True for a formula,
+            xycoords="axes fraction".
+    """
+    defaults = {"ha": "center", "va": "center", "parse_math": False, "annotation_clip": False}
+    lines = "\n".join(plain(line) if line else "" for line in text.split("\n"))
+    weight = "bold" if bold else "normal"
+    look = {"color": colour, "fontsize": size, "fontweight": weight, **defaults, **options}
+    return ax.annotate(lines, (x, y), xytext=shift, textcoords="offset points", **look)
+
+
+def box(
+    ax: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    text: str = "",
+    edge: Any = MUTED,
+    face: Any = None,
+    line: float = 1.1,
+    rounded: float = 0,
+    gid: str | None = None,
+    **look: Any,
+) -> Patch:
+    """Draw a box around the point (x, y) with a text in it.
+
+    Args:
+        face: its colour; None takes a pale `edge`.
+        rounded: radius of the corners.
+        look: of the text, as in `write`.
+    """
+    face = tint(edge, 0.2) if face is None else face
+    colours = {"facecolor": face, "edgecolor": edge, "linewidth": line, "gid": gid}
+    corner = (x - width / 2, y - height / 2)
+    if rounded:
+        style = f"round,pad=0,rounding_size={rounded}"
+        patch: Patch = FancyBboxPatch(corner, width, height, boxstyle=style, **colours)
+    else:
+        patch = Rectangle(corner, width, height, **colours)
+    ax.add_patch(patch)
+    if text:
+        write(ax, x, y, text, **look)
+    return patch
+
+
+def boxes(
+    ax: Axes, x: float, y: float, texts: Sequence[str], height: float = 0.6, **look: Any
+) -> float:
+    """Draw boxes side by side from x on, each as wide as its text needs, in letters.
+
+    Returns:
+        Where the next box would begin.
+    """
+    for text in texts:
+        width = len(text) + 1.1
+        box(ax, x + width / 2, y, width, height, text, **look)
+        x += width + 0.5
+    return x
+
+
+def arrow(
+    ax: Axes,
+    start: Sequence[float],
+    end: Sequence[float],
+    colour: Any = GREY,
+    width: float = 1.2,
+    head: float = 10,
+    bend: float = 0,
+    gap: float = 0,
+) -> None:
+    """Draw an arrow from one point to another.
+
+    Args:
+        width, head: of the line and of its head, in points.
+        bend: 0 is straight.
+        gap: points left free at both ends.
+    """
+    style = {"arrowstyle": "-|>", "mutation_scale": head, "connectionstyle": f"arc3,rad={bend}"}
+    look = {"color": colour, "linewidth": width, "shrinkA": gap, "shrinkB": gap}
+    ax.add_patch(FancyArrowPatch(tuple(start), tuple(end), **style, **look))
+
+
+# --- charts: heatmaps, bars, lines ----------------------------------------------------------------
+
+
+def heatmap(
+    ax: Axes,
+    values: np.ndarray,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    form: Callable[[float], str] | None = None,
+    low: float | None = 0,
+    high: float | None = None,
+    allowed: np.ndarray | None = None,
+    unit: str = "",
+    size: float = 10,
+) -> AxesImage:
+    """Draw a matrix as a heatmap with its rows and columns named.
+
+    Args:
+        values: float[R, C].
+        rows, columns: their names; None leaves an axis bare.
+        form: how a number is written into its cell, such as "{:.2f}".format; None writes none.
+        low, high: the ends of the colour map; None takes those of the values.
+        allowed: bool[R, C]; where it is False the cell is grey and empty.
+        unit: of the values; draws a colour bar.
+        size: of all text, in points.
+
+    Returns:
+        The picture, such as a colour bar for several heatmaps needs.
+    """
+    colours = matplotlib.colormaps[matplotlib.rcParams["image.cmap"]].with_extremes(bad=FAINT)
+    shown = np.ma.masked_where(np.zeros(np.shape(values)) if allowed is None else ~allowed, values)
+    picture = ax.imshow(shown, cmap=colours, vmin=low, vmax=high, aspect="auto")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    name_columns(ax, columns or [], size)
+    ax.set_yticks(range(len(rows or [])), [plain(row) for row in rows or []])
+    ax.tick_params(axis="y", labelsize=size)
+    for label in ax.get_yticklabels():
+        label.set_parse_math(False)
+    if form is not None:
+        for (row, column), value in np.ndenumerate(np.asarray(values)):
+            if allowed is None or allowed[row, column]:
+                colour = readable_on(picture.cmap(picture.norm(value)))
+                write(ax, column, row, form(value), colour, size, gid=f"{row} {column}")
+    if unit:
+        ax.get_figure(root=True).colorbar(picture, ax=ax, label=unit, pad=0.015)
+    return picture
+
+
+def name_columns(ax: Axes, names: Sequence[str], size: float = 10) -> None:
+    """Name the places 0, 1, ... of the x axis; names too long for their columns are slanted."""
+    figure = ax.get_figure(root=True)
+    room = ax.get_position().width * figure.get_figwidth() * 120 / size / max(len(names), 1)
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}  # room: in letters
+    if max((len(line) for name in names for line in name.split("\n")), default=0) <= room:
+        turned = {}
+    elif room < 2.4:
+        turned = {"rotation": 90}
+    texts = ["\n".join(map(plain, name.split("\n"))) for name in names]
+    ax.set_xticks(range(len(names)), texts, fontsize=size, parse_math=False, **turned)
+
+
+def bars(
+    ax: Axes,
+    values: Mapping[str, float],
+    shown: str | Sequence[str] = "{:.2f}",
+    colour: Any = None,
+    label: str = "",
+    room: float = 1.2,
+    height: float = 0.62,
+    gid: str = "",
+    size: float = 10,
+) -> None:
+    """Draw horizontal bars from the top down, each with its name and its value.
+
+    Args:
+        values: name -> length.
+        shown: what is written at the end of a bar: a format, or a text for each.
+        colour: one, or one for each bar.
+        label: of the x axis; without it the axis is left out.
+        room: how far the axis goes, in lengths of the longest bar.
+        gid: before the name of each bar in its id.
+    """
+    names, lengths = list(values), np.array(list(values.values()), dtype=float)
+    colour = tint(START, 0.7) if colour is None else colour
+    drawn = ax.barh(range(len(names)), lengths, height, color=colour)
+    texts = [shown.format(value) for value in lengths] if isinstance(shown, str) else shown
+    for y, (patch, name, text) in enumerate(zip(drawn, names, texts, strict=True)):
+        patch.set_gid(f"{gid} {name}".strip())
+        if text:
+            write(ax, np.nanmax([lengths[y], 0]), y, text, size=size - 0.5, shift=(4, 0), ha="left")
+    ax.set_xlim(0, room * max(np.nanmax(lengths, initial=0), 1e-12))
+    name_bars(ax, names, label, size)
+
+
+def stacked_bars(
+    ax: Axes,
+    table: Mapping[str, Mapping[str, float]],
+    colours: Mapping[str, Any],
+    label: str = "",
+    shown: str = "{:.0f}",
+    height: float = 0.62,
+) -> None:
+    """Draw horizontal bars made of parts, each part with its value in it.
+
+    Args:
+        table: name -> part -> length, the same parts in each.
+        colours: part -> colour; its order is that of the parts.
+    """
+    for y, (name, parts) in enumerate(table.items()):
+        left = 0.0
+        for part, colour in colours.items():
+            ax.barh(y, parts[part], height, left=left, color=colour, gid=f"{name} {part}")
+            if parts[part]:
+                text, ink = shown.format(parts[part]), readable_on(colour)
+                write(ax, left + parts[part] / 2, y, text, ink, bold=True)
+            left += parts[part]
+    name_bars(ax, list(table), label)
+
+
+def name_bars(ax: Axes, names: Sequence[str], label: str = "", size: float = 10) -> None:
+    """Name horizontal bars 0, 1, ... from the top down, and their axis, which goes without."""
+    ax.set_yticks(range(len(names)), [plain(n) for n in names], fontsize=size, parse_math=False)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    if label:
+        ax.set_xlabel(label, parse_math=False)
+    else:
+        ax.set_xticks([])
+        ax.spines["bottom"].set_visible(False)
+
+
+def lines(
+    ax: Axes,
+    curves: Mapping[str, Sequence[tuple[float, float]] | np.ndarray],
+    x: str,
+    y: str,
+    colours: Mapping[str, Any] | None = None,
+    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    xlim: tuple[float, float] | None = None,
+    ylim: tuple[float, float] | None = None,
+    log: str = "",
+    **look: Any,
+) -> None:
+    """Draw curves, each named at its end.
+
+    Args:
+        curves: name -> float[N, 2], points (x, y) in order.
+        x, y: labels of the axes, with units.
+        colours: name -> colour; the style's cycle where it says nothing.
+        bands: name -> lower and upper y at the points of that curve, drawn pale around it.
+        xlim, ylim: None goes from the first to the last point, and from zero to the highest.
+        log: "x", "y" or "xy", the axes that are logarithmic.
+        look: of `Axes.plot`, such as marker="o".
+    """
+    points = {name: np.asarray(curve, dtype=float).reshape(-1, 2) for name, curve in curves.items()}
+    ends = []
+    for number, (name, curve) in enumerate(points.items()):
+        colour = (colours or {}).get(name, f"C{number % 7}")
+        ax.plot(*curve.T, color=colour, gid=name, **look)
+        if name in (bands or {}):
+            ax.fill_between(curve[:, 0], *bands[name], color=colour, alpha=0.18, linewidth=0)
+        ends.append((*curve[-1], plain(name), colour))
+    both = np.concatenate(list(points.values()))
+    ax.set_xlim(*(xlim or (both[:, 0].min(), both[:, 0].max() + 1e-9)))
+    for axis in log:
+        logarithmic(ax, axis)
+    if ylim or "y" not in log:
+        ax.set_ylim(*(ylim or (0, 1.12 * max(both[:, 1].max(), 1e-9))))
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.grid(axis="y")
+    label_line_ends(ax, ends)
+
+
+def logarithmic(ax: Axes, axis: str = "y") -> None:
+    """Make an axis logarithmic, its ticks plain numbers. Needs its limits, or what is drawn."""
+    (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
+    low, high = ax.get_xlim() if axis == "x" else ax.get_ylim()
+    chosen = ax.xaxis if axis == "x" else ax.yaxis
+    steps = (1, 2, 5) if np.log10(high / low) < 2.5 else (1,)
+    chosen.set_major_locator(LogLocator(10, subs=steps, numticks=8))
+    chosen.set_major_formatter(FuncFormatter(_plain_number))
+    chosen.set_minor_formatter(NullFormatter())
+
+
+def _plain_number(value: float, _: object = None) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
+def level(
+    ax: Axes, value: float, name: str, axis: str = "y", below: bool = False, left: bool = False
+) -> None:
+    """Draw a dashed line to compare with: at a height, or with axis="x" at a place.
+
+    Args:
+        below, left: where its name goes, which else is above the line, at its right end.
+    """
+    (ax.axhline if axis == "y" else ax.axvline)(
+        value, color=MUTED, linestyle="--", linewidth=1.3, zorder=1, gid=f"level {name}"
+    )
+    side = {"ha": "left" if left else "right", "va": "center"}
+    if axis == "y":
+        at, coordinates = (0 if left else 1, value), ("axes fraction", "data")
+    else:
+        at, coordinates = (value, 0.02 if below else 0.96), ("data", "axes fraction")
+    shift = (4 if left else -4, (-8 if below else 8) if axis == "y" else 0)
+    write(ax, *at, name, GREY, shift=shift, xycoords=coordinates, **side)
+
+
+def label_points(
+    ax: Axes,
+    points: np.ndarray,
+    names: Sequence[str],
+    colours: Any = INK,
+    size: float = 10,
+    bold: Sequence[bool] | bool = False,
+    avoid: np.ndarray | None = None,
+) -> None:
+    """Write a name at each point, shifted until none covers another or a point.
+
+    Args:
+        points: float[N, 2].
+        colours, bold: one for all names, or one for each.
+        avoid: float[M, 2], points that no name may cover; None means `points`.
+    """
+    inks = [colours] * len(names) if isinstance(colours, str) else colours
+    heavy = [bold] * len(names) if isinstance(bold, bool) else bold
+    texts = [
+        ax.text(*point, plain(name), color=ink, fontsize=size, parse_math=False,
+                fontweight="bold" if strong else "normal")
+        for point, name, ink, strong in zip(points, names, inks, heavy, strict=True)
+    ]  # fmt: skip
+    move_apart(ax.get_figure(root=True), ax, texts, points if avoid is None else avoid)
+
+
+def legend(figure: Figure, entries: Mapping[str, Any], columns: int = 4) -> None:
+    """Name colours below a figure. entries: name -> colour."""
+    patches = [Patch(facecolor=c, edgecolor=MUTED, label=plain(n)) for n, c in entries.items()]
+    look = {"frameon": False, "fontsize": 10, "handlelength": 1.2, "columnspacing": 1.4}
+    place = "outside lower center"
+    figure.legend(handles=patches, loc=place, ncols=min(columns, len(patches)), **look)
+
+
+# --- text in colours ------------------------------------------------------------------------------
+
+
+def html_panel(content: str, text: str, style: str = "") -> Panel:
+    """HTML for light and dark pages, and the same as text where there is no page.
+
+    Args:
+        style: CSS of the element around the content.
+    """
+    div = f'<div class="wta" style="max-width:52em;{style}">{content}</div>'
+    return Panel(f"<style>{UNBOXED}</style>{div}", text)
+
+
+def tinted_words(words: Sequence[tuple[str, float]], strongest: float, caption: str) -> Panel:
+    """Show a text with each word on a background as strong as its value.
+
+    Args:
+        words: each with its value: orange above zero, blue below, no colour at zero.
+        strongest: the value that gets the full colour.
+        caption: a line below.
+    """
+    spans = []
+    for word, value in words:
+        colour = "213,94,0" if value > 0 else "0,114,178"
+        share = 0.65 * min(1.0, abs(value) / strongest)
+        style = f"background:rgba({colour},{share:.2f});border-radius:3px;padding:1px 3px"
+        spans.append(f'<span style="{style}" title="{value:+.2f}">{html.escape(word)}</span>')
+    body = f'<div style="line-height:1.9;font-size:105%">{" ".join(spans)}</div>'
+    note = f'<div style="opacity:.75;margin-top:.2em">{html.escape(caption)}</div>'
+    in_text = " ".join(f"{word.strip()} ({value:+.2f})" for word, value in words)
+    return html_panel(body + note, f"{in_text}\n{caption}")
