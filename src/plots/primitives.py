@@ -302,7 +302,7 @@ def lines(
     """Draw curves, each named at its end.
 
     Args:
-        curves: name -> float[N, 2], points (x, y) in order.
+        curves: name -> float[N, 2], points (x, y) in order; "" is drawn and not named.
         x, y: labels of the axes, with units.
         colours: name -> colour; the style's cycle where it says nothing.
         bands: name -> lower and upper y at the points of that curve, drawn pale around it.
@@ -317,7 +317,8 @@ def lines(
         ax.plot(*curve.T, color=colour, gid=name, **look)
         if name in (bands or {}):
             ax.fill_between(curve[:, 0], *bands[name], color=colour, alpha=0.18, linewidth=0)
-        ends.append((*curve[-1], plain(name), colour))
+        if name:
+            ends.append((*curve[-1], plain(name), colour))
     both = np.concatenate(list(points.values()))
     ax.set_xlim(*(xlim or (both[:, 0].min(), both[:, 0].max() + 1e-9)))
     for axis in log:

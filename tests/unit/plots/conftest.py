@@ -49,7 +49,7 @@ def in_browser(tmp_path):
         notes = "var said = []; function note(what, text) { said.push(what + '=' + text); }"
         page = tmp_path / "page.html"
         script = f"<script>{notes}\n{acts}\ndocument.title = said.join('|');</script>"
-        page.write_text(f"<html><body>{shown.data}{shown.data}{script}</body></html>", encoding="utf-8")
+        page.write_text(f"<html><body>{shown.html}{shown.html}{script}</body></html>", encoding="utf-8")
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
         result = subprocess.run([CHROMIUM, *flags, page.as_uri()], capture_output=True, text=True, timeout=120)
         title = html.unescape(re.search(r"<title>(.*?)</title>", result.stdout, re.S)[1])

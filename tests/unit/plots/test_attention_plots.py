@@ -231,9 +231,9 @@ def test_the_explorer_holds_the_weights_and_tokens_escaped_and_asks_no_host(read
     tokens = ["[CLS]", '"><script>alert(1)</script>', "it's", "a&b", "été"]
     weights = maps(2, 3, 5, 5)
     shown = attention.explore_attention(weights, tokens, start=(1, 2, 3))
-    page = read_page(shown.data)
+    page = read_page(shown.html)
     assert page.tags == ["div", "p", "script"] and not page.addresses
-    assert not re.search(r"https?:|//cdn|import\(|fetch\(|XMLHttp|eval\(|innerHTML", shown.data)
+    assert not re.search(r"https?:|//cdn|import\(|fetch\(|XMLHttp|eval\(|innerHTML", shown.html)
     data = json.loads(page.data)
     assert data["tokens"] == tokens and data["start"] == [1, 2, 3] and data["marks"] == [0]
     stored = np.frombuffer(base64.b64decode(data["weights"]), dtype=np.uint8).reshape(2, 3, 5, 5) / 255
@@ -243,7 +243,7 @@ def test_the_explorer_holds_the_weights_and_tokens_escaped_and_asks_no_host(read
 
 def test_seventy_two_heads_on_a_long_sentence_stay_small():
     shown = attention.explore_attention(maps(6, 12, 30, 30), ["token"] * 30)
-    assert len(shown.data) < 150_000
+    assert len(shown.html) < 150_000
 
 
 def test_the_explorer_works_in_a_browser_by_buttons_keys_and_clicks(in_browser):
@@ -291,12 +291,12 @@ QUERY, KEY, VALUE = [[2, 1, 0, 1], [0, 1, 2, 1]], [[2, 2, 1, 0], [1, 0, 3, 0]], 
 
 def test_the_numbers_to_change_are_on_the_page_and_it_asks_no_host(read_page):
     shown = attention.explore_numbers(QUERY, KEY, VALUE, ["Thinking", "</div>"], divisor=2)
-    page = read_page(shown.data)
+    page = read_page(shown.html)
     assert page.tags == ["div", "p", "script"] and not page.addresses
-    assert not re.search(r"https?:|//cdn|import\(|fetch\(|XMLHttp|eval\(|innerHTML", shown.data)
+    assert not re.search(r"https?:|//cdn|import\(|fetch\(|XMLHttp|eval\(|innerHTML", shown.html)
     data = json.loads(page.data)
     assert (data["query"], data["key"], data["value"], data["divisor"]) == (QUERY, KEY, VALUE, 2)
-    assert data["words"] == ["Thinking", "</div>"] and len(shown.data) < 15_000
+    assert data["words"] == ["Thinking", "</div>"] and len(shown.html) < 15_000
     with pytest.raises(ValueError, match="one row each"):
         attention.explore_numbers(QUERY, KEY, VALUE, ["Thinking"], divisor=2)
 
