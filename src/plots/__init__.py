@@ -144,6 +144,7 @@ def headline(figure: Figure, text: str) -> None:
     """Set the figure's title, the finding in one sentence, wrapped to the figure's width."""
     size = 12
     letters = int(figure.get_figwidth() * 72 / (0.61 * size))  # a bold one is 0.6 of its size wide
+    text = plain(text)
     lines = textwrap.wrap(text, letters) or [""]
     while len(lines) > 1 and len(even := textwrap.wrap(text, letters - 1)) == len(lines):
         lines, letters = even, letters - 1

@@ -175,7 +175,7 @@ def heatmap(
     Args:
         values: float[R, C].
         rows, columns: their names; None leaves an axis bare.
-        form: how a number is written into its cell, such as "{:.2f}".format; None writes none.
+        form: how a number is written into its cell, such as "{:.2f}".format; None or "" is not.
         low, high: the ends of the colour map; None takes those of the values.
         allowed: bool[R, C]; where it is False the cell is grey and empty.
         unit: of the values; draws a colour bar.
@@ -196,9 +196,10 @@ def heatmap(
         label.set_parse_math(False)
     if form is not None:
         for (row, column), value in np.ndenumerate(np.asarray(values)):
-            if allowed is None or allowed[row, column]:
+            text = form(value)
+            if text and (allowed is None or allowed[row, column]):
                 colour = readable_on(picture.cmap(picture.norm(value)))
-                write(ax, column, row, form(value), colour, size, gid=f"{row} {column}")
+                write(ax, column, row, text, colour, size, gid=f"{row} {column}")
     if unit:
         ax.get_figure(root=True).colorbar(picture, ax=ax, label=unit, pad=0.015)
     return picture

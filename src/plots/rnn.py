@@ -182,6 +182,14 @@ GATES = {  # place, colour, function
     "candidate": (4.9, "C5", "tanh"),
     "output": (7.0, "C4", "σ"),
 }
+LSTM_LINES = (
+    (-0.6, 3.6, "memory $c$", STATE), (-0.6, 0.55, "state $h$\nword $x$", INPUT),
+    (9.9, 3.6, "$c'$", STATE), (9.9, 2.5, "$h'$", INPUT),
+)  # fmt: skip
+LSTM_NOTES = (
+    (1.5, 4.57, "how much stays"), (4.9, 4.57, "what is added"), (7.9, 4.57, "how much is shown"),
+    (4.6, -0.5, "each box has weights of its own for the word and for the state"),
+)  # fmt: skip
 LSTM_ARROWS = (
     ((1.5, 1.79), (1.5, 3.36)), ((3.4, 1.79), (4.72, 2.4)), ((4.9, 1.79), (4.9, 2.3)),
     ((4.9, 2.74), (4.9, 3.36)), ((7.0, 1.79), (7.7, 2.35)), ((7.9, 3.6), (7.9, 3.17)),
@@ -196,12 +204,7 @@ def draw_lstm_cell() -> Figure:
     arrow(ax, (-0.5, 3.6), (9.8, 3.6), STATE, 2.6)
     arrow(ax, (-0.5, 0.55), (8.0, 0.55), INPUT, 1.6)
     arrow(ax, (8.12, 2.5), (9.8, 2.5), INPUT, 1.6)
-    for x, y, text, colour in (
-        (-0.6, 3.6, "memory $c$", STATE),
-        (-0.6, 0.55, "state $h$\nword $x$", INPUT),
-        (9.9, 3.6, "$c'$", STATE),
-        (9.9, 2.5, "$h'$", INPUT),
-    ):
+    for x, y, text, colour in LSTM_LINES:
         side = "right" if x < 0 else "left"
         write(ax, x, y, text, colour, 11.5, bold=True, ha=side, parse_math=True)
     for name, (x, colour, function) in GATES.items():
@@ -215,12 +218,7 @@ def draw_lstm_cell() -> Figure:
         ring = {"facecolor": "white", "edgecolor": INK, "linewidth": 1.2, "zorder": 3}
         ax.add_patch(Circle((x, y), 0.22, **ring))
         write(ax, x, y, sign, size=12, zorder=4)
-    for x, y, note in (
-        (1.5, 4.57, "how much stays"),
-        (4.9, 4.57, "what is added"),
-        (7.9, 4.57, "how much is shown"),
-        (4.6, -0.5, "each box has weights of its own for the word and for the state"),
-    ):
+    for x, y, note in LSTM_NOTES:
         write(ax, x, y, note, GREY, 9.5)
     finding = "The memory runs through an LSTM with one product and one sum on its way"
     memory = "The memory c goes straight through: first it is multiplied by the forget gate, then"

@@ -278,7 +278,7 @@ def plot_weight_change(changes: Mapping[str, Sequence[float]]) -> Figure:
     parts = {name: 100 * np.asarray(values, dtype=float) for name, values in changes.items()}
     layers = max(map(len, parts.values()))
     table = np.stack([np.broadcast_to(values, layers) for values in parts.values()])
-    figure, ax = subplots(figsize=(8, 1.6 + 0.46 * len(parts)))
+    figure, ax = subplots(figsize=(8, max(2.9, 1.6 + 0.46 * len(parts))))
     numbers = [str(layer + 1) for layer in range(layers)]
     label = "change, % of the weights' norm"
     picture = heatmap(ax, table, list(parts), numbers, unit=label)

@@ -5,13 +5,21 @@ import html.parser
 import re
 import subprocess
 
+import matplotlib.style
 import pytest
 
+from src.runtime import COURSE
 from tools.browser import CHROMIUM
 
 
+@pytest.fixture(autouse=True)
+def course_style():
+    with matplotlib.style.context(COURSE / "src" / "plots" / "course.mplstyle"):
+        yield
+
+
 class Page(html.parser.HTMLParser):
-    """Gathers tags, the data of something to explore, and every attribute that could lead elsewhere."""
+    """Gathers tags, the data of something to explore, and every attribute that leads elsewhere."""
 
     def __init__(self):
         super().__init__()
@@ -19,9 +27,11 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        given = dict(attrs)
-        self.data = self.data or next((given[name] for name in ("data-map", "data-attention", "data-numbers") if given.get(name)), None)
-        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+        for name, value in attrs:
+            if name.startswith("data-") and value:
+                self.data = self.data or value
+            if name in ("src", "href"):
+                self.addresses.append(value)
 
 
 @pytest.fixture
@@ -38,21 +48,41 @@ def read_page():
 
 @pytest.fixture
 def in_browser(tmp_path):
-    """in_browser(shown, acts): two copies of something to explore on one page in chromium, and a script that acts on the first.
+    """in_browser(shown, acts): two copies of an explorer on a page in chromium, and a script.
 
-    acts: calls note(what, text) for each thing to look at. Returns {what: text}, and the page's HTML afterwards.
+    acts: JavaScript that acts on the first and calls note(what, text) for each thing to look at.
+    Returns {what: text}, and the page's HTML afterwards.
     """
     if CHROMIUM is None:
         pytest.skip("needs chromium (Debian: apt-get install chromium)")
 
     def run(shown, acts):
         notes = "var said = []; function note(what, text) { said.push(what + '=' + text); }"
-        page = tmp_path / "page.html"
         script = f"<script>{notes}\n{acts}\ndocument.title = said.join('|');</script>"
-        page.write_text(f"<html><body>{shown.html}{shown.html}{script}</body></html>", encoding="utf-8")
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
-        result = subprocess.run([CHROMIUM, *flags, page.as_uri()], capture_output=True, text=True, timeout=120)
+        page = tmp_path / "page.html"
+        body = f"<html><body>{shown.html}{shown.html}{script}</body></html>"
+        page.write_text(body, encoding="utf-8")
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"]
+        command = [CHROMIUM, *flags, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
         title = html.unescape(re.search(r"<title>(.*?)</title>", result.stdout, re.S)[1])
         return dict(part.split("=", 1) for part in title.split("|")), result.stdout
 
     return run
+
+
+@pytest.fixture
+def texts():
+    """texts(figure): everything written in it, ticks apart."""
+    return lambda figure: [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
+@pytest.fixture
+def mark():
+    """mark(figure, gid): the one thing in the figure that has this id."""
+
+    def find(figure, gid):
+        (found,) = figure.findobj(lambda artist: artist.get_gid() == gid)
+        return found
+
+    return find
