@@ -66,7 +66,7 @@ bench: assets-once ## measure against the usual recipes and libraries (on an idl
 	@$(PY) benchmarks/bench_dates.py
 	@$(PY) benchmarks/bench_compression.py
 	@$(PY) benchmarks/bench_retrieval.py
-	@$(PY) benchmarks/bench_ways.py
+	@$(PY) benchmarks/bench_variants.py
 
 assets: $(STAMP) ## fetch the models and texts of the course, or verify those that are there
 	@$(PY) -m src.assets fetch

@@ -22,13 +22,11 @@ from src.qa import QuestionAnswerer, evaluate, finetune, load_run, load_squad
 from src.qa.cloze import cloze_questions
 from src.qa.dataset import answerable_only, gold_answers
 from src.qa.metrics import f1_interval
-from src.qa.models import mean_of_models
-from src.qa.written import written_questions
-from tools.make_weights import scored, training_sets, unscored_introductions
+from tools.make_weights import mean_of_models, scored, training_sets, unscored_introductions
 from tools.squadshifts import load_wiki
 
 FOLDER = common.RESULTS / "reader"
-CLOZE, WRITTEN = 10_000, 2_000  # questions made of introductions, and those a language model wrote
+CLOZE = 10_000  # questions made of introductions
 PLAIN = {"learning_rate": 3e-4, "batch_size": 16}
 
 
@@ -70,10 +68,6 @@ class Ladder:
         tokenizer.save_pretrained(FOLDER / "mean-of-two")
         return FOLDER / "mean-of-two"
 
-    def written(self) -> Path:
-        written = written_questions(unscored_introductions(self.course), WRITTEN, 0, FOLDER / "written.jsonl", self.base())
-        return self.train("written-then-human", self.human, 1, self.train("written", written, 1))
-
     def everything(self) -> Path:
         parts, _ = training_sets(self.course["train"])
         return self.train("everything-1-pass", concatenate_datasets(list(parts.values())), 1)
@@ -86,7 +80,6 @@ RUNGS = {
     "first questions with gaps": Ladder.after_cloze,
     "the same, another seed of the second part": lambda ladder: ladder.after_cloze(1),
     "the mean of these two": Ladder.averaged,
-    "first questions a language model wrote": Ladder.written,
     "other kinds of text, made unanswerable ones": Ladder.everything,
 }
 

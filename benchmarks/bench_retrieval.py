@@ -1,9 +1,9 @@
 """Asking Wikipedia: building and opening the index, finding the right article, and answering, on open-domain questions.
 
 The questions are those of the course set that make sense without their passage; the right article is the one a question was
-written on. `--choose` looks at the validation part alone and prints what the constants of src/qa/retrieval.py were chosen by;
-without it they are taken as they are, and the test part is asked. `--growth` measures seconds per question alone, over 1,000, 10,033
-and 100,000 passages.
+written on. `--choose` looks at the validation part alone and prints what the constants of `keyword`, `retriever` and
+`open_domain` were chosen by; without it they are taken as they are, and the test part is asked. `--growth` measures seconds
+per question alone, over 1,000, 10,033 and 100,000 passages.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ import common
 import numpy as np
 from datasets import Dataset
 
+import src.qa.retriever
 from src import assets
-from src.qa import QuestionAnswerer, load_squad, retrieval
-from src.qa.calibration import without_their_articles
+from src.qa import QuestionAnswerer, dense, keyword, load_squad, open_domain
 from src.qa.course_set import open_domain_questions
 from src.qa.dataset import gold_answers
+from src.qa.dense import DenseIndex
+from src.qa.documents import Document, wikipedia
+from src.qa.keyword import KeywordIndex
 from src.qa.metrics import score_answers
-from src.qa.retrieval import DenseIndex, KeywordIndex, Retriever, WikipediaAnswerer
+from src.qa.open_domain import WikipediaAnswerer, discounted_score, reader_score
+from src.qa.retriever import Retriever
+from tools.calibrate_weights import without_their_articles
 
 DEPTHS = (1, 5, 20)
 WAYS = ("keyword", "dense", "fused")
@@ -40,11 +45,11 @@ def open_questions(split: str, most: int) -> Dataset:
 
 
 def progress(told: dict) -> None:
-    if told["step"] % (10 * retrieval.BLOCK) == 0 or told["step"] == told["steps"]:
+    if told["step"] % (10 * dense.DOCUMENTS_PER_FILE) == 0 or told["step"] == told["steps"]:
         print(common.runtime.progress_line(told), flush=True)
 
 
-def build(documents: Sequence[retrieval.Document], folder: Path) -> dict[str, float]:
+def build(documents: Sequence[Document], folder: Path) -> dict[str, float]:
     """Build both indexes in an empty folder, also what comes with the course, and open them again, timed; sizes in MB."""
     shutil.rmtree(folder, ignore_errors=True)
     times = {}
@@ -77,28 +82,28 @@ def find(retriever: Retriever, rows: Dataset, by: str) -> dict[str, float]:
 # --- choosing, on the validation part -------------------------------------------------------------------------------------
 
 
-def choose_keyword(documents: Sequence[retrieval.Document], rows: Dataset) -> None:
+def choose_keyword(documents: Sequence[Document], rows: Dataset) -> None:
     found = {}
     for times, k1, b in ((0, 1.5, 0.75), (1, 1.5, 0.75), (2, 1.5, 0.75), (2, 0.9, 0.4), (2, 1.2, 0.75), (2, 1.5, 0.5), (3, 1.5, 0.5)):
-        retrieval.TITLE_TIMES, retrieval.K1, retrieval.B = times, k1, b
+        keyword.TITLE_TIMES, keyword.K1, keyword.B = times, k1, b
         found[f"title x {times}, k1 {k1}, b {b}"] = find(Retriever(documents, {"keyword": KeywordIndex.build(documents)}), rows, "keyword")
     common.print_rows("by keyword, validation part", found)
 
 
-def choose_dense(documents: Sequence[retrieval.Document], rows: Dataset) -> None:
+def choose_dense(documents: Sequence[Document], rows: Dataset) -> None:
     found = {"title and text": find(Retriever.open(documents, "dense", FOLDER, progress), rows, "dense")}
-    retrieval.text_to_encode = lambda document: document.text
+    dense.text_to_encode = lambda document: document.text
     folder = FOLDER.with_name("retrieval-index-without-titles")  # the keys do not tell the two apart
     found["text alone"] = find(Retriever.open(documents, "dense", folder, progress), rows, "dense")
     common.print_rows("by meaning, validation part", found)
 
 
 def choose_fusion(retriever: Retriever, rows: Dataset) -> None:
-    fuse, found = retrieval.fuse, {}
+    fuse, found = src.qa.retriever.fuse, {}
     for constant in (1, 5, 10, 20, 60, 120):
-        retrieval.fuse = lambda rankings, constant=constant: fuse(rankings, constant)
+        src.qa.retriever.fuse = lambda rankings, constant=constant: fuse(rankings, constant)
         found[f"constant {constant}"] = find(retriever, rows, "fused")
-    retrieval.fuse = fuse
+    src.qa.retriever.fuse = fuse
     common.print_rows("fused, validation part", found)
 
 
@@ -113,11 +118,11 @@ def choose_reading(retriever: Retriever, reader: QuestionAnswerer, rows: Dataset
 
     def outcome(n: int, discount: float, without: bool) -> tuple[list[str], np.ndarray, np.ndarray]:
         """Texts, scores, and F1 by question; without: as if the article that answers it were not there."""
-        retrieval.RANK_DISCOUNT = discount
+        open_domain.RANK_DISCOUNT = discount
         texts, scores = [], []
         for title, found in zip(rows["title"], read, strict=True):
             kept = [(hit, answer) for hit, answer in found if not (without and hit.title == title)][:n]
-            ranked = [(retrieval.support(retrieval.reader_score(answer), rank), answer.text) for rank, (_, answer) in enumerate(kept, 1)]
+            ranked = [(discounted_score(reader_score(answer), rank), answer.text) for rank, (_, answer) in enumerate(kept, 1)]
             score, text = max(ranked, key=lambda pair: pair[0], default=(0.0, ""))
             texts.append(text)
             scores.append(score)
@@ -150,12 +155,12 @@ def grow(reader: QuestionAnswerer, rows: Dataset) -> dict[str, dict[str, float]]
 
     Time alone is measured: beyond the English passages a vector is a noisy copy of an English one.
     """
-    english = retrieval.wikipedia()
+    english = wikipedia()
     vectors = DenseIndex.open(english, FOLDER, progress).vectors
     others = [passage for language in ("fr-fr", "es-es") for passage in assets.load_passages(language).values()]
-    documents = english + [retrieval.Document(passage.title, passage.text) for passage in others]
+    documents = english + [Document(passage.title, passage.text) for passage in others]
     most = 100_000
-    documents += [retrieval.Document(f"{doc.title}, variant {i}", doc.text) for i in range(1, 9) for doc in documents][
+    documents += [Document(f"{doc.title}, variant {i}", doc.text) for i in range(1, 9) for doc in documents][
         : most - len(documents)
     ]
     rng, copies = np.random.default_rng(0), np.arange(len(english), most) % len(english)
@@ -164,10 +169,10 @@ def grow(reader: QuestionAnswerer, rows: Dataset) -> dict[str, dict[str, float]]
     found = {}
     for n in (1_000, len(english), most):
         start = time.perf_counter()
-        keyword = KeywordIndex.build(documents[:n])
+        index = KeywordIndex.build(documents[:n])
         built = time.perf_counter() - start
         print(f"{n:,} passages: keyword index built in {built:.1f} s; {len(rows)} questions follow", flush=True)
-        retriever = Retriever(documents[:n], {"keyword": keyword, "dense": DenseIndex(vectors[:n])})
+        retriever = Retriever(documents[:n], {"keyword": index, "dense": DenseIndex(vectors[:n])})
         answerer = WikipediaAnswerer(retriever, reader)
         answerer.ask("What is the first question for?")
         searching, asking = [], []
@@ -226,7 +231,7 @@ def main() -> int:
     parser.add_argument("--model", default="qa-minilm", help="the reader: released weights, or a folder that finetune wrote")
     options = parser.parse_args()
     start = time.perf_counter()
-    documents = retrieval.wikipedia()[: options.passages]
+    documents = wikipedia()[: options.passages]
     reading = {"introductions, read seconds": time.perf_counter() - start}
     rows = open_questions("validation" if options.choose else "test", options.questions)
     common.announce("Retrieval", f"{len(rows)} open-domain questions, {len(documents)} introductions")

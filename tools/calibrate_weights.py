@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -19,20 +20,42 @@ from src import runtime
 
 runtime.configure_libraries()
 
-from datasets import DatasetDict  # noqa: E402
+import numpy as np  # noqa: E402
+from datasets import Dataset, DatasetDict  # noqa: E402
 
-from src.qa import QuestionAnswerer, WikipediaAnswerer, load_squad  # noqa: E402
-from src.qa.calibration import DIGITS, entry_for_card, judge_with_and_without  # noqa: E402
+from src.qa import QuestionAnswerer, Retriever, WikipediaAnswerer, load_squad  # noqa: E402
+from src.qa.calibration import (  # noqa: E402
+    CARD_DIGITS,
+    HALF_RIGHT,
+    Judged,
+    at_threshold,
+    fit_scaling,
+    judge,
+    reliability,
+)
 from src.qa.course_set import open_domain_questions  # noqa: E402
 from src.qa.models import CARD, WEIGHTS, read_card, released_folder  # noqa: E402
+from src.qa.retriever import Hit  # noqa: E402
 from tools import make_student, make_weights  # noqa: E402
+
+SURE = 0.9  # what the demo calls sure
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="qa-minilm", help="the released weights, or a folder with their card")
-    parser.add_argument("--search", action="store_true", help="the scaling for searched passages instead, after new weights")
-    parser.add_argument("--dry", action="store_true", help="print what was found, and write nothing")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--model", default="qa-minilm", help="the released weights, or a folder with their card"
+    )
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="the scaling for searched passages instead, after new weights",
+    )
+    parser.add_argument(
+        "--dry", action="store_true", help="print what was found, and write nothing"
+    )
     options = parser.parse_args()
     folder = released_folder(options.model)
     if folder is None:
@@ -46,10 +69,17 @@ def main() -> None:
         told |= fields.pop("calibration")
         card |= fields
     card["calibration"] = told
-    print(json.dumps({name: card[name] for name in ("threshold", "temperature", "calibration")}, indent=2), flush=True)
+    print(
+        json.dumps(
+            {name: card[name] for name in ("threshold", "temperature", "calibration")}, indent=2
+        ),
+        flush=True,
+    )
     if not options.dry:
         describe = make_student.describe if "teacher" in card else make_weights.describe
-        (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(
+            json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         (folder / "README.md").write_text(describe(card), encoding="utf-8")
         print(f"written to {folder / CARD}", flush=True)
 
@@ -59,19 +89,73 @@ def search_entry(model: str, course: DatasetDict) -> dict:
     answerer = WikipediaAnswerer.load(model)
     asked = (open_domain_questions(course[split]) for split in ("validation", "test"))
     entry = entry_for_card(*(judge_with_and_without(answerer, rows) for rows in asked))
-    return {name: round(value, DIGITS) for name, value in entry.items()}
+    return {name: round(value, CARD_DIGITS) for name, value in entry.items()}
+
+
+def judge_with_and_without(answerer: WikipediaAnswerer, dataset: Dataset) -> Judged:
+    """`judge` over the whole library, and over one without the article each question was written on.
+
+    So half of the questions have no answer there, as many that people ask.
+    """
+    both = judge(answerer, dataset), judge(without_their_articles(answerer, dataset), dataset)
+    names = ("confidences", "exact", "f1")
+    return Judged(*(np.concatenate([getattr(each, name) for each in both]) for name in names))
+
+
+def without_their_articles(answerer: WikipediaAnswerer, dataset: Dataset) -> WikipediaAnswerer:
+    """The same answerer, which for each question does not find the article it was written on."""
+    titles = dict(zip(dataset["question"], dataset["title"], strict=True))
+    lacking = RetrieverWithout(answerer.retriever, titles)
+    return WikipediaAnswerer(lacking, answerer.reader, answerer.threshold)
+
+
+class RetrieverWithout:
+    """A retriever that for each question leaves out one title. titles: question -> title."""
+
+    def __init__(self, retriever: Retriever, titles: Mapping[str, str]):
+        self.retriever, self.titles = retriever, titles
+
+    def search(self, question: str, n: int) -> list[Hit]:
+        hits = self.retriever.search(question, n + 1)
+        return [hit for hit in hits if hit.title != self.titles[question]][:n]
+
+
+def entry_for_card(fitted_on: Judged, measured_on: Judged) -> dict[str, float]:
+    """The scaling that makes scores true, and what it is worth on other questions.
+
+    Returns:
+        temperature, offset: fitted on the first; ece, ece_scaled: calibration errors of the second, as
+        they are and scaled; questions: how many the second are; sure, sure_and_right: how many answers
+        have a scaled score of SURE at least, and how many of these are right.
+    """
+    scaling = fit_scaling(fitted_on.confidences, fitted_on.correct(HALF_RIGHT), offset=True)
+    confidences, correct = measured_on.confidences, measured_on.correct(HALF_RIGHT)
+    sure = at_threshold(scaling(confidences), correct, SURE)
+    return {
+        "temperature": scaling.temperature,
+        "offset": scaling.offset,
+        "ece": reliability(confidences, correct).error,
+        "ece_scaled": reliability(scaling(confidences), correct).error,
+        "questions": sure.questions,
+        "sure": sure.answered,
+        "sure_and_right": sure.right,
+    }
 
 
 def score_given_passages(model: str, card: dict, course: DatasetDict) -> dict:
     """Fit on the validation questions, put the new scores of the course's questions into `card`, and return its new fields."""
     qa = QuestionAnswerer.load(model)
     fields = make_weights.calibrated(qa, course["validation"])
-    for single in card.get("development_of_each_run", []):  # those models are not kept, so their refusals cannot be counted again
+    for single in card.get(
+        "development_of_each_run", []
+    ):  # those models are not kept, so their refusals cannot be counted again
         single.pop("course", None)
     for part, split in (("development", "validation"), ("test", "test")):
         card[part] |= make_weights.scores_of(qa, None, course[split])
         if "teacher" in card:  # run for the teacher first
-            card["teacher_scores"][part]["course"] = read_card(WEIGHTS / card["teacher"])[part]["course"]
+            card["teacher_scores"][part]["course"] = read_card(WEIGHTS / card["teacher"])[part][
+                "course"
+            ]
     return fields
 
 

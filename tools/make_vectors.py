@@ -1,7 +1,7 @@
 """Compute the released sentence vectors of Wikipedia's introductions: `python tools/make_vectors.py`, a minute or two.
 
 Nothing is trained: MiniLM reads every introduction of the `wikipedia` asset once. Results go to build/weights/wikipedia-vectors;
-with --release to weights/, where `src.qa.retrieval` finds them. From such a vector nobody can read the text back.
+with --release to weights/, where `src.qa.dense` finds them. From such a vector nobody can read the text back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from src import runtime
 
 runtime.configure_libraries()
 
-from src.qa import retrieval  # noqa: E402
+from src.qa import dense  # noqa: E402
+from src.qa.documents import wikipedia  # noqa: E402
 
 
 def main() -> None:
@@ -28,18 +29,18 @@ def main() -> None:
     parser.add_argument("--release", action="store_true", help="write weights/wikipedia-vectors")
     parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
     options = parser.parse_args()
-    target = (retrieval.SHIPPED.parent if options.release else options.to) / retrieval.SHIPPED.name
+    target = (dense.SHIPPED.parent if options.release else options.to) / dense.SHIPPED.name
     shutil.rmtree(target, ignore_errors=True)
     building = options.to / f"{target.name}.building"  # an interrupted call goes on from here
-    documents = retrieval.wikipedia()
+    documents = wikipedia()
     start = time.perf_counter()
-    retrieval.DenseIndex.open(documents, building, lambda told: print(runtime.progress_line(told), flush=True), shipped=None)
+    dense.DenseIndex.open(documents, building, lambda told: print(runtime.progress_line(told), flush=True), shipped=None)
     seconds = time.perf_counter() - start
-    file = retrieval.join_vectors(building, documents, target)
+    file = dense.join_vectors(building, documents, target)
     card = {
         "documents": len(documents),
-        "encoder": retrieval.ENCODER,
-        "max_tokens": retrieval.MAX_TOKENS,
+        "encoder": dense.ENCODER,
+        "max_tokens": dense.MAX_TOKENS,
         "data": "introductions of English Wikipedia articles (asset wikipedia), each with its title in front",
         "licence": "CC BY-SA 4.0",
         "megabytes": round(file.stat().st_size / 1e6, 2),
@@ -57,7 +58,7 @@ def describe(card: dict) -> str:
     """The card as a page for people: every number in it is from card.json."""
     return f"""# wikipedia-vectors: {card["documents"]:,} introductions as sentence vectors
 
-Written by `tools/make_vectors.py` from `card.json`. {card["megabytes"]} MB, half precision. `src.qa.retrieval` takes them where an
+Written by `tools/make_vectors.py` from `card.json`. {card["megabytes"]} MB, half precision. `src.qa.dense` takes them where an
 introduction is searched for by meaning; whose text differs from the one they were made of is read anew.
 
 Data: {card["data"]}. Licence of the text: {card["licence"]}. The text cannot be read back from them.

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -28,6 +29,7 @@ runtime.configure_libraries()
 
 import numpy as np  # noqa: E402
 from datasets import Dataset, DatasetDict, concatenate_datasets  # noqa: E402
+from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
 from src.qa.calibration import fields_for_card, fit_calibration  # noqa: E402
@@ -35,10 +37,10 @@ from src.qa.cloze import cloze_questions  # noqa: E402
 from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.metrics import f1_interval  # noqa: E402
-from src.qa.models import mean_of_models, save_released  # noqa: E402
+from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import Run  # noqa: E402
-from src.qa.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names  # noqa: E402
 from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
+from tools.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names  # noqa: E402
 
 SEEDS = (0, 1)
 CLOZE, GAPS = 10_000, "with gaps, before the rest"  # how many questions to begin with, and what the card calls them
@@ -97,6 +99,22 @@ def train(name: str, model: str | Path, data: Dataset, seed: int, **recipe) -> R
     if not run.finished:
         sys.exit("Stopped; the same command goes on with it.")
     return run
+
+
+def mean_of_models(folders: Sequence[str | Path]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The mean of every weight over models fine-tuned from one model, with the first one's tokenizer.
+
+    Source: Wortsman et al. 2022, "Model soups".
+    """
+    model, tokenizer = load_model(folders[0])
+    states = [load_model(folder)[0].state_dict() for folder in folders]
+    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
+    for folder, its_shapes in zip(folders, shapes, strict=True):
+        if its_shapes != shapes[0]:
+            found = f"the model in {folder} has other weights than the one in {folders[0]}"
+            raise ModelError(f"{found}; average runs of one model.")
+    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    return model, tokenizer
 
 
 def scored(qa: QuestionAnswerer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:

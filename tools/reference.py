@@ -34,7 +34,7 @@ FIRST = (
     *("src.embeddings", "src.word2vec", "src.rnn", "src.attention", "src.transformer"),
     *("src.subwords", "src.sampling", "src.language_models", "src.ngrams", "src.pretraining", "src.compression"),
     *("src.qa", "src.qa.__main__", "src.qa.dataset", "src.qa.features", "src.qa.training", "src.qa.decoding", "src.qa.metrics"),
-    *("src.qa.answerer", "src.qa.retrieval"),
+    *("src.qa.answerer", "src.qa.retriever", "src.qa.open_domain"),
 )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from scipy.stats import binomtest
 
 from src.plots import ANSWER, END, INK, MUTED, START, Figure, alt, headline, label_line_ends, plain, subplots, tint
-from src.qa.calibration import Answered, Coverage, Reliability, wilson
+from src.qa.calibration import AtThreshold, Coverage, Reliability
 
 
 def plot_reliability(diagrams: Mapping[str, Reliability]) -> Figure:
@@ -58,7 +59,8 @@ def _draw_reliability(ax: Axes, diagram: Reliability, name: str) -> None:
     filled = np.flatnonzero(diagram.counts)
     said, true = 100 * diagram.confidence[filled], 100 * diagram.accuracy[filled]
     right = np.round(diagram.accuracy[filled] * diagram.counts[filled]).astype(int)
-    intervals = 100 * np.array([wilson(int(r), int(n)) for r, n in zip(right, diagram.counts[filled], strict=True)])  # [bins, 2]
+    tests = [binomtest(int(r), int(n)) for r, n in zip(right, diagram.counts[filled], strict=True)]
+    intervals = 100 * np.array([list(test.proportion_ci(method="wilson")) for test in tests])  # [bins, 2]
     ax.vlines(said, said, true, color=tint(END, 0.55), linewidth=6, zorder=2)
     ax.errorbar(said, true, yerr=np.abs(intervals.T - true), fmt="none", ecolor=tint(START, 0.7), elinewidth=1.2, capsize=2, zorder=3)
     ax.plot(said, true, "o", color=START, markersize=6, markeredgecolor="white", zorder=4, gid=f"dots {name}")
@@ -78,7 +80,7 @@ def _points(value: float) -> str:
     return f"{value:.1f} points"
 
 
-def plot_coverage(curves: Mapping[str, Coverage], wanted: float | None = None, chosen: Answered | None = None) -> Figure:
+def plot_coverage(curves: Mapping[str, Coverage], wanted: float | None = None, chosen: AtThreshold | None = None) -> Figure:
     """Plot the share of answers that are right against the share of questions answered, the surest first.
 
     curves: name -> Coverage   wanted: a share to draw a line at   chosen: what a threshold gave, marked (`Calibration.held_out`)

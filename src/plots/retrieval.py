@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.patches import FancyBboxPatch, Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
+from scipy.stats import binomtest
 
 from src.plots import (
     ANSWER,
@@ -31,11 +32,10 @@ from src.plots import (
     tint,
 )
 from src.plots.qa import Highlight, answer_box, with_marks
-from src.qa.calibration import wilson
 from src.text import split_sentences
 
 if TYPE_CHECKING:
-    from src.qa.retrieval import OpenAnswer
+    from src.qa.open_domain import OpenAnswer
 
 KEYWORD, DENSE, FUSED = "C4", "C0", "C2"  # the three ways to find, in every figure
 WAY_COLOURS = {"keyword": KEYWORD, "dense": DENSE, "fused": FUSED}
@@ -317,7 +317,7 @@ def plot_recall(ranks: Mapping[str, Sequence[float]], depths: Sequence[int] = (1
         hits = [int((places <= depth).sum()) for depth in depths]
         recall[name] = [100 * found / count for found in hits]
         x = np.arange(len(depths)) + (number - (len(ranks) - 1) / 2) * width
-        bounds = 100 * np.array([wilson(found, count) for found in hits])  # [depths, 2]
+        bounds = 100 * np.array([list(binomtest(found, count).proportion_ci(method="wilson")) for found in hits])  # [depths, 2]
         bars = ax.bar(x, recall[name], 0.92 * width, color=tint(WAY_COLOURS[name], 0.75), label=WAY_NAMES[name])
         ax.errorbar(x, recall[name], yerr=np.abs(bounds.T - recall[name]), fmt="none", ecolor="#444444", elinewidth=1.2, capsize=3)
         for depth, bar, value in zip(depths, bars, recall[name], strict=True):

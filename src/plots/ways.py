@@ -8,17 +8,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from src.plots import ANSWER, END, FAINT, INK, MUTED, PALE, START, Figure, alt, headline, plain, readable_on, subplots, tint
-from src.qa import ways
+from src.qa import variants
 
-COLOURS = {ways.EXTRACTION: START, ways.WITH_PASSAGE: PALE, ways.FROM_MEMORY: "C4"}
+COLOURS = {variants.EXTRACTIVE: START, variants.OPEN_BOOK: PALE, variants.CLOSED_BOOK: "C4"}
 KIND_COLOURS = {
-    ways.RIGHT: ANSWER,
-    ways.RIGHT_UNSUPPORTED: tint(ANSWER, 0.4),
-    ways.MARKED_WRONG: FAINT,
-    ways.WRONG_WITH_PASSAGE: MUTED,
-    ways.FLUENT: END,
-    ways.REPEATS: tint(END, 0.3),
-    ways.REFUSED: "#ffffff",
+    variants.RIGHT: ANSWER,
+    variants.RIGHT_UNSUPPORTED: tint(ANSWER, 0.4),
+    variants.MARKED_WRONG: FAINT,
+    variants.WRONG_WITH_PASSAGE: MUTED,
+    variants.FLUENT: END,
+    variants.REPEATS: tint(END, 0.3),
+    variants.REFUSED: "#ffffff",
 }
 PANELS = {  # column of `summarise` -> what stands above it
     "exact_match": "exact match, %",
@@ -38,7 +38,7 @@ LINES = {  # where a line is drawn: from one column to another, and what it says
 def plot_ways(summary: pd.DataFrame) -> Figure:
     """Plot how good each way to answer is, how true to the passage, and how long it takes, a panel for each measure.
 
-    summary: of `src.qa.ways.summarise`. The line at "fluent and wrong" is the interval that holds it with 95 % confidence; at the
+    summary: of `src.qa.variants.summarise`. The line at "fluent and wrong" is the interval that holds it with 95 % confidence; at the
     seconds it goes from the median to what 95 % of the questions stay below.
     """
     _check(summary)
@@ -84,11 +84,11 @@ def _draw_measure(ax: Axes, summary: pd.DataFrame, measure: str) -> None:
 
 
 def plot_kinds(table: pd.DataFrame) -> Figure:
-    """Plot what became of the questions, a bar for each way, parted by the kinds of `src.qa.ways.kind_of`.
+    """Plot what became of the questions, a bar for each way, parted by the kinds of `src.qa.variants.kind_of`.
 
-    table: of `src.qa.ways.ask_ways` or `load_ways`
+    table: of `src.qa.variants.ask_variants` or `load_variants`
     """
-    counts = ways.count_kinds(table)
+    counts = variants.count_kinds(table)
     _check(counts)
     counts = counts.loc[:, counts.sum() > 0]
     shares = 100 * counts.div(counts.sum(axis=1), axis=0)
@@ -108,7 +108,7 @@ def plot_kinds(table: pd.DataFrame) -> Figure:
     ax.set_xlabel("% of the questions; in the bars, how many")
     ax.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9.5)
-    fluent = counts[ways.FLUENT] if ways.FLUENT in counts else counts.iloc[:, 0] * 0
+    fluent = counts[variants.FLUENT] if variants.FLUENT in counts else counts.iloc[:, 0] * 0
     total = counts.sum(axis=1)
     parts = [f"{_called(way)} {fluent[way]} of {total[way]}" for way in fluent.sort_values(ascending=False, kind="stable").index]
     finding = f"Fluent and wrong: {', '.join(parts)}"
@@ -124,7 +124,7 @@ def _check(rows: pd.DataFrame) -> None:
 
 def _called(way: str) -> str:
     """The way in the middle of a sentence."""
-    return {ways.WITH_PASSAGE: "writing with the passage", ways.FROM_MEMORY: "writing from memory"}.get(way, way)
+    return f"{way} answering"
 
 
 def _seconds(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Question answering, in the order data flows: dataset, features, training, decoding, metrics, answerer, retrieval.
+"""Question answering, in the order data flows: dataset, features, training, decoding, metrics, answerer, retriever.
 
 The names are loaded when they are first used, so that reading a dataset does not wait for the training libraries.
 """
@@ -14,8 +14,8 @@ _HOMES = {
     "load_run": "runs",
     "QuestionAnswerer": "answerer",
     "evaluate": "answerer",
-    "Retriever": "retrieval",
-    "WikipediaAnswerer": "retrieval",
+    "Retriever": "retriever",
+    "WikipediaAnswerer": "open_domain",
 }
 
 __all__ = sorted(_HOMES)

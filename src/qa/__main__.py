@@ -178,7 +178,8 @@ def _ask_file(question: str, context_file: Path, model: str, top: int, threshold
 
 
 def _ask_wikipedia(question: str, model: str, top: int, threshold: float | None, as_json: bool) -> None:
-    from src.qa.retrieval import PASSAGES_READ, WikipediaAnswerer, checked_question
+    from src.qa.open_domain import PASSAGES_READ, WikipediaAnswerer
+    from src.qa.retriever import checked_question
 
     def report(progress: dict) -> None:
         print(f"building the index, once: {runtime.progress_line(progress)}", file=sys.stderr, flush=True)

@@ -1,13 +1,12 @@
 """How far to believe a score: of the answers given with "90 % sure", are nine out of ten right?
 
-    report = calibrate(QuestionAnswerer.load(), course["validation"], course["test"])
-    report.before.error, report.after.error     # expected calibration error on the test part, without and with a temperature
-    report.threshold                            # for `qa(question, passage, threshold=...)`: right nine times out of ten
-    report.held_out.accuracy                    # ... and how often that was so on questions it was not chosen on
-    fit_calibration(qa, course["validation"])   # the one temperature and the threshold that go into a model's card
-    entry_for_card(judged, judged_test)         # the same for passages that are searched for
+    report = compare(confidences, correct, test_confidences, test_correct)
+    report.before.error, report.after.error     # calibration error, without and with a temperature
+    report.threshold                            # from which on nine of ten answers are right
+    report.held_out.accuracy                    # ... on questions it was not chosen on
+    fit_calibration(qa, course["validation"])   # temperature and threshold for a model's card
 
-Everything but what asks an answerer works on plain arrays: confidences float[N] in [0, 1] and correct bool[N].
+All but what asks an answerer works on arrays: confidences float[N] in [0, 1], correct bool[N].
 """
 
 from __future__ import annotations
@@ -20,31 +19,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, logit, logsumexp, softmax
 
-from src.qa.metrics import best_threshold, check_temperature, roc_auc, score_answers, score_questions
+from src.qa.metrics import (
+    best_threshold,
+    check_temperature,
+    roc_auc,
+    score_answers,
+    score_questions,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from src.qa.answerer import QuestionAnswerer
     from src.qa.decoding import Answer
-    from src.qa.retrieval import Hit, OpenAnswer, Retriever, WikipediaAnswerer
+    from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
 
-MOST_EXTREME = 36.0  # the logit beyond which float64 rounds a score to 1
-TEMPERATURES = (0.01, 100.0)  # between which one is looked for: answers that a score separates perfectly would want 0
-NORMAL_95 = 1.959964  # standard errors to either side that hold 95 % of a normal distribution
-DIGITS = 4  # of a number on a card
-SURE, HALF_RIGHT = 0.9, 0.5  # of a card: what is asked of the sure answers, and the F1 from which on one is called right
+MAX_LOGIT = 36.0  # beyond it float64 rounds a score to 1
+# Between which a temperature is looked for: answers that a score separates perfectly would want 0.
+TEMPERATURES = (0.01, 100.0)
+CARD_DIGITS = 4  # of a number on a card
+HALF_RIGHT = 0.5  # the F1 from which on a card calls an answer right
 
 
-# --- is what it says true? ------------------------------------------------------------------------------------------------
+# --- is what it says true? --------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Reliability:
     """Answers in bins of confidence, and how often those of a bin were right.
 
-    edges: float[bins + 1]; a bin holds its lower edge and not its upper one, the last one holds both
-    counts: int[bins]   confidence, accuracy: float[bins], the means over each bin, nan where it is empty
+    Attributes:
+        edges: float[bins + 1]; a bin holds its lower edge only, the last one both.
+        counts: int[bins].
+        confidence, accuracy: float[bins], means over each bin, nan where it is empty.
     """
 
     edges: np.ndarray
@@ -54,48 +61,58 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error, in [0, 1]: how far said and true are apart, over all answers.
+        """Expected calibration error: the mean gap between accuracy and confidence, in [0, 1].
 
-        ECE = sum over bins of  counts / N · |accuracy - confidence|
+        ECE = sum over bins of counts / N * |accuracy - confidence|
         Source: Naeini et al. 2015; Guo et al. 2017, section 2.
         """
-        return float(np.nansum(self.counts * np.abs(self.accuracy - self.confidence)) / self.counts.sum())
+        gaps = np.abs(self.accuracy - self.confidence)
+        return float(np.nansum(self.counts * gaps) / self.counts.sum())
 
 
 def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = 10) -> Reliability:
-    """Sort answers by confidence into `bins` bins of equal width from 0 to 1. Raises ValueError where the arrays do not fit."""
+    """Sort answers by confidence into bins of equal width from 0 to 1.
+
+    Raises:
+        ValueError: the arrays do not fit.
+    """
     confidences, correct = _checked(confidences, correct)
     if bins < 1:
         raise ValueError(f"bins is {bins}; it takes one at least.")
     edges = np.linspace(0, 1, bins + 1)
-    places = np.minimum(np.searchsorted(edges, confidences, side="right") - 1, bins - 1)  # 1.0 goes into the last bin
+    places = np.searchsorted(edges, confidences, side="right") - 1
+    places = np.minimum(places, bins - 1)  # 1.0 goes into the last bin
     counts = np.bincount(places, minlength=bins)
-    with np.errstate(invalid="ignore"):  # 0 / 0 of an empty bin is the nan that is promised
+    with np.errstate(invalid="ignore"):  # 0 / 0 of an empty bin is nan
         confidence = np.bincount(places, weights=confidences, minlength=bins) / counts
         accuracy = np.bincount(places, weights=correct, minlength=bins) / counts
     return Reliability(edges, counts, confidence, accuracy)
 
 
-def error_by_chance(confidences: np.ndarray, bins: int = 10, draws: int = 500, seed: int = 0) -> float:
-    """The calibration error that these confidences would show on average if each of them were true.
+def error_by_chance(
+    confidences: np.ndarray, bins: int = 10, draws: int = 500, seed: int = 0
+) -> float:
+    """The calibration error that these confidences would show on average if they were true.
 
-    Not zero: ten answers that are 50 % sure are rarely right exactly five times. An error near this one is as good as none.
+    It is not zero: ten answers that are 50 % sure are rarely right exactly five times.
     """
-    confidences = np.asarray(confidences, dtype=float)
-    rng = np.random.default_rng(seed)
-    return float(np.mean([reliability(confidences, rng.random(len(confidences)) < confidences, bins).error for _ in range(draws)]))
+    confidences, rng = np.asarray(confidences, dtype=float), np.random.default_rng(seed)
+    drawn = (rng.random(len(confidences)) < confidences for _ in range(draws))
+    return float(np.mean([reliability(confidences, right, bins).error for right in drawn]))
 
 
-# --- making it truer ------------------------------------------------------------------------------------------------------
+# --- making it truer --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Scores made truer without changing their order: sigmoid(logit(score) / temperature + offset).
+    """Scores made truer, in the same order: sigmoid(logit(score) / temperature + offset).
 
-    temperature: above 1 pulls all scores towards 0.5, below 1 pushes them apart
-    offset: moves them all up or down, for a reader that is too bold or too shy throughout
     Source: Guo et al. 2017, section 4.2 (temperature); Platt 1999 (both).
+
+    Attributes:
+        temperature: above 1 pulls all scores towards 0.5, below 1 pushes them apart.
+        offset: moves them all up or down.
     """
 
     temperature: float = 1.0
@@ -111,45 +128,42 @@ class Scaling:
         return expit(_logits(scores) / self.temperature + self.offset)
 
     def score_at(self, confidence: np.ndarray | float) -> np.ndarray:
-        """The way back: the score that becomes this confidence, such as the threshold for "90 % sure"."""
+        """The inverse: the score that becomes this confidence."""
         return expit((_logits(confidence) - self.offset) * self.temperature)
 
 
 def fit_scaling(scores: np.ndarray, correct: np.ndarray, offset: bool = False) -> Scaling:
-    """The temperature, and with `offset` also the offset, that make what happened likeliest: least mean negative log-likelihood.
+    """Fit a temperature, and an offset where asked for: logistic regression of `correct` on logits.
 
-    loss = -mean(log p where right, log(1 - p) where wrong), p = the scaled score. It has one lowest point, which is found from
-    anywhere. Fit it on other questions than those it is judged by. Raises ValueError where all answers are right, or all wrong.
+    Fit it on other questions than those it is judged by.
+
+    Raises:
+        ValueError: all answers are right, or all wrong.
     """
-    from scipy.optimize import minimize
+    from sklearn.linear_model import LogisticRegression
 
     scores, correct = _checked(scores, correct)
     if correct.all() or not correct.any():
-        raise ValueError(f"all {len(correct)} answers are {'right' if correct.all() else 'wrong'}; fitting needs both kinds.")
-    logits = _logits(scores)
-
-    def loss_and_gradient(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        slope, moved = parameters  # slope = 1 / temperature: in it, unlike in the temperature, the loss is convex
-        scaled = slope * logits + moved
-        loss = np.logaddexp(0, np.where(correct, -scaled, scaled)).mean()
-        excess = expit(scaled) - correct
-        return loss, np.array([(excess * logits).mean(), excess.mean()])
-
+        found = f"all {len(correct)} answers are {'right' if correct.all() else 'wrong'}"
+        raise ValueError(f"{found}; fitting needs both kinds.")
+    model = LogisticRegression(C=np.inf, fit_intercept=offset, tol=1e-10, max_iter=1000)
+    model.fit(_logits(scores)[:, None], correct)
     coldest, hottest = TEMPERATURES
-    bounds = [(1 / hottest, 1 / coldest), (None, None) if offset else (0.0, 0.0)]
-    found = minimize(loss_and_gradient, (1.0, 0.0), jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-15, "gtol": 1e-10})
-    slope, moved = found.x
-    return Scaling(float(1 / slope), float(moved))
+    slope = float(np.clip(model.coef_[0, 0], 1 / hottest, 1 / coldest))
+    return Scaling(1 / slope, float(model.intercept_[0]) if offset else 0.0)
 
 
-# --- answering only what is sure ------------------------------------------------------------------------------------------
+# --- answering only what is sure --------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What it gives to answer only from a threshold on, for every threshold that makes a difference.
+    """What answering from a threshold on gives, for every threshold that makes a difference.
 
-    thresholds: float[K], falling   coverage: float[K], the share of questions answered   accuracy: float[K], the share of those right
+    Attributes:
+        thresholds: float[K], falling.
+        coverage: float[K], the share of questions answered.
+        accuracy: float[K], the share of answers that are right.
     """
 
     thresholds: np.ndarray
@@ -158,7 +172,7 @@ class Coverage:
 
 
 def coverage_curve(confidences: np.ndarray, correct: np.ndarray) -> Coverage:
-    """Answer the surest question first, then the next, to the last; questions of equal confidence together."""
+    """Answer the surest question first, then the next; those of equal confidence together."""
     confidences, correct = _checked(confidences, correct)
     order = np.argsort(-confidences, kind="stable")
     sure, right = confidences[order], np.cumsum(correct[order])
@@ -167,10 +181,13 @@ def coverage_curve(confidences: np.ndarray, correct: np.ndarray) -> Coverage:
 
 
 def threshold_for(confidences: np.ndarray, correct: np.ndarray, wanted: float = 0.9) -> float:
-    """The lowest threshold whose answers, taken together, are right at least `wanted` of the time: the most that can be answered.
+    """The lowest threshold whose answers are right at least `wanted` of the time.
 
-    Halfway between the two scores that it parts; 0 where everything may be answered; just above the highest score where no
-    threshold reaches `wanted`, so that nothing is. Found on few questions it is partly luck: judge it by others (`answered_from`).
+    Found on few questions it is partly luck: judge it by others (`at_threshold`).
+
+    Returns:
+        Halfway between the two scores that it separates; 0 where everything may be answered; just
+        above the highest score where no threshold reaches `wanted`, so that nothing is.
     """
     if not 0 < wanted <= 1:
         raise ValueError(f"wanted is {wanted}; it is a share of answers, above 0 and up to 1.")
@@ -187,8 +204,8 @@ def threshold_for(confidences: np.ndarray, correct: np.ndarray, wanted: float = 
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What a threshold gave: so many of `questions` were answered, so many of the answers right."""
+class AtThreshold:
+    """What a threshold gave: of `questions` so many `answered`, and of these `right`."""
 
     threshold: float
     questions: int
@@ -207,39 +224,92 @@ class Answered:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the accuracy on other questions of the same kind lies, with 95 % confidence."""
-        return wilson(self.right, self.answered)
+        """Where the accuracy on other questions of the kind lies, with 95 % confidence."""
+        from scipy.stats import binomtest
+
+        if not self.answered:
+            return 0.0, 1.0
+        interval = binomtest(self.right, self.answered).proportion_ci(method="wilson")
+        return interval.low, interval.high
 
 
-def answered_from(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> Answered:
-    """Count what is answered, and right, where a question is answered when its confidence is at least `threshold`."""
+def at_threshold(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> AtThreshold:
+    """Count what is answered, and right, if confidences of at least `threshold` are answered."""
     confidences, correct = _checked(confidences, correct)
     given = confidences >= threshold
-    return Answered(float(threshold), len(given), int(given.sum()), int(correct[given].sum()))
+    return AtThreshold(float(threshold), len(given), int(given.sum()), int(correct[given].sum()))
 
 
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """The interval that holds a share with 95 % confidence, when `right` of `total` were; (0, 1) where nothing is known.
+@dataclass(frozen=True)
+class Calibration:
+    """Fitted and chosen on validation questions, measured on test questions.
 
-    Unlike mean ± 2 standard errors it never leaves [0, 1], and does not shrink to nothing when all were right. Source: Wilson 1927.
+    Attributes:
+        temperature: the scaling that was fitted.
+        before, after: of the test scores as they are, and scaled.
+        by_chance: the calibration error that would be there if the scaled scores were true.
+        threshold: for `threshold=`.
+        chosen_on, held_out: what it gave on validation and on test questions.
+        curve: coverage against accuracy on the test questions.
     """
-    if not total:
-        return 0.0, 1.0
-    z, share = NORMAL_95, right / total
-    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    reach = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+    temperature: Scaling
+    before: Reliability
+    after: Reliability
+    by_chance: float
+    threshold: float
+    chosen_on: AtThreshold
+    held_out: AtThreshold
+    curve: Coverage
 
 
-# --- of a reader ----------------------------------------------------------------------------------------------------------
+def compare(
+    confidences: np.ndarray,
+    correct: np.ndarray,
+    test_confidences: np.ndarray,
+    test_correct: np.ndarray,
+    wanted: float = 0.9,
+    bins: int = 10,
+) -> Calibration:
+    """Fit temperature and threshold on validation questions, and see what they are worth on others.
+
+    Args:
+        confidences, correct: of the validation questions, see `judge`.
+        test_confidences, test_correct: of the test questions.
+        wanted: how often an answer at the threshold or above should be right.
+        bins: of equal width, for the calibration errors.
+
+    Raises:
+        ValueError: all validation answers are right, or all wrong.
+    """
+    temperature = fit_scaling(confidences, correct)
+    threshold = threshold_for(confidences, correct, wanted)
+    scaled = temperature(test_confidences)
+    return Calibration(
+        temperature=temperature,
+        before=reliability(test_confidences, test_correct, bins),
+        after=reliability(scaled, test_correct, bins),
+        by_chance=error_by_chance(scaled, bins),
+        threshold=threshold,
+        chosen_on=at_threshold(confidences, correct, threshold),
+        held_out=at_threshold(test_confidences, test_correct, threshold),
+        curve=coverage_curve(test_confidences, test_correct),
+    )
+
+
+# --- of a reader ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Judged:
     """What an answerer said when it had to answer every question, and how right that was.
 
-    confidences: float[N], its scores   exact: bool[N], exact match   f1: float[N], 0 to 1   Both by SQuAD 2.0's rules, so an
-    answer to an unanswerable question is wrong, and so is having none to give.
+    By SQuAD 2.0's rules: an answer to an unanswerable question is wrong, and so is having none.
+
+    Attributes:
+        confidences: float[N], its scores.
+        exact: bool[N], exact match.
+        f1: float[N], 0 to 1.
     """
 
     confidences: np.ndarray
@@ -247,14 +317,14 @@ class Judged:
     f1: np.ndarray
 
     def correct(self, least_f1: float | None = None) -> np.ndarray:
-        """bool[N]: which answers count as right, those that match exactly (None), or those with at least this F1."""
+        """bool[N]: which answers match exactly, or have at least this F1."""
         return self.exact if least_f1 is None else self.f1 >= least_f1
 
 
 def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> Judged:
-    """Ask every question of `dataset` (SQuAD's columns), without a threshold, and compare with the known answers.
+    """Ask every question of `dataset` (SQuAD's columns), without a threshold.
 
-    A QuestionAnswerer reads each question's own passage; a WikipediaAnswerer is not shown it and has to find one.
+    A QuestionAnswerer reads each question's own passage; a WikipediaAnswerer has to find one.
     """
     from src.qa.answerer import QuestionAnswerer
 
@@ -267,40 +337,14 @@ def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> J
 
 
 def judged(answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset) -> Judged:
-    """Compare answers, given without a threshold and in the order of `dataset`, with the known ones."""
+    """Compare answers, given without a threshold and in the order of `dataset`, with the golds."""
     from src.qa.dataset import gold_answers
 
-    texts = {question_id: answer.text for question_id, answer in zip(dataset["id"], answers, strict=True)}
+    texts = {qid: answer.text for qid, answer in zip(dataset["id"], answers, strict=True)}
     scores = score_questions(texts, gold_answers(dataset), "v2")
     given = np.array([bool(answer.text) for answer in answers])
-    return Judged(np.array([answer.score for answer in answers]), (scores.exact == 1) & given, scores.f1 * given)
-
-
-def judge_with_and_without(answerer: WikipediaAnswerer, dataset: Dataset) -> Judged:
-    """As `judge`, every question twice: over the whole library, and over one that lacks the article the question was written on.
-
-    So half of the questions have no answer there, as many that people ask have none.
-    """
-    whole, lacking = judge(answerer, dataset), judge(without_their_articles(answerer, dataset), dataset)
-    return Judged(*(np.concatenate([getattr(each, name) for each in (whole, lacking)]) for name in ("confidences", "exact", "f1")))
-
-
-def without_their_articles(answerer: WikipediaAnswerer, dataset: Dataset) -> WikipediaAnswerer:
-    """The same answerer, which for each question of `dataset` does not find the article that the question was written on."""
-    from src.qa.retrieval import WikipediaAnswerer
-
-    titles = dict(zip(dataset["question"], dataset["title"], strict=True))
-    return WikipediaAnswerer(_Lacking(answerer.retriever, titles), answerer.reader, answerer.threshold)
-
-
-class _Lacking:
-    """Stands before a retriever. titles: question -> the title that is not found for it"""
-
-    def __init__(self, retriever: Retriever, titles: Mapping[str, str]):
-        self.retriever, self.titles = retriever, titles
-
-    def search(self, question: str, n: int) -> list[Hit]:
-        return [hit for hit in self.retriever.search(question, n + 1) if hit.title != self.titles[question]][:n]
+    confidences = np.array([answer.score for answer in answers])
+    return Judged(confidences, (scores.exact == 1) & given, scores.f1 * given)
 
 
 def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict[str, float | int | str]:
@@ -318,8 +362,7 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict[str, float |
         temperature and threshold; questions and unanswerable, how many there are; exact_match and
         f1, in percent, at that threshold; ece, the calibration error, in [0, 1]; auc as `evaluate`
         gives it, where there are both kinds of questions. Where the answers are fewer than two, all
-        right or all wrong, nothing can be fitted: temperature 1, threshold 0.5, and a note that
-        says so.
+        right or all wrong, nothing can be fitted: temperature 1, threshold 0.5, and a note.
     """
     from src.qa.dataset import gold_answers
     from src.qa.decoding import SPANS
@@ -328,7 +371,7 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict[str, float |
     answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=SPANS)
     golds = gold_answers(dataset)
     right = judged(answers, dataset).correct(HALF_RIGHT)
-    # float[N, SPANS + 1]: the logits of each question's spans, best first, then the null's; -inf where there are fewer spans
+    # float[N, SPANS + 1]: logits of the spans, best first, and the null; -inf where spans lack.
     logits = np.full((len(answers), SPANS + 1), -np.inf)
     for row, answer in zip(logits, answers, strict=True):
         row[: len(answer.candidates)] = [candidate.logit for candidate in answer.candidates]
@@ -337,161 +380,70 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict[str, float |
     temperature = _fit_temperature(logits, right) if fitted else 1.0
     scores = dict(zip(golds, softmax(logits / temperature, axis=1)[:, 0].tolist(), strict=True))
     texts = {qid: answer.text for qid, answer in zip(golds, answers, strict=True)}
-    threshold = min(best_threshold(texts, scores, golds)["best_f1_thresh"], 1.0) if fitted else DEFAULT_THRESHOLD
+    threshold = DEFAULT_THRESHOLD
+    if fitted:
+        threshold = min(best_threshold(texts, scores, golds)["best_f1_thresh"], 1.0)
     said = {qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}
-    at_threshold = score_answers(said, golds, "v2")
+    results = score_answers(said, golds, "v2")
     found = {
         "temperature": temperature,
         "threshold": threshold,
         "questions": len(golds),
         "unanswerable": sum(not gold for gold in golds.values()),
-        "exact_match": at_threshold["exact_match"],
-        "f1": at_threshold["f1"],
+        "exact_match": results["exact_match"],
+        "f1": results["f1"],
         "ece": reliability(list(scores.values()), right).error,
     }
     if 0 < found["unanswerable"] < found["questions"]:
         found["auc"] = roc_auc(list(scores.values()), [bool(gold) for gold in golds.values()])
     if not fitted:
-        which = "only one answer" if len(right) < 2 else f"all {len(right)} answers {'right' if right.all() else 'wrong'}"
-        found["note"] = f"With {which} nothing can be fitted: temperature and threshold are those of a model without a card."
+        which = f"all {len(right)} answers {'right' if right.all() else 'wrong'}"
+        which = which if len(right) > 1 else "only one answer"
+        found["note"] = (
+            f"With {which} nothing can be fitted: "
+            "temperature and threshold are those of a model without a card."
+        )
     return found
 
 
 def fields_for_card(found: Mapping[str, float | int | str]) -> dict:
-    """What `fit_calibration` found as a model's card has it: threshold and temperature, and under calibration, passage the rest."""
-    rounded = {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in found.items()}
-    return {name: rounded.pop(name) for name in ("threshold", "temperature")} | {"calibration": {"passage": rounded}}
+    """What `fit_calibration` found, as a card has it."""
+    rounded = {
+        name: round(value, CARD_DIGITS) if isinstance(value, float) else value
+        for name, value in found.items()
+    }
+    top = {name: rounded.pop(name) for name in ("threshold", "temperature")}
+    return top | {"calibration": {"passage": rounded}}
 
 
 def _fit_temperature(logits: np.ndarray, right: np.ndarray) -> float:
     """The temperature of least negative log-likelihood.
 
+    scikit-learn's temperature scaling wants the class that is right among all; here it is only
+    known whether the first one is.
+
     Args:
-        logits: float[N, K], of which softmax(logits / temperature)[:, 0] should be the chance of being right.
+        logits: float[N, K]; softmax(logits / temperature)[:, 0] should be how likely it is right.
         right: bool[N].
     """
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         scaled = logits / math.exp(log_temperature)
-        whole, others = logsumexp(scaled, axis=1), logsumexp(scaled[:, 1:], axis=1)  # log(1 - p) from the others, to keep its digits
+        # log(1 - p) from the others, to keep its digits.
+        whole, others = logsumexp(scaled, axis=1), logsumexp(scaled[:, 1:], axis=1)
         return -float(np.where(right, scaled[:, 0] - whole, others - whole).mean())
 
-    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    bounds, options = np.log(TEMPERATURES), {"xatol": 1e-6}
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options=options)
     return float(math.exp(found.x))
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """All that was found: fitted and chosen on validation questions, measured on the test questions.
-
-    temperature, with_offset: the two scalings   before, after, after_with_offset: Reliability of the test scores as they are
-    and with each scaling   by_chance: the calibration error that would be there if the scores with a temperature were true
-    threshold: a score, for `threshold=`   chosen_on, held_out: what it gave on validation and on test questions
-    curve: coverage against accuracy on the test questions
-    """
-
-    temperature: Scaling
-    with_offset: Scaling
-    before: Reliability
-    after: Reliability
-    after_with_offset: Reliability
-    by_chance: float
-    threshold: float
-    chosen_on: Answered
-    held_out: Answered
-    curve: Coverage
-
-    def to_dict(self) -> dict[str, float]:
-        """The figures alone, for a card or a table."""
-        low, high = self.held_out.interval
-        return {
-            "temperature": self.temperature.temperature,
-            "with_offset_temperature": self.with_offset.temperature,
-            "with_offset_offset": self.with_offset.offset,
-            "bins": len(self.before.counts),
-            "ece": self.before.error,
-            "ece_temperature": self.after.error,
-            "ece_with_offset": self.after_with_offset.error,
-            "ece_by_chance": self.by_chance,
-            "threshold": self.threshold,
-            "validation_questions": self.chosen_on.questions,
-            "validation_coverage": self.chosen_on.coverage,
-            "validation_accuracy": self.chosen_on.accuracy,
-            "test_questions": self.held_out.questions,
-            "test_coverage": self.held_out.coverage,
-            "test_accuracy": self.held_out.accuracy,
-            "test_accuracy_low": low,
-            "test_accuracy_high": high,
-        }
-
-
-def calibrate(
-    answerer: QuestionAnswerer | WikipediaAnswerer,
-    validation: Dataset,
-    test: Dataset,
-    wanted: float = 0.9,
-    least_f1: float | None = None,
-    bins: int = 10,
-) -> Calibration:
-    """Fit temperature and threshold on the questions of `validation`, and see on those of `test` what they are worth.
-
-    wanted: how often an answer at the threshold or above it should be right   least_f1: as `Judged.correct` takes it
-    bins: of equal width, for the calibration errors. Raises ValueError where all validation answers are right, or all wrong.
-    """
-    fitted_on, measured_on = judge(answerer, validation), judge(answerer, test)
-    return compare(fitted_on.confidences, fitted_on.correct(least_f1), measured_on.confidences, measured_on.correct(least_f1), wanted, bins)
-
-
-def compare(
-    confidences: np.ndarray,
-    correct: np.ndarray,
-    test_confidences: np.ndarray,
-    test_correct: np.ndarray,
-    wanted: float = 0.9,
-    bins: int = 10,
-) -> Calibration:
-    """What `calibrate` does once the answers are there; the first two arrays are of validation questions."""
-    temperature, with_offset = fit_scaling(confidences, correct), fit_scaling(confidences, correct, offset=True)
-    threshold = threshold_for(confidences, correct, wanted)
-    return Calibration(
-        temperature=temperature,
-        with_offset=with_offset,
-        before=reliability(test_confidences, test_correct, bins),
-        after=reliability(temperature(test_confidences), test_correct, bins),
-        after_with_offset=reliability(with_offset(test_confidences), test_correct, bins),
-        by_chance=error_by_chance(temperature(test_confidences), bins),
-        threshold=threshold,
-        chosen_on=answered_from(confidences, correct, threshold),
-        held_out=answered_from(test_confidences, test_correct, threshold),
-        curve=coverage_curve(test_confidences, test_correct),
-    )
-
-
-def entry_for_card(fitted_on: Judged, measured_on: Judged) -> dict[str, float]:
-    """What a reader's card says of one kind of its scores: the scaling that makes them true, and what it is worth on other questions.
-
-    temperature, offset: of a `Scaling`, fitted on the first, where an answer is right with an F1 of HALF_RIGHT
-    ece, ece_scaled: calibration errors of the second, as they are and scaled   questions: how many the second are
-    sure, sure_and_right: how many answers have a scaled score of SURE at least, and how many of these are right
-    """
-    report = compare(fitted_on.confidences, fitted_on.correct(HALF_RIGHT), measured_on.confidences, measured_on.correct(HALF_RIGHT), SURE)
-    sure = answered_from(report.with_offset(measured_on.confidences), measured_on.correct(HALF_RIGHT), SURE)
-    return {
-        "temperature": report.with_offset.temperature,
-        "offset": report.with_offset.offset,
-        "ece": report.before.error,
-        "ece_scaled": report.after_with_offset.error,
-        "questions": sure.questions,
-        "sure": sure.answered,
-        "sure_and_right": sure.right,
-    }
 
 
 def _checked(confidences: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     confidences, correct = np.asarray(confidences, dtype=float), np.asarray(correct)
     if confidences.ndim != 1 or confidences.shape != correct.shape or not confidences.size:
-        raise ValueError(f"needs one confidence and one correct per answer; found {confidences.shape} and {correct.shape}.")
+        found = f"{confidences.shape} and {correct.shape}"
+        raise ValueError(f"needs one confidence and one correct per answer; found {found}.")
     if not ((confidences >= 0) & (confidences <= 1)).all():
         raise ValueError("confidences must lie between 0 and 1.")
     if not np.isin(correct, (0, 1)).all():
@@ -500,4 +452,4 @@ def _checked(confidences: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _logits(scores: np.ndarray | float) -> np.ndarray:
-    return np.clip(logit(scores), -MOST_EXTREME, MOST_EXTREME)
+    return np.clip(logit(scores), -MAX_LOGIT, MAX_LOGIT)

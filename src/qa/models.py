@@ -331,23 +331,6 @@ def _base_embeddings(base: str) -> torch.Tensor:
     return next(tensor for name, tensor in state.items() if name.endswith(WORD_EMBEDDINGS)).float()
 
 
-def mean_of_models(folders: Sequence[str | Path]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model whose every weight is the mean over the models in these folders, with the tokenizer of the first.
-
-    They should have been fine-tuned from one model: runs that did not share their beginning have no useful mean.
-    After Wortsman et al. 2022, "Model soups". Raises ModelError when there is none to average, or one is of another shape.
-    """
-    if not folders:
-        raise ModelError("there are no models to take the mean of; name at least one folder.")
-    model, tokenizer = load_model(folders[0])
-    states = [load_model(folder)[0].state_dict() for folder in folders]
-    for folder, state in zip(folders, states, strict=True):
-        if {name: tensor.shape for name, tensor in state.items()} != {name: tensor.shape for name, tensor in states[0].items()}:
-            raise ModelError(f"the model in {folder} has other weights than the one in {folders[0]}; average runs of one model.")
-    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
-    return model, tokenizer
-
-
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, for one-sentence messages."""
     return str(error).strip().split("\n")[0].rstrip(". ")

@@ -16,7 +16,8 @@ import pytest
 
 from src.qa.demo.desk import NOT_ENGLISH, Desk
 from src.qa.demo.server import OXYGEN, TO_READ, address, bind, make_application, serve
-from src.qa.retrieval import OPEN_THRESHOLD, Document, WikipediaAnswerer, wikipedia
+from src.qa.documents import Document, wikipedia
+from src.qa.open_domain import OPEN_THRESHOLD, WikipediaAnswerer
 
 QUESTION = "What is the atomic number of oxygen?"
 HOSTILE = (

@@ -156,7 +156,7 @@ def test_what_is_not_there_is_found(page: str, problem: str) -> None:
         "`src/`, `src/qa/`, `weights/*/card.json`, `build/site/index.html`, `data/cache`",
         "`notebooks/08_title.ipynb`, `data/quizzes/NN_NAME.json`",
         "```\ntorchrun --nproc-per-node 2 -m src.qa answer --data course --split test --output build/answers.jsonl\n```",
-        "`python tools/run_notebooks.py notebooks --set-up-cell`, `python -m src.assets fetch`, `-m src.qa`, `src.qa.retrieval`",
+        "`python tools/run_notebooks.py notebooks --set-up-cell`, `python -m src.assets fetch`, `-m src.qa`, `src.qa.retriever`",
     ],
 )
 def test_what_is_there_passes(page: str) -> None:

@@ -11,7 +11,7 @@ from src.text import tokenize_words
 
 if TYPE_CHECKING:
     from src.qa.decoding import Answer
-    from src.qa.retrieval import OpenAnswer, WikipediaAnswerer
+    from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
 
 QUESTION_CHARACTERS, PASSAGE_CHARACTERS = 500, 20_000
 SHOWN = 5  # answers, the runners-up included

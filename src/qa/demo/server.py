@@ -103,7 +103,8 @@ def run(host: str, port: int, model: str | Path = "qa-minilm", texts: str | Path
     model: the reader, as `QuestionAnswerer.load` takes it   texts: a folder of one's own texts, to ask instead of Wikipedia
     Raises OSError, ModelError, RetrievalError and AssetError in one sentence.
     """
-    from src.qa.retrieval import WikipediaAnswerer, other_files, read_folder
+    from src.qa.documents import other_files, read_folder
+    from src.qa.open_domain import WikipediaAnswerer
 
     documents = None if texts is None else read_folder(texts)
     if texts is not None and (others := Counter(file.suffix or "without a suffix" for file in other_files(texts))):

@@ -130,7 +130,7 @@ FUSE = Exercise(
     hint="An empty dict, a loop over the lists, and in it one over `enumerate(ranking, 1)`, which "
     "gives rank and name. `sorted(totals, key=totals.get, reverse=True)` has the names in their "
     "order; make a new dict in that order.",
-    insight="`src.qa.retrieval.fuse` is the same with document numbers. It needs no training and "
+    insight="`src.qa.retriever.fuse` is the same with document numbers. It needs no training and "
     "no scores, so it can join any two searches.",
     cases=[
         Case(

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from src import plots
 from src.plots.calibration import plot_coverage, plot_reliability
-from src.qa.calibration import answered_from, coverage_curve, reliability
+from src.qa.calibration import at_threshold, coverage_curve, reliability
 from src.runtime import COURSE
 
 SCORES = np.array([0.95, 0.93, 0.9, 0.72, 0.7, 0.3, 0.1, 0.05])
@@ -37,7 +37,7 @@ def every_figure():
     yield plot_reliability({"as it is": reliability(scores, right)})
     yield plot_reliability({"as it is": reliability(scores, right), "with a temperature": reliability(scores**2, right)})
     yield plot_reliability({f"way {i}": reliability(scores, right, 5) for i in range(3)})
-    yield plot_coverage({"reader": curve}, 0.9, answered_from(scores, right, 0.93))
+    yield plot_coverage({"reader": curve}, 0.9, at_threshold(scores, right, 0.93))
     yield plot_coverage({"reader": curve, "another": coverage_curve(scores, rng.random(400) < 0.5)})
 
 
@@ -72,7 +72,7 @@ def test_dots_stand_at_the_confidence_and_accuracy_of_their_bins():
 
 
 def test_the_curve_and_the_chosen_threshold_are_those_of_the_numbers():
-    curve, chosen = coverage_curve(SCORES, CORRECT), answered_from(SCORES, CORRECT, 0.92)
+    curve, chosen = coverage_curve(SCORES, CORRECT), at_threshold(SCORES, CORRECT, 0.92)
     figure = plot_coverage({"reader": curve}, wanted=0.9, chosen=chosen)
     line, dot = marked(figure, "curve reader"), marked(figure, "chosen")
     assert line.get_xdata() == pytest.approx(100 * curve.coverage) and line.get_ydata() == pytest.approx(100 * curve.accuracy)
@@ -85,13 +85,13 @@ def test_the_curve_and_the_chosen_threshold_are_those_of_the_numbers():
 )
 def test_a_threshold_is_written_with_as_many_digits_as_tell_it_from_zero_and_one(threshold, shown):
     scores = np.array([0.99999, 0.9, 0.1])
-    figure = plot_coverage({"reader": coverage_curve(scores, [1, 1, 0])}, chosen=answered_from(scores, [1, 1, 0], threshold))
+    figure = plot_coverage({"reader": coverage_curve(scores, [1, 1, 0])}, chosen=at_threshold(scores, [1, 1, 0], threshold))
     assert f"threshold {shown}" in [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_without_a_threshold_or_where_it_answers_nothing_the_half_is_named():
     curve = coverage_curve(SCORES, CORRECT)
-    for chosen in (None, answered_from(SCORES, CORRECT, 0.99)):
+    for chosen in (None, at_threshold(SCORES, CORRECT, 0.99)):
         title = plots.title_of(plot_coverage({"reader": curve}, chosen=chosen))
         assert re.search(r"every question is right 50 % .* the surest half, 75 %", title)
 

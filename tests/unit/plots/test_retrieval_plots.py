@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
+from scipy.stats import binomtest
 
 from src import plots
 from src.plots import retrieval
-from src.qa.calibration import wilson
-from src.qa.retrieval import Found, OpenAnswer, fuse
+from src.qa.open_domain import Found, OpenAnswer
+from src.qa.retriever import fuse
 from src.runtime import COURSE
 
 PASSAGE = "Dr. Ada <b>found</b> it. Oxygen has the atomic number 8, it is said. It burns."
@@ -228,7 +229,7 @@ def test_recall_counts_ranks_up_to_each_depth_with_its_interval():
     assert heights == {"keyword": [50, 75, 75], "dense": [25, 25, 75], "fused": [50, 100, 100]}
     assert "first 5 of all: both, fused 100 %, by keyword 75 %, by meaning 25 %, of 4 questions" in plots.title_of(figure)
     ends = np.concatenate([line.get_segments() for line in figure.axes[0].collections])  # the intervals' lines
-    low, high = wilson(1, 4)
+    low, high = binomtest(1, 4).proportion_ci(method="wilson")
     assert any(np.allclose(segment[:, 1], [100 * low, 100 * high]) for segment in ends)
 
 

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from src import plots
 from src.plots.ways import plot_kinds, plot_ways
-from src.qa import ways
+from src.qa import variants
 from src.runtime import COURSE
 
 
@@ -20,19 +20,19 @@ def course_style():
 
 
 def table_of(**kinds_by_way):
-    """One row per answer: table_of(extraction={"right": 3}) has three right answers."""
+    """One row per answer: table_of(extractive={"right": 3}) has three right answers."""
     rows = []
     for way, kinds in kinds_by_way.items():
         for kind, count in kinds.items():
             right = kind.startswith("right")
-            rows += [(way.replace("_", " "), kind, 100.0 * right, 100.0 * right, 0.5 + len(rows) / 100, "unsupported" not in kind)] * count
-    return pd.DataFrame(rows, columns=["way", "kind", "exact_match", "f1", "seconds", "supported"])
+            rows += [(way.replace("_", "-"), kind, 100.0 * right, 100.0 * right, 0.5 + len(rows) / 100, "unsupported" not in kind)] * count
+    return pd.DataFrame(rows, columns=["variant", "kind", "exact_match", "f1", "seconds", "supported"])
 
 
 TABLE = table_of(
-    extraction={"right": 15, "marked the wrong words": 5},
-    with_the_passage={"right": 10, "right but unsupported": 2, "wrong though the passage was there": 5, "fluent and wrong": 3},
-    from_memory={"right": 3, "right but unsupported": 1, "fluent and wrong": 14, "repeats the question": 1, "refused": 1},
+    extractive={"right": 15, "marked the wrong words": 5},
+    open_book={"right": 10, "right but unsupported": 2, "wrong though the passage was there": 5, "fluent and wrong": 3},
+    closed_book={"right": 3, "right but unsupported": 1, "fluent and wrong": 14, "repeats the question": 1, "refused": 1},
 )
 
 
@@ -42,12 +42,12 @@ def marked(figure, gid):
 
 
 def every_figure():
-    yield plot_ways(ways.summarise(TABLE))
-    yield plot_ways(ways.summarise(TABLE[TABLE["way"] != "with the passage"]))
-    yield plot_ways(ways.summarise(ways.load_ways()))
+    yield plot_ways(variants.summarise(TABLE))
+    yield plot_ways(variants.summarise(TABLE[TABLE["variant"] != "open-book"]))
+    yield plot_ways(variants.summarise(variants.load_variants()))
     yield plot_kinds(TABLE)
-    yield plot_kinds(TABLE[TABLE["way"] == "extraction"])
-    yield plot_kinds(ways.load_ways())
+    yield plot_kinds(TABLE[TABLE["variant"] == "extractive"])
+    yield plot_kinds(variants.load_variants())
 
 
 def test_every_figure_is_small_and_has_alternative_text():
@@ -69,34 +69,36 @@ def test_nothing_is_cut_off_and_no_two_texts_overlap():
 
 
 def test_bars_are_the_numbers_of_the_summary_and_lines_their_reach():
-    summary = ways.summarise(TABLE)
+    summary = variants.summarise(TABLE)
     figure = plot_ways(summary)
     for way, row in summary.iterrows():
         for measure in ("exact_match", "f1", "right", "supported", "fluent_and_wrong", "median_seconds"):
             assert marked(figure, f"{measure} {way}").get_width() == pytest.approx(row[measure])
         assert marked(figure, f"line fluent_and_wrong {way}").get_xdata() == pytest.approx([row["fluent_low"], row["fluent_high"]])
         assert marked(figure, f"line median_seconds {way}").get_xdata() == pytest.approx([row["median_seconds"], row["seconds_95th"]])
-    assert plots.title_of(figure) == "Most often right is extraction, 75 %; most often fluent and wrong writing from memory, 70 %"
+    right, wrong = "extractive answering, 75 %", "closed-book answering, 70 %"
+    assert plots.title_of(figure) == f"Most often right is {right}; most often fluent and wrong {wrong}"
 
 
 def test_the_parts_of_a_bar_are_the_counts_of_the_kinds():
     figure = plot_kinds(TABLE)
-    counts = ways.count_kinds(TABLE)
+    counts = variants.count_kinds(TABLE)
     widths = {container.get_label(): [bar.get_width() for bar in container] for container in figure.axes[0].containers}
-    assert set(widths) == set(ways.KINDS)
-    for kind in ways.KINDS:
+    assert set(widths) == set(variants.KINDS)
+    for kind in variants.KINDS:
         assert widths[kind] == pytest.approx(list(5 * counts[kind])), "of 20 questions one is 5 %"
-    assert marked(figure, "fluent and wrong from memory").get_text() == "14"
-    assert plots.title_of(figure) == "Fluent and wrong: writing from memory 14 of 20, writing with the passage 3 of 20, extraction 0 of 20"
+    assert marked(figure, "fluent and wrong closed-book").get_text() == "14"
+    counted = "closed-book answering 14 of 20, open-book answering 3 of 20, extractive answering 0 of 20"
+    assert plots.title_of(figure) == f"Fluent and wrong: {counted}"
 
 
 def test_kinds_that_do_not_occur_are_not_in_the_legend():
-    figure = plot_kinds(TABLE[TABLE["way"] == "extraction"])
+    figure = plot_kinds(TABLE[TABLE["variant"] == "extractive"])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["right", "marked the wrong words"]
 
 
 def test_nothing_to_draw_is_refused():
-    empty = TABLE[TABLE["way"] == "none"]
-    for draw, given in ((plot_ways, ways.summarise(empty)), (plot_kinds, empty)):
+    empty = TABLE[TABLE["variant"] == "none"]
+    for draw, given in ((plot_ways, variants.summarise(empty)), (plot_kinds, empty)):
         with pytest.raises(ValueError, match="nothing to draw"):
             draw(given)

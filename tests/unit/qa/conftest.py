@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from src import assets, runtime
+from src.qa.documents import Document
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,7 +32,9 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerBase) -> Path:
+def tiny_folder(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerBase
+) -> Path:
     """A folder as `save_pretrained` writes it: an untrained BERT reader (2 layers, 32 wide) and MiniLM's tokenizer. Do not write to it."""
     import torch
     from transformers import BertConfig, BertForQuestionAnswering
@@ -37,7 +43,13 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedT
     with torch.random.fork_rng():
         torch.manual_seed(0)
         # Larger weights than usual: without training, too, the scores differ from token to token.
-        config = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, initializer_range=0.2)
+        config = BertConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            initializer_range=0.2,
+        )
         model = BertForQuestionAnswering(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -63,12 +75,17 @@ def questions() -> Callable[..., Dataset]:
     def make(*rows: tuple) -> Dataset:
         columns: dict[str, list] = {name: [] for name in FEATURES}
         for i, (question, context, *answers) in enumerate(rows):
-            spans = [answer if isinstance(answer, tuple) else (answer, context.index(answer)) for answer in answers]
+            spans = [
+                answer if isinstance(answer, tuple) else (answer, context.index(answer))
+                for answer in answers
+            ]
             columns["id"].append(f"q{i}")
             columns["title"].append("Title")
             columns["context"].append(context)
             columns["question"].append(question)
-            columns["answers"].append({"text": [text for text, _ in spans], "answer_start": [start for _, start in spans]})
+            columns["answers"].append(
+                {"text": [text for text, _ in spans], "answer_start": [start for _, start in spans]}
+            )
         return Dataset.from_dict(columns, features=FEATURES)
 
     return make
@@ -81,14 +98,34 @@ def harbour() -> Dataset:
 
     made: dict[str, list] = {name: [] for name in ("id", "title", "context", "question", "answers")}
     places = ("Paris", "Oslo", "Rome", "Lima", "Cairo")
-    filler = ("ships", "left", "the", "harbour", "early", "because", "winds", "were", "mild", "and", "nobody", "wanted", "rain")
+    filler = (
+        "ships",
+        "left",
+        "the",
+        "harbour",
+        "early",
+        "because",
+        "winds",
+        "were",
+        "mild",
+        "and",
+        "nobody",
+        "wanted",
+        "rain",
+    )
     choose = random.Random(0)
     for i in range(60):
         words = [choose.choice(filler) for _ in range(choose.choice((2, 5, 10, 20, 40, 120)))]
         at, place = choose.randrange(len(words)), choose.choice(places)
         context = " ".join([*words[:at], place, *words[at:]])
         answers = {"text": [place], "answer_start": [context.index(place)]}
-        values = {"id": f"q{i}", "title": "Harbour", "context": context, "question": "Where is it?", "answers": answers}
+        values = {
+            "id": f"q{i}",
+            "title": "Harbour",
+            "context": context,
+            "question": "Where is it?",
+            "answers": answers,
+        }
         for name, value in values.items():
             made[name].append(value)
     return Dataset.from_dict(made)
@@ -99,8 +136,62 @@ def harbour_file(harbour: Dataset, tmp_path_factory: pytest.TempPathFactory) -> 
     """The same questions as a SQuAD file."""
     paragraphs = []
     for row in harbour:
-        answers = [{"text": t, "answer_start": s} for t, s in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)]
-        paragraphs.append({"context": row["context"], "qas": [{"id": row["id"], "question": row["question"], "answers": answers}]})
+        answers = [
+            {"text": t, "answer_start": s}
+            for t, s in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
+        ]
+        paragraphs.append(
+            {
+                "context": row["context"],
+                "qas": [{"id": row["id"], "question": row["question"], "answers": answers}],
+            }
+        )
     file = tmp_path_factory.mktemp("data") / "harbour.json"
-    file.write_text(json.dumps({"version": "1.1", "data": [{"title": "Harbour", "paragraphs": paragraphs}]}))
+    file.write_text(
+        json.dumps({"version": "1.1", "data": [{"title": "Harbour", "paragraphs": paragraphs}]})
+    )
     return file
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[Document]:
+    """Five passages to search."""
+    return [
+        Document("Oxygen", "Oxygen is the chemical element with symbol O and atomic number 8."),
+        Document(
+            "Gold",
+            "Gold is a chemical element with symbol Au and atomic number 79. "
+            "Gold is a soft metal, and gold is dear.",
+        ),
+        Document(
+            "Bee",
+            "Bees are winged insects, known for pollination and for the honey of one of their species.",
+        ),
+        Document(
+            "Beijing",
+            "Beijing (北京) is the capital of China; in French its name is Pékin, "
+            "and <b>Peking</b> is an older spelling.",
+        ),
+        Document("Moon", "The Moon is the only natural satellite of the Earth."),
+    ]
+
+
+class CountingEncoder:
+    """Stands in for MiniLM: a vector that depends on the text alone, and a note of every text it was given."""
+
+    def __init__(self, stop_after: float = math.inf):
+        self.texts: list[str] = []
+        self.stop_after = stop_after
+
+    def __call__(self, texts):
+        if len(self.texts) + len(texts) > self.stop_after:
+            raise KeyboardInterrupt
+        self.texts += texts
+        seeds = [zlib.crc32(text.encode()) for text in texts]
+        rows = np.stack([np.random.default_rng(seed).normal(size=24) for seed in seeds])
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def counting_encoder() -> type[CountingEncoder]:
+    return CountingEncoder

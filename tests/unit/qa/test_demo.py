@@ -12,18 +12,19 @@ from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import pytest
+from scipy.stats import binomtest
 from tornado.httpclient import AsyncHTTPClient
 
-from src.qa import retrieval
+from src.qa import open_domain
 from src.qa.__main__ import main
-from src.qa.calibration import Scaling, wilson
+from src.qa.calibration import Scaling
 from src.qa.decoding import Answer, Candidate
 from src.qa.demo import server
 from src.qa.demo.batcher import Batcher, TooMany
 from src.qa.demo.desk import NOT_ENGLISH, PASSAGE_CHARACTERS, QUESTION_CHARACTERS, Desk, Question, checked, looks_foreign
 from src.qa.demo.server import BUSY, FAILED, FOLDER, address, bind, make_application, serve
 from src.qa.models import ModelError, read_card, released_folder
-from src.qa.retrieval import Found, OpenAnswer
+from src.qa.open_domain import Found, OpenAnswer
 
 PASSAGE = "🙂 Gold <b>79</b> & silver 47."
 FILES = {name: (FOLDER / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")}
@@ -503,7 +504,7 @@ def no_model(monkeypatch):
         asked.append((model, documents))
         return Scripted()
 
-    monkeypatch.setattr(retrieval.WikipediaAnswerer, "load", load)
+    monkeypatch.setattr(open_domain.WikipediaAnswerer, "load", load)
     return asked
 
 
@@ -571,4 +572,4 @@ def test_the_shipped_reader_says_in_the_demo_how_sure_it_is_in_scores_that_were_
     assert server.search_scaling("qa-minilm") is not None
     entry = read_card(released_folder("qa-minilm"))["calibration"]["search"]
     assert entry["ece_scaled"] < entry["ece"] and entry["questions"] >= 400
-    assert wilson(entry["sure_and_right"], entry["sure"])[1] >= 0.9, "as far as so few answers can tell"
+    assert binomtest(entry["sure_and_right"], entry["sure"]).proportion_ci(method="wilson").high >= 0.9, "as far as so few answers can tell"

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import transformers
@@ -589,38 +588,6 @@ def test_the_released_weights_load_are_small_and_answer_with_their_threshold():
     assert qa.threshold == card["threshold"]
     passage = "The lighthouse of Marrow Point was built in 1874 by the engineer Clara Voss."
     assert qa("Who built the lighthouse?", passage).text in ("Clara Voss", "the engineer Clara Voss", "engineer Clara Voss")
-
-
-def test_the_mean_of_models_is_the_mean_of_every_weight(tiny_folder, tmp_path):
-    """Against numpy, with three models; the first model's folder is left as it is."""
-    folders, stored = [], []
-    for number in range(3):
-        model, tokenizer = load_model(tiny_folder)
-        torch.manual_seed(number)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.add_(torch.randn_like(parameter))
-        folders.append(tmp_path / str(number))
-        model.save_pretrained(folders[-1])
-        tokenizer.save_pretrained(folders[-1])
-        stored.append({name: tensor.numpy().copy() for name, tensor in model.state_dict().items()})
-    mean, tokenizer = models.mean_of_models(folders)
-    for name, tensor in mean.state_dict().items():
-        np.testing.assert_allclose(tensor.numpy(), np.mean([state[name] for state in stored], axis=0), rtol=0, atol=1e-6)
-    assert not mean.training and tokenizer.vocab_size > 0
-    first = load_model(folders[0])[0].state_dict()
-    assert all(np.array_equal(first[name].numpy(), tensor) for name, tensor in stored[0].items())
-
-
-def test_models_of_other_shapes_have_no_mean(tiny_folder, minilm_reader, tmp_path):
-    minilm_reader.save_pretrained(tmp_path / "other")
-    shutil.copy(tiny_folder / "tokenizer.json", tmp_path / "other")
-    shutil.copy(tiny_folder / "tokenizer_config.json", tmp_path / "other")
-    with pytest.raises(ModelError, match=f"{tmp_path / 'other'} has other weights") as error:
-        models.mean_of_models([tiny_folder, tmp_path / "other"])
-    assert "\n" not in str(error.value)
-    with pytest.raises(ModelError, match="no models"):
-        models.mean_of_models([])
 
 
 def test_weight_changes_are_relative_norms(tiny_folder):

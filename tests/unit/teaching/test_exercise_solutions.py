@@ -22,7 +22,8 @@ from src import attention, compression, word2vec
 from src.embeddings import WordVectors
 from src.language_models import TextScore
 from src.ngrams import NgramModel
-from src.qa import calibration, metrics, retrieval
+from src.qa import calibration, keyword, metrics, retriever
+from src.qa.documents import Document
 from src.sampling import top_p
 from src.subwords import BytePairTokenizer
 from src.teaching.exercises import find
@@ -388,10 +389,10 @@ def test_the_terms_of_a_question_sum_to_the_score_that_bm25s_gives():
 
 def test_a_term_is_what_the_courses_own_index_gives_a_question_of_one_word():
     texts = ["osmium osmium metal", "metal", "gas gas gas gas", "osmium gas water and more"]
-    index = retrieval.KeywordIndex.build([retrieval.Document("", text) for text in texts])
+    index = keyword.KeywordIndex.build([Document("", text) for text in texts])
     words = [text.split() for text in texts]
     for word in ("osmium", "metal", "gas", "water"):
-        found = [bm25_of(text, word, words, retrieval.K1, retrieval.B) for text in words]
+        found = [bm25_of(text, word, words, keyword.K1, keyword.B) for text in words]
         assert index.scores(word) == pytest.approx(found, rel=1e-5)
 
 
@@ -401,7 +402,7 @@ def test_two_rankings_fuse_as_those_of_the_course_do():
         rankings = [rng.sample("abcdefghij", rng.randrange(11)) for _ in range(rng.randrange(1, 4))]
         constant = rng.choice([1.0, 10.0, 60.0])
         found = solution("07.fuse")(rankings, constant)
-        assert found == pytest.approx(retrieval.fuse(rankings, constant))
+        assert found == pytest.approx(retriever.fuse(rankings, constant))
         assert list(found.values()) == sorted(found.values(), reverse=True)
 
 

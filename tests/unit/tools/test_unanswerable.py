@@ -1,4 +1,4 @@
-"""Made unanswerable questions: their passage never holds an answer, and they are the same for the same seed."""
+"""Made unanswerable questions: no answer is left in the passage; the seed decides."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datasets import Dataset
 
 from src.qa.dataset import FEATURES
 from src.qa.metrics import normalize_answer
-from src.qa.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names
 from src.text import split_sentences
+from tools.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names
 
 PEOPLE = ["Kafka", "Curie", "Euler", "Ada Lovelace", "Turing", "Noether"]
 PLACES = ["Prague", "Warsaw", "Basel", "London", "Göttingen"]
@@ -19,12 +19,13 @@ PLACES = ["Prague", "Warsaw", "Basel", "London", "Göttingen"]
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    """Five articles of one to six passages on people, places and years that come up in several of them; 120 questions."""
+    """120 questions on five articles that share people, places and years."""
     rng = random.Random(0)
     columns: dict[str, list] = {name: [] for name in FEATURES}
     passages = {
         f"Article {a}": [
-            f"In {rng.randrange(1800, 1812)} the scholar {person} lived in {rng.choice(PLACES)} with {rng.randrange(2, 9)} cats and a king."
+            f"In {rng.randrange(1800, 1812)} the scholar {person} lived in {rng.choice(PLACES)} "
+            f"with {rng.randrange(2, 9)} cats and a king."
             for person in rng.sample(PEOPLE, size)
         ]
         for a, size in enumerate((1, 2, 4, 6, 6))
@@ -32,14 +33,24 @@ def dataset() -> Dataset:
     for i in range(120):
         title = rng.choice(list(passages))
         context = rng.choice(passages[title])
-        year, person, place, cats = re.match(r"In (\d+) the scholar (.+) lived in (\w+) with (\d)", context).groups()
+        year, person, place, cats = re.match(
+            r"In (\d+) the scholar (.+) lived in (\w+) with (\d)", context
+        ).groups()
         question, *answers = rng.choice(
             [
                 (f"Where did the scholar {person} live in {year}?", place),
-                (f"In which year did somebody called {person} live in {place}?", year, f"In {year}"),
+                (
+                    f"In which year did somebody called {person} live in {place}?",
+                    year,
+                    f"In {year}",
+                ),
                 (f"How many cats had {person}?", cats),
                 (f"Who lived in {place} in {year}?", person, f"the scholar {person}"),
-                (f"Whom did {person} live with?", "a king", "A"),  # "a" alone has nothing left to look for
+                (
+                    f"Whom did {person} live with?",
+                    "a king",
+                    "A",
+                ),  # "a" alone has nothing left to look for
                 (f"What did {person} eat?",),
             ]
         )
@@ -92,7 +103,9 @@ def test_as_many_as_asked_for_or_as_there_can_be_each_with_an_id_of_its_own(make
 
 def test_only_answerable_questions_are_used_and_none_keeps_an_answer(make, questions, original):
     for row in make(questions, 10_000, seed=0):
-        source = original[re.sub("-(other-passage|other-name|without-the-sentence)$", "", row["id"])]
+        source = original[
+            re.sub("-(other-passage|other-name|without-the-sentence)$", "", row["id"])
+        ]
         assert row["answers"] == {"text": [], "answer_start": []}
         assert source["answers"]["text"]
         assert row["title"] == source["title"]
@@ -105,15 +118,30 @@ def test_what_is_dropped_is_every_sentence_with_an_answer_and_nothing_else(long_
         answers = [normalize_answer(answer) for answer in source["answers"]["text"]]
         before, after = split_sentences(source["context"]), split_sentences(row["context"])
         assert row["question"] == source["question"]
-        assert after == [sentence for sentence in before if not any(answer in normalize_answer(sentence) for answer in answers)]
+        assert after == [
+            sentence
+            for sentence in before
+            if not any(answer in normalize_answer(sentence) for answer in answers)
+        ]
         assert 2 <= len(after) < len(before)
 
 
 def test_an_answer_over_two_sentences_or_arising_where_two_come_together_leaves_the_question_out():
     text = "It ended in May. June came. It was May. Nobody saw it."
     rows = [
-        {"id": "over", "title": "T", "context": text, "question": "When?", "answers": {"text": ["May. June"], "answer_start": [12]}},
-        {"id": "arising", "title": "T", "context": "We met in May. He left. June came.", "question": "When?"}
+        {
+            "id": "over",
+            "title": "T",
+            "context": text,
+            "question": "When?",
+            "answers": {"text": ["May. June"], "answer_start": [12]},
+        },
+        {
+            "id": "arising",
+            "title": "T",
+            "context": "We met in May. He left. June came.",
+            "question": "When?",
+        }
         | {"answers": {"text": ["He left", "may june"], "answer_start": [15, 0]}},
     ]
     assert len(drop_answer_sentences(Dataset.from_list(rows, features=FEATURES), 5, seed=0)) == 0
@@ -125,10 +153,14 @@ def test_another_passage_is_of_the_same_article_and_never_holds_an_answer(datase
         source = original[row["id"].removesuffix("-other-passage")]
         assert row["question"] == source["question"]
         assert row["context"] != source["context"]
-        assert (row["title"], row["context"]) in {(other["title"], other["context"]) for other in dataset}
+        assert (row["title"], row["context"]) in {
+            (other["title"], other["context"]) for other in dataset
+        }
         plain = normalize_answer(row["context"])
         assert not any(normalize_answer(answer) in plain for answer in source["answers"]["text"])
-    assert {row["title"] for row in made} == {f"Article {a}" for a in range(1, 5)}  # not the one with a single passage
+    assert {row["title"] for row in made} == {
+        f"Article {a}" for a in range(1, 5)
+    }  # not the one with a single passage
 
 
 def test_of_the_other_passages_the_most_similar_without_the_answer_is_taken():
@@ -148,7 +180,13 @@ def test_of_the_other_passages_the_most_similar_without_the_answer_is_taken():
         }
     ]
     rows += [
-        {"id": f"o{i}", "title": "T", "context": text, "question": "?", "answers": {"text": [], "answer_start": []}}
+        {
+            "id": f"o{i}",
+            "title": "T",
+            "context": text,
+            "question": "?",
+            "answers": {"text": [], "answer_start": []},
+        }
         for i, text in enumerate(texts)
     ]
     (made,) = pair_with_other_passages(Dataset.from_list(rows, features=FEATURES), 5, seed=0)
@@ -164,8 +202,14 @@ def test_another_name_stands_elsewhere_in_the_article_and_not_in_the_passage(dat
         source = original[row["id"].removesuffix("-other-name")]
         assert row["context"] == source["context"] and row["question"] != source["question"]
         before, after = source["question"], row["question"]
-        start = next(i for i, (one, other) in enumerate(zip(before, after, strict=False)) if one != other)
-        end = next(i for i, (one, other) in enumerate(zip(before[::-1], after[::-1], strict=False)) if one != other)
+        start = next(
+            i for i, (one, other) in enumerate(zip(before, after, strict=False)) if one != other
+        )
+        end = next(
+            i
+            for i, (one, other) in enumerate(zip(before[::-1], after[::-1], strict=False))
+            if one != other
+        )
         while start and (before[start - 1].isalnum() or after[start - 1].isalnum()):
             start -= 1
         while end and before[len(before) - end].isalnum():
@@ -181,7 +225,13 @@ def test_another_name_stands_elsewhere_in_the_article_and_not_in_the_passage(dat
 
 def test_articles_without_words_to_compare_are_left_out():
     rows = [
-        {"id": f"q{i}", "title": "T", "context": text, "question": "Which?", "answers": {"text": [text], "answer_start": [0]}}
+        {
+            "id": f"q{i}",
+            "title": "T",
+            "context": text,
+            "question": "Which?",
+            "answers": {"text": [text], "answer_start": [0]},
+        }
         for i, text in enumerate(("a", "b", "7"))
     ]
     assert len(pair_with_other_passages(Dataset.from_list(rows, features=FEATURES), 5, seed=0)) == 0

@@ -1,12 +1,13 @@
 """Questions that their passage does not answer, made from questions that have an answer.
 
-A reader that only ever saw answerable questions never learns to refuse. Three ways of making the other kind, all checked
-so that the passage does not hold the answer after all:
+A reader that only ever saw answerable questions never learns to refuse. Each of three ways is
+checked, so that no answer is left in the passage:
 
-- *another passage*: the question is put to the most similar other passage of its article, one that holds none of its answers;
-- *another name*: a name or number in the question is replaced by one of the same kind that stands elsewhere in the article
-  and not in the passage, so that the passage speaks of something else;
-- *without the sentence*: every sentence that holds an answer is taken out, and the rest of the passage stays.
+- *another passage*: the question is put to the most similar other passage of its article that holds
+  none of its answers;
+- *another name*: a name or number in the question is replaced by one of the same kind from
+  elsewhere in the article that is not in the passage;
+- *without the sentence*: every sentence that holds an answer is taken out.
 """
 
 from __future__ import annotations
@@ -24,19 +25,31 @@ from src.text import split_sentences
 
 NO_ANSWER = {"text": [], "answer_start": []}
 WORD = re.compile(r"\b\w\w+\b")  # what TfidfVectorizer counts
-# A run of capitalised words that does not open the question, or a number; the group that matched tells the kind.
-NAME_OR_NUMBER = re.compile(r"(?<=\w )(?P<name>[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*)|\b(?P<number>\d[\d,.]*\d|\d)\b")
+# Capitalised words that do not open the question, or a number; the group tells the kind.
+NAME_OR_NUMBER = re.compile(
+    r"(?<=\w )(?P<name>[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*)|\b(?P<number>\d[\d,.]*\d|\d)\b"
+)
 
 
 def pair_with_other_passages(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """Up to `count` questions of `dataset`, each with the most similar passage of its article that does not hold its answer.
+    """Questions with the most similar passage of their article that does not hold their answer.
 
-    dataset: rows in SQuAD's columns. Returns rows in the same columns with empty answers and ids ending in "-other-passage".
-    Questions without an answer, and articles of one passage or without words, are left out; fewer than `count` come back where there are
-    not enough.
+    Questions without an answer, and articles of one passage or without words, are left out.
+
+    Args:
+        dataset: rows in SQuAD's columns.
+        count: how many; there can be fewer.
+        seed: of the choice.
+
+    Returns:
+        Rows in the same columns with empty answers; ids end in "-other-passage".
     """
     passages = _passages_by_title(dataset)
-    ranked = {title: _Similarity(texts) for title, texts in passages.items() if len(texts) > 1 and WORD.search(" ".join(texts))}
+    ranked = {
+        title: _Similarity(texts)
+        for title, texts in passages.items()
+        if len(texts) > 1 and WORD.search(" ".join(texts))
+    }
     rows = []
     for row in _shuffled(dataset, seed):
         if len(rows) == count:
@@ -47,13 +60,16 @@ def pair_with_other_passages(dataset: Dataset, count: int, seed: int) -> Dataset
         for passage in ranked[row["title"]].nearest(f"{row['question']} {row['context']}", most=5):
             plain = normalize_answer(passage)
             if passage != row["context"] and not any(answer in plain for answer in answers):
-                rows.append(row | {"id": f"{row['id']}-other-passage", "context": passage, "answers": NO_ANSWER})
+                rows.append(
+                    row
+                    | {"id": f"{row['id']}-other-passage", "context": passage, "answers": NO_ANSWER}
+                )
                 break
     return _as_dataset(rows)
 
 
 def replace_names(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """Up to `count` questions of `dataset` in which one name or number became another that the passage does not mention.
+    """Questions in which one name or number became another that the passage does not mention.
 
     Arguments and result as `pair_with_other_passages`; the ids end in "-other-name".
     """
@@ -67,19 +83,33 @@ def replace_names(dataset: Dataset, count: int, seed: int) -> Dataset:
     for row in _shuffled(dataset, seed):
         if len(rows) == count:
             break
-        found = [match for match in NAME_OR_NUMBER.finditer(row["question"]) if match.group() in row["context"]]
+        found = [
+            match
+            for match in NAME_OR_NUMBER.finditer(row["question"])
+            if match.group() in row["context"]
+        ]
         if not found or not row["answers"]["text"]:
             continue
         match = found[rng.integers(len(found))]
-        others = [text for text in stock[row["title"], match.lastgroup] if text not in row["context"] and text not in row["question"]]
+        others = [
+            text
+            for text in stock[row["title"], match.lastgroup]
+            if text not in row["context"] and text not in row["question"]
+        ]
         if others:
-            question = row["question"][: match.start()] + others[rng.integers(len(others))] + row["question"][match.end() :]
-            rows.append(row | {"id": f"{row['id']}-other-name", "question": question, "answers": NO_ANSWER})
+            question = (
+                row["question"][: match.start()]
+                + others[rng.integers(len(others))]
+                + row["question"][match.end() :]
+            )
+            rows.append(
+                row | {"id": f"{row['id']}-other-name", "question": question, "answers": NO_ANSWER}
+            )
     return _as_dataset(rows)
 
 
 def drop_answer_sentences(dataset: Dataset, count: int, seed: int) -> Dataset:
-    """Up to `count` questions of `dataset` whose passage lost all sentences that hold an answer, and still has two or more.
+    """Questions whose passage lost all sentences that hold an answer, and still has two or more.
 
     Arguments and result as `pair_with_other_passages`; the ids end in "-without-the-sentence".
     """
@@ -89,11 +119,20 @@ def drop_answer_sentences(dataset: Dataset, count: int, seed: int) -> Dataset:
             break
         answers = [normalize_answer(text) for text in row["answers"]["text"]]
         sentences = split_sentences(row["context"])
-        kept = [sentence for sentence in sentences if not any(answer in normalize_answer(sentence) for answer in answers)]
+        kept = [
+            sentence
+            for sentence in sentences
+            if not any(answer in normalize_answer(sentence) for answer in answers)
+        ]
         rest = " ".join(kept)
-        # An answer that runs over the end of a sentence is in none of them, and one could arise where two come together.
-        if 2 <= len(kept) < len(sentences) and not any(answer in normalize_answer(rest) for answer in answers):
-            rows.append(row | {"id": f"{row['id']}-without-the-sentence", "context": rest, "answers": NO_ANSWER})
+        # An answer across two sentences is in neither, and one could arise where two meet.
+        if 2 <= len(kept) < len(sentences) and not any(
+            answer in normalize_answer(rest) for answer in answers
+        ):
+            rows.append(
+                row
+                | {"id": f"{row['id']}-without-the-sentence", "context": rest, "answers": NO_ANSWER}
+            )
     return _as_dataset(rows)
 
 
@@ -124,4 +163,6 @@ def _shuffled(dataset: Dataset, seed: int):
 
 def _as_dataset(rows: list[dict]) -> Dataset:
     """Rows in SQuAD's columns, also where there are none."""
-    return Dataset.from_dict({name: [row[name] for row in rows] for name in FEATURES}, features=FEATURES)
+    return Dataset.from_dict(
+        {name: [row[name] for row in rows] for name in FEATURES}, features=FEATURES
+    )

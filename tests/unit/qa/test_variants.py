@@ -1,4 +1,4 @@
-"""Three ways to answer: questions are chosen evenly, answers graded by hand-made cases, and the shipped run is what it says it is."""
+"""Three variants of question answering: chosen evenly, graded by hand-made cases."""
 
 from __future__ import annotations
 
@@ -10,17 +10,30 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from src.qa import ways
+from src.qa import variants
 from src.qa.course_set import course_topics, open_domain_ids
 from src.qa.dataset import answerable_only, load_squad
 from src.qa.metrics import score_questions
-from src.qa.ways import ask_ways, choose_questions, grade, is_right, is_supported, kind_of, load_ways, summarise, telling_failures
+from src.qa.variants import (
+    ask_variants,
+    choose_questions,
+    grade,
+    is_right,
+    is_supported,
+    kind_of,
+    load_variants,
+    summarise,
+    telling_failures,
+)
 
-PASSAGE = "Oxygen is a reactive nonmetal. Its atomic number is 8. Joseph Priestley, who isolated it in 1774, lived in Leeds."
+PASSAGE = (
+    "Oxygen is a reactive nonmetal. Its atomic number is 8. "
+    "Joseph Priestley, who isolated it in 1774, lived in Leeds."
+)
 
 
 class ScriptedReader:
-    """Marks what it was told to for each question, and refuses to be given a threshold."""
+    """Marks what it was told to for each question."""
 
     def __init__(self, marks):
         self.marks = marks
@@ -31,7 +44,7 @@ class ScriptedReader:
 
 
 class ScriptedWriter:
-    """Writes what it was told to for each question: (with the passage, from memory)."""
+    """Writes what it was told to for each question: (open-book, closed-book)."""
 
     def __init__(self, texts):
         self.texts, self.shown = texts, []
@@ -45,23 +58,28 @@ class ScriptedWriter:
 
 @pytest.fixture
 def asked(questions):
-    """Two questions about oxygen, asked three ways: the table, and the passages that the writer was shown."""
+    """Two questions in all variants: the table, and the passages that the writer was shown."""
     rows = questions(
         ("What is the atomic number of oxygen?", PASSAGE, "8"),
         ("Who isolated oxygen?", PASSAGE, "Joseph Priestley", "Priestley", "Joseph Priestley"),
     )
-    reader = ScriptedReader({"What is the atomic number of oxygen?": "8", "Who isolated oxygen?": "Leeds"})
+    reader = ScriptedReader(
+        {"What is the atomic number of oxygen?": "8", "Who isolated oxygen?": "Leeds"}
+    )
     writer = ScriptedWriter(
         {
-            "What is the atomic number of oxygen?": ("The atomic number of oxygen is 8.", "The atomic number of oxygen is 16."),
+            "What is the atomic number of oxygen?": (
+                "The atomic number of oxygen is 8.",
+                "The atomic number of oxygen is 16.",
+            ),
             "Who isolated oxygen?": ("Joseph Priestley isolated oxygen in Paris.", ""),
         }
     )
     told = []
-    return ask_ways(rows, reader, writer, told.append), writer.shown, told
+    return ask_variants(rows, reader, writer, told.append), writer.shown, told
 
 
-# --- choosing -------------------------------------------------------------------------------------------------------------
+# --- choosing ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +95,16 @@ def test_a_hundred_answerable_open_domain_questions_of_the_test_part_are_chosen(
 def test_topics_and_articles_are_balanced(chosen):
     topics, alone = course_topics(), open_domain_ids()
     by_topic = Counter(topics[title] for title in chosen["title"])
-    assert len(by_topic) == len(set(topics.values())) and max(by_topic.values()) - min(by_topic.values()) <= 1
+    assert (
+        len(by_topic) == len(set(topics.values()))
+        and max(by_topic.values()) - min(by_topic.values()) <= 1
+    )
     there = {row["title"] for row in load_squad("course")["test"] if row["id"] in alone}
     for topic, count in by_topic.items():
         articles = {title for title in there if topics[title] == topic}
-        assert len({title for title in chosen["title"] if topics[title] == topic}) == min(count, len(articles))
+        assert len({title for title in chosen["title"] if topics[title] == topic}) == min(
+            count, len(articles)
+        )
 
 
 def test_the_choice_follows_the_seed_and_nothing_else(chosen):
@@ -91,15 +114,18 @@ def test_the_choice_follows_the_seed_and_nothing_else(chosen):
 
 
 def test_questions_beside_those_already_asked_are_all_the_others(chosen):
-    """On these the rule for "supported" can be judged: it was adjusted while answers to the shipped hundred were read."""
-    shipped, alone = set(load_ways()["id"]), open_domain_ids()
+    """On these the rule for "supported" can be judged: it was adjusted on the shipped hundred."""
+    shipped, alone = set(load_variants()["id"]), open_domain_ids()
     every = {row["id"] for row in load_squad("course")["test"]} & alone
     others = choose_questions(None, without=shipped)
     assert set(others["id"]) == every - shipped and len(others) == len(every) - 100 > 100
     assert set(choose_questions(None)["id"]) == every
     few = choose_questions(11, without=set(chosen["id"]))
     assert len(set(few["id"])) == 11 and set(few["id"]).isdisjoint(chosen["id"])
-    with pytest.raises(ValueError, match="the test part has 0 that make sense without their passage, and were not left out"):
+    with pytest.raises(
+        ValueError,
+        match="the test part has 0 that make sense without their passage, and were not left out",
+    ):
         choose_questions(1, without=alone)
 
 
@@ -109,13 +135,15 @@ def test_a_number_that_cannot_be_had_is_refused(n):
         choose_questions(n)
 
 
-# --- asking ---------------------------------------------------------------------------------------------------------------
+# --- asking -----------------------------------------------------------------------------------
 
 
-def test_every_question_is_asked_in_every_way_and_only_one_of_them_without_the_passage(asked):
+def test_every_question_is_asked_in_every_variant_and_once_without_the_passage(asked):
     table, shown, told = asked
-    assert tuple(table.columns) == ways.COLUMNS
-    assert list(zip(table["id"], table["way"], strict=True)) == [(i, way) for i in ("q0", "q1") for way in ways.WAYS]
+    assert tuple(table.columns) == variants.COLUMNS
+    assert list(zip(table["id"], table["variant"], strict=True)) == [
+        (i, variant) for i in ("q0", "q1") for variant in variants.VARIANTS
+    ]
     assert shown == [PASSAGE, None, PASSAGE, None]
     assert list(table["answer"]) == [
         "8",
@@ -145,20 +173,22 @@ def test_every_answer_gets_its_kind(asked):
 def test_scores_are_those_of_the_official_rules(asked):
     table = asked[0]
     golds = {"q0": ["8"], "q1": ["Joseph Priestley", "Priestley"]}
-    for _, part in table.groupby("way"):
+    for _, part in table.groupby("variant"):
         expected = score_questions(dict(zip(part["id"], part["answer"], strict=True)), golds)
-        assert list(part["exact_match"]) == list(100 * expected.exact) and list(part["f1"]) == pytest.approx(list(100 * expected.f1))
+        assert list(part["exact_match"]) == list(100 * expected.exact) and list(
+            part["f1"]
+        ) == pytest.approx(list(100 * expected.f1))
 
 
 def test_a_question_without_an_answer_is_refused_before_any_is_asked(questions):
     rows = questions(("Which?", "It is 8.", "8"), ("Who?", "It is 8."))
     with pytest.raises(ValueError, match="question 'q1' has no answer"):
-        ask_ways(rows, None, None)
+        ask_variants(rows, None, None)
     with pytest.raises(ValueError, match="there are no questions"):
-        ask_ways(rows.select([]), None, None)
+        ask_variants(rows.select([]), None, None)
 
 
-# --- grading --------------------------------------------------------------------------------------------------------------
+# --- grading ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -180,7 +210,7 @@ def test_a_question_without_an_answer_is_refused_before_any_is_asked(questions):
         ("$", ["€"], False),
     ],
 )
-def test_an_answer_is_right_where_the_words_of_a_right_answer_stand_in_it(answer, golds, right):
+def test_an_answer_is_right_where_the_words_of_a_right_answer_occur_in_it(answer, golds, right):
     assert is_right(answer, golds) == right
 
 
@@ -192,68 +222,98 @@ def test_an_answer_is_right_where_the_words_of_a_right_answer_stand_in_it(answer
         ("The atomic number of oxygen is 16.", False),
         ("The answer to this question is the atomic number of oxygen.", False),  # says nothing new
         ("In 1774, by Priestley", True),
-        ("Priestley was isolating oxygen while living in Leeds.", True),  # not quite what the passage says, yet in its words
+        (
+            "Priestley was isolating oxygen while living in Leeds.",
+            True,
+        ),  # not quite what the passage says, yet in its words
         ("Priestley isolated oxygen in Paris.", False),
-        ("Joseph Priestley isolated reactive oxygen in a cellar of Leeds.", True),  # six of seven words
-        ("Joseph Priestley isolated reactive oxygen in 1775 in Leeds.", False),  # as many, but the missing one is a number
+        (
+            "Joseph Priestley isolated reactive oxygen in a cellar of Leeds.",
+            True,
+        ),  # six of seven words
+        (
+            "Joseph Priestley isolated reactive oxygen in 1775 in Leeds.",
+            False,
+        ),  # as many, but the missing one is a number
         ("Priestley found the stuff in Leeds.", False),  # two of four words
         ("oseph Pries", True),  # a piece of the passage, if an odd one
         ("", False),
         (" ", False),
     ],
 )
-def test_what_was_said_is_supported_where_its_names_numbers_and_nearly_all_its_words_stand_in_the_passage(answer, supported):
+def test_an_answer_is_supported_where_its_names_numbers_and_most_words_are_in_the_passage(
+    answer, supported
+):
     assert is_supported(answer, "What is the atomic number of oxygen?", PASSAGE) == supported
 
 
 def test_names_and_numbers_are_told_from_other_words():
-    said = ways.new_words("Its Two founders, Marie and pierre, were 1,000 miles away.", "Where were the founders?")
-    assert said == {"2": True, "mari": True, "pierr": False, "1000": True, "mile": False, "awai": False}
+    said = variants.new_words(
+        "Its Two founders, Marie and pierre, were 1,000 miles away.", "Where were the founders?"
+    )
+    assert said == {
+        "2": True,
+        "mari": True,
+        "pierr": False,
+        "1000": True,
+        "mile": False,
+        "awai": False,
+    }
 
 
 @pytest.mark.parametrize(
-    ("way", "answer", "supported", "kind"),
+    ("variant", "answer", "supported", "kind"),
     [
-        ("extraction", "8", True, "right"),
-        ("extraction", "1774", True, "marked the wrong words"),
-        ("extraction", "atomic number", True, "marked the wrong words"),
-        ("extraction", "", False, "refused"),
-        ("with the passage", "It is 8.", True, "right"),
-        ("with the passage", "It is 8, said Bohr.", False, "right but unsupported"),
-        ("with the passage", "It is 1774.", True, "wrong though the passage was there"),
-        ("with the passage", "It is 16.", False, "fluent and wrong"),
-        ("with the passage", "The passage does not mention it.", False, "refused"),
-        ("with the passage", "Oxygen has an atomic number.", False, "repeats the question"),
-        ("from memory", "It is 8.", True, "right"),
-        ("from memory", "It is 16.", False, "fluent and wrong"),
-        ("from memory", "It is 1774.", True, "fluent and wrong"),
-        ("from memory", "I'm sorry, but I can't say.", False, "refused"),
-        ("from memory", "Oxygen does not contain any.", False, "fluent and wrong"),
-        ("from memory", "It is the atomic number of oxygen.", False, "repeats the question"),
+        ("extractive", "8", True, "right"),
+        ("extractive", "1774", True, "marked the wrong words"),
+        ("extractive", "atomic number", True, "marked the wrong words"),
+        ("extractive", "", False, "refused"),
+        ("open-book", "It is 8.", True, "right"),
+        ("open-book", "It is 8, said Bohr.", False, "right but unsupported"),
+        ("open-book", "It is 1774.", True, "wrong though the passage was there"),
+        ("open-book", "It is 16.", False, "fluent and wrong"),
+        ("open-book", "The passage does not mention it.", False, "refused"),
+        ("open-book", "Oxygen has an atomic number.", False, "repeats the question"),
+        ("closed-book", "It is 8.", True, "right"),
+        ("closed-book", "It is 16.", False, "fluent and wrong"),
+        ("closed-book", "It is 1774.", True, "fluent and wrong"),
+        ("closed-book", "I'm sorry, but I can't say.", False, "refused"),
+        ("closed-book", "Oxygen does not contain any.", False, "fluent and wrong"),
+        ("closed-book", "It is the atomic number of oxygen.", False, "repeats the question"),
     ],
 )
-def test_the_kind_of_an_answer_follows_from_way_words_and_support(way, answer, supported, kind):
-    assert kind_of(way, answer, "What is the atomic number of oxygen?", ["8"], supported) == kind
+def test_the_kind_of_an_answer_follows_from_variant_words_and_support(
+    variant, answer, supported, kind
+):
+    assert (
+        kind_of(variant, answer, "What is the atomic number of oxygen?", ["8"], supported) == kind
+    )
 
 
-def test_grading_looks_at_nothing_but_the_answers(asked):
-    bare = asked[0].drop(columns=["exact_match", "f1", "supported", "kind"])
-    pd.testing.assert_frame_equal(grade(bare, {"q0": PASSAGE, "q1": PASSAGE}), asked[0])
-
-
-# --- looking at the results -----------------------------------------------------------------------------------------------
+# --- looking at the results -------------------------------------------------------------------
 
 
 def made_table(*rows):
-    """rows: (id, way, answer, kind, f1)"""
-    table = pd.DataFrame(rows, columns=["id", "way", "answer", "kind", "f1"])
-    about = {"title": "T", "question": "Q?", "people_said": "8", "seconds": np.arange(1.0, len(table) + 1), "supported": True}
+    """rows: (id, variant, answer, kind, f1)"""
+    table = pd.DataFrame(rows, columns=["id", "variant", "answer", "kind", "f1"])
+    about = {
+        "title": "T",
+        "question": "Q?",
+        "people_said": "8",
+        "seconds": np.arange(1.0, len(table) + 1),
+        "supported": True,
+    }
     return table.assign(exact_match=100.0 * (table["f1"] == 100), **about)
 
 
 def test_the_summary_counts_shares_and_says_how_sure_the_rate_of_hallucination_is():
     kinds = ["right"] * 5 + ["right but unsupported"] + ["fluent and wrong"] * 3 + ["refused"]
-    table = made_table(*((f"q{i}", "from memory", "a", kind, 100.0 if i < 2 else 10.0) for i, kind in enumerate(kinds)))
+    table = made_table(
+        *(
+            (f"q{i}", "closed-book", "a", kind, 100.0 if i < 2 else 10.0)
+            for i, kind in enumerate(kinds)
+        )
+    )
     table["supported"] = [True] * 4 + [False] * 6
     (row,) = summarise(table).to_dict("records")
     interval = binomtest(3, 10).proportion_ci(0.95, method="wilson")
@@ -274,30 +334,43 @@ def test_the_summary_counts_shares_and_says_how_sure_the_rate_of_hallucination_i
     )
 
 
-def test_ways_come_in_their_order_and_every_kind_has_its_column():
-    table = made_table(("q0", "from memory", "a", "refused", 0), ("q0", "extraction", "a", "right", 100))
-    assert list(summarise(table).index) == ["extraction", "from memory"]
-    counts = ways.count_kinds(table)
-    assert list(counts.index) == ["extraction", "from memory"] and tuple(counts.columns) == ways.KINDS
-    assert counts.loc["from memory"].to_dict() == {kind: int(kind == "refused") for kind in ways.KINDS}
-
-
-def test_a_telling_failure_shows_one_way_right_and_another_wrong_on_the_same_question():
+def test_variants_come_in_their_order_and_every_kind_has_its_column():
     table = made_table(
-        ("q0", "extraction", "8", "right", 100),
-        ("q0", "from memory", "the number 16", "fluent and wrong", 0),
-        ("q1", "extraction", "9", "marked the wrong words", 0),
-        ("q1", "from memory", "no one was right", "fluent and wrong", 0),
-        ("q2", "extraction", "8", "right", 100),
-        ("q2", "from memory", "16", "fluent and wrong", 0),
-        ("q3", "extraction", "9", "marked the wrong words", 0),
-        ("q3", "with the passage", "9, or 10", "fluent and wrong", 20),
-        ("q3", "from memory", "8", "right", 100),
+        ("q0", "closed-book", "a", "refused", 0), ("q0", "extractive", "a", "right", 100)
+    )
+    assert list(summarise(table).index) == ["extractive", "closed-book"]
+    counts = variants.count_kinds(table)
+    assert (
+        list(counts.index) == ["extractive", "closed-book"]
+        and tuple(counts.columns) == variants.KINDS
+    )
+    assert counts.loc["closed-book"].to_dict() == {
+        kind: int(kind == "refused") for kind in variants.KINDS
+    }
+
+
+def test_a_telling_failure_shows_one_variant_right_and_another_wrong():
+    table = made_table(
+        ("q0", "extractive", "8", "right", 100),
+        ("q0", "closed-book", "the number 16", "fluent and wrong", 0),
+        ("q1", "extractive", "9", "marked the wrong words", 0),
+        ("q1", "closed-book", "no one was right", "fluent and wrong", 0),
+        ("q2", "extractive", "8", "right", 100),
+        ("q2", "closed-book", "16", "fluent and wrong", 0),
+        ("q3", "extractive", "9", "marked the wrong words", 0),
+        ("q3", "open-book", "9, or 10", "fluent and wrong", 20),
+        ("q3", "closed-book", "8", "right", 100),
     )
     found = telling_failures(table, 5)
-    assert list(found["id"]) == ["q3", "q2", "q0"], "the seldom pair of ways first, then the shorter answer"
-    assert (found["right_answer"] == "8").all() and list(found["other_answer"]) == ["9, or 10", "16", "the number 16"]
-    assert list(found["right_way"]) == ["from memory", "extraction", "extraction"]
+    assert list(found["id"]) == ["q3", "q2", "q0"], (
+        "the rare pair of variants first, then the shorter answer"
+    )
+    assert (found["right_answer"] == "8").all() and list(found["other_answer"]) == [
+        "9, or 10",
+        "16",
+        "the number 16",
+    ]
+    assert list(found["right_variant"]) == ["closed-book", "extractive", "extractive"]
     assert len(telling_failures(table, 1)) == 1
     assert list(telling_failures(table, 5, "marked the wrong words")["id"]) == ["q3"]
     assert telling_failures(table, 5, "refused").empty
@@ -306,23 +379,32 @@ def test_a_telling_failure_shows_one_way_right_and_another_wrong_on_the_same_que
 @pytest.mark.parametrize("kind", ["right", "nonsense"])
 def test_what_is_no_kind_of_failure_is_refused(kind):
     with pytest.raises(ValueError, match="a failure is one of right but unsupported, marked"):
-        telling_failures(made_table(("q0", "extraction", "8", "right", 100)), 1, kind)
+        telling_failures(made_table(("q0", "extractive", "8", "right", 100)), 1, kind)
 
 
-# --- the shipped run ------------------------------------------------------------------------------------------------------
+# --- the shipped run --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def asked_of():
     """Question id -> its row, of the questions that may be in the shipped run."""
     alone = open_domain_ids()
-    return {row["id"]: row for row in answerable_only(load_squad("course")["test"]) if row["id"] in alone}
+    return {
+        row["id"]: row
+        for row in answerable_only(load_squad("course")["test"])
+        if row["id"] in alone
+    }
 
 
-def test_the_shipped_run_asks_a_hundred_questions_of_the_set_in_every_way(asked_of):
-    table = load_ways()
-    assert tuple(table.columns) == ways.COLUMNS and len(table) == 300
-    assert table.groupby("id")["way"].apply(list).map(lambda found: found == list(ways.WAYS)).all()
+def test_the_shipped_run_asks_a_hundred_questions_of_the_set_in_every_variant(asked_of):
+    table = load_variants()
+    assert tuple(table.columns) == variants.COLUMNS and len(table) == 300
+    assert (
+        table.groupby("id")["variant"]
+        .apply(list)
+        .map(lambda found: found == list(variants.VARIANTS))
+        .all()
+    )
     for row in table.itertuples():
         there = asked_of[row.id]
         assert (row.title, row.question) == (there["title"], there["question"])
@@ -330,33 +412,40 @@ def test_the_shipped_run_asks_a_hundred_questions_of_the_set_in_every_way(asked_
 
 
 def test_the_shipped_scores_and_kinds_follow_from_the_shipped_answers(asked_of):
-    table = load_ways()
+    table = load_variants()
     again = grade(
-        table[["id", "title", "question", "people_said", "way", "answer", "seconds"]], {i: r["context"] for i, r in asked_of.items()}
+        table[["id", "title", "question", "people_said", "variant", "answer", "seconds"]],
+        {i: r["context"] for i, r in asked_of.items()},
     )
     pd.testing.assert_frame_equal(again, table, check_dtype=False, atol=0.006)
 
 
 def test_the_shipped_run_holds_no_passage(asked_of):
-    table = load_ways()
+    table = load_variants()
     assert table["answer"].str.len().max() < 300
-    text = ways.SHIPPED.read_text(encoding="utf-8")
+    text = variants.SHIPPED.read_text(encoding="utf-8")
     assert not any(asked_of[question_id]["context"] in text for question_id in set(table["id"]))
 
 
 @pytest.mark.full
 def test_the_shipped_answers_are_those_of_the_shipped_reader_and_the_chat_model(asked_of):
-    """After new weights: benchmarks/bench_ways.py --write. Another processor may round two scores that are nearly equal the other way."""
+    """After new weights: bench_variants.py --write. Another processor may round differently."""
     from src.qa.answerer import QuestionAnswerer
     from src.qa.generative import GenerativeAnswerer
 
-    table = load_ways().set_index(["way", "id"])["answer"]
-    ids = list(table["extraction"].index)
+    table = load_variants().set_index(["variant", "id"])["answer"]
+    ids = list(table["extractive"].index)
     answers = QuestionAnswerer.load("qa-minilm", precision="fp32")(
         [asked_of[i]["question"] for i in ids], [asked_of[i]["context"] for i in ids], threshold=0.0
     )
-    assert sum(answer.text == table["extraction", i] for answer, i in zip(answers, ids, strict=True)) >= 98
+    assert (
+        sum(answer.text == table["extractive", i] for answer, i in zip(answers, ids, strict=True))
+        >= 98
+    )
     writer = GenerativeAnswerer()
-    same = [writer(asked_of[i]["question"]) == table["from memory", i] for i in ids[::10]]
-    same += [writer(asked_of[i]["question"], asked_of[i]["context"]) == table["with the passage", i] for i in ids[::10]]
+    same = [writer(asked_of[i]["question"]) == table["closed-book", i] for i in ids[::10]]
+    same += [
+        writer(asked_of[i]["question"], asked_of[i]["context"]) == table["open-book", i]
+        for i in ids[::10]
+    ]
     assert sum(same) >= 18

@@ -1,0 +1,125 @@
+"""Find passages by keyword: an index of words, scored by BM25.
+
+Light to import: bm25s is loaded by what needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from src.qa.documents import Document, RetrievalError
+from src.qa.index_folder import index_folder, index_lock
+from src.text import tokenize_words
+
+# Chosen on the validation questions, by `benchmarks/bench_retrieval.py --choose`:
+# how often a title counts beside its text, and BM25's two constants.
+TITLE_TIMES, K1, B = 3, 1.5, 0.5
+INDEXES_KEPT = 3  # on disk, the last ones built
+
+
+def keywords(text: str) -> list[str]:
+    """The words of a text as the keyword index knows them.
+
+    They are in lower case, without the s of a plural or a possessive: "Bees' wings, the country's
+    cities" -> bee, wing, the, country, city. The rules are for English; other words mostly stay as
+    they are.
+    """
+    return [_singular(word) for word in tokenize_words(text)]
+
+
+def _singular(word: str) -> str:
+    word = word.removesuffix("'s")
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+class KeywordIndex:
+    """BM25: documents score by the question's words, rare ones more, repeated ones ever less.
+
+    score(d) = sum over the question's words w of
+        idf(w) * f / (f + K1 * (1 - B + B * length(d) / mean length)),
+        idf(w) = ln(1 + (N - n + 0.5) / (n + 0.5)),
+    where w occurs f times in d, and in n of N documents.
+    Source: Robertson and Zaragoza 2009, idf as in Lucene; computed by the library bm25s.
+    """
+
+    def __init__(self, bm25):
+        self._bm25 = bm25
+
+    @classmethod
+    def build(cls, documents: Sequence[Document]) -> KeywordIndex:
+        """Count all words of all documents.
+
+        Raises:
+            RetrievalError: they hold no words.
+        """
+        import bm25s
+
+        ids: dict[str, int] = {}
+        texts = (" ".join([doc.title] * TITLE_TIMES + [doc.text]) for doc in documents)
+        token_ids = [[ids.setdefault(word, len(ids)) for word in keywords(text)] for text in texts]
+        if not ids:
+            found = f"the {len(documents)} documents hold no words to search for"
+            raise RetrievalError(f"{found}; pass some that do.")
+        bm25 = bm25s.BM25(k1=K1, b=B, method="lucene")
+        bm25.index((token_ids, ids), create_empty_token=False, show_progress=False)
+        return cls(bm25)
+
+    @classmethod
+    def open(cls, documents: Sequence[Document], folder: str | Path | None = None) -> KeywordIndex:
+        """The index of exactly these documents, from disk, or else built (1 s for 10,000).
+
+        Every weight depends on all documents, so with other documents it is another index.
+        """
+        import bm25s
+
+        digest = hashlib.sha256(f"{TITLE_TIMES} {K1} {B} {bm25s.__version__}".encode())
+        for document in documents:
+            digest.update(f"\0{document.title}\0{document.text}".encode())
+        stored = index_folder(folder) / "keyword" / digest.hexdigest()[:32]
+        index = cls._load(stored)
+        if index is None:
+            with index_lock(stored.parent):
+                index = cls._load(stored)  # another process may have built it meanwhile
+                if index is None:
+                    index = cls.build(documents)
+                    index._save(stored)
+        return index
+
+    def scores(self, question: str) -> np.ndarray:
+        """float32[N], the BM25 score of every document; 0 without a word of the question."""
+        words = list(dict.fromkeys(keywords(question)))  # each counts once
+        return self._bm25.get_scores_from_ids(self._bm25.get_tokens_ids(words))
+
+    @classmethod
+    def _load(cls, stored: Path) -> KeywordIndex | None:
+        import bm25s
+
+        try:
+            return cls(bm25s.BM25.load(stored))
+        except (OSError, ValueError, EOFError, AttributeError):  # not there, or damaged
+            return None
+
+    def _save(self, stored: Path) -> None:
+        """Write to a new folder and move it into place; of the others the newest stay."""
+        fresh = stored.with_name(f"{uuid.uuid4().hex[:8]}.partial")
+        try:
+            self._bm25.save(fresh)
+        except OSError:  # a full disk should not stay full of half an index
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        others = {folder for folder in stored.parent.iterdir() if folder.is_dir()} - {fresh, stored}
+        whole = [folder for folder in others if folder.suffix != ".partial"]
+        whole.sort(key=lambda folder: folder.stat().st_mtime)
+        for folder in {stored, *others} - set(whole[1 - INDEXES_KEPT :]):
+            shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(stored)

@@ -1,0 +1,192 @@
+"""Answer a question from everything that can be searched: find passages, read them, choose.
+
+    answerer = WikipediaAnswerer.load()
+    answerer.ask("What is the atomic number of oxygen?")  # OpenAnswer(text="8", title="Oxygen")
+
+Light to import: torch is loaded with the reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scipy.special import expit
+
+from src import runtime
+from src.qa.documents import Document
+from src.qa.index_folder import Report
+from src.qa.metrics import check_threshold
+from src.qa.retriever import Hit, Retriever
+
+if TYPE_CHECKING:
+    from src.qa.answerer import QuestionAnswerer
+    from src.qa.decoding import Answer
+
+PASSAGES_READ = 5  # for an answer
+# Chosen on the validation questions, by `benchmarks/bench_retrieval.py --choose`: what is left of
+# the reader's odds with each rank further down, and the lowest score that is answered.
+RANK_DISCOUNT = 0.3
+OPEN_THRESHOLD = 0.9
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best answer within one passage: text == passage[start:end].
+
+    Attributes:
+        score: in [0, 1], of reading and retrieval together.
+        reader_score: of the reader alone, see `reader_score`.
+        retrieval_score: `Hit.score` of the passage.
+    """
+
+    text: str
+    start: int
+    end: int
+    title: str
+    passage: str = field(repr=False)
+    score: float
+    reader_score: float
+    retrieval_score: float
+
+
+@dataclass(frozen=True)
+class OpenAnswer:
+    """What all passages together say: text == passage[start:end], from the article `title`.
+
+    A refusal has text, title and passage "" and start = end = 0; its scores are those of the best
+    candidate.
+
+    Attributes:
+        candidates: the best answer of each passage that was read, best first.
+    """
+
+    text: str
+    start: int
+    end: int
+    title: str
+    passage: str = field(repr=False)
+    score: float
+    retrieval_score: float
+    candidates: tuple[Found, ...] = field(default=(), repr=False)
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether this says that no passage holds an answer."""
+        return self.start == self.end
+
+    @property
+    def runners_up(self) -> tuple[Found, ...]:
+        """The candidates that were not taken, best first."""
+        return self.candidates if self.is_refusal else self.candidates[1:]
+
+
+class WikipediaAnswerer:
+    """Answers a question from all that a retriever searches, or says that nothing there does.
+
+    Args:
+        retriever: finds the passages.
+        reader: reads them.
+        threshold: the lowest `score` that is answered.
+    """
+
+    def __init__(
+        self, retriever: Retriever, reader: QuestionAnswerer, threshold: float = OPEN_THRESHOLD
+    ):
+        check_threshold(threshold)
+        self.retriever, self.reader, self.threshold = retriever, reader, threshold
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path = "qa-minilm",
+        documents: Iterable[Document] | None = None,
+        folder: str | Path | None = None,
+        report: Report | None = None,
+    ) -> WikipediaAnswerer:
+        """Load the reader and open the index, which is built on first use.
+
+        Args:
+            model: as `QuestionAnswerer.load` takes it.
+            documents: such as `read_folder("my textbook")`; None is Wikipedia.
+            folder, report: as in `Retriever.open`.
+
+        Raises:
+            ModelError, RetrievalError, AssetError: something cannot be read or written.
+        """
+        runtime.configure_libraries()  # before the import that reads the settings
+        from src.qa.answerer import QuestionAnswerer
+
+        reader = QuestionAnswerer.load(model)  # first: a wrong name should not cost a minute
+        return cls(Retriever.open(documents, folder=folder, report=report), reader)
+
+    def ask(
+        self, question: str, n: int = PASSAGES_READ, threshold: float | None = None
+    ) -> OpenAnswer:
+        """Search n passages, read them together, and give the best answer.
+
+        Args:
+            question: in words.
+            n: how many passages to read.
+            threshold: the lowest score that is answered; None is this answerer's.
+
+        Raises:
+            ValueError: a blank question, or a threshold outside [0, 1].
+        """
+        return self.ask_many([question], n, threshold)[0]
+
+    def ask_many(
+        self,
+        questions: Sequence[str],
+        n: int = PASSAGES_READ,
+        threshold: float | None = None,
+    ) -> list[OpenAnswer]:
+        """One `OpenAnswer` per question; all passages are read together."""
+        threshold = self.threshold if threshold is None else threshold
+        check_threshold(threshold)
+        hits = [self.retriever.search(question, n) for question in questions]
+        pairs = zip(questions, hits, strict=True)
+        asked = [question for question, found in pairs for _ in found]
+        texts = [hit.text for found in hits for hit in found]
+        answers = iter(self.reader(asked, texts, threshold=0.0, n_best=1) if texts else [])
+        return [_choose(found, [next(answers) for _ in found], threshold) for found in hits]
+
+
+def _choose(hits: Sequence[Hit], answers: Sequence[Answer], threshold: float) -> OpenAnswer:
+    """The best of the answers in each passage, or a refusal."""
+    found = []
+    for rank, (hit, answer) in enumerate(zip(hits, answers, strict=True), 1):
+        if answer.candidates:  # a passage without tokens has none
+            span = answer.candidates[0]
+            place = span.text, span.start, span.end, hit.title, hit.text
+            sure = reader_score(answer)
+            found.append(Found(*place, discounted_score(sure, rank), sure, hit.score))
+    # Of equal ones the one found first.
+    found = tuple(sorted(found, key=lambda candidate: -candidate.score))
+    scores = (found[0].score, found[0].retrieval_score) if found else (0.0, 0.0)
+    if not found or found[0].score < threshold:
+        return OpenAnswer("", 0, 0, "", "", *scores, found)
+    top = found[0]
+    return OpenAnswer(top.text, top.start, top.end, top.title, top.passage, *scores, found)
+
+
+def reader_score(answer: Answer) -> float:
+    """How sure the reader is of its best span against no answer: sigmoid(logit - null_logit).
+
+    It can be compared between passages: other spans of the same passage do not lower it, as they
+    do `answer.score`. A passage without tokens has 0.
+    """
+    if not answer.candidates:
+        return 0.0
+    return float(expit(answer.candidates[0].logit - answer.null_logit))
+
+
+def discounted_score(score: float, rank: int) -> float:
+    """The reader's score, its odds discounted by the rank of the passage.
+
+    odds = score / (1 - score) * RANK_DISCOUNT ** (rank - 1)
+    """
+    odds = score / max(1 - score, 1e-12) * RANK_DISCOUNT ** (rank - 1)
+    return odds / (1 + odds)

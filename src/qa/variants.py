@@ -1,0 +1,385 @@
+"""Three kinds of question answering on the same questions: extractive, open-book and closed-book.
+
+    rows = choose_questions(100)                # they make sense without their passage
+    table = ask_variants(rows, QuestionAnswerer.load(), GenerativeAnswerer())
+    summarise(table)                            # a row each: how often right, how often made up
+    telling_failures(table, 6)                  # where one was right and another was not
+
+The extractive reader marks words of the passage, the open-book writer is shown it, the closed-book
+writer is not. All have to answer: the reader's threshold is 0, and the writer is not told that it
+may refuse. `load_variants()` gives a run over 100 questions, made by benchmarks/bench_variants.py.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset
+from scipy.stats import binomtest
+
+from src import runtime
+from src.qa.course_set import course_topics, open_domain_ids
+from src.qa.dataset import load_squad
+from src.qa.index_folder import Report
+from src.qa.metrics import exact_match, f1
+from src.text import tokenize_words
+
+if TYPE_CHECKING:
+    from src.qa.answerer import QuestionAnswerer
+    from src.qa.generative import GenerativeAnswerer
+
+Item = TypeVar("Item")
+
+VARIANTS = ("extractive", "open-book", "closed-book")
+EXTRACTIVE, OPEN_BOOK, CLOSED_BOOK = VARIANTS
+
+RIGHT, RIGHT_UNSUPPORTED = "right", "right but unsupported"
+MARKED_WRONG, WRONG_WITH_PASSAGE = "marked the wrong words", "wrong though the passage was there"
+FLUENT, REPEATS, REFUSED = "fluent and wrong", "repeats the question", "refused"
+KINDS = (RIGHT, RIGHT_UNSUPPORTED, MARKED_WRONG, WRONG_WITH_PASSAGE, FLUENT, REPEATS, REFUSED)
+
+COLUMNS = ("id", "title", "question", "people_said", "variant", "answer", "exact_match", "f1")
+COLUMNS += ("seconds", "supported", "kind")
+BETWEEN_ANSWERS = " | "  # where several answers are right
+SHIPPED = runtime.COURSE / "data" / "qa_variants.csv"
+
+# The share of an answer's words that must be in the passage. Chosen by reading which answers with
+# the passage said what it does not.
+SUPPORTED_SHARE = 0.8
+# Words without a claim of their own: grammar, hedges, and what one speaks of answers with.
+NO_CLAIM = """
+    about above across after against all along also although always am among an and another any are
+    around as at be became because become been before being below between both but by can could did
+    do does during each either else for from had has have he her here hers him his how however i if
+    in into is it its itself may me might mine more most much must my neither no nor not of off on
+    only onto or other our out over own same shall she should since so some such than that the their
+    them themselves then there these they this those though through thus to together too toward
+    towards under until up upon us very via was we were what when where whether which while who whom
+    whose why will with within without would yet you your
+    actually approximately commonly especially generally indeed largely mainly often primarily
+    probably sometimes specifically still therefore typically usually widely
+    answer ask attribute call cite consider context correct credit describe due include know mean
+    name passage question refer regard say see specific term text use word
+"""
+_REFUSAL = re.compile(
+    r"\bI(?:['’]m| am) (?:sorry|not sure|unable|not able)"
+    r"|\bI (?:do not|don['’]t|cannot|can['’]t|could not|couldn['’]t) "
+    r"(?:know|say|tell|answer|find|provide|determine)"
+    r"|\b(?:passage|text|context) (?:does not|doesn['’]t|do not) "
+    r"(?:mention|say|state|specify|provide|give|contain|answer)"
+    r"|\bnot (?:mentioned|stated|specified|provided|given|answered) "
+    r"(?:in|by) the (?:passage|text|context)",
+    re.IGNORECASE,
+)
+_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_NUMBERS += ["eleven", "twelve"]
+
+
+# --- asking -----------------------------------------------------------------------------------
+
+
+def choose_questions(n: int | None = 100, seed: int = 0, without: Collection[str] = ()) -> Dataset:
+    """Choose test questions of the course set that make sense without their passage.
+
+    There are as many of each topic as possible, and within a topic of as many articles as possible.
+
+    Args:
+        n: how many; None takes all.
+        seed: the same one gives the same questions.
+        without: ids of questions to leave out.
+
+    Raises:
+        ValueError: there are fewer than `n`.
+    """
+    rows, topics = load_squad("course")["test"], course_topics()
+    alone = open_domain_ids().difference(without)
+    titles = list(rows["title"])
+    places = [i for i, question_id in enumerate(rows["id"]) if question_id in alone]
+    n = len(places) if n is None else n
+    if not 0 < n <= len(places):
+        which = ", and were not left out" if without else ""
+        found = f"{len(places)} that make sense without their passage{which}"
+        raise ValueError(f"{n} questions are asked for; the test part has {found}.")
+    shuffled = np.random.default_rng(seed).permutation(places).tolist()
+    by_article = _take_turns(shuffled, lambda i: titles[i])
+    return rows.select(sorted(_take_turns(by_article, lambda i: topics[titles[i]])[:n]))
+
+
+def ask_variants(
+    rows: Dataset,
+    reader: QuestionAnswerer,
+    writer: GenerativeAnswerer,
+    report: Report | None = None,
+) -> pd.DataFrame:
+    """Ask every question in each variant, and grade the answers.
+
+    Args:
+        rows: answerable questions in SQuAD's columns.
+        reader: marks words in the passage.
+        writer: writes, with and without the passage.
+        report: is told of progress after each question, for `runtime.progress_line`.
+
+    Returns:
+        A row per question and variant, with the columns `COLUMNS`; see `grade`.
+
+    Raises:
+        ValueError: there is no question, or one has no answer.
+    """
+    said = pd.DataFrame(ask_each(rows, reader, writer, report))
+    return grade(said, dict(zip(rows["id"], rows["context"], strict=True)))
+
+
+def ask_each(
+    rows: Dataset,
+    reader: QuestionAnswerer,
+    writer: GenerativeAnswerer,
+    report: Report | None = None,
+) -> Iterator[dict[str, Any]]:
+    """As `ask_variants`, but yield the answers one by one, not graded, for keeping them.
+
+    Question after question, each in all variants, so that a slow moment of the machine does not
+    fall on one of them alone.
+    """
+    answers = zip(rows["id"], rows["answers"], strict=True)
+    unanswerable = [question_id for question_id, golds in answers if not golds["text"]]
+    if unanswerable or not len(rows):
+        nothing = "there are no questions"
+        found = f"question {unanswerable[0]!r} has no answer" if unanswerable else nothing
+        raise ValueError(f"{found}; ask answerable ones, such as `choose_questions()`.")
+    # The first calls also pay for buffers and kernels.
+    reader("What comes first?", "The first call comes first.", threshold=0.0)
+    writer("What comes first?", max_new_tokens=1)
+    begin = time.perf_counter()
+    for step, row in enumerate(rows, 1):
+        about = {name: row[name] for name in ("id", "title", "question")}
+        about["people_said"] = BETWEEN_ANSWERS.join(dict.fromkeys(row["answers"]["text"]))
+        for variant in VARIANTS:
+            start = time.perf_counter()
+            answer = _ask(variant, row["question"], row["context"], reader, writer)
+            seconds = time.perf_counter() - start
+            yield about | {"variant": variant, "answer": answer, "seconds": seconds}
+        if report is not None:
+            told = {"phase": "asking", "step": step, "steps": len(rows)}
+            report(told | {"seconds": time.perf_counter() - begin})
+
+
+def _ask(
+    variant: str, question: str, passage: str, reader: QuestionAnswerer, writer: GenerativeAnswerer
+) -> str:
+    if variant == EXTRACTIVE:
+        return reader(question, passage, threshold=0.0).text
+    return writer(question, passage) if variant == OPEN_BOOK else writer(question)
+
+
+# --- grading ----------------------------------------------------------------------------------
+
+
+def grade(said: pd.DataFrame, passages: Mapping[str, str]) -> pd.DataFrame:
+    """Add what each answer was worth: SQuAD's two scores, whether it is supported, its kind.
+
+    Args:
+        said: id, title, question, people_said (right answers, joined by `BETWEEN_ANSWERS`),
+            variant, answer, seconds.
+        passages: question id -> the passage it was asked on, shown or not.
+
+    Returns:
+        The columns `COLUMNS`: also exact_match and f1 (0 to 100, the best over the right answers),
+        supported (`is_supported`) and kind (`kind_of`).
+    """
+    rows = []
+    for row in said.to_dict("records"):
+        golds = row["people_said"].split(BETWEEN_ANSWERS)
+        answer, question = row["answer"], row["question"]
+        supported = is_supported(answer, question, passages[row["id"]])
+        kind = kind_of(row["variant"], answer, question, golds, supported)
+        scores = {"exact_match": 100 * exact_match(answer, golds), "f1": 100 * f1(answer, golds)}
+        rows.append(row | scores | {"supported": supported, "kind": kind})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def is_right(answer: str, golds: Iterable[str]) -> bool:
+    """Whether the words of a right answer occur in the answer, one after another.
+
+    Kinder than exact match, which counts a right sentence as wrong, and blind to what else the
+    sentence says. Words are compared by their stems (Porter 1980), without capitals, articles and
+    the commas in numbers; "seven" is 7. A right answer in other words still counts as wrong.
+    """
+    golds = list(golds)
+    words = _stems(answer)
+    return bool(exact_match(answer, golds)) or any(_contains(words, _stems(g)) for g in golds)
+
+
+def is_supported(answer: str, question: str, passage: str) -> bool:
+    """Whether every name and number, and most words, are in the passage.
+
+    At least SUPPORTED_SHARE of the words must be; words of the question and of
+    NO_CLAIM do not count. If none is left, nothing is supported. A piece of
+    the passage always is. Words are compared as in `is_right`, not their order
+    or sense: a sentence can take all its words from the passage and still say
+    what is not there, and a free paraphrase can look made up.
+    """
+    if answer.strip() and answer in passage:
+        return True
+    said, there = new_words(answer, question), set(_stems(passage))
+    found = {stem for stem in said if stem in there}
+    names_and_numbers = {stem for stem, is_name in said.items() if is_name}
+    enough = len(found) >= SUPPORTED_SHARE * len(said)
+    return bool(said) and names_and_numbers <= found and enough
+
+
+def new_words(answer: str, question: str) -> dict[str, bool]:
+    """What an answer says beyond the question: stem -> whether it is a name or a number."""
+    known = {*_stems(question), *_stems(NO_CLAIM)}
+    said: dict[str, bool] = {}
+    for place, word in enumerate(_plain_words(answer)):
+        for stem in _stems(word):
+            if stem not in known:
+                is_number = any(character.isdigit() for character in stem)
+                is_name = (place > 0 and word[0].isupper()) or is_number
+                said[stem] = said.get(stem, False) or is_name
+    return said
+
+
+def kind_of(variant: str, answer: str, question: str, golds: Iterable[str], supported: bool) -> str:
+    """What became of a question: one of KINDS.
+
+    - right: it says a right answer, and nothing that is not in the passage
+    - right but unsupported: beside it, something that is not in the passage
+    - refused: it is empty, or says that it cannot answer
+    - marked the wrong words: every other extractive answer
+    - repeats the question: written, and says nothing new
+    - wrong though the passage was there: open-book, wrong, in its words
+    - fluent and wrong: every other wrong answer. This is what is called
+      hallucination; a true sentence that is beside the point counts, too.
+    """
+    if is_right(answer, golds):
+        return RIGHT if supported else RIGHT_UNSUPPORTED
+    extractive = variant == EXTRACTIVE
+    if not answer.strip() or (not extractive and _REFUSAL.search(answer)):
+        return REFUSED
+    if extractive:
+        return MARKED_WRONG
+    if not new_words(answer, question):
+        return REPEATS
+    return WRONG_WITH_PASSAGE if variant == OPEN_BOOK and supported else FLUENT
+
+
+@cache
+def _stems(text: str) -> tuple[str, ...]:
+    """What to compare words by: "The king's 1,000 horses, and two" is king, 1000, hors, and, 2."""
+    from gensim.parsing.porter import PorterStemmer  # takes a second, and needed here only
+
+    words = [word.lower().removesuffix("'s") for word in _plain_words(text)]
+    words = [word for word in words if word not in ("a", "an", "the")]
+    stem = PorterStemmer().stem
+    return tuple(stem(str(_NUMBERS.index(w)) if w in _NUMBERS else w) for w in words)
+
+
+def _plain_words(text: str) -> list[str]:
+    """The words with their capitals, numbers without commas."""
+    return tokenize_words(re.sub(r"(?<=\d),(?=\d{3})", "", text), lower=False)
+
+
+def _contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
+    """Whether the words of `part`, at least one, follow each other somewhere in `words`."""
+    n = len(part)
+    return n > 0 and any(words[i : i + n] == part for i in range(len(words) - n + 1))
+
+
+# --- looking at the results -------------------------------------------------------------------
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per variant: how good, how true to the passage, how fast.
+
+    Returns:
+        questions: how many; exact_match, f1: means; right, supported, fluent_and_wrong: percent of
+        the questions; fluent_low, fluent_high: its 95 % interval (Wilson 1927); median_seconds,
+        seconds_95th: per question, half and 95 % of them took less.
+    """
+    rows = {}
+    for variant in VARIANTS:
+        part = table[table["variant"] == variant]
+        if part.empty:
+            continue
+        fluent = int((part["kind"] == FLUENT).sum())
+        interval = binomtest(fluent, len(part)).proportion_ci(method="wilson")
+        rows[variant] = {
+            "questions": len(part),
+            "exact_match": part["exact_match"].mean(),
+            "f1": part["f1"].mean(),
+            "right": 100 * part["kind"].isin((RIGHT, RIGHT_UNSUPPORTED)).mean(),
+            "supported": 100 * part["supported"].mean(),
+            "fluent_and_wrong": 100 * fluent / len(part),
+            "fluent_low": 100 * interval.low,
+            "fluent_high": 100 * interval.high,
+            "median_seconds": part["seconds"].median(),
+            "seconds_95th": part["seconds"].quantile(0.95),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
+
+
+def count_kinds(table: pd.DataFrame) -> pd.DataFrame:
+    """How many answers of each variant (rows) are of each kind (columns)."""
+    counts = pd.crosstab(table["variant"], table["kind"])
+    variants = [variant for variant in VARIANTS if variant in counts.index]
+    return counts.reindex(index=variants, columns=list(KINDS), fill_value=0)
+
+
+def telling_failures(table: pd.DataFrame, n: int = 6, kind: str = FLUENT) -> pd.DataFrame:
+    """Questions that one variant got right and another did not: the failures worth teaching.
+
+    Args:
+        table: of `ask_variants`.
+        n: at most this many.
+        kind: what became of the other, one of `KINDS`.
+
+    Returns:
+        A row per question: id, title, question, people_said, right_variant, right_answer,
+        other_variant, other_answer. Pairs of variants take turns, the rarest first; of a pair the
+        short answers with a name or number of their own come first.
+
+    Raises:
+        ValueError: `kind` is no failure.
+    """
+    if kind not in KINDS or kind == RIGHT:
+        failures = ", ".join(name for name in KINDS if name != RIGHT)
+        raise ValueError(f"kind is {kind!r}; a failure is one of {failures}.")
+    rights = table[table["kind"] == RIGHT]
+    pairs = rights.merge(table[table["kind"] == kind], on="id", suffixes=("", "_other"))
+    said = zip(pairs["answer_other"], pairs["question"], strict=True)
+    pairs["specific"] = [any(new_words(*what).values()) for what in said]
+    pairs["letters"] = pairs["answer_other"].str.len()
+    both = ["variant", "variant_other"]
+    pairs["times"] = pairs.groupby(both)["id"].transform("size")
+    order, up = ["times", "specific", "letters"], [True, False, True]
+    pairs = pairs.sort_values(order, ascending=up, kind="stable").reset_index(drop=True)
+    turns = _take_turns(pairs.index, lambda i: tuple(pairs.loc[i, both]))
+    pairs = pairs.loc[turns].drop_duplicates("id")[:n].reset_index(drop=True)
+    names = ["id", "title", "question", "people_said", "variant", "answer", "variant_other"]
+    renamed = {"variant": "right_variant", "answer": "right_answer"}
+    renamed |= {"variant_other": "other_variant", "answer_other": "other_answer"}
+    return pairs[[*names, "answer_other"]].rename(columns=renamed)
+
+
+def load_variants() -> pd.DataFrame:
+    """The run that comes with the course: 100 questions, three variants; see data/README.md."""
+    # Without the default, an answer such as "None" or "NA" would be read as a gap.
+    return pd.read_csv(SHIPPED, keep_default_na=False)
+
+
+def _take_turns(items: Iterable[Item], group_of: Callable[[Item], Hashable]) -> list[Item]:
+    """The first item of every group, then the second of every group, and so on."""
+    seen: Counter[Hashable] = Counter()
+    turns = []
+    for item in items:
+        seen[group_of(item)] += 1
+        turns.append((seen[group_of(item)], item))
+    return [item for _, item in sorted(turns, key=lambda turn: turn[0])]

@@ -1,0 +1,183 @@
+"""Both searches together: fused by rank, added to, and asked for what cannot be had."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from src import assets
+from src.qa import dense
+from src.qa.dense import text_to_encode
+from src.qa.documents import Document, RetrievalError
+from src.qa.retriever import Retriever, fuse, top_k
+
+QUARK = Document("Quark", "A quark is an elementary particle.")
+
+
+@pytest.fixture
+def retriever(tmp_path, monkeypatch, documents, counting_encoder) -> Retriever:
+    """Over the five documents, with vectors of the stand-in."""
+    monkeypatch.setattr(dense, "SentenceEncoder", counting_encoder)
+    return Retriever.open(documents, folder=tmp_path)
+
+
+def test_fusion_adds_one_over_constant_plus_rank():
+    fused = fuse([[7, 3, 5], [3, 9]], constant=10)
+    assert list(fused) == [3, 7, 9, 5]
+    assert fused == pytest.approx({3: 1 / 12 + 1 / 11, 7: 1 / 11, 9: 1 / 12, 5: 1 / 13})
+    assert list(fuse([[2], [1]], constant=60)) == [1, 2]  # equal: the lower number
+
+
+def test_the_top_k_come_in_order_and_of_equals_the_first():
+    scores = np.array([0.1, 0.9, 0.5, 0.9, 0.5, 0.5], dtype=np.float32)
+    assert top_k(scores, 3) == [1, 3, 2]
+    assert top_k(scores, 99) == [1, 3, 2, 4, 5, 0]
+
+
+def test_a_fused_search_is_the_fusion_of_the_two_searches(retriever, documents):
+    question = "What is the atomic number of gold?"
+    by_keyword, by_meaning = (retriever.search(question, 5, by) for by in ("keyword", "dense"))
+    rankings = [[hit.number for hit in found] for found in (by_keyword, by_meaning)]
+    expected, hits = fuse(rankings), retriever.search(question, 5)
+    assert [hit.number for hit in hits] == list(expected)
+    assert [hit.score for hit in hits] == pytest.approx(list(expected.values()))
+    for hit in hits:
+        assert (hit.title, hit.text) == (documents[hit.number].title, documents[hit.number].text)
+        names = zip(("keyword", "dense"), rankings, strict=True)
+        ranks = {by: found.index(hit.number) + 1 for by, found in names if hit.number in found}
+        assert hit.ranks == ranks
+    assert by_keyword[0].title == "Gold"
+    assert by_keyword[0].score == by_keyword[0].scores["keyword"]
+
+
+def test_unknown_words_find_nothing_by_keyword_and_leave_the_fusion_to_meaning(retriever):
+    assert retriever.search("zzyzx qwrtp", 5, "keyword") == []
+    by_meaning = retriever.search("zzyzx qwrtp", 5, "dense")
+    fused = retriever.search("zzyzx qwrtp", 5)
+    assert [hit.number for hit in fused] == [hit.number for hit in by_meaning]
+    assert all("keyword" not in hit.ranks for hit in fused)
+
+
+@pytest.mark.parametrize(
+    ("question", "title"),
+    [
+        ("北京", "Beijing"),
+        ("Où est Pékin ?", "Beijing"),
+        ("<b>Peking</b><script>alert(1)</script>", "Beijing"),
+        ("gold " * 50_000, "Gold"),
+    ],
+)
+def test_any_text_is_a_question(retriever, question, title):
+    assert retriever.search(question, 1, "keyword")[0].title == title
+    assert len(retriever.search(question, 3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("  \n\t",), "the question is blank"),
+        (("Stra\udcdfe?",), "not readable as text"),
+        ((None,), "the question is None; ask in words"),
+        (("gold", 0), "n is 0"),
+        (("gold", 5, "magic"), "by is 'magic'"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(retriever, arguments, says):
+    with pytest.raises(ValueError, match=says):
+        retriever.search(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ([], "no documents"),
+        ([QUARK, "a string"], r"document 2 is 'a string'; pass documents, such as Document\("),
+        ([{"title": "Gold"}], r"document 1 is \{'title': 'Gold'\}; pass documents"),
+        ([QUARK, Document("Smile", "\ud83d")], "document 2, 'Smile', is not readable as text"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(tmp_path, given, says):
+    with pytest.raises(RetrievalError, match=says):
+        Retriever.open(given, folder=tmp_path)
+
+
+def test_a_retriever_opened_one_way_is_asked_that_way(tmp_path, documents):
+    alone = Retriever.open(documents, "keyword", tmp_path)
+    assert alone.search("gold", 1)[0].title == "Gold"
+    with pytest.raises(ValueError, match="opened by keyword alone"):
+        alone.search("gold", by="fused")
+    with pytest.raises(ValueError, match="by is 'magic'"):
+        Retriever.open(documents, "magic", tmp_path)
+
+
+def test_added_documents_are_found_and_only_they_are_encoded(retriever, monkeypatch, documents):
+    monkeypatch.setattr(dense, "SentenceEncoder", lambda: pytest.fail("the model was loaded again"))
+    encoder = retriever.indexes["dense"].encoder
+    before = len(encoder.texts)
+    retriever.add([QUARK, documents[0]])
+    assert encoder.texts[before:] == [text_to_encode(QUARK)]
+    assert retriever.documents == [*documents, QUARK]
+    assert retriever.search("What is a quark?", 1, "keyword")[0].title == "Quark"
+    assert len(retriever.search("What is a quark?", 9)) == 6
+    indexes = dict(retriever.indexes)
+    retriever.add([QUARK])
+    assert len(retriever.documents) == 6 and retriever.indexes == indexes
+
+
+def test_an_interrupted_addition_leaves_a_retriever_as_it_was(retriever, documents):
+    retriever.indexes["dense"].encoder.stop_after = 5
+    with pytest.raises(KeyboardInterrupt):
+        retriever.add([QUARK])
+    assert retriever.documents == documents
+    retriever.indexes["dense"].encoder.stop_after = math.inf
+    assert len(retriever.search("What is a quark?", 9)) == 5
+
+
+def test_passages_of_the_asset_are_documents_too(tmp_path):
+    passage = assets.Passage("Iron", "Iron is a metal.", "a metal", "chemistry")
+    found = Retriever.open([passage, passage], "keyword", tmp_path)
+    assert found.documents == [Document("Iron", "Iron is a metal.")]
+
+
+def test_over_wikipedia_nine_of_ten_articles_are_among_the_first_five_by_keyword(tmp_path):
+    from src.qa import load_squad
+    from src.qa.course_set import open_domain_questions
+
+    rows = open_domain_questions(load_squad("course")["validation"])
+    retriever = Retriever.open(None, "keyword", tmp_path)
+    hits = [retriever.search(question, 5) for question in rows["question"]]
+    pairs = zip(rows["title"], hits, strict=True)
+    found = [title in [hit.title for hit in five] for title, five in pairs]
+    assert len(rows) >= 50 and np.mean(found) >= 0.9
+
+
+def test_the_index_of_wikipedia_takes_fifty_megabytes_and_opens_within_a_second(tmp_path):
+    """Processor time, since other tests may run; the first also pays for imports."""
+    Retriever.open(folder=tmp_path)  # builds what does not come with the course
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        retriever = Retriever.open(folder=tmp_path)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 1
+    assert len(retriever.documents) == len(retriever.indexes["dense"].vectors) == 10_033
+    found = retriever.search("What is the atomic number of oxygen?", 2, "keyword")
+    assert found[1].title == "Oxygen"
+    files = [file for place in (tmp_path, dense.SHIPPED) for file in place.rglob("*")]
+    assert 8e6 < sum(file.stat().st_size for file in files if file.is_file()) <= 50e6
+
+
+def test_importing_loads_neither_torch_nor_the_keyword_library(course, clean_environment):
+    code = (
+        "import sys, src.qa; assert 'src.qa.retriever' not in sys.modules; "
+        "import src.qa.open_domain, src.qa.retriever; "
+        "print({'torch', 'transformers', 'bm25s', 'datasets'} & set(sys.modules))"
+    )
+    how = {"capture_output": True, "text": True, "env": clean_environment, "cwd": course}
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, **how)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -1,0 +1,36 @@
+"""The released weights are the mean of runs that share a start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
+
+from src import assets
+from src.qa.models import ModelError
+from tools.make_weights import mean_of_models
+
+
+def save_reader(folder: Path, width: int, seed: int) -> dict[str, np.ndarray]:
+    """A random reader of that width in `folder`; returns its weights."""
+    torch.manual_seed(seed)
+    sizes = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = BertForQuestionAnswering(BertConfig(hidden_size=width, **sizes))
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(assets.path("minilm")).save_pretrained(folder)
+    return {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
+
+
+def test_the_mean_of_models_is_the_mean_of_every_weight_and_needs_one_shape(tmp_path):
+    stored = [save_reader(tmp_path / str(seed), 8, seed) for seed in range(3)]
+    mean, tokenizer = mean_of_models([tmp_path / str(seed) for seed in range(3)])
+    for name, tensor in mean.state_dict().items():
+        expected = np.mean([state[name] for state in stored], axis=0)
+        np.testing.assert_allclose(tensor.numpy(), expected, rtol=0, atol=1e-6)
+    assert not mean.training and tokenizer.vocab_size > 0
+    save_reader(tmp_path / "other", 16, 0)
+    with pytest.raises(ModelError, match=f"{tmp_path / 'other'} has other weights"):
+        mean_of_models([tmp_path / "0", tmp_path / "other"])
