@@ -14,11 +14,12 @@ import common
 import numpy as np
 import torch
 from datasets import Dataset
+from scipy.stats import bootstrap
 
 from src.compression import halve_layers, measure, prune, quantise, reader_of, to_16_bits
 from src.qa import QuestionAnswerer, load_squad
 from src.qa.dataset import answerable_only, gold_answers
-from src.qa.metrics import bootstrap_interval, score_questions
+from src.qa.metrics import score_questions
 from src.qa.models import ModelError
 
 
@@ -70,12 +71,13 @@ def main() -> int:
     rows = [("reader", "megabytes", "questions/s", "times", "exact match", "F1", "F1 against fp32, 95 %")]
     result = []
     for found in measured:
-        apart = bootstrap_interval(each[found.name] - each[first.name])
+        apart = each[found.name] - each[first.name]
+        mean, interval = apart.mean(), bootstrap((apart,), np.mean, method="percentile", rng=0).confidence_interval
         times = found.questions_per_second / first.questions_per_second
-        against = "" if found is first else f"{apart.mean:+.2f} ({apart.low:+.2f} to {apart.high:+.2f})"
+        against = "" if found is first else f"{100 * mean:+.2f} ({100 * interval.low:+.2f} to {100 * interval.high:+.2f})"
         rows.append((found.name, found.megabytes, found.questions_per_second, times, found.exact_match, found.f1, against))
-        interval = {"f1_apart": apart.mean, "f1_apart_low": apart.low, "f1_apart_high": apart.high}
-        result.append(asdict(found) | {"times_faster": times} | interval)
+        shares = {"f1_apart": mean, "f1_apart_low": interval.low, "f1_apart_high": interval.high}
+        result.append(asdict(found) | {"times_faster": times} | {name: 100 * share for name, share in shares.items()})
     common.print_table(f"{len(dataset)} questions, {options.rounds} rounds", rows)
     common.write("compression", {"questions": len(dataset), "rounds": options.rounds, "instructions": instructions, "readers": result})
     return 0

@@ -21,8 +21,7 @@ from sklearn.metrics import roc_auc_score
 from src.qa import QuestionAnswerer, evaluate, finetune, load_run, load_squad
 from src.qa.cloze import cloze_questions
 from src.qa.dataset import answerable_only, gold_answers
-from src.qa.metrics import f1_interval
-from tools.make_weights import mean_of_models, scored, training_sets, unscored_introductions
+from tools.make_weights import mean_of_models, scored, standard_error_of_f1, training_sets, unscored_introductions
 from tools.squadshifts import load_wiki
 
 FOLDER = common.RESULTS / "reader"
@@ -96,7 +95,7 @@ def scores(folder: Path, ladder: Ladder) -> dict[str, float]:
     limit = np.quantile(sure[answerable], 0.15)
     return {
         "F1": measured["f1"],
-        "±": f1_interval(texts, gold_answers(rows)).standard_error,
+        "±": standard_error_of_f1(texts, gold_answers(rows)),
         "exact match": measured["exact_match"],
         "course F1": evaluate(qa, answerable_only(validation))["f1"],
         "refusing, AUC": float(roc_auc_score(answerable, sure)),

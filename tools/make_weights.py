@@ -29,6 +29,7 @@ runtime.configure_libraries()
 
 import numpy as np  # noqa: E402
 from datasets import Dataset, DatasetDict, concatenate_datasets  # noqa: E402
+from scipy.stats import bootstrap  # noqa: E402
 from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
@@ -36,7 +37,7 @@ from src.qa.calibration import fields_for_card, fit_calibration  # noqa: E402
 from src.qa.cloze import cloze_questions  # noqa: E402
 from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
-from src.qa.metrics import f1_interval  # noqa: E402
+from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import Run  # noqa: E402
 from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
@@ -117,6 +118,12 @@ def mean_of_models(folders: Sequence[str | Path]) -> tuple[PreTrainedModel, PreT
     return model, tokenizer
 
 
+def standard_error_of_f1(texts: dict[str, str], golds: dict[str, list[str]]) -> float:
+    """Of the mean F1 over questions, in percent, by the bootstrap."""
+    f1 = score_questions(texts, golds).f1
+    return 100 * float(bootstrap((f1,), np.mean, n_resamples=2000, rng=0).standard_error)
+
+
 def scored(qa: QuestionAnswerer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the best answer, and whether there is one, question by question."""
     answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
@@ -136,13 +143,12 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
     if wiki is not None:
         answers = qa(list(wiki["question"]), list(wiki["context"]), threshold=0.0, n_best=1)
         texts = {qid: answer.text for qid, answer in zip(wiki["id"], answers, strict=True)}
-        interval = f1_interval(texts, gold_answers(wiki))
         measured = evaluate(qa, wiki)
         report["articles"] = {
             "questions": len(wiki),
             "exact_match": round(measured["exact_match"], 2),
             "f1": round(measured["f1"], 2),
-            "f1_standard_error": round(interval.standard_error, 2),
+            "f1_standard_error": round(standard_error_of_f1(texts, gold_answers(wiki)), 2),
         }
     scores, answerable = scored(qa, course)
     measured = evaluate(qa, course)

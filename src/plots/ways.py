@@ -52,8 +52,8 @@ def plot_ways(summary: pd.DataFrame) -> Figure:
     axes[0, 0].invert_yaxis()
     best, worst = summary["right"].idxmax(), summary["fluent_and_wrong"].idxmax()
     finding = (
-        f"Most often right is {_called(best)}, {summary['right'][best]:.0f} %; most often fluent and wrong "
-        f"{_called(worst)}, {summary['fluent_and_wrong'][worst]:.0f} %"
+        f"Most often right is {best}, {summary['right'][best]:.0f} %; most often fluent and wrong "
+        f"{worst}, {summary['fluent_and_wrong'][worst]:.0f} %"
     )
     headline(figure, finding)
     told = "; ".join(
@@ -110,7 +110,7 @@ def plot_kinds(table: pd.DataFrame) -> Figure:
     figure.legend(loc="outside lower center", ncols=3, fontsize=9.5)
     fluent = counts[variants.FLUENT] if variants.FLUENT in counts else counts.iloc[:, 0] * 0
     total = counts.sum(axis=1)
-    parts = [f"{_called(way)} {fluent[way]} of {total[way]}" for way in fluent.sort_values(ascending=False, kind="stable").index]
+    parts = [f"{way} {fluent[way]} of {total[way]}" for way in fluent.sort_values(ascending=False, kind="stable").index]
     finding = f"Fluent and wrong: {', '.join(parts)}"
     headline(figure, finding)
     told = "; ".join(f"{way}: " + ", ".join(f"{count} {kind}" for kind, count in row.items() if count) for way, row in counts.iterrows())
@@ -120,11 +120,6 @@ def plot_kinds(table: pd.DataFrame) -> Figure:
 def _check(rows: pd.DataFrame) -> None:
     if rows.empty:
         raise ValueError("there is nothing to draw; give the answers of at least one way.")
-
-
-def _called(way: str) -> str:
-    """The way in the middle of a sentence."""
-    return f"{way} answering"
 
 
 def _seconds(value: float) -> str:

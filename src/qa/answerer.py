@@ -14,11 +14,11 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 
 from src import runtime
 from src.qa.batches import batches_by_length
-from src.qa.calibration import HALF_RIGHT, judged, reliability
+from src.qa.calibration import HALF_RIGHT, answerable_auc, judged, reliability
 from src.qa.dataset import FEATURES, gold_answers
 from src.qa.decoding import Answer, checked_logits, decode
 from src.qa.features import prepare_features
-from src.qa.metrics import best_threshold, check_temperature, check_threshold, roc_auc, score_answers
+from src.qa.metrics import best_threshold, check_temperature, check_threshold, score_answers
 from src.qa.models import DEFAULT_THRESHOLD, load_model, threshold_and_temperature, window_length, window_stride
 
 TOKENS_PER_BATCH = 8192
@@ -193,7 +193,7 @@ def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = N
     if has_refusals:
         result |= best_threshold(texts, scores, golds) | {"threshold": threshold}
         if any(golds.values()):
-            result["auc"] = roc_auc([scores[qid] for qid in golds], [bool(gold) for gold in golds.values()])
+            result["auc"] = answerable_auc(scores, golds)
     found = judged(answers, dataset)
     result["ece"] = reliability(found.confidences, found.correct(HALF_RIGHT)).error
     return result | {"seconds": round(seconds, 2)}

@@ -19,13 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, logit, logsumexp, softmax
 
-from src.qa.metrics import (
-    best_threshold,
-    check_temperature,
-    roc_auc,
-    score_answers,
-    score_questions,
-)
+from src.qa.metrics import best_threshold, check_temperature, score_answers, score_questions
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -395,7 +389,7 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict[str, float |
         "ece": reliability(list(scores.values()), right).error,
     }
     if 0 < found["unanswerable"] < found["questions"]:
-        found["auc"] = roc_auc(list(scores.values()), [bool(gold) for gold in golds.values()])
+        found["auc"] = answerable_auc(scores, golds)
     if not fitted:
         which = f"all {len(right)} answers {'right' if right.all() else 'wrong'}"
         which = which if len(right) > 1 else "only one answer"
@@ -404,6 +398,19 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict[str, float |
             "temperature and threshold are those of a model without a card."
         )
     return found
+
+
+def answerable_auc(scores: Mapping[str, float], golds: Mapping[str, Sequence[str]]) -> float:
+    """How likely the score of an answerable question is the higher one of two.
+
+    Args:
+        scores: id -> score.
+        golds: id -> gold texts, empty for an unanswerable question; both kinds are there.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    answerable = [bool(texts) for texts in golds.values()]
+    return float(roc_auc_score(answerable, [scores[qid] for qid in golds]))
 
 
 def fields_for_card(found: Mapping[str, float | int | str]) -> dict:

@@ -1,4 +1,4 @@
-"""Answer a file of questions, by one process or by several, and go on where a killed run stopped.
+"""Answer a file of questions, by one process or several, and go on where a killed run stopped.
 
 The questions are cut into chunks. In a round every process answers one chunk, and the first
 process, the only one that writes, appends the answers to FILE.parts/chunks.jsonl. FILE appears when
@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,14 +21,7 @@ from datasets import Dataset
 
 from src import runtime
 from src.qa.answerer import QuestionAnswerer
-from src.qa.processes import (
-    RunError,
-    abort_when_a_peer_fails,
-    broadcast,
-    folder_lock,
-    join,
-)
-from src.runtime import write_json
+from src.qa.processes import RunError, abort_when_a_peer_fails, broadcast, folder_lock, join
 
 RUN, CHUNKS = "run.json", "chunks.jsonl"
 # Questions that are computed together, whoever does it: in bf16 a score moves by up to 0.03 with
@@ -83,10 +73,10 @@ def answer_many(
         qa = QuestionAnswerer.load(model, threshold, precision=_precision(state.device))
         asked = _asked(questions, qa)
         lock = folder_lock(parts, state, f"answering into {output}", "output")
-        with _errors_in_one_sentence(output), lock, runtime.keeping_memory():
+        with runtime.writing(output, "output", RunError), lock, runtime.keeping_memory():
             done = _begin(questions, output, parts, asked) if state.is_main_process else {}
-            missing = [chunk for chunk in range(0, len(questions), CHUNK) if chunk not in done]
-            missing = broadcast(missing, state)
+            chunks = range(0, len(questions), CHUNK)
+            missing = broadcast([chunk for chunk in chunks if chunk not in done], state)
             start = time.perf_counter()
             report = report or runtime.print_progress()
             _answer_missing(missing, done, questions, parts, qa, report, state)
@@ -109,7 +99,7 @@ def answer_many(
 
 
 def _precision(device: torch.device) -> str:
-    """By the kind of device: measured, it could come out differently in each process and resume."""
+    """By the kind of device: measured, it could differ between processes and after a kill."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if device.type == "cpu" and runtime.has_quick_bf16() else "fp32"
@@ -127,12 +117,9 @@ def _asked(questions: Dataset, qa: QuestionAnswerer) -> dict:
     asked = {
         "questions": f"{len(questions)} questions, sha256 {texts.hexdigest()[:16]}",
         "model": f"sha256 {weights.hexdigest()[:16]}",
-        "threshold": qa.threshold,
-        "temperature": qa.temperature,
-        "max_length": qa.max_length,
-        "doc_stride": qa.doc_stride,
-        "precision": qa.precision,
     }
+    names = ("threshold", "temperature", "max_length", "doc_stride", "precision")
+    asked |= {name: getattr(qa, name) for name in names}
     for number, theirs in enumerate(gather_object([asked])):
         advice = "give all processes the same files, on devices of one kind."
         _compare(f"process {number} has", theirs, asked, advice)
@@ -164,32 +151,32 @@ def _begin(questions: Dataset, output: Path, parts: Path, asked: dict) -> dict[i
     file = parts / RUN
     if file.is_file():
         try:
-            run = {**json.loads(file.read_text(encoding="utf-8"))}
-        except (ValueError, TypeError) as error:
-            unreadable = f"{file} cannot be read ({error})"
-            raise RunError(f"{unreadable}; delete {parts} to start again.") from None
+            run = runtime.read_json(file, dict)
+        except ValueError:
+            raise RunError(f"{file} cannot be read; delete {parts} to start again.") from None
         advice = f"choose another output, or delete that folder and {output.name}."
         _compare(f"{parts} holds a run with", run, asked, advice)
         if output.exists() and "sha256" in run:
             whole = output.read_bytes()
-            if run["sha256"] != _sha256(whole):
+            if run["sha256"] != hashlib.sha256(whole).hexdigest():
                 changed = f"{output} was changed since it was written"
                 raise RunError(f"{changed}; choose another output, or move it away.")
             answers = [json.loads(line) for line in whole.splitlines()]
             return {i: answers[i : i + CHUNK] for i in range(0, len(answers), CHUNK)}
-    write_json(file, asked)
+    runtime.write_json(file, asked)
     return _read_chunks(parts / CHUNKS, list(questions["id"]))
 
 
 def _read_chunks(file: Path, ids: list[str]) -> dict[int, list[dict]]:
-    """The chunks whose checksum holds and whose ids are those of its questions."""
+    """The chunks that are whole: a kill can cut one off. Their ids are those of the questions."""
     done = {}
     for line in file.read_bytes().splitlines() if file.exists() else ():
-        checksum, _, body = line.partition(b" ")
-        if checksum == b"%08x" % zlib.crc32(body):
-            chunk, answers = json.loads(body)
-            if [answer["id"] for answer in answers] == ids[chunk : chunk + CHUNK]:
-                done[chunk] = answers
+        try:
+            chunk, answers = json.loads(line)
+        except ValueError:
+            continue
+        if [answer["id"] for answer in answers] == ids[chunk : chunk + CHUNK]:
+            done[chunk] = answers
     return done
 
 
@@ -212,10 +199,9 @@ def _answer_missing(
         if not state.is_main_process:
             continue
         with (parts / CHUNKS).open("ab") as file:
-            for chunk, answers in answered:
-                line = json.dumps([chunk, answers]).encode()
+            for chunk_and_answers in answered:
                 # On a line of its own, also where a kill has cut the last one off.
-                file.write(b"\n%08x %s\n" % (zlib.crc32(line), line))
+                file.write(f"\n{json.dumps(chunk_and_answers)}\n".encode())
         done.update(answered)
         seconds, chunks = time.perf_counter() - start, first + len(answered)
         progress = {"phase": "answering", "step": len(done), "steps": total, "seconds": seconds}
@@ -243,21 +229,6 @@ def _finish(done: dict[int, list[dict]], output: Path, parts: Path, asked: dict)
     if output.exists() and output.read_bytes() != whole:
         others = f"{output} was made by somebody else in the meantime"
         raise RunError(f"{others}; move it away, and start the same command again.")
-    (parts / "whole").write_bytes(whole)
-    os.replace(parts / "whole", output)
-    write_json(parts / RUN, asked | {"sha256": _sha256(whole)})
+    runtime.write_whole(output, whole)
+    runtime.write_json(parts / RUN, asked | {"sha256": hashlib.sha256(whole).hexdigest()})
     (parts / CHUNKS).unlink()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-@contextmanager
-def _errors_in_one_sentence(output: Path) -> Iterator[None]:
-    """Within it, what the operating system refuses becomes one sentence."""
-    try:
-        yield
-    except OSError as error:
-        refused = f"{output} cannot be written ({error.strerror or error})"
-        raise RunError(f"{refused}; make room, or choose another output.") from None

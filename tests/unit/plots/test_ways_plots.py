@@ -76,7 +76,7 @@ def test_bars_are_the_numbers_of_the_summary_and_lines_their_reach():
             assert marked(figure, f"{measure} {way}").get_width() == pytest.approx(row[measure])
         assert marked(figure, f"line fluent_and_wrong {way}").get_xdata() == pytest.approx([row["fluent_low"], row["fluent_high"]])
         assert marked(figure, f"line median_seconds {way}").get_xdata() == pytest.approx([row["median_seconds"], row["seconds_95th"]])
-    right, wrong = "extractive answering, 75 %", "closed-book answering, 70 %"
+    right, wrong = "extractive, 75 %", "closed-book, 70 %"
     assert plots.title_of(figure) == f"Most often right is {right}; most often fluent and wrong {wrong}"
 
 
@@ -88,7 +88,7 @@ def test_the_parts_of_a_bar_are_the_counts_of_the_kinds():
     for kind in variants.KINDS:
         assert widths[kind] == pytest.approx(list(5 * counts[kind])), "of 20 questions one is 5 %"
     assert marked(figure, "fluent and wrong closed-book").get_text() == "14"
-    counted = "closed-book answering 14 of 20, open-book answering 3 of 20, extractive answering 0 of 20"
+    counted = "closed-book 14 of 20, open-book 3 of 20, extractive 0 of 20"
     assert plots.title_of(figure) == f"Fluent and wrong: {counted}"
 
 
