@@ -21,7 +21,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src import runtime
+from src import compute, runtime
 from src.qa import QuestionAnswerer, evaluate, finetune, prepare_features
 from src.qa.batches import batch_passes
 from src.qa.cpu_attention import use_cpu_attention
@@ -102,7 +102,7 @@ def speeds(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: 
         for stepper in steppers:
             grouped = stepper.recipe.grouped
             start = time.perf_counter()
-            with runtime.keeping_memory() if stepper.recipe.kept_memory else nullcontext():
+            with compute.keep_malloc_pages() if stepper.recipe.kept_memory else nullcontext():
                 for rows in chosen if grouped else mixed:
                     stepper.step(common.pad(windows, rows, tokenizer, None if grouped else common.PADDED_TO))
             if turn:

@@ -33,7 +33,8 @@ from torch.nn import functional as F
 from transformers import DataCollatorWithPadding, PreTrainedModel
 from transformers.utils import ModelOutput
 
-from src import runtime
+from src import compute
+from src.files import make_folder
 from src.qa import QuestionAnswerer, evaluate, prepare_features
 from src.qa.batches import PAD_TO, batch_passes
 from src.qa.cpu_attention import use_cpu_attention
@@ -314,7 +315,7 @@ def distil(
     Word embeddings stay as they are, so that the student can share its teacher's.
     """
     if folder is not None:
-        runtime.make_folder(folder)
+        make_folder(folder)
     precision, collate = teacher.precision, DataCollatorWithPadding(teacher.tokenizer, pad_to_multiple_of=PAD_TO)
     columns, lengths = _windows(train, teacher)
     held_out_columns, held_out_lengths = _windows(held_out.select(range(min(HELD_OUT, len(held_out)))), teacher)
@@ -352,7 +353,7 @@ def distil(
 
     student.to(teacher.device).get_input_embeddings().weight.requires_grad_(False)
     optimiser = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "steps": steps}
-    with _attention_of_training(student), runtime.keeping_memory():
+    with _attention_of_training(student), compute.keep_malloc_pages():
         run = fit(student, batches(), loss_of, minutes, ("agreement", agreement), unit="questions", report=report, **optimiser)
     run.settings["temperature"] = temperature
     if folder is not None:

@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 
 from src import assets, runtime
+from src.files import WRITE_AGAIN
 from src.text import Vocabulary
 
 WEIGHTS = ("word2vec-skipgram", "word2vec-cbow")  # trained by this course, in its folder `weights`
@@ -84,7 +85,7 @@ class WordVectors:
         if len(broken):
             word, length = self.vocabulary.words[broken[0]], lengths[broken[0]]
             found = f"{self.name}: the vector of {word!r} has the length {length}"
-            raise ValueError(f"{found}; {runtime.WRITE_AGAIN}.")
+            raise ValueError(f"{found}; {WRITE_AGAIN}.")
         return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)[:, None]
 
     def similarity(self, a: str, b: str) -> float:

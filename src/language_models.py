@@ -36,8 +36,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
-from src import assets, runtime
-from src.rnn import pad, remember_at_first
+from src import assets, compute, runtime
+from src.files import make_folder
+from src.rnn import open_forget_gates, pad
 from src.sampling import Sampler
 from src.subwords import BytePairTokenizer
 from src.text import sentence_stream, tokenize_words
@@ -314,7 +315,7 @@ class RecurrentNetwork(nn.Module):
         self.norm = nn.LayerNorm(D)  # an LSTM's outputs are small; without this the scores of tokens stay alike for long
         nn.init.normal_(self.words.weight, std=0.02)  # small, so that at first every next token is about equally likely
         for layer in self.layers:
-            remember_at_first(layer)
+            open_forget_gates(layer)
 
     def forward(self, token_ids: Tensor, state: list[Any] | None = None) -> tuple[Tensor, list[Any]]:
         """token_ids: int64[B, T]   state: of each layer, after the tokens before   Returns logits float[B, T, V] and the next state."""
@@ -450,16 +451,16 @@ def train_language_model(
     if model.tokenizer != data.tokenizer:
         raise ValueError("the model and the data have different vocabularies; make the model with data.tokenizer.")
     if folder is not None:
-        runtime.make_folder(folder)
+        make_folder(folder)
     T = model.context or ROW_LENGTH
     development = [text for text in data.texts["development"] if text.split()][:DEVELOPMENT]
 
     def loss_of(rows: Tensor) -> Tensor:
-        with runtime.quick_products():
+        with compute.bf16_autocast():
             logits, _ = model.logits(rows[:, :-1])
             return F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
 
-    with runtime.keeping_memory():
+    with compute.keep_malloc_pages():
         model.run = fit(
             model.network,
             training_batches(data.rows["train"], data.tokenizer.start_id, T, batch_size, seed),

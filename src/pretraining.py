@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from src import assets, runtime
+from src import assets, compute
 from src.rnn import pad
 from src.text import split_sentences
 from src.topics import Split, split_of
@@ -93,7 +93,7 @@ class FrozenEncoder:
 
         Returns float[B, T, D].
         """
-        with torch.no_grad(), runtime.quick_products():
+        with torch.no_grad(), compute.bf16_autocast():
             layers = self.bert.trace(token_ids, token_ids != self.kinds.pad_id, token_type_ids).layers
             return torch.cat([layers[block] for block in self.blocks], dim=-1).float()
 
@@ -326,7 +326,7 @@ def train_masked_words(
 
     def loss_of(piece: tuple[Tensor, Tensor]) -> Tensor:
         vectors, labels = piece
-        with runtime.quick_products():
+        with compute.bf16_autocast():
             return F.cross_entropy(head(vectors, encoder.words), labels)
 
     pieces = with_replay(masked_batches(encoder, articles["train"], seed), 1, seed)
@@ -515,7 +515,7 @@ class MaskedWordGenerator:
     def __call__(self, token_ids: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
         kinds = self.encoder.kinds
         vectors = read_around(self.encoder, token_ids.masked_fill(chosen, kinds.mask_id), chosen)  # [N, 3 D]
-        with in_eval_mode(self.head), runtime.quick_products():
+        with in_eval_mode(self.head), compute.bf16_autocast():
             logits = self.head(vectors, self.encoder.words).float()[:, kinds.ordinary]
         return kinds.ordinary[torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]]
 

@@ -264,7 +264,7 @@ class FastLayer(nn.Module):
         return torch.cat([outputs, back], dim=-1), torch.cat([last, first], dim=-1)
 
 
-def remember_at_first(layer: nn.LSTM) -> None:
+def open_forget_gates(layer: nn.LSTM) -> None:
     """Open the forget gates of an untrained LSTM: with a bias of 1 more, it begins by keeping most of its memory.
 
     Source: Jozefowicz, Zaremba and Sutskever 2015, "An empirical exploration of recurrent network architectures".
@@ -322,8 +322,8 @@ class EncoderDecoder(nn.Module):
         self.encoder = FastLayer("lstm", D_embedding, D)
         self.decoder = nn.LSTM(D_embedding + D, D, batch_first=True)
         self.output = nn.Linear(D, V)
-        remember_at_first(self.encoder.forth)
-        remember_at_first(self.decoder)
+        open_forget_gates(self.encoder.forth)
+        open_forget_gates(self.decoder)
 
     def encode(self, source_ids: Tensor, source_mask: Tensor) -> Tensor:
         """The whole source as one vector.   int64[B, S], bool[B, S] -> float[B, D]"""

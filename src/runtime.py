@@ -6,7 +6,6 @@ loaded only by the functions that need them.
 
 from __future__ import annotations
 
-import ctypes
 import glob
 import importlib.abc
 import importlib.machinery
@@ -19,17 +18,13 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
-import threading
-import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from statistics import mean
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import torch
@@ -38,9 +33,6 @@ COURSE = Path(__file__).resolve().parent.parent
 SPIN_COUNT = 6000  # how often a thread that waits for others looks before it sleeps; left to itself GNU's library looks 300,000 times
 FAST_SECONDS = 10.0  # what any training gets in fast mode: enough to measure the speed, plan, and save
 GIGABYTE = 1024**3
-WRITE_AGAIN = "write it again, or get it back from where it came"  # advice for a damaged file
-
-T = TypeVar("T")
 
 
 def start(seed: int = 0) -> None:
@@ -326,173 +318,6 @@ def memory_bytes() -> int:
     return min(total, int(limit)) if limit.isdigit() else total
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within it torch computes on one processor core; afterwards it has as many as before.
-
-    For small work: a second thread gains a small model a quarter at best, and where the machine has anything else to do it costs
-    many times as much, since the threads wait for each other at every one of a step's thousand small operations.
-    """
-    with threads(1):
-        yield
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Within it torch computes with `count` threads; afterwards it has as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class ThreadTuner:
-    """Chooses how many threads torch computes with, by timing real work, and chooses again when the machine changes.
-
-    Threads wait for each other at every one of a step's thousand operations, so beside another busy program two of them can be
-    slower than one. Nothing but the clock tells: each count takes its turn with a few pieces of work, the fastest stays.
-    It is tried again when the work becomes much slower, and from time to time while fewer than all cores are used, since work on
-    one core cannot tell that another has become free.
-
-        tuner = ThreadTuner()
-        for batch in batches:
-            with tuner.timed(batch.numel()):
-                step(batch)
-
-    Args:
-        counts: the numbers of threads to choose from; None takes what torch has now, one less, half of it, and one.
-    """
-
-    PIECES = 2  # of work that a count is timed with
-    SLOWER = 1.5  # times the chosen count's cost that are much slower
-    IN_A_ROW = 3  # pieces of work that must be that slow
-    SECONDS = 10.0  # until fewer threads than cores are questioned, doubled each time they are confirmed, up to eight times that
-
-    def __init__(self, counts: Iterable[int] | None = None):
-        import torch
-
-        most = torch.get_num_threads()
-        usual = {most} if torch.cuda.is_available() else {most, most - 1, most // 2, 1} - {0}
-        self.counts = sorted(usual if counts is None else counts, reverse=True)
-        self.count = self.counts[0]
-        self.patience, self.trials, self.lock, self.is_cold = self.SECONDS, 0, threading.Lock(), True
-        self._begin_trial()
-
-    @property
-    def is_trying(self) -> bool:
-        """Whether it has yet to choose: some more work has to be timed first."""
-        return bool(self.left)
-
-    def _begin_trial(self) -> None:
-        self.left = [count for count in self.counts for _ in range(self.PIECES)] if len(self.counts) > 1 else []
-        self.costs: dict[int, list[float]] = {count: [] for count in self.counts}
-        self.expected, self.slow = math.inf, 0
-
-    @contextmanager
-    def timed(self, work: float) -> Iterator[None]:
-        """Within it torch has the chosen number of threads. work: how much is done, in any unit, such as tokens."""
-        count = self.left[0] if self.left else self.count
-        start = time.perf_counter()
-        with threads(count):
-            yield
-        with self.lock:
-            self._learn(count, (time.perf_counter() - start) / work)
-
-    def _learn(self, count: int, cost: float) -> None:
-        """Take note of what a piece of work cost; end a trial, or see whether another one is due."""
-        now = time.perf_counter()
-        if self.is_cold:  # the first piece pays for buffers and kernels
-            self.is_cold = False
-            return
-        if self.left:
-            self.costs[count].append(cost)
-            if count in self.left:  # another thread of this process may have timed it meanwhile
-                self.left.remove(count)
-            if not self.left:
-                best = min(self.counts, key=lambda count: mean(self.costs[count]))
-                self.patience = min(2 * self.patience, 8 * self.SECONDS) if best == self.count and self.trials else self.SECONDS
-                self.count, self.expected = best, mean(self.costs[best])
-                self.trials, self.trial_ended = self.trials + 1, now
-            return
-        self.slow = self.slow + 1 if cost > self.SLOWER * self.expected else 0
-        questioned = self.count < self.counts[0] and now - self.trial_ended > self.patience
-        if len(self.counts) > 1 and (self.slow >= self.IN_A_ROW or questioned):
-            self._begin_trial()
-
-
-def faster_precision(work: Callable[[], object], device: torch.device, half: str = "bf16") -> str:
-    """ "fp32" or `half`, whichever `work` takes less time in; nearly a tie goes to fp32.
-
-    Args:
-        work: computes something typical on `device`; it is called twice in each precision, and the first call does not count.
-        half: "bf16" or "fp16", what autocast computes matrix products in.
-    """
-    import torch
-
-    seconds = {}
-    for precision in ("fp32", half):
-        for _ in range(2):
-            start = time.perf_counter()
-            with autocast(device, precision):
-                work()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds[precision] = time.perf_counter() - start
-    return half if seconds[half] < 0.9 * seconds["fp32"] else "fp32"
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Within it matrix products on `device` are computed in `precision`: "fp32", "bf16" or "fp16"."""
-    import torch
-
-    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    return torch.autocast(device.type, dtype, enabled=dtype is not None)
-
-
-@contextmanager
-def keeping_memory() -> Iterator[None]:
-    """Within it, memory that tensors leave stays with this process instead of going back to the system, until the end.
-
-    Linux's C library gives every large block back at once, and a training step asks for the same blocks again: fetching fresh
-    pages took a third of a step of a small BERT here, most of all where batches have many lengths. Does nothing elsewhere.
-    """
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(library, "mallopt"):  # another system, or a C library that decides for itself
-        yield
-        return
-    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1  # mallopt's names for the two limits; it takes 32-bit numbers
-    library.mallopt(mmap_threshold, most)
-    library.mallopt(trim_threshold, most)
-    try:
-        yield
-    finally:
-        library.mallopt(mmap_threshold, 32 * 1024**2)  # where its own adjusting ends on 64 bits
-        library.mallopt(trim_threshold, 64 * 1024**2)
-        library.malloc_trim(0)
-
-
-def quick_products() -> AbstractContextManager:
-    """Within it matrices are multiplied in bf16 where the processor has instructions for it (AMX).
-
-    Sums, softmax and losses stay in fp32. For training and for frozen models; a result that is compared to the last digit is
-    better computed without it. Elsewhere it changes nothing.
-    """
-    import torch
-
-    return torch.autocast("cpu", torch.bfloat16, enabled=has_quick_bf16())
-
-
-def has_quick_bf16() -> bool:
-    """Whether this processor has instructions that multiply matrices in bf16 (AMX)."""
-    import torch
-
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
-
-
 def gpu_name() -> str:
     """Name of the first NVIDIA GPU by its own tool, "Apple GPU" on Apple's processors, else "no GPU"."""
     if shutil.which("nvidia-smi"):
@@ -556,104 +381,6 @@ def as_number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
-
-
-# --- files, whole or not at all -----------------------------------------------------------------------------------------
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a kill or a full disk leaves it as it was."""
-    write_together({file: content})
-
-
-def write_json(file: Path, value: Any) -> None:
-    """Write `value` as JSON, whole or not at all."""
-    write_whole(file, json_bytes(value))
-
-
-def json_bytes(value: Any) -> bytes:
-    """`value` as all JSON files of the course are written: UTF-8, an entry a line."""
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def write_together(files: Mapping[Path, bytes | None]) -> None:
-    """Write files that belong together, all or none.
-
-    They are written under other names first, so a full disk changes nothing. Then they are moved
-    into place, the last one at the end: while it is missing, the others do not count. The umask
-    decides who may read them.
-
-    Args:
-        files: what goes into each; None removes a file, such as one of an older set. The last
-            one is not None.
-
-    Raises:
-        OSError: the operating system refuses; see `writing`.
-    """
-    partial = {file: file.with_name(f".{file.name}.{os.getpid()}") for file in files}
-    try:
-        for file, content in files.items():
-            if content is not None:
-                partial[file].write_bytes(content)
-        if len(files) > 1:
-            next(reversed(files)).unlink(missing_ok=True)
-        for file, content in files.items():
-            if content is None:
-                file.unlink(missing_ok=True)
-            else:
-                os.replace(partial[file], file)
-    finally:
-        for unfinished in partial.values():
-            unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing(place: Path, option: str = "folder", error: type[Exception] = OSError) -> Iterator[None]:
-    """Within it, a refusal of the operating system becomes one sentence: disk full, no permission.
-
-    Args:
-        place: what is written, for the sentence.
-        option: the argument by which another place is chosen.
-        error: what to raise.
-    """
-    try:
-        yield
-    except OSError as refused:
-        found = f"{place} cannot be written ({refused.strerror or refused})"
-        raise error(f"{found}; make room, or choose another {option}.") from None
-
-
-def make_folder(folder: str | Path) -> Path:
-    """Make a folder where there is none, and see that files can be written into it.
-
-    To be called before a training, so that nothing is lost after it.
-
-    Raises:
-        OSError: they cannot, in one sentence.
-    """
-    folder = Path(folder)
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    return folder
-
-
-def read_json(file: Path, kind: type[T]) -> T:
-    """Read a JSON file that holds a `kind`: dict or list.
-
-    Raises:
-        ValueError: the file is damaged or holds something else, in one sentence.
-        OSError: there is no such file, or it may not be read.
-    """
-    try:
-        value = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}); {WRITE_AGAIN}.") from None
-    if not isinstance(value, kind):
-        found = f"{file} holds a {type(value).__name__} instead of a {kind.__name__}"
-        raise ValueError(f"{found}; {WRITE_AGAIN}.")
-    return value
 
 
 # --- results of slow cells -----------------------------------------------------------------------------------------------

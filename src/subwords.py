@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from src import runtime
+from src.files import WRITE_AGAIN, write_whole
 
 START = "<|endoftext|>"  # begins every text, and ends it: the name that GPT-2 and SmolLM2 have for it
 
@@ -65,7 +65,7 @@ class BytePairTokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # the library has no class of its own for it
-            raise ValueError(f"{file} is damaged ({error}); {runtime.WRITE_AGAIN}.") from None
+            raise ValueError(f"{file} is damaged ({error}); {WRITE_AGAIN}.") from None
         return cls(tokenizer)
 
     def to_json(self) -> bytes:
@@ -74,7 +74,7 @@ class BytePairTokenizer:
 
     def save(self, file: str | Path) -> None:
         """Write it as tokenizer.json, whole or not at all."""
-        runtime.write_whole(Path(file), self.to_json())
+        write_whole(Path(file), self.to_json())
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, without START."""

@@ -23,7 +23,7 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from src import runtime
+from src.files import write_whole
 
 UNKNOWN = "<unk>"  # stands for every word outside a vocabulary that has it
 
@@ -192,7 +192,7 @@ class Vocabulary:
 
     def save(self, file: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
-        runtime.write_whole(Path(file), self.to_json())
+        write_whole(Path(file), self.to_json())
 
     @classmethod
     def load(cls, file: str | Path) -> Vocabulary:

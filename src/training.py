@@ -27,7 +27,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from src import runtime
+from src import compute
+from src.files import WRITE_AGAIN, json_bytes, make_folder, read_json, write_together, writing
 
 WARM_UP = 0.1  # the learning rate rises for this share of a run
 LOGS, SCORES = 100, 10  # entries of a history; how many of them have a score
@@ -224,7 +225,7 @@ def fit(
     """
     budget = Budget(minutes, steps)
     if folder is not None:
-        runtime.make_folder(folder)
+        make_folder(folder)
     settings = {"minutes": minutes, "steps": steps, "batch_size": batch_size}
     settings |= {"learning_rate": learning_rate, "clip": clip, "seed": seed}
 
@@ -237,7 +238,7 @@ def fit(
     optimizer = torch.optim.AdamW(weights, weight_decay=0.01, fused=True)
     model.train()
     # The reader's own random numbers go on as if nothing had been drawn.
-    with runtime.one_thread(), torch.random.fork_rng(devices=[]):
+    with compute.one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             for batch in batches:
@@ -394,13 +395,13 @@ def load_run(folder: str | Path, model_class: type[Model]) -> Run:
         model = model_class(**about["model_settings"])
     except (TypeError, ValueError, RuntimeError) as error:
         found = f"{folder / RUN} has model_settings of which no {name} can be made"
-        raise ValueError(f"{found} ({error}); {runtime.WRITE_AGAIN}.") from None
+        raise ValueError(f"{found} ({error}); {WRITE_AGAIN}.") from None
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).split("\n")[1].strip()  # the first of them
         found = f"{folder / MODEL} does not fit a {name} ({reason})"
-        raise ValueError(f"{found}; {runtime.WRITE_AGAIN}.") from None
+        raise ValueError(f"{found}; {WRITE_AGAIN}.") from None
     return Run(model.eval(), history, about["seconds"], about["settings"], about["finished"], card)
 
 
@@ -426,11 +427,11 @@ def write_run(
         ValueError: a weight is not a number, or too large for half precision; nothing is written.
         OSError: the disk is full, or one may not write there, in one sentence.
     """
-    content = {MODEL: pack_weights(weights), **(others or {}), HISTORY: runtime.json_bytes(history)}
-    content |= {CARD: runtime.json_bytes(card) if card else None, RUN: runtime.json_bytes(about)}
-    folder = runtime.make_folder(folder)
-    with runtime.writing(folder):
-        runtime.write_together({folder / name: written for name, written in content.items()})
+    content = {MODEL: pack_weights(weights), **(others or {}), HISTORY: json_bytes(history)}
+    content |= {CARD: json_bytes(card) if card else None, RUN: json_bytes(about)}
+    folder = make_folder(folder)
+    with writing(folder):
+        write_together({folder / name: written for name, written in content.items()})
 
 
 class StoredRun(NamedTuple):
@@ -462,13 +463,13 @@ def read_run(
         if not (folder / name).is_file():
             advice = "name a folder with a saved run, such as weights/dates-rnn"
             raise FileNotFoundError(f"{folder} holds no {name}; {advice}.")
-    about = runtime.read_json(folder / RUN, dict)
+    about = read_json(folder / RUN, dict)
     missing = [name for name in ("finished", "seconds", "settings", *fields) if name not in about]
     if missing:
         advice = "name a folder with another run, or write this one again"
         raise ValueError(f"{folder / RUN} does not say {', '.join(missing)}; {advice}.")
-    weights, history = read_weights(folder / MODEL), runtime.read_json(folder / HISTORY, list)
-    card = runtime.read_json(folder / CARD, dict) if (folder / CARD).is_file() else {}
+    weights, history = read_weights(folder / MODEL), read_json(folder / HISTORY, list)
+    card = read_json(folder / CARD, dict) if (folder / CARD).is_file() else {}
     return StoredRun(weights, about, history, card)
 
 
@@ -496,8 +497,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     try:
         weights = safetensors.torch.load_file(file)
     except SafetensorError as error:
-        raise ValueError(f"{file} is damaged ({error}); {runtime.WRITE_AGAIN}.") from None
-    check_numbers(weights, str(file), runtime.WRITE_AGAIN)
+        raise ValueError(f"{file} is damaged ({error}); {WRITE_AGAIN}.") from None
+    check_numbers(weights, str(file), WRITE_AGAIN)
     return {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
 
 

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src import assets, runtime
+from src import assets, compute
+from src.files import WRITE_AGAIN
 from src.text import Vocabulary, sentence_stream, tokenize_words
 from src.training import LOWER, MODEL, Budget, Log, Report, check_numbers, read_run, write_run
 
@@ -418,7 +419,7 @@ def train_word2vec(
 
     budget = Budget(minutes, epochs if minutes is None else None, began)
     log = _log(budget, text.words, learning_rate, report)
-    tuner = runtime.ThreadTuner([torch.get_num_threads()] if minutes is None else None)  # by passes: the same bits every time
+    tuner = compute.ThreadTuner([torch.get_num_threads()] if minutes is None else None)  # by passes: the same bits every time
     try:
         for batch in text.batches(window, subsample, np.random.default_rng(seed)):
             log.passes = batch.epoch
@@ -612,11 +613,11 @@ def load_word2vec(folder: str | Path) -> Word2VecRun:
     layers = {name: tensor.numpy() for name, tensor in weights.items()}
     if not {"embeddings.weight"} <= layers.keys() <= {"embeddings.weight", "output.weight"}:
         found = f"{folder / MODEL} holds {', '.join(layers) or 'nothing'}"
-        raise ValueError(f"{found} instead of embeddings.weight; {runtime.WRITE_AGAIN}.")
+        raise ValueError(f"{found} instead of embeddings.weight; {WRITE_AGAIN}.")
     for name, layer in layers.items():
         if layer.ndim != 2 or len(layer) != len(vocabulary):
             found = f"{folder / MODEL} holds {name} of shape {list(layer.shape)}"
-            raise ValueError(f"{found} for a vocabulary of {len(vocabulary)} words; {runtime.WRITE_AGAIN}.")
+            raise ValueError(f"{found} for a vocabulary of {len(vocabulary)} words; {WRITE_AGAIN}.")
     return Word2VecRun(
         vocabulary=vocabulary,
         embeddings=layers["embeddings.weight"],

@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
+from src.files import write_json
 
 runtime.configure_libraries()  # before torch is imported
 
@@ -181,7 +182,7 @@ def main() -> None:
     if options.release:
         cards = {name: json.loads((folder / name / "card.json").read_text(encoding="utf-8")) for name in MODELS}
         file = runtime.COURSE / "data" / "language_models.json"
-        runtime.write_json(file, compare(data, cards))
+        write_json(file, compare(data, cards))
 
 
 if __name__ == "__main__":

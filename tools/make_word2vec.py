@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
 from src.embeddings import WordVectors, evaluate_analogies, evaluate_similarity
+from src.files import write_json
 from src.word2vec import Word2VecRun, load_sentences, save_word2vec, train_word2vec
 
 # Windows reach over the ends of sentences, within an introduction. A higher min_count would leave room for the second layer in the
@@ -101,7 +102,7 @@ def complete_card(architecture: str, sentences: list[list[str]]) -> None:
     folder = runtime.COURSE / "weights" / f"word2vec-{architecture}"
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     card["rank_of_queen_by_seed"] |= ranks_of_other_seeds(architecture, sentences)
-    runtime.write_json(folder / "card.json", card)
+    write_json(folder / "card.json", card)
     (folder / "README.md").write_text(describe(card), encoding="utf-8")
     print(f"{card['name']}: rank of queen by seed {card['rank_of_queen_by_seed']}", flush=True)
 

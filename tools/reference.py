@@ -22,7 +22,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # The house, in its order: title, what stands there, and how its modules begin; the longest beginning that fits decides.
 # Within a group the modules named in FIRST come first, in that order.
 GROUPS = (
-    ("The ground", "What every notebook and every module stands on.", ("src.runtime", "src.assets", "src.text", "src.training")),
+    ("The ground", "What every notebook and every module stands on.", ("src.runtime", "src.compute", "src.files", "src.assets", "src.text", "src.training")),
     ("Subjects", "A module for each subject: the code of a notebook is in the module of the same name.", ("src",)),
     ("Question answering", "In the order data flows, from a file of questions to answers and their scores.", ("src.qa",)),
     ("Teaching", "What notebooks teach with: quizzes, exercises with their checks, the glossary.", ("src.teaching",)),
@@ -30,7 +30,7 @@ GROUPS = (
     ("Polls and pages", "Live polls, and what they share with the demo.", ("src.poll", "src.web")),
 )
 FIRST = (
-    *("src.runtime", "src.assets", "src.text", "src.training"),
+    *("src.runtime", "src.compute", "src.files", "src.assets", "src.text", "src.training"),
     *("src.embeddings", "src.word2vec", "src.rnn", "src.attention", "src.transformer"),
     *("src.subwords", "src.sampling", "src.language_models", "src.ngrams", "src.pretraining", "src.compression"),
     *("src.qa", "src.qa.__main__", "src.qa.dataset", "src.qa.features", "src.qa.training", "src.qa.decoding", "src.qa.metrics"),

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from src import runtime
+from src.files import write_whole
 from src.plots import (
     ANSWER,
     END,
@@ -335,7 +336,7 @@ def tsne(vectors: np.ndarray, perplexity: float = 30, seed: int | None = None) -
     np.save(stored, places)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
         file.parent.mkdir(parents=True, exist_ok=True)
-        runtime.write_whole(file, stored.getvalue())
+        write_whole(file, stored.getvalue())
     return places
 
 

@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
-from src import runtime
+from src import compute, runtime
 from src.qa.batches import batches_by_length
 from src.qa.calibration import HALF_RIGHT, answerable_auc, judged, reliability
 from src.qa.dataset import FEATURES, gold_answers
@@ -64,7 +64,7 @@ class QuestionAnswerer:
         self.threshold, self.temperature = threshold, temperature
         self.max_length = window_length(model, max_length)
         self.doc_stride = window_stride(doc_stride, max_length, self.max_length)
-        self._precision, self._tuner = precision, runtime.ThreadTuner()
+        self._precision, self._tuner = precision, compute.ThreadTuner()
 
     @classmethod
     def load(cls, name: str | Path = "qa-minilm", threshold: float | None = None, **options) -> QuestionAnswerer:
@@ -145,11 +145,11 @@ class QuestionAnswerer:
         if self._precision == "auto":
             token_ids = torch.full((16, min(160, self.max_length)), self.tokenizer.cls_token_id, device=self.device)
             inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
-            self._precision = runtime.faster_precision(lambda: self._read(inputs), self.device)
+            self._precision = compute.faster_precision(lambda: self._read(inputs), self.device)
         return self._precision
 
     def _forward(self, inputs) -> tuple[np.ndarray, np.ndarray]:
-        with self._tuner.timed(inputs["input_ids"].numel()), runtime.autocast(self.device, self.precision):
+        with self._tuner.timed(inputs["input_ids"].numel()), compute.autocast(self.device, self.precision):
             return self._read(inputs)
 
     def _read(self, inputs) -> tuple[np.ndarray, np.ndarray]:

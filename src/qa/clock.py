@@ -16,9 +16,9 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from src import runtime
+from src.files import write_json
 from src.qa.processes import RunError, broadcast
 from src.qa.runs import PROGRESS, Run, latest_checkpoint, write_manifest
-from src.runtime import write_json
 from src.training import Budget, learning_rate_at
 
 LOGS, EVALUATIONS = 60, 4  # in a run

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src import assets, runtime
+from src import assets, compute, runtime
 from src.qa.documents import Document
 from src.qa.index_folder import Report, index_folder, index_lock
 
@@ -50,7 +50,7 @@ class SentenceEncoder:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModel.from_pretrained(folder, dtype=torch.float32)
         self.model = model.eval().to(self.device)
-        self.tuner = runtime.ThreadTuner()
+        self.tuner = compute.ThreadTuner()
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts as float32[N, D], rows of length one.
@@ -71,7 +71,7 @@ class SentenceEncoder:
             batch = self.tokenizer.pad(some, return_tensors="pt")
             with (
                 self.tuner.timed(batch["input_ids"].numel()),
-                runtime.autocast(self.device, precision),
+                compute.autocast(self.device, precision),
             ):
                 vectors[rows] = self._read(batch)
         return vectors
@@ -90,7 +90,7 @@ class SentenceEncoder:
     def faster_in_half(self) -> bool:
         """Whether this processor computes faster in half precision."""
         batch = self.tokenizer(["word " * 126] * 8, return_tensors="pt")
-        return runtime.faster_precision(lambda: self._read(batch), self.device, "fp16") == "fp16"
+        return compute.faster_precision(lambda: self._read(batch), self.device, "fp16") == "fp16"
 
 
 class DenseIndex:
@@ -227,7 +227,7 @@ def _compute(
 ) -> None:
     keys = list(missing)
     start = time.perf_counter()
-    with runtime.keeping_memory():
+    with compute.keep_malloc_pages():
         for first in range(0, len(keys), DOCUMENTS_PER_FILE):
             some = keys[first : first + DOCUMENTS_PER_FILE]
             vectors = encoder([text_to_encode(missing[key]) for key in some])

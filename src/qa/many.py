@@ -19,7 +19,8 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
 
-from src import runtime
+from src import compute, runtime
+from src.files import read_json, write_json, write_whole, writing
 from src.qa.answerer import QuestionAnswerer
 from src.qa.processes import RunError, abort_when_a_peer_fails, broadcast, folder_lock, join
 
@@ -73,7 +74,7 @@ def answer_many(
         qa = QuestionAnswerer.load(model, threshold, precision=_precision(state.device))
         asked = _asked(questions, qa)
         lock = folder_lock(parts, state, f"answering into {output}", "output")
-        with runtime.writing(output, "output", RunError), lock, runtime.keeping_memory():
+        with writing(output, "output", RunError), lock, compute.keep_malloc_pages():
             done = _begin(questions, output, parts, asked) if state.is_main_process else {}
             chunks = range(0, len(questions), CHUNK)
             missing = broadcast([chunk for chunk in chunks if chunk not in done], state)
@@ -102,7 +103,7 @@ def _precision(device: torch.device) -> str:
     """By the kind of device: measured, it could differ between processes and after a kill."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device.type == "cpu" and runtime.has_quick_bf16() else "fp32"
+    return "bf16" if device.type == "cpu" and compute.has_amx_bf16() else "fp32"
 
 
 def _asked(questions: Dataset, qa: QuestionAnswerer) -> dict:
@@ -151,7 +152,7 @@ def _begin(questions: Dataset, output: Path, parts: Path, asked: dict) -> dict[i
     file = parts / RUN
     if file.is_file():
         try:
-            run = runtime.read_json(file, dict)
+            run = read_json(file, dict)
         except ValueError:
             raise RunError(f"{file} cannot be read; delete {parts} to start again.") from None
         advice = f"choose another output, or delete that folder and {output.name}."
@@ -163,7 +164,7 @@ def _begin(questions: Dataset, output: Path, parts: Path, asked: dict) -> dict[i
                 raise RunError(f"{changed}; choose another output, or move it away.")
             answers = [json.loads(line) for line in whole.splitlines()]
             return {i: answers[i : i + CHUNK] for i in range(0, len(answers), CHUNK)}
-    runtime.write_json(file, asked)
+    write_json(file, asked)
     return _read_chunks(parts / CHUNKS, list(questions["id"]))
 
 
@@ -229,6 +230,6 @@ def _finish(done: dict[int, list[dict]], output: Path, parts: Path, asked: dict)
     if output.exists() and output.read_bytes() != whole:
         others = f"{output} was made by somebody else in the meantime"
         raise RunError(f"{others}; move it away, and start the same command again.")
-    runtime.write_whole(output, whole)
-    runtime.write_json(parts / RUN, asked | {"sha256": hashlib.sha256(whole).hexdigest()})
+    write_whole(output, whole)
+    write_json(parts / RUN, asked | {"sha256": hashlib.sha256(whole).hexdigest()})
     (parts / CHUNKS).unlink()

@@ -28,7 +28,8 @@ from transformers import (
 )
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from src import assets, runtime
+from src import assets
+from src.files import json_bytes, make_folder, write_together, writing
 from src.qa.metrics import check_temperature, check_threshold
 from src.training import pack_weights
 
@@ -284,10 +285,10 @@ def save_released(model: PreTrainedModel, folder: Path, card: dict) -> None:
         ModelError: the embeddings differ from the base's, for then they would be lost.
     """
     content = {"model.safetensors": pack_weights(trained_weights(model, card["base"]))}
-    content |= {CONFIG: config_json(model), CARD: runtime.json_bytes(card)}
-    folder = runtime.make_folder(folder)
-    with runtime.writing(folder):
-        runtime.write_together({folder / name: written for name, written in content.items()})
+    content |= {CONFIG: config_json(model), CARD: json_bytes(card)}
+    folder = make_folder(folder)
+    with writing(folder):
+        write_together({folder / name: written for name, written in content.items()})
 
 
 def trained_weights(model: PreTrainedModel, base: str) -> dict[str, torch.Tensor]:

@@ -25,12 +25,12 @@ from datasets import Dataset
 from safetensors import SafetensorError
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from src import runtime
+from src import compute, runtime
+from src.files import write_json
 from src.qa.calibration import fields_for_card, fit_calibration
 from src.qa.cpu_attention import NAME as CPU_ATTENTION
 from src.qa.models import first_line, load_model, share
 from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, join
-from src.runtime import write_json
 
 if TYPE_CHECKING:
     from src.qa.answerer import QuestionAnswerer
@@ -240,7 +240,7 @@ def working_in(run: Run, state: PartialState) -> Iterator[None]:
         abort_when_a_peer_fails(state, f"{advice} in {folder}."),
         told_when_unwritable(folder, f"make room or choose another output_dir; {advice}."),
         folder_lock(folder, state, f"training in {folder}", "output_dir"),
-        runtime.keeping_memory(),
+        compute.keep_malloc_pages(),
     ):
         if run.told and state.is_main_process:
             print(run.told, flush=True)

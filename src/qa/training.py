@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 
-from src import runtime
+from src import compute, runtime
 from src.qa.answerer import QuestionAnswerer, evaluate
 from src.qa.batches import ENDLESS, LEARNED_FROM, PAD_TO, LengthGroupedBatches, ReaderCollator, span_loss
 from src.qa.clock import Clock, stopped_by_ctrl_c
@@ -110,7 +110,7 @@ def finetune(
             size = reader.max_length, reader.doc_stride  # or less
             windows = prepare_features(train, tokenizer, *size)
             trainer = ReaderTrainer(reader, windows, clock)
-            with stopped_by_ctrl_c(clock), runtime.threads(trainer.tuner.count):
+            with stopped_by_ctrl_c(clock), compute.threads(trainer.tuner.count):
                 trainer.train(resume_from_checkpoint=clock.checkpoint)
             finish(trainer)
         publish(clock, push_to_hub)
@@ -141,7 +141,7 @@ class ReaderTrainer(Trainer):
             found = measured(reader, batch, with_threads=asked["epochs"])
             run.precision, run.threads = broadcast(found, clock.state)
         fixed = [run.threads] if asked["epochs"] else None
-        self.tuner = runtime.ThreadTuner(fixed)
+        self.tuner = compute.ThreadTuner(fixed)
         if clock.state.is_main_process:
             run.save()
         arguments = training_arguments(run, self.batches, reader.model)
@@ -222,9 +222,9 @@ def measured(reader: QuestionAnswerer, inputs: Mapping[str, Tensor], with_thread
         network.zero_grad()
 
     half = "fp16" if reader.device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False) else "bf16"
-    precision, tuner = runtime.faster_precision(lambda: work(4), reader.device, half), runtime.ThreadTuner()
+    precision, tuner = compute.faster_precision(lambda: work(4), reader.device, half), compute.ThreadTuner()
     while with_threads and tuner.is_trying:
-        with tuner.timed(1), runtime.autocast(reader.device, precision):
+        with tuner.timed(1), compute.autocast(reader.device, precision):
             work()
     return precision, tuner.count
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 from transformers import AutoTokenizer, BertModel
 
-from src import assets, runtime
+from src import assets, compute
 from src.pretraining import (
     FEWEST_TOKENS,
     MOST_TOKENS,
@@ -119,7 +119,7 @@ def articles() -> dict:
 @pytest.fixture
 def in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor without instructions for bf16: to compare with what others compute, to the last digits."""
-    monkeypatch.setattr(runtime, "has_quick_bf16", lambda: False)
+    monkeypatch.setattr(compute, "has_amx_bf16", lambda: False)
 
 
 @pytest.fixture(scope="module")

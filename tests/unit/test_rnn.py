@@ -24,8 +24,8 @@ from src.rnn import (
     copy_weights,
     last_outputs,
     lengths_of,
+    open_forget_gates,
     pad,
-    remember_at_first,
     reverse_tokens,
 )
 
@@ -220,7 +220,7 @@ def test_the_gates_that_are_drawn_give_the_states_that_are_computed(name: str) -
 def test_open_forget_gates_keep_most_of_the_memory_at_first() -> None:
     torch.manual_seed(0)
     closed, opened = nn.LSTM(D_IN, 64), nn.LSTM(D_IN, 64)
-    remember_at_first(opened)
+    open_forget_gates(opened)
     kept = []
     for layer in (closed, opened):
         ours = rnn.LSTM(D_IN, 64)

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from src.files import write_json, write_whole
 from src.qa.processes import PEER_GONE_MESSAGES, RunError, abort_when_a_peer_fails, broadcast, folder_lock
-from src.runtime import write_json, write_whole
 
 TWO, ONE = SimpleNamespace(num_processes=2, is_main_process=True), SimpleNamespace(num_processes=1, is_main_process=True)
 SENTENCE = "another process of this command has ended, or this one was told to; start again."

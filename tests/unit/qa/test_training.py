@@ -24,7 +24,7 @@ from datasets import Dataset, DatasetDict
 from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src import runtime
+from src import compute, runtime
 from src import training as small_models
 from src.qa import __main__ as command_line
 from src.qa import clock, runs, training
@@ -63,7 +63,7 @@ def train(tiny_folder: Path, data: DatasetDict) -> Callable[..., Run]:
 @pytest.fixture(autouse=True)
 def every_step_is_logged_and_all_computed_in_fp32(monkeypatch):
     monkeypatch.setattr(clock, "LOGS", 10**6)
-    monkeypatch.setattr(runtime, "faster_precision", lambda *args: "fp32")
+    monkeypatch.setattr(compute, "faster_precision", lambda *args: "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -362,13 +362,13 @@ def test_there_is_no_dropout_while_training(train, tmp_path, monkeypatch):
 def test_a_gpu_that_only_imitates_bf16_is_measured_in_fp16(monkeypatch, emulated_only, half):
     """A T4 says that it supports bf16 when it is asked without care."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or not emulated_only)
-    monkeypatch.setattr(runtime, "faster_precision", lambda work, device, half: half)
+    monkeypatch.setattr(compute, "faster_precision", lambda work, device, half: half)
     reader = SimpleNamespace(model=torch.nn.Linear(1, 1), device=torch.device("cuda"))
     assert training.measured(reader, {}, False)[0] == half
 
 
 def test_measuring_teaches_nothing(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime, "faster_precision", lambda work, *args: [work() for _ in range(4)] and "fp32")
+    monkeypatch.setattr(compute, "faster_precision", lambda work, *args: [work() for _ in range(4)] and "fp32")
     train(tmp_path / "measured", epochs=0.2)
     monkeypatch.setattr(training, "measured", lambda *args, **options: ("fp32", 1))
     train(tmp_path / "not", epochs=0.2)

@@ -24,7 +24,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from src import runtime
+from src import compute, runtime
 
 runtime.configure_libraries()
 
@@ -106,7 +106,7 @@ def train(request: dict) -> int:
     clock.LOGS, clock.SECONDS_BETWEEN_CHECKPOINTS = 10**6, request.get("checkpoints", 1e9)
     if "late" in request:
         small_models.time = SimpleNamespace(perf_counter=lambda: time.perf_counter() - request["late"])
-    runtime.faster_precision = lambda *args: "fp32"
+    compute.faster_precision = lambda *args: "fp32"
     if "save_every" in request:
         save_every(request["save_every"])
     if "nan_at" in request:
