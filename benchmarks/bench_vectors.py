@@ -26,7 +26,9 @@ def same(ours: Answers, theirs: Answers) -> tuple[int, float]:
     for mine, other in zip(ours, theirs, strict=True):
         differences = [abs(a - b) for (_, a), (_, b) in zip(mine, other, strict=True)]
         largest = max(largest, *differences)
-        equal += all(a == b or d < 1e-5 for (a, _), (b, _), d in zip(mine, other, differences, strict=True))
+        equal += all(
+            a == b or d < 1e-5 for (a, _), (b, _), d in zip(mine, other, differences, strict=True)
+        )
     return equal, largest
 
 
@@ -39,15 +41,22 @@ def timed(seconds: list[float], action: Callable[[], Answers]) -> Answers:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--queries", type=int, default=1000, help="random words, and as many random analogies")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--queries", type=int, default=1000, help="random words, and as many random analogies"
+    )
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--top", type=int, default=10)
     options = parser.parse_args()
     start = time.perf_counter()
     wv = WordVectors.load("glove")
     opened = time.perf_counter() - start
-    common.announce("Word vectors", f"{options.queries} random words of {len(wv):,} and {options.queries} random analogies, seed 0")
+    common.announce(
+        "Word vectors",
+        f"{options.queries} random words of {len(wv):,} and {options.queries} random analogies, seed 0",
+    )
 
     words = wv.vocabulary.words
     kv = KeyedVectors(wv.vectors.shape[1])
@@ -60,20 +69,33 @@ def main() -> int:
 
     def one_by_one(rows: np.ndarray) -> Answers:
         named = [[words[number] for number in row] for row in rows]
-        return [list((wv.get_top_similar(*row, n) if len(row) == 1 else wv.analogy(*row, n)).items()) for row in named]
+        return [
+            list((wv.get_top_similar(*row, n) if len(row) == 1 else wv.analogy(*row, n)).items())
+            for row in named
+        ]
 
     def at_once(rows: np.ndarray) -> Answers:
         units = wv.units[rows]  # [Q, 1 or 3, D]
         targets = units[:, 0] if rows.shape[1] == 1 else units[:, 1] - units[:, 0] + units[:, 2]
         found, cosines = wv.nearest(targets, n, rows.tolist())
-        return [list(zip(wv.vocabulary.decode(ids), values, strict=True)) for ids, values in zip(found, cosines.tolist(), strict=True)]
+        return [
+            list(zip(wv.vocabulary.decode(ids), values, strict=True))
+            for ids, values in zip(found, cosines.tolist(), strict=True)
+        ]
 
     def gensim(rows: np.ndarray) -> Answers:
         named = [[words[number] for number in row] for row in rows]
-        return [kv.most_similar(row[0], topn=n) if len(row) == 1 else kv.most_similar(row[1:], row[:1], topn=n) for row in named]
+        return [
+            kv.most_similar(row[0], topn=n)
+            if len(row) == 1
+            else kv.most_similar(row[1:], row[:1], topn=n)
+            for row in named
+        ]
 
     ways = {"gensim": gensim, "ours": one_by_one, "ours, all at once": at_once}
-    table: list[tuple[object, ...]] = [("queries per second", *ways, "ours / gensim", "the same", "largest difference")]
+    table: list[tuple[object, ...]] = [
+        ("queries per second", *ways, "ours / gensim", "the same", "largest difference")
+    ]
     result: dict[str, object] = {"opened_seconds": opened, "queries": options.queries, "words": V}
     for kind, rows in (("neighbours", queries), ("analogies", analogies)):
         seconds: dict[str, list[float]] = {name: [] for name in ways}
@@ -83,14 +105,37 @@ def main() -> int:
         for part in np.array_split(rows, options.rounds):
             for name, way in ways.items():
                 answers[name] += timed(seconds[name], lambda way=way, part=part: way(part))
-        rates = {name: len(rows) / options.rounds / float(np.median(values)) for name, values in seconds.items()}
+        rates = {
+            name: len(rows) / options.rounds / float(np.median(values))
+            for name, values in seconds.items()
+        }
         equal, largest = same(answers["ours"], answers["gensim"])
         equal_at_once, _ = same(answers["ours, all at once"], answers["gensim"])
-        table.append((kind, *rates.values(), rates["ours"] / rates["gensim"], f"{equal} and {equal_at_once}", f"{largest:.1e}"))
-        result[kind] = {"per_second": rates, "same": equal, "same_at_once": equal_at_once, "largest_difference": largest}
-    common.print_table(f"GloVe opened in {opened:.2f} s; top {n} of {V:,} words, {options.queries} queries of each kind", table)
+        table.append(
+            (
+                kind,
+                *rates.values(),
+                rates["ours"] / rates["gensim"],
+                f"{equal} and {equal_at_once}",
+                f"{largest:.1e}",
+            )
+        )
+        result[kind] = {
+            "per_second": rates,
+            "same": equal,
+            "same_at_once": equal_at_once,
+            "largest_difference": largest,
+        }
+    common.print_table(
+        f"GloVe opened in {opened:.2f} s; top {n} of {V:,} words, {options.queries} queries of each kind",
+        table,
+    )
     common.write("vectors", result)
-    return 0 if all(result[kind]["same"] == options.queries for kind in ("neighbours", "analogies")) else 1  # type: ignore[index]
+    return (
+        0
+        if all(result[kind]["same"] == options.queries for kind in ("neighbours", "analogies"))
+        else 1
+    )  # type: ignore[index]
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ over the text; that of the full softmax is its cross-entropy in its last steps, 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import sys
 import time
+from collections.abc import Iterator
 
 import common
 import numpy as np
@@ -21,26 +23,70 @@ from torch.nn import functional as F
 from src import runtime
 from src.embeddings import WordVectors, evaluate_analogies, evaluate_similarity
 from src.text import Vocabulary
-from src.word2vec import SkipGram, Text, load_sentences, text_loss, train_with_gensim, train_word2vec
+from src.word2vec import (
+    SkipGram,
+    Word2VecRun,
+    load_sentences,
+    noise_distribution,
+    subsampling_keep,
+    train_with_gensim,
+    train_word2vec,
+)
+from src.word2vec_engine import AdagradRows, Batch, EncodedText, batch_loss
 
 PAIRS_AT_ONCE = 1024  # of the full softmax: 1,024 x V scores are 50 MB
 SOFTMAX_RATE = 1e-3  # of Adam
 
 
-def train_full_softmax(sentences: list[list[str]], settings: dict, seconds: float) -> tuple[WordVectors, dict]:
+def batches_of(
+    text: EncodedText, vocabulary: Vocabulary, settings: dict, seed: int
+) -> Iterator[Batch]:
+    """The batches that `train_word2vec` learns from with these settings."""
+    keep = subsampling_keep(vocabulary.counts, settings["subsample"])
+    noise = noise_distribution(vocabulary.counts)
+    return text.batches(settings["window"], keep, noise, np.random.default_rng(seed))
+
+
+def text_loss(run: Word2VecRun, sentences: list[list[str]], seed: int = 0) -> float:
+    """The mean negative-sampling loss of a finished run over a text, per target: fresh windows, fresh negatives."""
+    text, settings = EncodedText.read(sentences, run.vocabulary), run.settings
+    first, second = (
+        AdagradRows(torch.from_numpy(run.embeddings)),
+        AdagradRows(torch.from_numpy(run.output)),
+    )
+    loss = targets = 0.0
+    for batch in itertools.takewhile(
+        lambda batch: batch.epoch < 1, batches_of(text, run.vocabulary, settings, seed)
+    ):
+        weight = settings["negatives"] / len(batch.noise)
+        loss += batch_loss(run.architecture, first, second, batch, weight).item()
+        targets += batch.targets(run.architecture)
+    return loss / targets
+
+
+def train_full_softmax(
+    sentences: list[list[str]], settings: dict, seconds: float
+) -> tuple[WordVectors, dict]:
     """Train `SkipGram` with the softmax over all words for so many seconds. Returns its vectors and what was measured."""
     began = time.perf_counter()
-    text = Text.read(sentences, Vocabulary.from_sentences(sentences, settings["min_count"]))
+    vocabulary = Vocabulary.from_sentences(sentences, settings["min_count"])
+    text = EncodedText.read(sentences, vocabulary)
     torch.manual_seed(settings["seed"])
-    model = SkipGram(len(text.vocabulary), settings["D"])
+    model = SkipGram(len(vocabulary), settings["D"])
     optimizer = torch.optim.Adam(model.parameters(), SOFTMAX_RATE)
     losses, passes = [], 0.0
-    for batch in text.batches(settings["window"], settings["subsample"], np.random.default_rng(settings["seed"])):
+    for batch in batches_of(text, vocabulary, settings, settings["seed"]):
         passes = batch.epoch
-        if losses and time.perf_counter() - began > seconds:  # one batch at least, so that there is a speed
+        if (
+            losses and time.perf_counter() - began > seconds
+        ):  # one batch at least, so that there is a speed
             break
         block, centre, context = batch.pairs.nonzero(as_tuple=True)
-        pairs = zip(batch.centres[block, centre].split(PAIRS_AT_ONCE), batch.contexts[block, context].split(PAIRS_AT_ONCE), strict=True)
+        pairs = zip(
+            batch.centres[block, centre].split(PAIRS_AT_ONCE),
+            batch.contexts[block, context].split(PAIRS_AT_ONCE),
+            strict=True,
+        )
         for centres, contexts in pairs:
             optimizer.zero_grad()
             loss = F.cross_entropy(model(centres), contexts)
@@ -48,8 +94,15 @@ def train_full_softmax(sentences: list[list[str]], settings: dict, seconds: floa
             optimizer.step()
             losses.append(loss.item())
     took = time.perf_counter() - began
-    measured = {"passes": passes, "seconds": took, "words_per_second": text.words * passes / took, "loss": float(np.mean(losses[-20:]))}
-    return WordVectors(text.vocabulary, model.embeddings.weight.detach().numpy(), "full softmax"), measured
+    measured = {
+        "passes": passes,
+        "seconds": took,
+        "words_per_second": text.words * passes / took,
+        "loss": float(np.mean(losses[-20:])),
+    }
+    return WordVectors(
+        vocabulary, model.embeddings.weight.detach().numpy(), "full softmax"
+    ), measured
 
 
 def qualities(wv: WordVectors) -> dict:
@@ -61,30 +114,47 @@ def qualities(wv: WordVectors) -> dict:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--width", type=int, default=300)
     parser.add_argument("--sentences", type=int, help="take the first so many sentences only")
     options = parser.parse_args()
     sentences = load_sentences()[: options.sentences]
     words = sum(map(len, sentences))
-    print(f"word2vec\nmachine: {runtime.machine()}; {torch.get_num_threads()} threads\ntext: {len(sentences):,} sentences, {words:,} words")
+    print(
+        f"word2vec\nmachine: {runtime.machine()}; {torch.get_num_threads()} threads\ntext: {len(sentences):,} sentences, {words:,} words"
+    )
 
     results = {}
     asked = {"D": options.width, "epochs": options.epochs}
     for name, train in {"ours": train_word2vec, "gensim": train_with_gensim}.items():
         run = train(sentences, "skipgram", **asked)
-        measured = {"passes": options.epochs, "seconds": run.seconds, "words_per_second": run.words_per_second}
-        results[name] = measured | {"loss": text_loss(run, sentences), **qualities(run.word_vectors())}
+        measured = {
+            "passes": options.epochs,
+            "seconds": run.seconds,
+            "words_per_second": run.words_per_second,
+        }
+        results[name] = measured | {
+            "loss": text_loss(run, sentences),
+            **qualities(run.word_vectors()),
+        }
         if name == "ours":
             settings, V = run.settings, len(run.vocabulary)
         print(f"{name} done", flush=True)
     wv, measured = train_full_softmax(sentences, settings, results["ours"]["seconds"])
     results["full softmax"] = measured | qualities(wv)
 
-    rows = [("way", "passes", "seconds", "words/s", "loss", "WordSim-353", "SimLex-999", "analogies, %")]
-    rows += [(name, *(float(value) for value in result.values())) for name, result in results.items()]
-    common.print_table(f"Skip-gram, {options.width} wide, {V:,} words, ln V = {math.log(V):.2f}", rows)
+    rows = [
+        ("way", "passes", "seconds", "words/s", "loss", "WordSim-353", "SimLex-999", "analogies, %")
+    ]
+    rows += [
+        (name, *(float(value) for value in result.values())) for name, result in results.items()
+    ]
+    common.print_table(
+        f"Skip-gram, {options.width} wide, {V:,} words, ln V = {math.log(V):.2f}", rows
+    )
     ours, gensim, softmax = results.values()
     compared = {
         "of_gensims_speed": ours["words_per_second"] / gensim["words_per_second"],

@@ -1,72 +1,87 @@
-"""word2vec: vectors for words, learned from nothing but which words stand near each other (notebook 02).
+"""word2vec: word vectors learned from nothing but which words occur near each other (notebook 02).
 
     run = train_word2vec(load_sentences(), architecture="skipgram", D=100, minutes=0.5)
     run.word_vectors().get_top_similar("king")
-    save_word2vec(run, "build/runs/02/mine")              # WordVectors.load and load_word2vec read it again
+    save_word2vec(run, "build/runs/02/mine")  # WordVectors.load and load_word2vec read it again
 
-Two ways to make questions with answers out of plain text: skip-gram asks a word for its neighbours, CBOW (continuous bag
-of words) asks the neighbours for the word. `SkipGram` and `CBOW` are the models as one draws them; `train_word2vec` trains
-the same two layers with the same loss, a thousand words at a time.
+Skip-gram predicts the neighbours of a word, CBOW (continuous bag of words) the word from its
+neighbours. `SkipGram` and `CBOW` are the models as one draws them; `train_word2vec` trains the
+same two layers with the same loss, a thousand words at a time.
 
-Source: Mikolov, Chen, Corrado and Dean 2013, "Efficient estimation of word representations in vector space" (the models), and
-Mikolov, Sutskever, Chen, Corrado and Dean 2013, "Distributed representations of words and phrases and their compositionality"
-(negative sampling, subsampling), called "Distributed representations" below.
+Sources: Mikolov, Chen, Corrado and Dean 2013, "Efficient estimation of word representations in
+vector space" (the models); Mikolov, Sutskever, Chen, Corrado and Dean 2013, "Distributed
+representations of words and phrases and their compositionality" (negative sampling, subsampling),
+called "Distributed representations" below.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src import assets, compute
+from src import assets
+from src.compute import ThreadTuner
+from src.embeddings import WordVectors
 from src.files import WRITE_AGAIN
 from src.text import Vocabulary, sentence_stream, tokenize_words
 from src.training import LOWER, MODEL, Budget, Log, Report, check_numbers, read_run, write_run
+from src.word2vec_engine import (
+    SHARED_NEGATIVES,
+    AdagradRows,
+    Architecture,
+    Batch,
+    EncodedText,
+    train_step,
+)
 
-if TYPE_CHECKING:
-    from src.embeddings import WordVectors
-
-Architecture = Literal["skipgram", "cbow"]
-LEARNING_RATES: dict[str, float] = {"skipgram": 6.0, "cbow": 6.0}  # chosen on the development half of the Google analogies
-WARM_UP = 0.2  # the learning rate rises for about this share of a run: before that, nothing is known of how large gradients are
-
-# How `train_word2vec` cuts its work. More words in a step: faster, until the vectors of frequent words move too far at once.
-BLOCK = 32  # words in a row, whose windows are scored in one matrix product
-BLOCKS_PER_STEP = 32
-LEAST_STEPS = 50  # per pass, with fewer blocks in each where a text is small
-SHARED_NEGATIVES = 256  # drawn once for all pairs of a step, each counting for less; with few, the loss rises before it falls
+# Chosen on the development half of the Google analogies.
+LEARNING_RATES: dict[str, float] = {"skipgram": 6.0, "cbow": 6.0}
+WARM_UP = 0.2  # the learning rate rises for this share of a run: how large gradients are shows then
 VOCABULARY = "vocabulary.json"  # in the folder of a run
-SETTINGS = ("D", "window", "negatives", "epochs", "minutes", "min_count", "subsample", "learning_rate", "seed", "workers")  # of a run
 
 
-# --- from a text to questions with answers -------------------------------------------------------------------------------
+# --- from a text to training examples ------------------------------------------------------------
 
 
 def load_sentences(whole: bool = False) -> list[list[str]]:
-    """The sentences of the 10,033 Wikipedia introductions of the `wikipedia` asset, as lists of lower-case words.
+    """The sentences of the 10,033 Wikipedia introductions, as lists of lower-case words.
 
-    whole: take each introduction as one long sentence, so that windows reach from one sentence into the next.
     Text: Wikipedia's authors, CC BY-SA 4.0.
+
+    Args:
+        whole: take each introduction as one long sentence, so that windows reach from one
+            sentence into the next.
     """
     texts = [passage.text for passage in assets.load_passages().values()]
-    return [words for text in texts if (words := tokenize_words(text))] if whole else list(sentence_stream(texts))
+    if whole:
+        return [words for text in texts if (words := tokenize_words(text))]
+    return list(sentence_stream(texts))
 
 
-def training_pairs(token_ids: Sequence[int] | np.ndarray, window: int, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Every (centre, context) pair of one sentence: a word with each word at most `window` places before or after it.
+def training_pairs(
+    token_ids: Sequence[int] | np.ndarray, window: int, rng: np.random.Generator | None = None
+) -> np.ndarray:
+    """Every (centre, context) pair of one sentence: a word with each of its neighbours.
 
-    token_ids: int64[T].   rng: if given, each centre draws its own reach from 1..window, so that near words come up more often.
-    Returns int64[N, 2], in the order of the centres, then of the contexts. Raises ValueError for a window below 1.
+    Args:
+        token_ids: int64[T].
+        window: a neighbour is at most this many places before or after.
+        rng: if given, each centre draws its own reach from 1 to window, so that near words come
+            up more often.
+
+    Returns:
+        int64[N, 2], in the order of the centres, then of the contexts.
+
+    Raises:
+        ValueError: the window is below 1.
     """
     contexts, mask = context_windows(token_ids, window, rng)
     centre, _ = mask.nonzero()
@@ -78,8 +93,12 @@ def context_windows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each word of one sentence the words around it, as CBOW takes them.
 
-    token_ids, window, rng: as in `training_pairs`.
-    Returns contexts int64[T, 2 * window], 0 where there is no word, and mask bool[T, 2 * window], True where there is one.
+    Args:
+        token_ids, window, rng: as in `training_pairs`.
+
+    Returns:
+        contexts int64[T, 2 * window], 0 where there is no word, and mask bool[T, 2 * window],
+        True where there is one.
     """
     if window < 1:
         raise ValueError(f"a window of {window} holds no neighbour; it must be 1 or more.")
@@ -95,11 +114,17 @@ def context_windows(
 
 
 def subsampling_keep(counts: Sequence[int] | np.ndarray, threshold: float) -> np.ndarray:
-    """The chance of each word to stay in the text when frequent words are thinned out: min(1, sqrt(threshold / share)).
+    """How likely each word is kept when frequent words are thinned out.
 
-    counts: int[V], how often each word occurs; its share of the text is count / sum.
-    threshold: words whose share is no greater all stay; 0 keeps every word.   Returns float64[V].
-    Source: "Distributed representations", section 2.3. (The authors' C code, and gensim, keep a few more: they add threshold / share.)
+    min(1, sqrt(threshold / share)), "Distributed representations", section 2.3. The authors' C
+    code, and gensim, keep a few more: they add threshold / share.
+
+    Args:
+        counts: int[V], how often each word occurs; its share of the text is count / sum.
+        threshold: words whose share is no greater are all kept; 0 keeps every word.
+
+    Returns:
+        float64[V].
     """
     counts = np.asarray(counts, dtype=np.float64)
     if threshold == 0:
@@ -109,23 +134,34 @@ def subsampling_keep(counts: Sequence[int] | np.ndarray, threshold: float) -> np
 
 
 def noise_distribution(counts: Sequence[int] | np.ndarray, power: float = 0.75) -> np.ndarray:
-    """The chance of each word to be drawn as a wrong answer: in proportion to count ** power.
+    """How likely each word is drawn as a negative: in proportion to count ** power.
 
-    counts: int[V], how often each word occurs.   Returns float64[V], which sums to one.
-    Source: "Distributed representations", section 2.2.
+    "Distributed representations", section 2.2.
+
+    Args:
+        counts: int[V], how often each word occurs.
+        power: 1 follows the counts, 0 makes all words equally likely.
+
+    Returns:
+        float64[V], which sums to one.
     """
     weights = np.asarray(counts, dtype=np.float64) ** power
     return weights / weights.sum()
 
 
-# --- the two models ------------------------------------------------------------------------------------------------------
+# --- the two models ------------------------------------------------------------------------------
 
 
-class TwoLayers(nn.Module):
-    """What both models are: a vector for every word, and a second layer that scores every word of the vocabulary.
+class EmbeddingModel(nn.Module):
+    """A vector for every word, and a second layer that scores every word.
 
-    V: words   D: width. `embeddings.weight`, float[V, D], is what one keeps; `output.weight`, float[V, D], scores the answers.
-    It begins as the original did: small random embeddings, output all zero, so that at first every answer is equally likely.
+    As in the authors' program the embeddings begin small and random, the output
+    layer with zeros: at first every word is equally likely.
+
+    Args:
+        V: words in the vocabulary.
+        D: width. `embeddings.weight`, float[V, D], are the word vectors;
+            `output.weight`, float[V, D], scores the words that are predicted.
     """
 
     def __init__(self, V: int, D: int):
@@ -135,235 +171,108 @@ class TwoLayers(nn.Module):
         nn.init.uniform_(self.embeddings.weight, -0.5 / D, 0.5 / D)
         nn.init.zeros_(self.output.weight)
 
-    def _tell_apart(self, hidden: Tensor, answers: Tensor, negatives: Tensor, weight: float) -> Tensor:
-        """Mean over B of -log sigmoid(u_answer . h) - weight * (sum over the negatives of log sigmoid(-u_negative . h)).
 
-        hidden: float[B, D]   answers: int64[B]   negatives: int64[B, K] or int64[K]   u: rows of the output layer
-        """
-        right = (hidden * self.output.weight[answers]).sum(-1)  # [B]
-        wrong = (self.output.weight[negatives] @ hidden[:, :, None])[..., 0]  # [B, K]
-        return -(F.logsigmoid(right) + weight * F.logsigmoid(-wrong).sum(-1)).mean()
+def negative_sampling_loss(
+    hidden: Tensor, output: Tensor, targets: Tensor, negatives: Tensor, weight: float = 1.0
+) -> Tensor:
+    """Tell the true word from a few negatives, instead of from all words.
+
+    Mean of -log sigmoid(u_target . h) - weight * sum of log sigmoid(-u_negative . h),
+    "Distributed representations", equation 4.
+
+    Args:
+        hidden: float[B, D], the vectors that predict.
+        output: float[V, D], whose rows are the u.
+        targets: int64[B], the true words.
+        negatives: int64[B, K], or int64[K], the same for all; see `noise_distribution`.
+        weight: how much each negative counts.
+    """
+    positive = (hidden * output[targets]).sum(-1)  # [B]
+    negative = (output[negatives] @ hidden[:, :, None])[..., 0]  # [B, K]
+    return -(F.logsigmoid(positive) + weight * F.logsigmoid(-negative).sum(-1)).mean()
 
 
-class SkipGram(TwoLayers):
-    """A word is asked for its neighbours: its vector gives each word of the vocabulary a score."""
+class SkipGram(EmbeddingModel):
+    """Predicts the neighbours of a word from its vector."""
 
     def forward(self, centres: Tensor) -> Tensor:
-        """centres: int64[B].   Returns logits float[B, V]; F.cross_entropy(logits, contexts) is the full softmax loss."""
+        """Score every word as a neighbour.
+
+        With contexts int64[B], F.cross_entropy(logits, contexts) is the full
+        softmax loss.
+
+        Args:
+            centres: int64[B].
+
+        Returns:
+            logits float[B, V].
+        """
         return self.output(self.embeddings(centres))
 
-    def negative_sampling_loss(self, centres: Tensor, contexts: Tensor, negatives: Tensor, weight: float = 1.0) -> Tensor:
-        """Tell the true neighbour from wrong ones, instead of from all words; mean over the pairs.
+    def negative_sampling_loss(
+        self, centres: Tensor, contexts: Tensor, negatives: Tensor, weight: float = 1.0
+    ) -> Tensor:
+        """The loss of pairs; see the function `negative_sampling_loss`."""
+        vectors, output = self.embeddings(centres), self.output.weight
+        return negative_sampling_loss(vectors, output, contexts, negatives, weight)
 
-        centres, contexts: int64[B].   negatives: int64[B, K], drawn by `noise_distribution`; or int64[K], the same for all pairs.
-        weight: how much each negative counts.   Source: "Distributed representations", equation 4.
-        """
-        return self._tell_apart(self.embeddings(centres), contexts, negatives, weight)
 
-
-class CBOW(TwoLayers):
-    """The neighbours are asked for the word in their middle: the mean of their vectors gives each word of the vocabulary a score."""
+class CBOW(EmbeddingModel):
+    """Predicts a word from the mean of its neighbours' vectors."""
 
     def forward(self, contexts: Tensor, mask: Tensor | None = None) -> Tensor:
-        """contexts: int64[B, C].   mask: bool[B, C], True on words, False on filling; None: all are words.
+        """Score every word as the centre.
 
-        Returns logits float[B, V]; F.cross_entropy(logits, centres) is the full softmax loss.
+        Args:
+            contexts: int64[B, C].
+            mask: bool[B, C], True on words, False on padding; None: all are words.
+
+        Returns:
+            logits float[B, V].
         """
-        return self.output(self._mean(contexts, mask))
+        return self.output(self.mean_vector(contexts, mask))
 
-    def negative_sampling_loss(
-        self, contexts: Tensor, centres: Tensor, negatives: Tensor, mask: Tensor | None = None, weight: float = 1.0
-    ) -> Tensor:
-        """Tell the true centre from wrong ones, instead of from all words; mean over the centres.
-
-        contexts, mask: as in `forward`.   centres: int64[B].   negatives: int64[B, K] or int64[K].   weight: as in SkipGram.
-        """
-        return self._tell_apart(self._mean(contexts, mask), centres, negatives, weight)
-
-    def _mean(self, contexts: Tensor, mask: Tensor | None) -> Tensor:
-        """The mean of the words' vectors, float[B, D]; zeros where there is no word."""
+    def mean_vector(self, contexts: Tensor, mask: Tensor | None) -> Tensor:
+        """float[B, D]; zeros where there is no word."""
         vectors = self.embeddings(contexts)  # [B, C, D]
         if mask is None:
             return vectors.mean(1)
-        return (vectors * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        words = mask.sum(1, keepdim=True).clamp(min=1)
+        return (vectors * mask[:, :, None]).sum(1) / words
+
+    def negative_sampling_loss(
+        self,
+        contexts: Tensor,
+        centres: Tensor,
+        negatives: Tensor,
+        mask: Tensor | None = None,
+        weight: float = 1.0,
+    ) -> Tensor:
+        """The loss of centres; see the function `negative_sampling_loss`."""
+        vectors, output = self.mean_vector(contexts, mask), self.output.weight
+        return negative_sampling_loss(vectors, output, centres, negatives, weight)
 
 
-# --- training them fast --------------------------------------------------------------------------------------------------
-#
-# Pair by pair, a computer spends its time on fetching vectors. So words are taken in blocks, and every centre of a block is
-# scored with every word of the block and around it in one matrix product; a mask says which of these pairs count. The
-# wrong answers are shared by all pairs of a step (Ji et al. 2016, "Parallelizing word2vec in shared and distributed memory").
-
-
-@dataclass
-class Blocks:
-    """A text cut into N blocks of L words, each with the words around it.
-
-    centres: int64[N, L].   contexts: int64[N, L + 2 * window], the same words and `window` more on either side.
-    reach: int64[N, L], drawn from 1..window.   centre_sentences, context_sentences: number of the sentence, negative on filling.
-    """
-
-    centres: Tensor
-    contexts: Tensor
-    reach: Tensor
-    centre_sentences: Tensor
-    context_sentences: Tensor
-
-    @classmethod
-    def cut(cls, token_ids: np.ndarray, sentences: np.ndarray, window: int, rng: np.random.Generator, L: int = BLOCK) -> Blocks:
-        """token_ids, sentences: int64[n], the words of a text and the number of the sentence of each."""
-        N = -(-len(token_ids) // L)
-        filling = N * L - len(token_ids)
-        reach = np.pad(rng.integers(1, window + 1, len(token_ids)), (0, filling))
-        around = (window, window + filling)
-        places = np.arange(N)[:, None] * L + np.arange(L + 2 * window)  # in the text with its filling
-        arrays = (
-            np.pad(token_ids, (0, filling)).reshape(N, L),
-            np.pad(token_ids, around)[places],
-            reach.reshape(N, L),
-            np.pad(sentences, (0, filling), constant_values=-1).reshape(N, L),
-            np.pad(sentences, around, constant_values=-2)[places],
-        )
-        return cls(*map(torch.from_numpy, arrays))
-
-    def pairs(self, chosen: Tensor) -> Tensor:
-        """Which centre goes with which context: float[R, L, L + 2 * window], 1 for a pair and 0 for none.   chosen: int64[R]."""
-        L, width = self.centres.shape[1], self.contexts.shape[1]
-        distance = (torch.arange(width) - (width - L) // 2 - torch.arange(L)[:, None]).abs()  # [L, L + 2 * window]
-        near = (distance > 0) & (distance <= self.reach[chosen][:, :, None])
-        same_sentence = self.centre_sentences[chosen][:, :, None] == self.context_sentences[chosen][:, None, :]
-        return (near & same_sentence).float()
-
-
-@dataclass
-class Batch:
-    """What one step learns from.
-
-    centres: int64[R, L]   contexts: int64[R, C]   pairs: float[R, L, C], 1 where a centre goes with a context, else 0
-    noise: int64[K], the wrong answers, shared by all pairs   epoch: passes over the text before this step, such as 1.25
-    """
-
-    centres: Tensor
-    contexts: Tensor
-    pairs: Tensor
-    noise: Tensor
-    epoch: float
-
-    def questions(self, architecture: Architecture) -> int:
-        """How many questions it asks: skip-gram one for each pair, CBOW one for each centre with a neighbour."""
-        return int(self.pairs.sum() if architecture == "skipgram" else self.pairs.any(-1).sum())
-
-
-@dataclass
-class Text:
-    """A text as numbers.
-
-    token_ids: int64[n], the words that are in the vocabulary, one sentence after another.   sentences: int64[n], number of the sentence
-    of each.   words: how many words the text had, with those left out.
-    """
-
-    vocabulary: Vocabulary
-    token_ids: np.ndarray
-    sentences: np.ndarray
-    words: int
-
-    @classmethod
-    def read(cls, sentences: Iterable[Sequence[str]], vocabulary: Vocabulary) -> Text:
-        numbers, lengths, words = [], [], 0
-        for sentence in sentences:
-            known = vocabulary.encode(sentence, unknown="drop")
-            numbers.extend(known)
-            lengths.append(len(known))
-            words += len(sentence)
-        return cls(vocabulary, np.array(numbers, dtype=np.int64), np.repeat(np.arange(len(lengths)), lengths), words)
-
-    def batches(self, window: int, subsample: float, rng: np.random.Generator) -> Iterator[Batch]:
-        """Pass after pass over the text, without end; in each, frequent words are thinned out and reaches drawn anew, blocks shuffled."""
-        keep = subsampling_keep(self.vocabulary.counts, subsample)[self.token_ids]
-        noise_sums = noise_distribution(self.vocabulary.counts).cumsum()[:-1]
-        for epoch in itertools.count():
-            kept = rng.random(len(keep)) < keep
-            blocks = Blocks.cut(self.token_ids[kept], self.sentences[kept], window, rng)
-            order = torch.from_numpy(rng.permutation(len(blocks.centres)))
-            steps = order.split(min(BLOCKS_PER_STEP, len(order) // LEAST_STEPS + 1))
-            for step, chosen in enumerate(steps):
-                noise = torch.from_numpy(noise_sums.searchsorted(rng.random(SHARED_NEGATIVES), side="right"))
-                yield Batch(blocks.centres[chosen], blocks.contexts[chosen], blocks.pairs(chosen), noise, epoch + step / len(steps))
-
-
-def block_loss(architecture: Architecture, centres: Tensor, contexts: Tensor, noise: Tensor, pairs: Tensor, weight: float) -> Tensor:
-    """The negative sampling loss of whole blocks, summed: of `SkipGram` over pairs, of `CBOW` over centres with a neighbour.
-
-    centres: float[R, L, D].   contexts: float[R, C, D].   noise: float[K, D].   pairs: float[R, L, C], 1 for a pair, else 0.
-    Vectors of the questions are from the first layer, those of true and wrong answers from the second: for skip-gram the
-    centres ask, for CBOW the contexts.   weight: how much each of the K negatives counts.
-    """
-    if architecture == "skipgram":
-        right, wrong = centres @ contexts.mT, centres @ noise.T  # [R, L, C], [R, L, K]
-        return -(F.logsigmoid(right) * pairs).sum() - weight * (F.logsigmoid(-wrong).sum(-1) * pairs.sum(-1)).sum()
-    neighbours = pairs.sum(-1)  # [R, L]
-    means = (pairs / neighbours.clamp(min=1)[:, :, None]) @ contexts  # [R, L, D]
-    right, wrong = (means * centres).sum(-1), means @ noise.T  # [R, L], [R, L, K]
-    return -((F.logsigmoid(right) + weight * F.logsigmoid(-wrong).sum(-1)) * (neighbours > 0)).sum()
-
-
-class Layer:
-    """One layer while it is trained: float[V, D], of which a step reads and changes a few rows only.
-
-    Each row's gradient is divided by the root of the sum of its squared lengths so far (Adagrad with one number per row: Duchi,
-    Hazan and Singer 2011), so that frequent words, which get hundreds of gradients in a step, move no further than rare ones.
-    """
-
-    def __init__(self, weights: Tensor):
-        self.weights = weights
-        self.squares = torch.zeros(len(weights))
-
-    def take(self, *token_ids: Tensor) -> list[Tensor]:
-        """The vectors of these words, float[..., D] for every int64[...]. Their gradients lead back to one copy of each row in use."""
-        self.used, places = torch.cat([ids.flatten() for ids in token_ids]).unique(return_inverse=True)
-        self.rows = self.weights.index_select(0, self.used).requires_grad_()
-        vectors = self.rows.index_select(0, places).split([ids.numel() for ids in token_ids])
-        return [part.view(*ids.shape, self.rows.shape[1]) for part, ids in zip(vectors, token_ids, strict=True)]
-
-    def step(self, learning_rate: float) -> None:
-        """Move the rows taken last against their gradients."""
-        gradients = self.rows.grad
-        self.squares[self.used] += gradients.square().sum(1)
-        scale = learning_rate * (self.squares[self.used] + 1e-8).rsqrt()
-        self.weights.index_add_(0, self.used, scale[:, None] * gradients, alpha=-1)
-
-
-def batch_loss(architecture: Architecture, first: Layer, second: Layer, batch: Batch, weight: float) -> Tensor:
-    """`block_loss` of a batch with the vectors that the two layers have for it."""
-    if architecture == "skipgram":
-        (centres,) = first.take(batch.centres)
-        contexts, noise = second.take(batch.contexts, batch.noise)
-    else:
-        (contexts,) = first.take(batch.contexts)
-        centres, noise = second.take(batch.centres, batch.noise)
-    return block_loss(architecture, centres, contexts, noise, batch.pairs, weight)
-
-
-def train_step(architecture: Architecture, first: Layer, second: Layer, batch: Batch, weight: float, learning_rate: float) -> float:
-    """Learn from one batch: change the rows of both layers that it needs. Returns the summed loss before the change."""
-    loss = batch_loss(architecture, first, second, batch, weight)
-    loss.backward()
-    first.step(learning_rate)
-    second.step(learning_rate)
-    return loss.item()
+# --- training ------------------------------------------------------------------------------------
 
 
 @dataclass
 class Word2VecRun:
     """A trained word2vec.
 
-    vocabulary: V words with their counts.   embeddings, output: float32[V, D], the first and the second layer (the second is None
-    where it was not stored).   finished: False after Ctrl-C, which leaves the vectors as they are then.
-    history: one dict per log: step, epoch (passes over the text so far), seconds, planned_seconds (as expected then), loss (mean per
-    training pair, for CBOW per centre, since the last log; (1 + negatives) ln 2 before anything is learned), learning_rate,
-    words_per_second, phase. gensim tells no such loss: its history has none.
-    seconds: from the call to the end, without reports.   words_per_second: of the text, those left out included.
-    settings: what it was trained with.
+    Attributes:
+        architecture: "skipgram" or "cbow".
+        vocabulary: V words with their counts.
+        embeddings: float32[V, D], the first layer.
+        output: float32[V, D], the second; None where it was not stored.
+        history: one dict per entry: step, epoch (passes over the text so far), seconds,
+            planned_seconds, loss (mean per target since the last entry; (1 + negatives) ln 2
+            before anything is learned), learning_rate, words_per_second, phase. gensim has no
+            such loss.
+        words_per_second: of the text, with words that were left out.
+        seconds: from the call to the end, without reports.
+        settings: what it was trained with.
+        finished: False after Ctrl-C, which leaves the vectors as they are then.
     """
 
     architecture: Architecture
@@ -373,14 +282,13 @@ class Word2VecRun:
     history: list[dict]
     words_per_second: float
     seconds: float
-    settings: dict
+    settings: dict[str, Any]
     finished: bool = True
 
     def word_vectors(self, name: str = "") -> WordVectors:
-        """The first layer as `WordVectors`: neighbours, analogies, evaluation.   name: for messages."""
-        from src.embeddings import WordVectors
-
-        return WordVectors(self.vocabulary, self.embeddings, name or f"our {self.architecture} vectors")
+        """The first layer: neighbours, analogies, evaluation.   name: for messages."""
+        name = name or f"our {self.architecture} vectors"
+        return WordVectors(self.vocabulary, self.embeddings, name)
 
 
 def train_word2vec(
@@ -395,45 +303,79 @@ def train_word2vec(
     subsample: float = 1e-3,
     learning_rate: float | None = None,
     seed: int = 0,
-    report: Callable[[dict], None] | None = None,
+    report: Report | None = None,
 ) -> Word2VecRun:
-    """Learn a vector for every word that occurs at least `min_count` times, in PyTorch on the CPU.
+    """Learn a vector for every word that occurs often enough, in PyTorch on the CPU.
 
-    sentences: lists of words; a window never reaches over the end of a sentence.
-    epochs: passes over the text.   minutes: train for so long instead, however many passes that makes, counted from the call.
-    negatives: wrong answers per right one.   subsample: threshold of `subsampling_keep`, applied anew in every pass.
-    learning_rate: rises from zero to nearly this, then falls in a straight line to zero. None takes the one of LEARNING_RATES.
-    report: called with every new entry of the history as it is made (`LiveCurve` is one).
-    Ctrl-C ends it early with what was learned so far. The same seed, settings and threads give the same vectors, to the bit; with
-    `minutes` they depend on the machine's speed. Raises ValueError, in one sentence, for settings that cannot work and for a text in
-    which nothing is left to learn from.
+    Ctrl-C ends it early with what was learned so far. The same seed, settings and threads give
+    the same vectors, to the bit; with `minutes` they depend on the machine's speed.
+
+    Args:
+        sentences: lists of words; a window never reaches over the end of a sentence.
+        architecture: "skipgram" or "cbow".
+        D: width of the vectors.
+        window: how many places before and after a word its neighbours are found.
+        negatives: per target.
+        epochs: passes over the text.
+        minutes: train for this long instead, counted from the call.
+        min_count: rarer words are left out.
+        subsample: threshold of `subsampling_keep`, applied anew in every pass.
+        learning_rate: its peak; None takes the one of LEARNING_RATES.
+        seed: for everything that is drawn.
+        report: called with every new entry of the history (`LiveCurve` is one).
+
+    Raises:
+        ValueError: settings that cannot work, or a text from which nothing can be learned; in
+            one sentence.
     """
-    began = time.perf_counter()
-    learning_rate = LEARNING_RATES.get(architecture) if learning_rate is None else learning_rate
-    settings = _settings(locals())  # the arguments, by name
-    text = _read_checked(sentences, architecture, settings)
-    with torch.random.fork_rng(devices=[]):  # the reader's own random numbers go on as if nothing had been drawn
+    peak = LEARNING_RATES.get(architecture) if learning_rate is None else learning_rate
+    settings = {"D": D, "window": window, "negatives": negatives, "epochs": epochs}
+    settings |= {"minutes": minutes, "min_count": min_count, "subsample": subsample}
+    settings |= {"learning_rate": peak, "seed": seed}
+    _check_settings(architecture, settings)
+    budget = Budget(minutes, epochs if minutes is None else None)
+    text, vocabulary = _read_text(sentences, min_count)
+    log = _log(budget, text.words, peak, report)
+    with torch.random.fork_rng(devices=[]):  # the reader's own random numbers stay as they are
         torch.manual_seed(seed)
-        model = TwoLayers(len(text.vocabulary), D).requires_grad_(False)
-    first, second = Layer(model.embeddings.weight), Layer(model.output.weight)
+        model = EmbeddingModel(len(vocabulary), D).requires_grad_(False)
 
-    budget = Budget(minutes, epochs if minutes is None else None, began)
-    log = _log(budget, text.words, learning_rate, report)
-    tuner = compute.ThreadTuner([torch.get_num_threads()] if minutes is None else None)  # by passes: the same bits every time
+    layers = AdagradRows(model.embeddings.weight), AdagradRows(model.output.weight)
+    keep = subsampling_keep(vocabulary.counts, subsample)
+    noise = noise_distribution(vocabulary.counts)
+    batches = text.batches(window, keep, noise, np.random.default_rng(seed))
+    train_on_batches(architecture, layers, batches, log, negatives)
+    return _run(log, architecture, vocabulary, *(layer.weights for layer in layers), settings)
+
+
+def train_on_batches(
+    architecture: Architecture,
+    layers: tuple[AdagradRows, AdagradRows],
+    batches: Iterable[Batch],
+    log: Log,
+    negatives: int,
+) -> None:
+    """The loop of `train_word2vec`: take steps until the budget is spent.
+
+    The learning rate rises to nearly its peak, then falls in a line to zero. A
+    run by passes keeps its threads, so that it gives the same bits every time.
+    """
+    budget = log.budget
+    by_passes = [torch.get_num_threads()] if budget.minutes is None else None
+    tuner, weight = ThreadTuner(by_passes), negatives / SHARED_NEGATIVES
     try:
-        for batch in text.batches(window, subsample, np.random.default_rng(seed)):
+        for batch in batches:
             log.passes = batch.epoch
             if budget.is_over(batch.epoch):
                 break
-            done, questions = budget.done(batch.epoch), batch.questions(architecture)
-            rate = learning_rate * min(done / WARM_UP, 1 - done)
-            with tuner.timed(max(questions, 1)):
-                loss = train_step(architecture, first, second, batch, negatives / SHARED_NEGATIVES, rate)
-            log.add(loss / max(questions, 1), rate, weight=questions)
+            done, targets = budget.done(batch.epoch), batch.targets(architecture)
+            rate = log.peak * min(done / WARM_UP, 1 - done)
+            with tuner.timed(max(targets, 1)):
+                loss = train_step(architecture, *layers, batch, weight, rate)
+            log.add(loss / max(targets, 1), rate, weight=targets)
         log.write("finished")
     except KeyboardInterrupt:
         log.write("stopped")
-    return _run(log, architecture, text.vocabulary, first.weights.numpy(), second.weights.numpy(), settings)
 
 
 def train_with_gensim(
@@ -448,19 +390,26 @@ def train_with_gensim(
     learning_rate: float = 0.025,
     seed: int = 0,
     workers: int = 2,
-    report: Callable[[dict], None] | None = None,
+    report: Report | None = None,
 ) -> Word2VecRun:
     """The same with gensim's Word2Vec: the same settings, the same kind of result.
 
-    workers: threads; with more than one, gensim gives slightly other vectors each time.   report: called after every pass.
+    Args:
+        sentences, architecture, D, window, negatives, epochs, min_count, subsample,
+            learning_rate, seed: as in `train_word2vec`.
+        workers: threads; with more than one, gensim gives slightly other vectors each time.
+        report: called after every pass.
     """
     from gensim.models.callbacks import CallbackAny2Vec
     from gensim.models.word2vec import Word2Vec
 
-    settings = _settings(locals()) | {"minutes": None}
+    settings = {"D": D, "window": window, "negatives": negatives, "epochs": epochs}
+    settings |= {"minutes": None, "min_count": min_count, "subsample": subsample}
+    settings |= {"learning_rate": learning_rate, "seed": seed, "workers": workers}
+    _check_settings(architecture, settings)
     sentences = list(sentences)
-    words = _read_checked(sentences, architecture, settings).words
-    budget = Budget(steps=epochs)  # its clock starts here: gensim reads and counts the text itself
+    words = _read_text(sentences, min_count)[0].words
+    budget = Budget(steps=epochs)  # its clock starts here: gensim reads the text itself
     log = _log(budget, words, learning_rate, report)
 
     class AfterEachPass(CallbackAny2Vec):
@@ -482,67 +431,52 @@ def train_with_gensim(
         workers=workers,
         callbacks=[AfterEachPass()],
     )
-    vocabulary = Vocabulary(model.wv.index_to_key, [model.wv.get_vecattr(word, "count") for word in model.wv.index_to_key])
-    return _run(log, architecture, vocabulary, model.wv.vectors, model.syn1neg, settings)
+    found = model.wv.index_to_key
+    vocabulary = Vocabulary(found, [model.wv.get_vecattr(word, "count") for word in found])
+    layers = torch.from_numpy(model.wv.vectors), torch.from_numpy(model.syn1neg)
+    return _run(log, architecture, vocabulary, *layers, settings)
 
 
-def text_loss(run: Word2VecRun, sentences: Iterable[Sequence[str]], seed: int = 0) -> float:
-    """The mean negative sampling loss of a finished run over a text, for comparing runs: fresh windows, fresh wrong answers.
-
-    Per training pair, for CBOW per centre; before any training it is (1 + negatives) ln 2.
-    """
-    text, settings = Text.read(sentences, run.vocabulary), run.settings
-    first, second = Layer(torch.from_numpy(run.embeddings)), Layer(torch.from_numpy(run.output))
-    loss = questions = 0.0
-    for batch in text.batches(settings["window"], settings["subsample"], np.random.default_rng(seed)):
-        if batch.epoch >= 1:
-            return loss / questions
-        loss += batch_loss(run.architecture, first, second, batch, settings["negatives"] / len(batch.noise)).item()
-        questions += batch.questions(run.architecture)
-    raise AssertionError("batches() has no end")
-
-
-def _settings(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What a run keeps of the arguments of its trainer, by their names."""
-    return {name: value for name, value in arguments.items() if name in SETTINGS}
-
-
-def _read_checked(sentences: Iterable[Sequence[str]], architecture: str, settings: dict) -> Text:
-    """The text as numbers, once settings and text are such that something can be learned; else ValueError, in one sentence."""
+def _check_settings(architecture: str, settings: dict[str, Any]) -> None:
+    """What `Budget` and `Log` do not check."""
     if architecture not in get_args(Architecture):
-        raise ValueError(f"there is no architecture {architecture!r}; there are {', '.join(get_args(Architecture))}.")
+        known = ", ".join(get_args(Architecture))
+        raise ValueError(f"there is no architecture {architecture!r}; there are {known}.")
     for name in ("D", "window", "negatives", "min_count", "epochs"):
         if not settings[name] >= 1:
             raise ValueError(f"{name} is {settings[name]}; it must be 1 or more.")
-    for name in ("minutes", "learning_rate"):
-        if settings[name] is not None and not 0 < settings[name] < math.inf:
-            raise ValueError(f"{name} is {settings[name]}; it must be a number above 0.")
     if not 0 <= settings["subsample"] < math.inf:
         found = f"subsample is {settings['subsample']}"
         raise ValueError(f"{found}; it must be 0 (keep every word) or a number above it.")
 
+
+def _read_text(
+    sentences: Iterable[Sequence[str]], min_count: int
+) -> tuple[EncodedText, Vocabulary]:
+    """The text as numbers; ValueError, one sentence, where nothing can be learned from it."""
     sentences = list(sentences)
-    if isinstance(next(iter(sentences), None), str):
-        raise ValueError(f"the first sentence is the string {sentences[0]!r}; give every sentence as a list of words.")
-    vocabulary = Vocabulary.from_sentences(sentences, settings["min_count"])
-    text = Text.read(sentences, vocabulary)
+    if sentences and isinstance(sentences[0], str):
+        found = f"the first sentence is the string {sentences[0]!r}"
+        raise ValueError(f"{found}; give every sentence as a list of words.")
+    vocabulary = Vocabulary.from_sentences(sentences, min_count)
+    text = EncodedText.read(sentences, vocabulary)
     if not len(vocabulary):
-        often = f"occurs {settings['min_count']} times or more" if text.words else "is there"
-        raise ValueError(f"no word {often} in {len(sentences)} sentences; give more text or a lower min_count.")
+        often = f"occurs {min_count} times or more" if text.words else "is there"
+        found = f"no word {often} in {len(sentences)} sentences"
+        raise ValueError(f"{found}; give more text or a lower min_count.")
     if not (text.sentences[1:] == text.sentences[:-1]).any():
-        raise ValueError(
-            "no sentence has two words of the vocabulary, so no word has a neighbour; give longer sentences or a lower min_count."
-        )
-    return text
+        found = "no sentence has two words of the vocabulary, so no word has a neighbour"
+        raise ValueError(f"{found}; give longer sentences or a lower min_count.")
+    return text, vocabulary
 
 
-def _log(budget: Budget, words: int, learning_rate: float, report: Report | None) -> Log:
-    """The log of a run over a text of so many words, in passes over it."""
+def _log(budget: Budget, words: int, peak: float, report: Report | None) -> Log:
+    """The log of a run that counts passes over a text."""
 
     def speed(passes: float, seconds: float) -> dict:
         return {"epoch": passes, "words_per_second": words * passes / seconds}
 
-    log = Log(budget, learning_rate, speed, report=report)
+    log = Log(budget, peak, speed, report=report)
     log.passes = 0.0
     return log
 
@@ -551,19 +485,18 @@ def _run(
     log: Log,
     architecture: Architecture,
     vocabulary: Vocabulary,
-    embeddings: np.ndarray,
-    output: np.ndarray,
-    settings: dict,
+    embeddings: Tensor,
+    output: Tensor,
+    settings: dict[str, Any],
 ) -> Word2VecRun:
-    """What was trained, as a run. Raises ValueError where it is not numbers any more."""
-    layers = {"embeddings": torch.from_numpy(embeddings), "output": torch.from_numpy(output)}
-    check_numbers(layers, "the model", LOWER)
+    """What was trained; ValueError where a weight is not a number any more."""
+    check_numbers({"embeddings": embeddings, "output": output}, "the model", LOWER)
     last = log.history[-1]
     return Word2VecRun(
         architecture,
         vocabulary,
-        embeddings,
-        output,
+        embeddings.numpy(),
+        output.numpy(),
         log.history,
         last["words_per_second"],
         last["seconds"],
@@ -572,18 +505,20 @@ def _run(
     )
 
 
-# --- keeping them --------------------------------------------------------------------------------------------------------
+# --- keeping a run -------------------------------------------------------------------------------
 
 
-def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None, with_output: bool = True) -> None:
+def save_word2vec(
+    run: Word2VecRun, folder: str | Path, card: dict | None = None, with_output: bool = True
+) -> None:
     """Write a run, whole or not at all.
 
     `WordVectors.load(folder)` reads the vectors, `load_word2vec(folder)` all of it.
 
     Args:
         run: of `train_word2vec` or `train_with_gensim`.
-        folder: made where there is none. model.safetensors holds embeddings.weight float16[V, D]
-            and output.weight float16[V, D], vocabulary.json the words and their counts; for the
+        folder: made where there is none. model.safetensors holds embeddings.weight and
+            output.weight, float16[V, D]; vocabulary.json the words and their counts; for the
             other files see `src.training.write_run`.
         card: for card.json.
         with_output: keep the second layer, too.
@@ -594,7 +529,8 @@ def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None
     weights = {"embeddings.weight": torch.from_numpy(run.embeddings)}
     if with_output and run.output is not None:
         weights["output.weight"] = torch.from_numpy(run.output)
-    about = {name: getattr(run, name) for name in ("finished", "architecture", "settings", "seconds", "words_per_second")}
+    names = ("finished", "architecture", "settings", "seconds", "words_per_second")
+    about = {name: getattr(run, name) for name in names}
     write_run(folder, weights, about, run.history, card, {VOCABULARY: run.vocabulary.to_json()})
 
 

@@ -43,8 +43,14 @@ def scores_of(wv: WordVectors, halves: tuple[str, ...]) -> dict:
         scores |= {name: round(report.correlation, 3), f"{name}_pairs": len(report.used)}
     for half in halves:
         report = evaluate_analogies(wv, half)
-        scores |= {f"analogies_{half}_percent": round(100 * report.accuracy, 2), f"analogies_{half}_known": report.known}
-    return scores | {"king_man_woman": list(wv.analogy("man", "king", "woman", 5)), "rank_of_queen": rank_of_queen(wv)}
+        scores |= {
+            f"analogies_{half}_percent": round(100 * report.accuracy, 2),
+            f"analogies_{half}_known": report.known,
+        }
+    return scores | {
+        "king_man_woman": list(wv.analogy("man", "king", "woman", 5)),
+        "rank_of_queen": rank_of_queen(wv),
+    }
 
 
 def describe(card: dict) -> str:
@@ -73,7 +79,9 @@ def describe(card: dict) -> str:
     for half, remark in names.items():
         if f"analogies_{half}_percent" in scores:
             known = f"{scores[f'analogies_{half}_known']:,} of known words"
-            lines.append(f"| Google analogies, {half} half ({known}), {remark} | {scores[f'analogies_{half}_percent']} % right |")
+            lines.append(
+                f"| Google analogies, {half} half ({known}), {remark} | {scores[f'analogies_{half}_percent']} % right |"
+            )
     lines.append(f"| king - man + woman | {', '.join(scores['king_man_woman'])} |")
     lines.append(
         f"| rank of queen there, by seed | {', '.join(f'{seed}: {rank}' for seed, rank in card['rank_of_queen_by_seed'].items())} |"
@@ -86,7 +94,10 @@ def train(architecture: str, sentences: list[list[str]], seed: int) -> Word2VecR
         if entry["step"] == 1 or entry["phase"] != "training" or entry["epoch"] - told[-1] >= 1:
             told.append(entry["epoch"])
             loss = f"loss {entry['loss']:.3f}" if "loss" in entry else ""
-            print(f"{architecture}, seed {seed}: pass {entry['epoch']:.1f}, {entry['seconds']:.0f} s, {loss}", flush=True)
+            print(
+                f"{architecture}, seed {seed}: pass {entry['epoch']:.1f}, {entry['seconds']:.0f} s, {loss}",
+                flush=True,
+            )
 
     told = [0.0]
     return train_word2vec(sentences, architecture, seed=seed, report=tell, **RECIPES[architecture])
@@ -94,7 +105,10 @@ def train(architecture: str, sentences: list[list[str]], seed: int) -> Word2VecR
 
 def ranks_of_other_seeds(architecture: str, sentences: list[list[str]]) -> dict[str, int]:
     """Rank of `queen` by seed, for the seeds whose vectors are not shipped."""
-    return {str(seed): rank_of_queen(train(architecture, sentences, seed).word_vectors()) for seed in OTHER_SEEDS}
+    return {
+        str(seed): rank_of_queen(train(architecture, sentences, seed).word_vectors())
+        for seed in OTHER_SEEDS
+    }
 
 
 def complete_card(architecture: str, sentences: list[list[str]]) -> None:
@@ -108,12 +122,31 @@ def complete_card(architecture: str, sentences: list[list[str]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", choices=list(RECIPES), help="train one of the two")
-    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for their folders")
-    parser.add_argument("--release", action="store_true", help="write weights/, score the test half, train five seeds: once for a release")
-    parser.add_argument("--other-seeds", action="store_true", help="train the other seeds alone, for the cards of the shipped vectors")
-    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=runtime.COURSE / "build" / "weights",
+        help="the folder for their folders",
+    )
+    parser.add_argument(
+        "--release",
+        action="store_true",
+        help="write weights/, score the test half, train five seeds: once for a release",
+    )
+    parser.add_argument(
+        "--other-seeds",
+        action="store_true",
+        help="train the other seeds alone, for the cards of the shipped vectors",
+    )
+    parser.add_argument(
+        "--remark",
+        default="",
+        help="words about the machine for the card, such as: busy with other work",
+    )
     options = parser.parse_args()
 
     sentences = load_sentences(whole=True)
@@ -143,7 +176,9 @@ def main() -> None:
         }
         save_word2vec(run, target, card, with_output=False)
         wv = WordVectors.load(target)  # the scores are those of the stored file
-        card["scores"] = scores_of(wv, ("development", "test") if options.release else ("development",))
+        card["scores"] = scores_of(
+            wv, ("development", "test") if options.release else ("development",)
+        )
         others = ranks_of_other_seeds(architecture, sentences) if options.release else {}
         card["rank_of_queen_by_seed"] = {str(SEED): card["scores"]["rank_of_queen"]} | others
         save_word2vec(run, target, card, with_output=False)

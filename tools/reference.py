@@ -22,7 +22,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # The house, in its order: title, what stands there, and how its modules begin; the longest beginning that fits decides.
 # Within a group the modules named in FIRST come first, in that order.
 GROUPS = (
-    ("The ground", "What every notebook and every module stands on.", ("src.runtime", "src.compute", "src.files", "src.assets", "src.text", "src.training")),
+    (
+        "The ground",
+        "What every notebook and every module stands on.",
+        ("src.runtime", "src.compute", "src.files", "src.assets", "src.text", "src.training"),
+    ),
     ("Subjects", "A module for each subject: the code of a notebook is in the module of the same name.", ("src",)),
     ("Question answering", "In the order data flows, from a file of questions to answers and their scores.", ("src.qa",)),
     ("Teaching", "What notebooks teach with: quizzes, exercises with their checks, the glossary.", ("src.teaching",)),

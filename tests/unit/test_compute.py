@@ -15,8 +15,13 @@ import torch
 from src import compute
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="only Linux's C library is told to")
-def test_freed_memory_is_used_again_while_kept_and_given_back_afterwards(course: Path, clean_environment: dict[str, str]) -> None:
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"),
+    reason="only Linux's C library is told to",
+)
+def test_freed_memory_is_used_again_while_kept_and_given_back_afterwards(
+    course: Path, clean_environment: dict[str, str]
+) -> None:
     code = """
 import resource, sys
 import torch
@@ -39,14 +44,20 @@ with keep_malloc_pages():
     kept, held = sum(faults() for _ in range(3)), megabytes() - start
 print(unkept, kept, held, megabytes() - start, faults())
 """
-    result = subprocess.run([sys.executable, "-c", code], cwd=course, env=clean_environment, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=course,
+        env=clean_environment,
+        capture_output=True,
+        text=True,
+    )
     assert result.stderr == ""
     unkept, kept, held, afterwards, unkept_again = map(float, result.stdout.split())
     assert kept <= 2 < 30 < min(unkept, unkept_again)
     assert held > 60 > 5 > afterwards
 
 
-# --- threads and precision, by a clock of the test -----------------------------------------------------------------------
+# --- threads and precision, by a clock of the test -----------------------------------------------
 
 
 class Machine:
@@ -78,13 +89,20 @@ class Machine:
         return begun
 
 
-@pytest.mark.parametrize(("seconds", "best"), [({1: 0.02, 2: 0.01, 4: 0.03}, 2), ({1: 0.01, 3: 0.02, 4: 0.03}, 1), ({1: 4, 2: 2, 4: 1}, 4)])
-def test_the_number_of_threads_is_the_one_that_work_is_done_cheapest_with(monkeypatch, seconds, best) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "best"),
+    [({1: 0.02, 2: 0.01, 4: 0.03}, 2), ({1: 0.01, 3: 0.02, 4: 0.03}, 1), ({1: 4, 2: 2, 4: 1}, 4)],
+)
+def test_the_number_of_threads_is_the_one_that_work_is_done_cheapest_with(
+    monkeypatch, seconds, best
+) -> None:
     machine = Machine(monkeypatch, {count: seconds.get(count, 9.0) for count in (1, 2, 3, 4)})
     tuner = compute.ThreadTuner()
     machine.work(tuner, 1)  # the first piece does not count
     trial = machine.work(tuner, 8)
-    assert {count: trial.count(count) for count in set(trial)} == {1: 2, 2: 2, 3: 2, 4: 2}, "what torch has, one less, half, and one"
+    assert {count: trial.count(count) for count in set(trial)} == {1: 2, 2: 2, 3: 2, 4: 2}, (
+        "what torch has, one less, half, and one"
+    )
     assert not tuner.is_trying and tuner.count == best
     assert machine.threads == 4, "outside it torch has as many as before"
 
@@ -92,12 +110,16 @@ def test_the_number_of_threads_is_the_one_that_work_is_done_cheapest_with(monkey
 def test_what_counts_is_the_cost_of_a_piece_not_its_size(monkeypatch) -> None:
     machine = Machine(monkeypatch, {1: 0.02, 2: 0.01})
     tuner = compute.ThreadTuner()
-    machine.work(tuner, 3, amount=100.0)  # the first does not count, two threads get the large pieces
+    machine.work(
+        tuner, 3, amount=100.0
+    )  # the first does not count, two threads get the large pieces
     machine.work(tuner, 2, amount=1.0)
     assert tuner.count == 2
 
 
-def test_threads_are_chosen_again_when_the_work_becomes_much_slower_but_not_for_one_slow_piece(monkeypatch) -> None:
+def test_threads_are_chosen_again_when_the_work_becomes_much_slower_but_not_for_one_slow_piece(
+    monkeypatch,
+) -> None:
     machine = Machine(monkeypatch, {1: 0.02, 2: 0.01})
     tuner = compute.ThreadTuner()
     machine.work(tuner, 30)
@@ -112,7 +134,9 @@ def test_threads_are_chosen_again_when_the_work_becomes_much_slower_but_not_for_
     assert used[:3] == [2, 2, 2] and used[-10:] == [1] * 10
 
 
-def test_fewer_threads_than_cores_are_questioned_with_growing_patience_until_a_core_is_free_again(monkeypatch) -> None:
+def test_fewer_threads_than_cores_are_questioned_with_growing_patience_until_a_core_is_free_again(
+    monkeypatch,
+) -> None:
     machine = Machine(monkeypatch, {1: 0.01, 2: 0.03})
     tuner = compute.ThreadTuner()
     machine.work(tuner, 4)
@@ -143,14 +167,21 @@ def test_threads_are_as_before_also_after_work_that_failed(monkeypatch) -> None:
     assert machine.threads == 2
 
 
-@pytest.mark.parametrize(("half_takes", "chosen"), [(0.5, "bf16"), (0.85, "bf16"), (0.95, "fp32"), (1.0, "fp32"), (2.0, "fp32")])
-def test_the_faster_precision_is_chosen_and_nearly_a_tie_goes_to_fp32(monkeypatch, half_takes, chosen) -> None:
+@pytest.mark.parametrize(
+    ("half_takes", "chosen"),
+    [(0.5, "bf16"), (0.85, "bf16"), (0.95, "fp32"), (1.0, "fp32"), (2.0, "fp32")],
+)
+def test_the_faster_precision_is_chosen_and_nearly_a_tie_goes_to_fp32(
+    monkeypatch, half_takes, chosen
+) -> None:
     machine = Machine(monkeypatch, {1: 1.0})
     calls = []
 
     def work() -> None:
         half = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-        first = half not in calls  # the first call, which may build something, is not the one that counts
+        first = (
+            half not in calls
+        )  # the first call, which may build something, is not the one that counts
         calls.append(half)
         machine.now += 100.0 if first else half_takes if half else 1.0
 
@@ -158,7 +189,10 @@ def test_the_faster_precision_is_chosen_and_nearly_a_tie_goes_to_fp32(monkeypatc
     assert calls.count(True) == calls.count(False) == 2
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
+)
 def test_matrix_products_are_computed_in_the_precision_asked_for(precision, dtype) -> None:
     with compute.autocast(torch.device("cpu"), precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

@@ -17,38 +17,39 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from torch.nn import functional as F
 
-from src import word2vec
 from src.assets import load_passages
-from src.embeddings import WordVectors
+from src.embeddings import WordVectors, evaluate_similarity
 from src.text import Vocabulary
 from src.word2vec import (
     CBOW,
-    Blocks,
-    Layer,
     SkipGram,
-    Text,
-    batch_loss,
+    Word2VecRun,
     context_windows,
+    load_sentences,
     load_word2vec,
     noise_distribution,
     save_word2vec,
     subsampling_keep,
-    text_loss,
-    train_step,
     train_with_gensim,
     train_word2vec,
     training_pairs,
 )
+from src.word2vec_engine import AdagradRows, Batch, Blocks, EncodedText, batch_loss
 
 IDS = st.lists(st.integers(0, 20), max_size=12)
 
 
-# --- pairs ---------------------------------------------------------------------------------------------------------------
+# --- pairs ---------------------------------------------------------------------------------------
 
 
 def pairs_one_by_one(token_ids: list[int], reach: list[int]) -> list[tuple[int, int]]:
     """Every word with every other word of the sentence that is near enough."""
-    return [(token_ids[i], token_ids[j]) for i in range(len(token_ids)) for j in range(len(token_ids)) if i != j and abs(i - j) <= reach[i]]
+    return [
+        (token_ids[i], token_ids[j])
+        for i in range(len(token_ids))
+        for j in range(len(token_ids))
+        if i != j and abs(i - j) <= reach[i]
+    ]
 
 
 class FixedReach:
@@ -65,7 +66,14 @@ class FixedReach:
 
 def test_the_pairs_of_a_short_sentence_are_those_one_writes_by_hand() -> None:
     assert training_pairs([5, 6, 7], window=1).tolist() == [[5, 6], [6, 5], [6, 7], [7, 6]]
-    assert training_pairs([5, 6, 7], window=2).tolist() == [[5, 6], [5, 7], [6, 5], [6, 7], [7, 5], [7, 6]]
+    assert training_pairs([5, 6, 7], window=2).tolist() == [
+        [5, 6],
+        [5, 7],
+        [6, 5],
+        [6, 7],
+        [7, 5],
+        [7, 6],
+    ]
     assert training_pairs([5], window=2).shape == (0, 2)
     assert training_pairs([], window=2).dtype == np.int64
 
@@ -74,22 +82,34 @@ def test_the_pairs_of_a_short_sentence_are_those_one_writes_by_hand() -> None:
 @given(IDS, st.integers(1, 5))
 def test_pairs_are_those_found_one_by_one(token_ids: list[int], window: int) -> None:
     fixed = FixedReach(window)
-    assert [tuple(pair) for pair in training_pairs(token_ids, window)] == pairs_one_by_one(token_ids, [window] * len(token_ids))
-    assert [tuple(pair) for pair in training_pairs(token_ids, window, fixed)] == pairs_one_by_one(token_ids, fixed.given.tolist())
+    assert [tuple(pair) for pair in training_pairs(token_ids, window)] == pairs_one_by_one(
+        token_ids, [window] * len(token_ids)
+    )
+    assert [tuple(pair) for pair in training_pairs(token_ids, window, fixed)] == pairs_one_by_one(
+        token_ids, fixed.given.tolist()
+    )
 
 
 def test_near_words_come_up_more_often_when_each_centre_draws_its_reach() -> None:
     pairs = training_pairs(np.arange(40_000), 4, np.random.default_rng(0))
     shares = np.bincount(abs(pairs[:, 0] - pairs[:, 1])) / 80_000
-    assert shares == pytest.approx([0, 1, 3 / 4, 2 / 4, 1 / 4], abs=0.01)  # a neighbour at distance d is reached in (5 - d) of 4 cases
+    assert shares == pytest.approx(
+        [0, 1, 3 / 4, 2 / 4, 1 / 4], abs=0.01
+    )  # a neighbour at distance d is reached in (5 - d) of 4 cases
 
 
 @settings(deadline=None)
 @given(IDS, st.integers(1, 4))
 def test_the_windows_of_cbow_hold_the_same_pairs(token_ids: list[int], window: int) -> None:
     contexts, mask = context_windows(token_ids, window)
-    assert contexts.shape == mask.shape == (len(token_ids), 2 * window) and not contexts[~mask].any()
-    found = [(token_ids[i], int(context)) for i, j in zip(*mask.nonzero(), strict=True) for context in [contexts[i, j]]]
+    assert (
+        contexts.shape == mask.shape == (len(token_ids), 2 * window) and not contexts[~mask].any()
+    )
+    found = [
+        (token_ids[i], int(context))
+        for i, j in zip(*mask.nonzero(), strict=True)
+        for context in [contexts[i, j]]
+    ]
     assert found == [tuple(pair) for pair in training_pairs(token_ids, window)]
 
 
@@ -100,32 +120,45 @@ def test_a_window_without_room_is_refused() -> None:
 
 @settings(deadline=None)
 @given(st.lists(IDS, min_size=1, max_size=6), st.integers(1, 4), st.integers(1, 5))
-def test_blocks_hold_the_pairs_of_all_sentences_and_none_across_them(sentences: list[list[int]], window: int, L: int) -> None:
+def test_blocks_hold_the_pairs_of_all_sentences_and_none_across_them(
+    sentences: list[list[int]], window: int, L: int
+) -> None:
     token_ids = np.array([token for sentence in sentences for token in sentence], dtype=np.int64)
     numbers = np.repeat(np.arange(len(sentences)), [len(sentence) for sentence in sentences])
     fixed = FixedReach(window)
     blocks = Blocks.cut(token_ids, numbers, window, fixed, L)
     pairs = blocks.pairs(torch.arange(len(blocks.centres)))
     block, centre, context = pairs.nonzero(as_tuple=True)
-    found = zip(blocks.centres[block, centre].tolist(), blocks.contexts[block, context].tolist(), strict=True)
+    found = zip(
+        blocks.centres[block, centre].tolist(),
+        blocks.contexts[block, context].tolist(),
+        strict=True,
+    )
     reach = iter(np.split(fixed.given, np.cumsum([len(sentence) for sentence in sentences])))
-    assert list(found) == [pair for sentence in sentences for pair in pairs_one_by_one(sentence, next(reach).tolist())]
+    assert list(found) == [
+        pair for sentence in sentences for pair in pairs_one_by_one(sentence, next(reach).tolist())
+    ]
 
 
 def test_the_sentences_are_those_of_the_introductions_and_whole_ones_hold_the_same_words() -> None:
-    sentences, whole = word2vec.load_sentences(), word2vec.load_sentences(whole=True)
+    sentences, whole = load_sentences(), load_sentences(whole=True)
     assert len(whole) == len(load_passages()) < len(sentences)
     assert list(chain.from_iterable(sentences)) == list(chain.from_iterable(whole))
 
 
-# --- probabilities -------------------------------------------------------------------------------------------------------
+# --- probabilities -------------------------------------------------------------------------------
 
 
 def test_frequent_words_are_thinned_out_as_in_the_paper() -> None:
     counts, t = np.array([7000, 2000, 900, 90, 10]), 1e-2
-    discarded = [max(0.0, 1 - math.sqrt(t / (count / 10_000))) for count in counts.tolist()]  # Distributed representations, equation 5
+    discarded = [
+        max(0.0, 1 - math.sqrt(t / (count / 10_000))) for count in counts.tolist()
+    ]  # Distributed representations, equation 5
     assert subsampling_keep(counts, t) == pytest.approx([1 - p for p in discarded])
-    assert subsampling_keep(counts, t)[3:].tolist() == [1, 1] and (subsampling_keep(counts, 0) == 1).all()
+    assert (
+        subsampling_keep(counts, t)[3:].tolist() == [1, 1]
+        and (subsampling_keep(counts, 0) == 1).all()
+    )
 
 
 def test_noise_follows_the_counts_to_the_power_of_three_quarters() -> None:
@@ -135,29 +168,28 @@ def test_noise_follows_the_counts_to_the_power_of_three_quarters() -> None:
 
 
 def test_noise_is_drawn_as_distributed() -> None:
-    vocabulary = Vocabulary("abcd", [500, 300, 150, 50])
-    text = Text(vocabulary, np.tile(np.arange(4), 2000), np.repeat(np.arange(2000), 4), 8000)
-    rng, drawn = np.random.default_rng(0), np.zeros(4)
-    for batch in text.batches(2, 0, rng):
+    noise = noise_distribution([500, 300, 150, 50])
+    text = EncodedText(np.tile(np.arange(4), 2000), np.repeat(np.arange(2000), 4), 8000)
+    drawn = np.zeros(4)
+    for batch in text.batches(2, np.ones(4), noise, np.random.default_rng(0)):
         drawn += np.bincount(batch.noise, minlength=4)
         if batch.epoch >= 60:
             break
-    assert drawn / drawn.sum() == pytest.approx(noise_distribution(vocabulary.counts), abs=0.01)
+    assert drawn / drawn.sum() == pytest.approx(noise, abs=0.01)
 
 
-def test_a_pass_thins_the_text_as_told() -> None:
-    vocabulary = Vocabulary("ab", [90_000, 10_000])
-    rng = np.random.default_rng(0)
-    text = Text(vocabulary, (rng.random(100_000) < 0.1).astype(np.int64), np.zeros(100_000, dtype=np.int64), 100_000)
-    seen = np.zeros(2)
-    for batch in text.batches(1, 0.05, np.random.default_rng(1)):
+def test_a_pass_keeps_words_as_often_as_told() -> None:
+    token_ids = (np.random.default_rng(0).random(100_000) < 0.1).astype(np.int64)
+    text = EncodedText(token_ids, np.zeros(100_000, dtype=np.int64), 100_000)
+    seen, keep = np.zeros(2), np.array([0.2, 0.7])
+    for batch in text.batches(1, keep, np.full(2, 0.5), np.random.default_rng(1)):
         if batch.epoch >= 1:
             break
         seen += np.bincount(batch.centres[batch.pairs.any(-1)], minlength=2)
-    assert seen / np.bincount(text.token_ids) == pytest.approx(subsampling_keep(vocabulary.counts, 0.05), rel=0.03)
+    assert seen / np.bincount(token_ids) == pytest.approx(keep, rel=0.03)
 
 
-# --- the two models ------------------------------------------------------------------------------------------------------
+# --- the two models ------------------------------------------------------------------------------
 
 
 def random_model(kind: type, V: int = 7, D: int = 3) -> torch.nn.Module:
@@ -172,18 +204,30 @@ def test_every_answer_is_equally_likely_at_the_start() -> None:
     centres, contexts = torch.tensor([0, 1, 2]), torch.tensor([1, 2, 3])
     model = SkipGram(V=50, D=8)
     assert F.cross_entropy(model(centres), contexts).item() == pytest.approx(math.log(50))
-    assert model.negative_sampling_loss(centres, contexts, torch.zeros(3, 5, dtype=torch.int64)).item() == pytest.approx(6 * math.log(2))
+    assert model.negative_sampling_loss(
+        centres, contexts, torch.zeros(3, 5, dtype=torch.int64)
+    ).item() == pytest.approx(6 * math.log(2))
     assert model.embeddings.weight.abs().max() <= 0.5 / 8 and model.embeddings.weight.std() > 0.02
 
 
 def test_skipgram_scores_are_dot_products_and_cbow_those_of_the_mean() -> None:
     skipgram, cbow = random_model(SkipGram), random_model(CBOW)
-    first, second = skipgram.embeddings.weight.detach().numpy(), skipgram.output.weight.detach().numpy()
+    first, second = (
+        skipgram.embeddings.weight.detach().numpy(),
+        skipgram.output.weight.detach().numpy(),
+    )
     np.testing.assert_allclose(skipgram(torch.tensor([4, 2])).detach(), first[[4, 2]] @ second.T)
-    contexts, mask = torch.tensor([[1, 5, 0], [3, 0, 0]]), torch.tensor([[True, True, False], [True, False, False]])
+    contexts, mask = (
+        torch.tensor([[1, 5, 0], [3, 0, 0]]),
+        torch.tensor([[True, True, False], [True, False, False]]),
+    )
     first, second = cbow.embeddings.weight.detach().numpy(), cbow.output.weight.detach().numpy()
-    np.testing.assert_allclose(cbow(contexts, mask).detach(), np.stack([(first[1] + first[5]) / 2, first[3]]) @ second.T)
-    np.testing.assert_allclose(cbow(contexts).detach()[0], (first[1] + first[5] + first[0]) / 3 @ second.T)
+    np.testing.assert_allclose(
+        cbow(contexts, mask).detach(), np.stack([(first[1] + first[5]) / 2, first[3]]) @ second.T
+    )
+    np.testing.assert_allclose(
+        cbow(contexts).detach()[0], (first[1] + first[5] + first[0]) / 3 @ second.T
+    )
 
 
 def test_the_gradient_of_the_full_softmax_is_the_one_by_hand_and_the_one_by_differences() -> None:
@@ -195,14 +239,21 @@ def test_the_gradient_of_the_full_softmax_is_the_one_by_hand_and_the_one_by_diff
     for centre, context in zip(centres.tolist(), contexts.tolist(), strict=True):
         scores = second @ first[centre]
         probs = np.exp(scores) / np.exp(scores).sum()
-        error = probs - np.eye(7)[context]  # the answer's probability should have been 1, all others' 0
+        error = (
+            probs - np.eye(7)[context]
+        )  # the answer's probability should have been 1, all others' 0
         by_hand[0][centre] += second.T @ error / 4
         by_hand[1][:] += np.outer(error, first[centre]) / 4
     np.testing.assert_allclose(model.embeddings.weight.grad, by_hand[0])
     np.testing.assert_allclose(model.output.weight.grad, by_hand[1])
 
     def loss(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(torch.func.functional_call(model, {"embeddings.weight": first, "output.weight": second}, centres), contexts)
+        return F.cross_entropy(
+            torch.func.functional_call(
+                model, {"embeddings.weight": first, "output.weight": second}, centres
+            ),
+            contexts,
+        )
 
     assert torch.autograd.gradcheck(loss, tuple(model.parameters()))
 
@@ -211,47 +262,66 @@ def test_the_gradient_of_the_full_softmax_is_the_one_by_hand_and_the_one_by_diff
 def test_the_negative_sampling_loss_is_the_sum_one_writes_as_a_loop(shared: bool) -> None:
     model = random_model(SkipGram)
     first, second = model.embeddings.weight.detach().numpy(), model.output.weight.detach().numpy()
-    centres, contexts, negatives = torch.tensor([0, 3]), torch.tensor([1, 2]), torch.tensor([[4, 4, 6], [4, 4, 6] if shared else [1, 0, 2]])
+    centres, contexts, negatives = (
+        torch.tensor([0, 3]),
+        torch.tensor([1, 2]),
+        torch.tensor([[4, 4, 6], [4, 4, 6] if shared else [1, 0, 2]]),
+    )
 
     def sigmoid(x: float) -> float:
         return 1 / (1 + math.exp(-x))
 
     total = 0.0
-    for centre, context, wrong in zip(centres.tolist(), contexts.tolist(), negatives.tolist(), strict=True):
+    for centre, context, wrong in zip(
+        centres.tolist(), contexts.tolist(), negatives.tolist(), strict=True
+    ):
         total -= math.log(sigmoid(second[context] @ first[centre]))
         for negative in wrong:
             total -= 0.5 * math.log(sigmoid(-second[negative] @ first[centre]))
-    loss = model.negative_sampling_loss(centres, contexts, negatives[0] if shared else negatives, weight=0.5)
+    loss = model.negative_sampling_loss(
+        centres, contexts, negatives[0] if shared else negatives, weight=0.5
+    )
     assert loss.item() == pytest.approx(total / 2)
 
 
-# --- fast training against the models ------------------------------------------------------------------------------------
+# --- fast training against the models ------------------------------------------------------------
 
 
-def small_text(seed: int = 0) -> Text:
-    rng = np.random.default_rng(seed)
-    token_ids, sentences = rng.integers(0, 9, 150), np.sort(rng.integers(0, 12, 150))
-    return Text(Vocabulary("abcdefghi", np.bincount(token_ids, minlength=9)), token_ids, sentences, 150)
+@pytest.fixture
+def batch() -> Batch:
+    """Of a text of 150 words and 12 sentences, in double precision."""
+    rng = np.random.default_rng(0)
+    text = EncodedText(rng.integers(0, 9, 150), np.sort(rng.integers(0, 12, 150)), 150)
+    batch = next(text.batches(3, np.ones(9), np.full(9, 1 / 9), np.random.default_rng(1)))
+    batch.pairs = batch.pairs.double()
+    return batch
 
 
 @pytest.mark.parametrize(("architecture", "kind"), [("skipgram", SkipGram), ("cbow", CBOW)])
-def test_the_fast_loss_and_its_gradients_are_those_of_the_model(architecture: str, kind: type) -> None:
+def test_the_fast_loss_and_its_gradients_are_those_of_the_model(
+    architecture: str, kind: type, batch: Batch
+) -> None:
     model = random_model(kind, V=9, D=4)
-    batch = next(small_text().batches(window=3, subsample=0, rng=np.random.default_rng(1)))
-    batch.pairs = batch.pairs.double()
     if kind is SkipGram:
         block, centre, context = batch.pairs.nonzero(as_tuple=True)
-        loss = model.negative_sampling_loss(batch.centres[block, centre], batch.contexts[block, context], batch.noise, weight=0.3)
+        loss = model.negative_sampling_loss(
+            batch.centres[block, centre], batch.contexts[block, context], batch.noise, weight=0.3
+        )
     else:
         block, centre = batch.pairs.any(-1).nonzero(as_tuple=True)
         mask = batch.pairs[block, centre] > 0
-        loss = model.negative_sampling_loss(batch.contexts[block], batch.centres[block, centre], batch.noise, mask, weight=0.3)
-    (loss * batch.questions(architecture)).backward()
+        loss = model.negative_sampling_loss(
+            batch.contexts[block], batch.centres[block, centre], batch.noise, mask, weight=0.3
+        )
+    (loss * batch.targets(architecture)).backward()
 
-    layers = Layer(model.embeddings.weight.detach()), Layer(model.output.weight.detach())
+    layers = (
+        AdagradRows(model.embeddings.weight.detach()),
+        AdagradRows(model.output.weight.detach()),
+    )
     fast = batch_loss(architecture, *layers, batch, weight=0.3)
     fast.backward()
-    assert fast.item() == pytest.approx(loss.item() * batch.questions(architecture))
+    assert fast.item() == pytest.approx(loss.item() * batch.targets(architecture))
     for layer, weight in zip(layers, (model.embeddings.weight, model.output.weight), strict=True):
         found = torch.zeros_like(weight).index_add_(0, layer.used, layer.rows.grad)
         torch.testing.assert_close(found, weight.grad)
@@ -260,13 +330,19 @@ def test_the_fast_loss_and_its_gradients_are_those_of_the_model(architecture: st
 def test_a_step_moves_each_row_by_its_gradient_over_the_root_of_all_its_squares() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(5, 3))
-    layer, squares = Layer(torch.from_numpy(weights.copy()).float()), np.zeros(5)
+    layer, squares = AdagradRows(torch.from_numpy(weights.copy()).float()), np.zeros(5)
     for _ in range(3):
-        token_ids, more, factors = rng.integers(0, 4, (2, 3)), rng.integers(0, 4, 2), rng.normal(size=(8, 3))
+        token_ids, more, factors = (
+            rng.integers(0, 4, (2, 3)),
+            rng.integers(0, 4, 2),
+            rng.normal(size=(8, 3)),
+        )
         vectors, others = layer.take(torch.from_numpy(token_ids), torch.from_numpy(more))
         np.testing.assert_allclose(vectors.detach(), weights[token_ids], rtol=1e-5)
         np.testing.assert_allclose(others.detach(), weights[more], rtol=1e-5)
-        loss = (torch.cat([vectors.reshape(6, 3), others]) * torch.from_numpy(factors).float()).sum()
+        loss = (
+            torch.cat([vectors.reshape(6, 3), others]) * torch.from_numpy(factors).float()
+        ).sum()
         loss.backward()
         layer.step(learning_rate=0.1)
         gradients = np.zeros((5, 3))
@@ -277,24 +353,13 @@ def test_a_step_moves_each_row_by_its_gradient_over_the_root_of_all_its_squares(
     np.testing.assert_allclose(layer.weights, weights, rtol=1e-4)
 
 
-@pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
-def test_a_step_lowers_the_loss_and_touches_only_the_rows_it_saw(architecture: str) -> None:
-    text = small_text()
-    text.token_ids[text.token_ids == 8] = 0  # the word 8 is in the vocabulary, and never seen
-    text.vocabulary.counts[8] = 0
-    batch = next(text.batches(3, 0, np.random.default_rng(0)))
-    first, second = Layer(torch.full((9, 4), 0.1)), Layer(torch.rand(9, 4, generator=torch.Generator().manual_seed(0)) - 0.5)
-    before = first.weights.clone(), second.weights.clone()
-    losses = [train_step(architecture, first, second, batch, 0.1, 0.05) for _ in range(5)]
-    assert sorted(losses, reverse=True) == losses and losses[-1] < losses[0]
-    for layer, old in zip((first, second), before, strict=True):
-        moved = (layer.weights != old).any(1)
-        assert moved[:8].all() and not moved[8]
+# --- whole trainings -----------------------------------------------------------------------------
 
-
-# --- whole trainings -----------------------------------------------------------------------------------------------------
-
-SUBJECTS = [["bread", "cheese", "butter", "milk"], ["car", "wheel", "road", "engine"], ["rain", "cloud", "storm", "wind"]]
+SUBJECTS = [
+    ["bread", "cheese", "butter", "milk"],
+    ["car", "wheel", "road", "engine"],
+    ["rain", "cloud", "storm", "wind"],
+]
 
 
 def sentences_about_three_things(n: int = 600) -> list[list[str]]:
@@ -306,10 +371,14 @@ def sentences_about_three_things(n: int = 600) -> list[list[str]]:
 SMALL = {"D": 12, "window": 3, "subsample": 0, "epochs": 20}
 
 
-def subjects_found(run: word2vec.Word2VecRun) -> int:
+def subjects_found(run: Word2VecRun) -> int:
     """For how many of the words the three nearest are the three others of their subject."""
     wv = run.word_vectors()
-    return sum(set(wv.get_top_similar(word, 3)) == set(subject) - {word} for subject in SUBJECTS for word in subject)
+    return sum(
+        set(wv.get_top_similar(word, 3)) == set(subject) - {word}
+        for subject in SUBJECTS
+        for word in subject
+    )
 
 
 @pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
@@ -318,22 +387,30 @@ def test_training_finds_which_words_belong_together(architecture: str) -> None:
     assert subjects_found(run) == 12
     losses = [entry["loss"] for entry in run.history]
     assert losses[0] == pytest.approx(6 * math.log(2), abs=0.01) and losses[-1] < 0.75 * losses[0]
-    assert run.embeddings.shape == run.output.shape == (12, 12) and run.embeddings.dtype == np.float32
+    assert (
+        run.embeddings.shape == run.output.shape == (12, 12) and run.embeddings.dtype == np.float32
+    )
 
 
 def test_the_same_seed_gives_the_same_vectors_and_leaves_the_readers_random_numbers_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first, again, other = (train_word2vec(sentences_about_three_things(60), seed=seed, **SMALL) for seed in (1, 1, 2))
+    first, again, other = (
+        train_word2vec(sentences_about_three_things(60), seed=seed, **SMALL) for seed in (1, 1, 2)
+    )
     assert torch.equal(torch.rand(3), expected)
-    assert np.array_equal(first.embeddings, again.embeddings) and np.array_equal(first.output, again.output)
+    assert np.array_equal(first.embeddings, again.embeddings) and np.array_equal(
+        first.output, again.output
+    )
     assert not np.array_equal(first.embeddings, other.embeddings)
 
 
 def test_the_history_tells_of_every_pass_and_reports_as_it_goes() -> None:
     told: list[dict] = []
-    run = train_word2vec(sentences_about_three_things(), report=lambda entry: told.append(dict(entry)), **SMALL)
+    run = train_word2vec(
+        sentences_about_three_things(), report=lambda entry: told.append(dict(entry)), **SMALL
+    )
     assert told == run.history and run.finished
     assert told[0]["step"] == 1 and told[0]["epoch"] == 0 and told[0]["phase"] == "training"
     assert told[-1]["epoch"] == 20 and told[-1]["phase"] == "finished" and len(told) > 50
@@ -345,23 +422,16 @@ def test_the_history_tells_of_every_pass_and_reports_as_it_goes() -> None:
     assert max(rates) <= run.settings["learning_rate"] and rates[-1] < 0.1 * max(rates)
 
 
-def test_training_ends_when_its_minutes_are_over_and_being_told_takes_none_of_them(
-    monkeypatch: pytest.MonkeyPatch, ticking_clock: SimpleNamespace
+def test_training_ends_when_its_minutes_are_over_and_reports_take_none_of_them(
+    ticking_clock: SimpleNamespace,
 ) -> None:
     def report(entry: dict) -> None:
         ticking_clock.now += 60
 
-    monkeypatch.setattr(word2vec, "time", ticking_clock)
     run = train_word2vec(sentences_about_three_things(200), minutes=10 / 60, report=report, **SMALL)
     assert run.seconds == pytest.approx(10, abs=0.05) and run.finished
     assert run.history[-1]["planned_seconds"] == 10 and run.history[-1]["epoch"] > 1
     assert run.words_per_second == pytest.approx(800 * run.history[-1]["epoch"] / run.seconds)
-
-
-@pytest.mark.parametrize("minutes", [0, -1.0, math.nan, math.inf])
-def test_no_minutes_are_refused_in_one_sentence(minutes: float) -> None:
-    with pytest.raises(ValueError, match=rf"^minutes is {minutes}; it must be a number above 0\.$"):
-        train_word2vec(sentences_about_three_things(), minutes=minutes, **SMALL)
 
 
 def test_an_interrupt_keeps_what_was_learned() -> None:
@@ -370,7 +440,9 @@ def test_an_interrupt_keeps_what_was_learned() -> None:
             raise KeyboardInterrupt
 
     run = train_word2vec(sentences_about_three_things(), report=stop, **SMALL)
-    assert not run.finished and run.history[-1]["phase"] == "stopped" and run.history[-1]["epoch"] < 12
+    assert (
+        not run.finished and run.history[-1]["phase"] == "stopped" and run.history[-1]["epoch"] < 12
+    )
     assert run.embeddings.any() and run.output.any()
 
 
@@ -386,16 +458,6 @@ def test_gensim_gives_the_same_kind_of_result() -> None:
     ours = train_word2vec(sentences, **SMALL)
     assert run.settings == ours.settings | {"learning_rate": 0.2, "workers": 1}
     assert set(run.vocabulary) == set(ours.vocabulary)
-    assert text_loss(ours, sentences) == pytest.approx(text_loss(run, sentences), rel=0.2)
-
-
-def test_the_loss_over_a_text_is_the_one_before_training_for_vectors_of_zeros() -> None:
-    sentences = sentences_about_three_things(50)
-    for architecture in ("skipgram", "cbow"):
-        run = train_word2vec(sentences, architecture, negatives=4, **SMALL)
-        assert text_loss(run, sentences, seed=1) < 2
-        run.embeddings[:] = 0
-        assert text_loss(run, sentences) == pytest.approx(5 * math.log(2), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -406,23 +468,25 @@ def test_the_loss_over_a_text_is_the_one_before_training_for_vectors_of_zeros() 
         ({"negatives": 0}, "negatives is 0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"min_count": 0}, "min_count is 0"),
-        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"minutes": math.nan}, "minutes is nan"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"subsample": -1.0}, "subsample is -1.0"),
-        ({"subsample": math.nan}, "subsample is nan"),
         ({"architecture": "glove"}, "no architecture 'glove'; there are skipgram, cbow"),
         ({"min_count": 9}, "no word occurs 9 times or more in 2 sentences"),
         ({"sentences": []}, "no word is there in 0 sentences"),
         ({"sentences": [["one"], ["one"]]}, "no sentence has two words"),
-        ({"sentences": ["a string", "and another"]}, "'a string'; give every sentence as a list of words"),
+        (
+            {"sentences": ["a string", "and another"]},
+            "'a string'; give every sentence as a list of words",
+        ),
     ],
 )
-@pytest.mark.parametrize("train", [train_word2vec, train_with_gensim])
-def test_what_cannot_be_learned_from_is_said_in_one_sentence(train, options: dict, message: str) -> None:
+def test_what_cannot_be_learned_from_is_said_in_one_sentence(options: dict, message: str) -> None:
     given = {"sentences": [["a", "b"], ["a", "b"]], "min_count": 1} | options
-    with pytest.raises(ValueError) as error:
-        train(**given)
-    assert message in str(error.value) and "\n" not in str(error.value)
+    for train in (train_word2vec, train_with_gensim)[: 1 if "minutes" in options else 2]:
+        with pytest.raises(ValueError) as error:
+            train(**given)
+        assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_learning_rate_that_is_far_too_high_is_named() -> None:
@@ -435,7 +499,7 @@ def test_a_text_whose_words_are_nearly_all_thinned_out_still_ends() -> None:
     assert run.finished and run.history[-1]["epoch"] == 3
 
 
-# --- keeping them --------------------------------------------------------------------------------------------------------
+# --- keeping them --------------------------------------------------------------------------------
 
 
 def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path: Path) -> None:
@@ -444,59 +508,97 @@ def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path: P
     again = load_word2vec(tmp_path / "run")
     np.testing.assert_allclose(again.embeddings, run.embeddings, atol=2e-3)
     np.testing.assert_allclose(again.output, run.output, atol=5e-3)
-    assert all(file.stat().st_mode & 0o044 == 0o044 for file in (tmp_path / "run").iterdir()), "others of this computer can read it"
-    assert again.vocabulary.words == run.vocabulary.words and again.history == run.history and again.settings == run.settings
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in (tmp_path / "run").iterdir()), (
+        "others of this computer can read it"
+    )
+    assert (
+        again.vocabulary.words == run.vocabulary.words
+        and again.history == run.history
+        and again.settings == run.settings
+    )
     assert (again.architecture, again.seconds, again.finished) == ("cbow", run.seconds, True)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["finished"] is True
     wv = WordVectors.load(tmp_path / "run")
-    assert list(wv.get_top_similar("Rain", 3)) == list(run.word_vectors().get_top_similar("rain", 3))
+    assert list(wv.get_top_similar("Rain", 3)) == list(
+        run.word_vectors().get_top_similar("rain", 3)
+    )
     save_word2vec(run, tmp_path / "small", with_output=False)
-    assert load_word2vec(tmp_path / "small").output is None and not (tmp_path / "small" / "card.json").exists()
+    assert (
+        load_word2vec(tmp_path / "small").output is None
+        and not (tmp_path / "small" / "card.json").exists()
+    )
 
 
 def change_weights(change: Callable[[dict], dict]) -> Callable[[Path], None]:
     """Write model.safetensors again, with what `change` makes of its arrays."""
-    return lambda folder: save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors")
+    return lambda folder: save_file(
+        change(load_file(folder / "model.safetensors")), folder / "model.safetensors"
+    )
 
 
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (change_weights(lambda arrays: {"output.weight": arrays["output.weight"]}), "holds output.weight instead of embeddings.weight"),
-        (change_weights(lambda arrays: arrays | {"more": np.ones(3)}), "instead of embeddings.weight"),
-        (change_weights(lambda arrays: arrays | {"output.weight": np.ones((3, 2))}), "output.weight of shape [3, 2] for a vocabulary of 2"),
-        (change_weights(lambda arrays: arrays | {"embeddings.weight": np.full((2, 2), np.nan)}), "embeddings.weight in"),
-        (lambda folder: (folder / "vocabulary.json").write_text('{"words": ["a"'), "vocabulary.json is not a vocabulary"),
-        (lambda folder: Vocabulary(["a"]).save(folder / "vocabulary.json"), "for a vocabulary of 1 words"),
-        (lambda folder: (folder / "run.json").write_text('{"finished": true}'), "run.json does not say seconds, settings, architecture"),
+        (
+            change_weights(lambda arrays: {"output.weight": arrays["output.weight"]}),
+            "holds output.weight instead of embeddings.weight",
+        ),
+        (
+            change_weights(lambda arrays: arrays | {"more": np.ones(3)}),
+            "instead of embeddings.weight",
+        ),
+        (
+            change_weights(lambda arrays: arrays | {"output.weight": np.ones((3, 2))}),
+            "output.weight of shape [3, 2] for a vocabulary of 2",
+        ),
+        (
+            change_weights(lambda arrays: arrays | {"embeddings.weight": np.full((2, 2), np.nan)}),
+            "embeddings.weight in",
+        ),
+        (
+            lambda folder: (folder / "vocabulary.json").write_text('{"words": ["a"'),
+            "vocabulary.json is not a vocabulary",
+        ),
+        (
+            lambda folder: Vocabulary(["a"]).save(folder / "vocabulary.json"),
+            "for a vocabulary of 1 words",
+        ),
+        (
+            lambda folder: (folder / "run.json").write_text('{"finished": true}'),
+            "run.json does not say seconds, settings, architecture",
+        ),
     ],
 )
-def test_vectors_that_are_not_whole_are_one_sentence(tmp_path: Path, damage: Callable[[Path], object], says: str) -> None:
+def test_vectors_that_are_not_whole_are_one_sentence(
+    tmp_path: Path, damage: Callable[[Path], object], says: str
+) -> None:
     save_word2vec(train_word2vec([["a", "b"]] * 3, min_count=1, epochs=1, D=2), tmp_path)
     assert load_word2vec(tmp_path).finished
     damage(tmp_path)
     with pytest.raises(ValueError) as error:
         load_word2vec(tmp_path)
-    assert says in str(error.value) and str(tmp_path) in str(error.value) and "\n" not in str(error.value)
-
-
-def test_vectors_without_their_words_are_told(tmp_path: Path) -> None:
-    save_word2vec(train_word2vec([["a", "b"]] * 3, min_count=1, epochs=1, D=2), tmp_path)
-    (tmp_path / "vocabulary.json").unlink()
-    with pytest.raises(FileNotFoundError, match=r"holds no vocabulary\.json;"):
-        load_word2vec(tmp_path)
+    assert (
+        says in str(error.value)
+        and str(tmp_path) in str(error.value)
+        and "\n" not in str(error.value)
+    )
 
 
 @pytest.mark.parametrize("name", ["word2vec-skipgram", "word2vec-cbow"])
 def test_the_shipped_weights_are_what_their_card_says(course: Path, name: str) -> None:
     folder = course / "weights" / name
-    run, card = load_word2vec(folder), json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    run, card = (
+        load_word2vec(folder),
+        json.loads((folder / "card.json").read_text(encoding="utf-8")),
+    )
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 12e6
     assert run.embeddings.shape == (len(run.vocabulary), 300) and np.isfinite(run.embeddings).all()
     assert name == f"word2vec-{run.architecture}" and run.finished
     assert run.settings == card["recipe"]
     wv = WordVectors.load(name)
-    assert list(wv.get_top_similar("Germany", 10)) == list(run.word_vectors().get_top_similar("Germany", 10))
-    from src.embeddings import evaluate_similarity
-
-    assert evaluate_similarity(wv, "wordsim353").correlation == pytest.approx(card["scores"]["wordsim353"], abs=5e-4)
+    assert list(wv.get_top_similar("Germany", 10)) == list(
+        run.word_vectors().get_top_similar("Germany", 10)
+    )
+    assert evaluate_similarity(wv, "wordsim353").correlation == pytest.approx(
+        card["scores"]["wordsim353"], abs=5e-4
+    )

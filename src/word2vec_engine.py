@@ -1,0 +1,280 @@
+"""The fast way through a text for `src.word2vec`: blocks of words instead of single pairs.
+
+Pair by pair, a computer spends its time on fetching vectors. So the text is cut into blocks, and
+every centre of a block is scored with every word in and around it in one matrix product; a mask
+says which of these pairs count. All pairs of a step share their negatives.
+
+Source: Ji, Satish, Li and Dubey 2016, "Parallelizing word2vec in shared and distributed memory".
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from src.text import Vocabulary
+
+Architecture = Literal["skipgram", "cbow"]
+
+# More words in a step: faster, until the vectors of frequent words move too far at once.
+BLOCK = 32  # words in a row, whose windows are scored in one matrix product
+BLOCKS_PER_STEP = 32
+LEAST_STEPS = 50  # per pass, with fewer blocks in each where a text is small
+SHARED_NEGATIVES = 256  # per step, each counting for less; with few, the loss rises at first
+
+
+@dataclass
+class Blocks:
+    """A text cut into N blocks of L words, each with the words around it.
+
+    Attributes:
+        centres: int64[N, L].
+        contexts: int64[N, L + 2 * window], the same words and `window` more on either side.
+        reach: int64[N, L], how far each centre's window reaches, from 1 to window.
+        centre_sentences: int64[N, L], the number of the sentence, negative on padding.
+        context_sentences: int64[N, L + 2 * window], the same for the contexts.
+    """
+
+    centres: Tensor
+    contexts: Tensor
+    reach: Tensor
+    centre_sentences: Tensor
+    context_sentences: Tensor
+
+    @classmethod
+    def cut(
+        cls,
+        token_ids: np.ndarray,
+        sentences: np.ndarray,
+        window: int,
+        rng: np.random.Generator,
+        L: int = BLOCK,
+    ) -> Blocks:
+        """Cut a text into blocks and draw how far each window reaches.
+
+        Args:
+            token_ids: int64[n], the words of a text.
+            sentences: int64[n], the number of the sentence of each.
+            window: the longest reach.
+            rng: draws the reaches.
+            L: words in a block.
+        """
+        N = -(-len(token_ids) // L)
+        padding = N * L - len(token_ids)
+        reach = np.pad(rng.integers(1, window + 1, len(token_ids)), (0, padding))
+        around = (window, window + padding)
+        places = np.arange(N)[:, None] * L + np.arange(L + 2 * window)  # in the padded text
+        arrays = (
+            np.pad(token_ids, (0, padding)).reshape(N, L),
+            np.pad(token_ids, around)[places],
+            reach.reshape(N, L),
+            np.pad(sentences, (0, padding), constant_values=-1).reshape(N, L),
+            np.pad(sentences, around, constant_values=-2)[places],
+        )
+        return cls(*map(torch.from_numpy, arrays))
+
+    def pairs(self, chosen: Tensor) -> Tensor:
+        """Which centre goes with which context.
+
+        Args:
+            chosen: int64[R], numbers of blocks.
+
+        Returns:
+            float[R, L, L + 2 * window], 1 for a pair and 0 for none.
+        """
+        L, width = self.centres.shape[1], self.contexts.shape[1]
+        distance = (torch.arange(width) - (width - L) // 2 - torch.arange(L)[:, None]).abs()
+        near = (distance > 0) & (distance <= self.reach[chosen][:, :, None])
+        centre_sentences = self.centre_sentences[chosen][:, :, None]
+        same_sentence = centre_sentences == self.context_sentences[chosen][:, None, :]
+        return (near & same_sentence).float()
+
+
+@dataclass
+class Batch:
+    """What one step learns from.
+
+    Attributes:
+        centres: int64[R, L].
+        contexts: int64[R, C].
+        pairs: float[R, L, C], 1 where a centre goes with a context, else 0.
+        noise: int64[K], the negatives, shared by all pairs.
+        epoch: passes over the text before this step, such as 1.25.
+    """
+
+    centres: Tensor
+    contexts: Tensor
+    pairs: Tensor
+    noise: Tensor
+    epoch: float
+
+    def targets(self, architecture: Architecture) -> int:
+        """How many words it predicts: skip-gram one per pair, CBOW one per centre that has one."""
+        if architecture == "skipgram":
+            return int(self.pairs.sum())
+        return int(self.pairs.any(-1).sum())
+
+
+@dataclass
+class EncodedText:
+    """A text as numbers.
+
+    Attributes:
+        token_ids: int64[n], the words that are in the vocabulary, sentence after sentence.
+        sentences: int64[n], the number of the sentence of each.
+        words: how many words the text had, with those left out.
+    """
+
+    token_ids: np.ndarray
+    sentences: np.ndarray
+    words: int
+
+    @classmethod
+    def read(cls, sentences: Iterable[Sequence[str]], vocabulary: Vocabulary) -> EncodedText:
+        """Encode sentences, leaving out words that are not in the vocabulary."""
+        token_ids, lengths, words = [], [], 0
+        for sentence in sentences:
+            known = vocabulary.encode(sentence, unknown="drop")
+            token_ids.extend(known)
+            lengths.append(len(known))
+            words += len(sentence)
+        numbers = np.repeat(np.arange(len(lengths)), lengths)
+        return cls(np.array(token_ids, dtype=np.int64), numbers, words)
+
+    def batches(
+        self, window: int, keep: np.ndarray, noise: np.ndarray, rng: np.random.Generator
+    ) -> Iterator[Batch]:
+        """Pass after pass over the text, without end.
+
+        In each pass words are thinned out and reaches drawn anew, and blocks come in a new order.
+
+        Args:
+            window: the longest reach of a window.
+            keep: float64[V], how likely a word is kept; see `subsampling_keep`.
+            noise: float64[V], how likely it is drawn as a negative; see `noise_distribution`.
+            rng: draws all of it.
+        """
+        keep, noise_sums = keep[self.token_ids], noise.cumsum()[:-1]
+        for epoch in itertools.count():
+            kept = rng.random(len(keep)) < keep
+            blocks = Blocks.cut(self.token_ids[kept], self.sentences[kept], window, rng)
+            order = torch.from_numpy(rng.permutation(len(blocks.centres)))
+            steps = order.split(min(BLOCKS_PER_STEP, len(order) // LEAST_STEPS + 1))
+            for step, chosen in enumerate(steps):
+                drawn = noise_sums.searchsorted(rng.random(SHARED_NEGATIVES), side="right")
+                yield Batch(
+                    blocks.centres[chosen],
+                    blocks.contexts[chosen],
+                    blocks.pairs(chosen),
+                    torch.from_numpy(drawn),
+                    epoch + step / len(steps),
+                )
+
+
+class AdagradRows:
+    """One layer while it is trained: float[V, D], of which a step changes a few rows only.
+
+    Each row's gradient is divided by the root of the sum of its squared lengths so far: frequent
+    words, which get hundreds of gradients in a step, move no further than rare ones.
+
+    Source: Duchi, Hazan and Singer 2011 (Adagrad), with one number per row.
+    """
+
+    def __init__(self, weights: Tensor):
+        self.weights = weights
+        self.squares = torch.zeros(len(weights))
+
+    def take(self, *token_ids: Tensor) -> list[Tensor]:
+        """The vectors of these words; gradients lead back to one copy of each row in use.
+
+        Args:
+            token_ids: any number of int64[...].
+
+        Returns:
+            float[..., D] for each.
+        """
+        flat = torch.cat([ids.flatten() for ids in token_ids])
+        self.used, places = flat.unique(return_inverse=True)
+        self.rows = self.weights.index_select(0, self.used).requires_grad_()
+        vectors = self.rows.index_select(0, places).split([ids.numel() for ids in token_ids])
+        D = self.weights.shape[1]
+        return [part.view(*ids.shape, D) for part, ids in zip(vectors, token_ids, strict=True)]
+
+    def step(self, learning_rate: float) -> None:
+        """Move the rows taken last against their gradients."""
+        gradients = self.rows.grad
+        self.squares[self.used] += gradients.square().sum(1)
+        scale = learning_rate * (self.squares[self.used] + 1e-8).rsqrt()
+        self.weights.index_add_(0, self.used, scale[:, None] * gradients, alpha=-1)
+
+
+def block_loss(
+    architecture: Architecture,
+    centres: Tensor,
+    contexts: Tensor,
+    noise: Tensor,
+    pairs: Tensor,
+    weight: float,
+) -> Tensor:
+    """The negative-sampling loss of whole blocks, summed over their targets.
+
+    Vectors of the words that predict are from the first layer, those of targets and negatives
+    from the second: for skip-gram the centres predict, for CBOW the contexts.
+
+    Args:
+        architecture: "skipgram" or "cbow".
+        centres: float[R, L, D].
+        contexts: float[R, C, D].
+        noise: float[K, D].
+        pairs: float[R, L, C], 1 for a pair, else 0.
+        weight: how much each of the K negatives counts.
+    """
+    neighbours = pairs.sum(-1)  # [R, L]
+    if architecture == "skipgram":
+        positive, negative = centres @ contexts.mT, centres @ noise.T  # [R, L, C], [R, L, K]
+        negatives = F.logsigmoid(-negative).sum(-1) * neighbours
+        return -(F.logsigmoid(positive) * pairs).sum() - weight * negatives.sum()
+    means = (pairs / neighbours.clamp(min=1)[:, :, None]) @ contexts  # [R, L, D]
+    positive, negative = (means * centres).sum(-1), means @ noise.T  # [R, L], [R, L, K]
+    losses = F.logsigmoid(positive) + weight * F.logsigmoid(-negative).sum(-1)
+    return -(losses * (neighbours > 0)).sum()
+
+
+def batch_loss(
+    architecture: Architecture, first: AdagradRows, second: AdagradRows, batch: Batch, weight: float
+) -> Tensor:
+    """`block_loss` of a batch with the vectors that the two layers have for it."""
+    if architecture == "skipgram":
+        (centres,) = first.take(batch.centres)
+        contexts, noise = second.take(batch.contexts, batch.noise)
+    else:
+        (contexts,) = first.take(batch.contexts)
+        centres, noise = second.take(batch.centres, batch.noise)
+    return block_loss(architecture, centres, contexts, noise, batch.pairs, weight)
+
+
+def train_step(
+    architecture: Architecture,
+    first: AdagradRows,
+    second: AdagradRows,
+    batch: Batch,
+    weight: float,
+    learning_rate: float,
+) -> float:
+    """Learn from one batch.
+
+    Returns:
+        The loss before the change, summed over the targets.
+    """
+    loss = batch_loss(architecture, first, second, batch, weight)
+    loss.backward()
+    first.step(learning_rate)
+    second.step(learning_rate)
+    return loss.item()
