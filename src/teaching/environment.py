@@ -130,7 +130,7 @@ def _machine() -> list[Finding]:
 def _asset(store: assets.Store, name: str) -> Finding:
     about = store.assets[name].about.split(":")[0]
     try:
-        state = store.verified(name)  # "good, 92 MB in <folder>", and perhaps ", to be converted at first use"
+        state = store.verify(name)  # "good, 92 MB in <folder>", and perhaps ", to be converted at first use"
     except assets.AssetError as error:
         found = "not fetched" if "yet" in str(error) else "damaged"
         advice = f"Run `make assets`, or `python -m src.assets fetch {name}`. Its first use in a notebook fetches it too, with a network."

@@ -18,13 +18,13 @@ GOOD = {name: f"good, 12 MB in /some/where/{name}" for name in ASSETS}
 def store(**states):
     """An asset store that says what it is told; an AssetError among the states is raised."""
 
-    def verified(name):
+    def verify(name):
         state = {**GOOD, **states}[name]
         if isinstance(state, AssetError):
             raise state
         return state
 
-    return SimpleNamespace(assets=ASSETS, verified=verified)
+    return SimpleNamespace(assets=ASSETS, verify=verify)
 
 
 @pytest.fixture
