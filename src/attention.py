@@ -1,15 +1,16 @@
-"""Attention: each place of a sequence takes what it needs from the places of another, or from its own (notebook 04).
+"""Attention: each token takes what it needs from other tokens (notebook 04).
 
-    output, weights = scaled_dot_product_attention(query, key, value, mask)       # weights: float[..., T, S], rows sum to one
-    output, weights = MultiHeadAttention(D=128, H=4)(x, mask=causal_mask(T))      # weights: float[B, H, T, S]
-    train_dates(AttentionEncoderDecoder(), minutes=1)                             # the date task of `src.dates`
+    output, weights = scaled_dot_product_attention(query, key, value, mask)
+    output, weights = MultiHeadAttention(D=128, H=4)(x, mask=causal_mask(T))  # float[B, H, T, S]
+    train_dates(AttentionEncoderDecoder(), minutes=1)  # the date task of `src.dates`
 
-Everywhere `True` in a mask means "may be looked at". B: batch   T: places that ask   S: places that are asked   D: width
-H: heads   V: vocabulary.
+`True` in a mask always means "may be attended to". B: batch, T: queries, S: keys and values,
+D: width, H: heads, V: vocabulary.
 
-Sources: Bahdanau, Cho and Bengio 2015, "Neural machine translation by jointly learning to align and translate" (additive
-attention); Luong, Pham and Manning 2015, "Effective approaches to attention-based neural machine translation" (where the
-decoder asks); Vaswani et al. 2017, "Attention is all you need" (the rest).
+Sources: Bahdanau, Cho and Bengio 2015, "Neural machine translation by jointly learning to align
+and translate" (additive attention); Luong, Pham and Manning 2015, "Effective approaches to
+attention-based neural machine translation" (where the decoder attends); Vaswani et al. 2017,
+"Attention is all you need" (the rest).
 """
 
 from __future__ import annotations
@@ -22,86 +23,127 @@ from torch import Tensor, nn
 from src.dates import CHARACTERS, START_ID
 from src.rnn import EncoderDecoder, FastLayer
 
-# --- masks: what may be looked at ----------------------------------------------------------------------------------------
+# --- masks: what may be attended to --------------------------------------------------------------
 
 
 def padding_mask(lengths: Tensor, S: int | None = None) -> Tensor:
-    """Which places hold a token and which only fill up the batch: bool[B, 1, S], the same for every place that asks.
+    """Which positions hold a token and which are padding, the same for every query.
 
-    lengths: int64[B], tokens of each sequence.   S: length of the padded batch; None takes the longest.
-    `padding_mask(lengths) & causal_mask(S)` is bool[B, S, S]. Raises ValueError where a sequence is longer than S.
+    `padding_mask(lengths) & causal_mask(S)` is bool[B, S, S].
+
+    Args:
+        lengths: int64[B], tokens of each sequence.
+        S: length of the padded batch; None takes the longest.
+
+    Returns:
+        bool[B, 1, S].
+
+    Raises:
+        ValueError: a sequence is longer than S.
     """
     longest = int(lengths.max())
     S = longest if S is None else S
     if longest > S:
-        raise ValueError(f"a sequence of {longest} tokens does not fit into a batch of length {S}; make S {longest} or more.")
+        found = f"a sequence of {longest} tokens does not fit into a batch of length {S}"
+        raise ValueError(f"{found}; make S {longest} or more.")
     return (torch.arange(S, device=lengths.device) < lengths[:, None])[:, None, :]  # [B, 1, S]
 
 
 def causal_mask(T: int, S: int | None = None, device: torch.device | None = None) -> Tensor:
-    """Each place may look at itself and at what came before: bool[T, S], a triangle.
+    """Each token may attend to itself and to what came before: a triangle.
 
-    S: places in all, of which the T that ask are the last; None: T, the whole sequence asks at once.
+    Args:
+        T: queries.
+        S: tokens in all, of which the queries are the last; None: T, the whole sequence.
+        device: of the mask.
+
+    Returns:
+        bool[T, S].
     """
     S = T if S is None else S
     return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
 
 
-# --- dot products: the attention of transformers -------------------------------------------------------------------------
+# --- dot products: the attention of transformers -------------------------------------------------
 
 
-def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Mix `value` rows by how well each `query` matches each `key`: softmax(QK^T / sqrt(D)) V.
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Mix the rows of `value` by how well each `query` matches each `key`.
 
-    query: float[..., T, D]   key: float[..., S, D]   value: float[..., S, D_v]
-    mask: bool[..., T, S], True where attention is allowed; None allows everything.
-    Returns float[..., T, D_v] and the weights float[..., T, S], whose allowed entries sum to one in each row.
-    A row that may attend to nothing returns zeros. Raises ValueError when widths or lengths do not fit.
-    Source: Vaswani et al. 2017, section 3.2.1.
+    softmax(QK^T / sqrt(D)) V, Vaswani et al. 2017, section 3.2.1.
+
+    Args:
+        query: float[..., T, D].
+        key: float[..., S, D].
+        value: float[..., S, D_v].
+        mask: bool[..., T, S], True where attention is allowed; None allows all.
+
+    Returns:
+        float[..., T, D_v], and the weights float[..., T, S], whose allowed
+        entries sum to one in each row. A row that may attend to nothing
+        returns zeros.
+
+    Raises:
+        ValueError: widths or lengths do not fit.
     """
     _check_fit(query, key, value, mask)
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # [..., T, S]
+    D = query.shape[-1]
+    scores = query @ key.transpose(-2, -1) / math.sqrt(D)  # [..., T, S]
     weights = masked_softmax(scores, mask)
-    return weights @ value, weights  # [..., T, D_v], [..., T, S]
+    return weights @ value, weights
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Scores to weights: what the mask forbids weighs exactly zero, the rest of each row sums to one.
+    """Scores to weights: the rest of each row sums to one, what is not allowed is exactly zero.
 
-    scores: float[..., T, S]   mask: bool[..., T, S], True where allowed.   Returns float[..., T, S]; a row without any True is zeros.
+    Args:
+        scores: float[..., T, S].
+        mask: bool[..., T, S], True where allowed.
+
+    Returns:
+        float[..., T, S]; a row without any True is zeros.
     """
     if mask is None:
         return torch.softmax(scores, dim=-1)
-    # The lowest number there is, not minus infinity: in a row that may look at nothing that would give 0 / 0.
+    # The lowest number, not minus infinity: a row without any True would give 0 / 0.
     weights = torch.softmax(scores.masked_fill(~mask, torch.finfo(scores.dtype).min), dim=-1)
     return weights * mask
 
 
 def _check_fit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
-    """Raise ValueError, one sentence, where the shapes that attention is given do not fit together."""
+    """Raise ValueError where the shapes that attention is given do not fit together."""
     if query.shape[-1] != key.shape[-1]:
-        raise ValueError(f"queries are {query.shape[-1]} wide and keys {key.shape[-1]}; a dot product needs one width for both.")
+        found = f"queries are {query.shape[-1]} wide and keys {key.shape[-1]}"
+        raise ValueError(f"{found}; a dot product needs one width for both.")
     if key.shape[-2] != value.shape[-2]:
-        raise ValueError(f"there are {key.shape[-2]} keys for {value.shape[-2]} values; every value needs its key.")
-    if mask is None:
-        return
-    _check_mask(mask, (*query.shape[:-1], key.shape[-2]))
+        found = f"there are {key.shape[-2]} keys for {value.shape[-2]} values"
+        raise ValueError(f"{found}; every value needs its key.")
+    if mask is not None:
+        _check_mask(mask, (*query.shape[:-1], key.shape[-2]))
 
 
 def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ValueError, one sentence, for a mask that is not bool or does not broadcast to `shape`, that of the scores."""
+    """Raise ValueError for a mask that is not bool or does not broadcast to the scores' shape."""
     if mask.dtype != torch.bool:
-        raise ValueError(f"the mask holds {mask.dtype}; give booleans, True where attention is allowed (mask.bool()).")
-    # Compared from the right, as torch broadcasts: each length must be that of the scores, or 1.
-    fits = mask.dim() <= len(shape) and all(m in (1, s) for m, s in zip(mask.shape[::-1], shape[::-1], strict=False))
-    if not fits:
-        raise ValueError(f"a mask of shape {tuple(mask.shape)} does not fit scores of shape {tuple(shape)}; it must be [..., T, S].")
+        advice = "give booleans, True where attention is allowed (mask.bool())"
+        raise ValueError(f"the mask holds {mask.dtype}; {advice}.")
+    # From the right, as torch broadcasts: each length must be that of the scores, or 1.
+    lengths = zip(mask.shape[::-1], shape[::-1], strict=False)
+    if mask.dim() > len(shape) or not all(m in (1, s) for m, s in lengths):
+        found = f"a mask of shape {tuple(mask.shape)} does not fit scores of shape {shape}"
+        raise ValueError(f"{found}; it must be [..., T, S].")
 
 
 class KeyValueCache:
-    """The keys and values of the tokens so far, so that a new token needs only its own (one cache per attention layer).
+    """The keys and values of the tokens so far, so that a new token needs only its own.
 
-    keys, values: float[B, H, S, D / H]; None before the first token.
+    Attributes:
+        keys, values: float[B, H, S, D / H]; None before the first token.
     """
 
     def __init__(self) -> None:
@@ -113,75 +155,86 @@ class KeyValueCache:
         return 0 if self.keys is None else self.keys.shape[-2]
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add those of T new tokens, float[B, H, T, D / H]; returns all, float[B, H, S + T, D / H]."""
+        """Add those of T new tokens; returns all, float[B, H, S + T, D / H]."""
         if self.keys is not None:
-            keys, values = torch.cat([self.keys, keys], dim=2), torch.cat([self.values, values], dim=2)
+            keys = torch.cat([self.keys, keys], dim=2)
+            values = torch.cat([self.values, values], dim=2)
         self.keys, self.values = keys, values
         return keys, values
 
 
 class MultiHeadAttention(nn.Module):
-    """H small attentions side by side, each with its own D / H columns of queries, keys and values; W_o mixes their answers.
-
-    D: width   H: heads.   Raises ValueError where H does not divide D.
-    Source: Vaswani et al. 2017, section 3.2.2.
-    """
+    """H attentions side by side, each D / H wide; W_o mixes what they find."""
 
     def __init__(self, D: int, H: int):
         super().__init__()
         if D % H:
-            raise ValueError(f"{H} heads cannot share a width of {D} evenly; choose D as a multiple of H.")
+            raise ValueError(f"{H} heads cannot share a width of {D} evenly.")
         self.H = H
-        self.W_q, self.W_k, self.W_v, self.W_o = (nn.Linear(D, D) for _ in range(4))
+        self.W_q, self.W_k = nn.Linear(D, D), nn.Linear(D, D)
+        self.W_v, self.W_o = nn.Linear(D, D), nn.Linear(D, D)
 
     def forward(
-        self, x: Tensor, source: Tensor | None = None, mask: Tensor | None = None, cache: KeyValueCache | None = None
+        self,
+        x: Tensor,
+        source: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: KeyValueCache | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """x: float[B, T, D], asks   source: float[B, S, D], is asked; None: x asks itself (self-attention)
-        mask: bool[T, S], bool[B, 1, S] or bool[B, T, S], True where attention is allowed; the same for all heads
-        cache: keys and values of earlier tokens, which are asked too; those of this call are added.
+        """x: float[B, T, D] attends to source: float[B, S, D], or to itself.
+
+        A mask is bool[T, S], bool[B, 1, S] or bool[B, T, S]. A cache holds the
+        keys and values of earlier tokens; those of this call are added.
         Returns float[B, T, D] and the weights float[B, H, T, S].
         """
         source = x if source is None else source
-        query, key, value = self.split(self.W_q(x)), self.split(self.W_k(source)), self.split(self.W_v(source))
+        query = self.split(self.W_q(x))
+        key, value = self.split(self.W_k(source)), self.split(self.W_v(source))
         if cache is not None:
             key, value = cache.extend(key, value)
         if mask is not None and mask.dim() == 3:
-            mask = mask[:, None]  # [B, 1, T, S]: one more axis, for the heads
-        mixed, weights = scaled_dot_product_attention(query, key, value, mask)  # [B, H, T, D / H], [B, H, T, S]
-        B, T, D = x.shape
-        return self.W_o(mixed.transpose(1, 2).reshape(B, T, D)), weights
+            mask = mask[:, None]  # [B, 1, T, S]: the same for all heads
+        mixed, weights = scaled_dot_product_attention(query, key, value, mask)
+        return self.W_o(mixed.transpose(1, 2).flatten(2)), weights
 
     def split(self, x: Tensor) -> Tensor:
-        """float[B, T, D] -> float[B, H, T, D / H]: each head gets its own columns."""
+        """float[B, T, D] -> float[B, H, T, D / H]: its columns to each head."""
         B, T, D = x.shape
         return x.view(B, T, self.H, D // self.H).transpose(1, 2)
 
 
-# --- positions -----------------------------------------------------------------------------------------------------------
+# --- positions -----------------------------------------------------------------------------------
 
 
 def sinusoidal_positions(T: int, D: int, base: float = 10_000) -> Tensor:
-    """A pattern of waves that tells each place from every other: float[T, D].
+    """A pattern of waves that tells each position from every other.
 
-    Column 2i holds sin(place / base^(2i / D)), column 2i + 1 the cosine of the same: fast waves first, slow ones last.
-    base: the slowest wave takes nearly 2 pi base places; one far longer than the texts leaves columns that hardly change.
-    Raises ValueError for an odd D.   Source: Vaswani et al. 2017, section 3.5.
+    Column 2i holds sin(position / base^(2i / D)), column 2i + 1 the cosine: fast waves first, slow
+    ones last. Vaswani et al. 2017, section 3.5.
+
+    Args:
+        T: positions.
+        D: width, even.
+        base: the slowest wave takes nearly 2 pi base positions; far longer than the texts, it
+            leaves columns that hardly change.
+
+    Returns:
+        float[T, D].
     """
     if D % 2:
         raise ValueError(f"a width of {D} leaves a sine without its cosine; choose an even D.")
     angles = torch.arange(T)[:, None] / base ** (torch.arange(0, D, 2) / D)  # [T, D / 2]
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(T, D)  # [T, D / 2, 2] -> [T, D]
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(T, D)
 
 
-# --- additive attention: the bottleneck of the encoder-decoder removed ---------------------------------------------------
+# --- additive attention: the bottleneck of the encoder-decoder removed ---------------------------
 
 
 class AdditiveAttention(nn.Module):
-    """A small network scores each pair: score(query, key) = v . tanh(W_q query + W_k key); the keys are the values too.
+    """score(query, key) = v . tanh(W_q query + W_k key); keys are the values.
 
-    D_query, D_key: widths of the two   D: width of the hidden layer.
-    Source: Bahdanau, Cho and Bengio 2015, section 3.1 and appendix A.1.2.
+    Bahdanau, Cho and Bengio 2015, section 3.1 and appendix A.1.2. D is the
+    width of the hidden layer.
     """
 
     def __init__(self, D_query: int, D_key: int, D: int):
@@ -190,13 +243,24 @@ class AdditiveAttention(nn.Module):
         self.W_k = nn.Linear(D_key, D)
         self.v = nn.Linear(D, 1, bias=False)
 
-    def forward(self, query: Tensor, key: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """query: float[B, T, D_query]   key: float[B, S, D_key]   mask: bool[B, 1, S] or bool[B, T, S], True where allowed.
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Mix the keys, for each query.
 
-        Returns the contexts float[B, T, D_key], a mixture of keys for each query, and the weights float[B, T, S].
-        Raises ValueError for a mask that does not fit.
+        Args:
+            query: float[B, T, D_query].
+            key: float[B, S, D_key].
+            mask: bool[B, 1, S] or bool[B, T, S], True where allowed.
+
+        Returns:
+            The contexts float[B, T, D_key], and the weights float[B, T, S].
         """
-        pairs = self.W_q(query)[:, :, None] + self.W_k(key)[:, None]  # [B, T, 1, D] + [B, 1, S, D] -> [B, T, S, D]
+        # [B, T, 1, D] + [B, 1, S, D] -> [B, T, S, D]
+        pairs = self.W_q(query)[:, :, None] + self.W_k(key)[:, None]
         scores = self.v(torch.tanh(pairs)).squeeze(-1)  # [B, T, S]
         if mask is not None:
             _check_mask(mask, tuple(scores.shape))
@@ -205,19 +269,22 @@ class AdditiveAttention(nn.Module):
 
 
 class AttentionEncoderDecoder(nn.Module):
-    """An encoder-decoder whose decoder looks back at every state of the encoder, not only at the last.
+    """An encoder-decoder whose decoder attends to every state of the encoder.
 
-    D: width of the states, half of it for each direction of the encoder   D_embedding: width of a character's vector
-    V: characters, the same for both sides
-    The encoder reads in both directions. The decoder's state after each step asks the encoder's states (as in Luong et al. 2015, with
-    the additive score of Bahdanau et al. 2015), and what it finds helps to choose the next character.
-    It has the interface of `src.dates.DateModel`. Raises ValueError for an odd D.
+    The encoder reads in both directions. After each step the decoder's state attends to the
+    encoder's states (as in Luong et al. 2015, with the additive score of Bahdanau et al. 2015),
+    and what it finds helps to choose the next character. Its interface is `src.dates.DateModel`.
+
+    Args:
+        D: width of the states, half of it for each direction of the encoder; even.
+        D_embedding: width of a character's vector.
+        V: characters, the same for both sides.
     """
 
     def __init__(self, D: int = 96, D_embedding: int = 32, V: int = len(CHARACTERS)):
         super().__init__()
         if D % 2:
-            raise ValueError(f"two directions cannot share a width of {D} evenly; choose an even D.")
+            raise ValueError(f"two directions cannot share a width of {D} evenly.")
         self.settings = {"D": D, "D_embedding": D_embedding, "V": V}
         self.source_embeddings = nn.Embedding(V, D_embedding)
         self.target_embeddings = nn.Embedding(V, D_embedding)
@@ -227,41 +294,70 @@ class AttentionEncoderDecoder(nn.Module):
         self.output = nn.Linear(2 * D, V)
 
     def encode(self, source_ids: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the source.   int64[B, S], bool[B, S] -> every state, float[B, S, D], and the last ones as one vector, float[B, D]"""
+        """Read the source.
+
+        Args:
+            source_ids: int64[B, S].
+            source_mask: bool[B, S].
+
+        Returns:
+            Every state, float[B, S, D], and the last ones as one vector, float[B, D].
+        """
         return self.encoder(self.source_embeddings(source_ids), source_mask)
 
     def decode(
-        self, target_ids: Tensor, state: tuple[Tensor, Tensor], source: Tensor, source_mask: Tensor
+        self,
+        target_ids: Tensor,
+        state: tuple[Tensor, Tensor],
+        source: Tensor,
+        source_mask: Tensor,
     ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
-        """Go on writing.   target_ids: int64[B, T]   state: of the decoder   source: float[B, S, D], the encoder's states
+        """Continue writing.
 
-        Returns logits float[B, T, V], the next state, and where each step looked: weights float[B, T, S].
+        Args:
+            target_ids: int64[B, T].
+            state: of the decoder.
+            source: float[B, S, D], the encoder's states.
+            source_mask: bool[B, S].
+
+        Returns:
+            logits float[B, T, V], the next state, and the weights float[B, T, S].
         """
         queries, state = self.decoder(self.target_embeddings(target_ids), state)  # [B, T, D]
-        contexts, weights = self.attention(queries, source, source_mask[:, None])  # [B, T, D], [B, T, S]
+        contexts, weights = self.attention(queries, source, source_mask[:, None])
         return self.output(torch.cat([queries, contexts], dim=-1)), state, weights
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
-        """Teacher forcing: the decoder reads the right characters, whatever it would have written itself.
+        """Teacher forcing: the decoder reads the right characters, whatever it would write.
 
-        source_ids: int64[B, S]   source_mask: bool[B, S]   target_ids: int64[B, T], from START on   Returns logits float[B, T, V].
+        Args:
+            source_ids: int64[B, S].
+            source_mask: bool[B, S].
+            target_ids: int64[B, T], from START on.
+
+        Returns:
+            logits float[B, T, V].
         """
         source, last = self.encode(source_ids, source_mask)
-        return self.decode(target_ids, EncoderDecoder.first_state(last), source, source_mask)[0]
+        state = EncoderDecoder.first_state(last)
+        return self.decode(target_ids, state, source, source_mask)[0]
 
     def alignments(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
-        """Where the decoder looks while it chooses the character after each of `target_ids`; arguments as in `forward`.
+        """What the decoder attends to; arguments as in `forward`.
 
-        Returns weights float[B, T, S]; row t belongs to the choice of character t + 1.
+        Returns:
+            weights float[B, T, S]; row t belongs to the choice of character t + 1.
         """
         source, last = self.encode(source_ids, source_mask)
-        return self.decode(target_ids, EncoderDecoder.first_state(last), source, source_mask)[2]
+        state = EncoderDecoder.first_state(last)
+        return self.decode(target_ids, state, source, source_mask)[2]
 
     @torch.no_grad()
     def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor:
-        """Write the likeliest character, read it back in, and so on, max_length times.
+        """Write the most likely character, read it back in, and so on, max_length times.
 
-        Returns int64[B, max_length] without START; after a row's END come characters that do not count.
+        Returns:
+            int64[B, max_length] without START; characters after a row's END do not count.
         """
         source, last = self.encode(source_ids, source_mask)
         state = EncoderDecoder.first_state(last)
