@@ -1,23 +1,24 @@
-"""Recurrent networks from scratch: cells, layers over padded sequences, a text classifier, an encoder-decoder (notebook 03).
+"""Recurrent networks: cells, layers, a text classifier, an encoder-decoder (notebook 03).
 
-    layer = LSTM(50, 64)                                       # equals nn.LSTM; see copy_weights
-    outputs, last = layer(inputs, mask)                        # float[B, T, 64], float[B, 64]; padding changes neither
-    layer.gates(inputs, mask)["forget"]                        # float[B, T, 64], for drawing
-    model = EncoderDecoder()                                   # one vector between reading and writing: the bottleneck
-    train_dates(model, minutes=1)
+    layer = LSTM(50, 64)                         # equals nn.LSTM; see copy_weights
+    outputs, last = layer(inputs, mask)          # float[B, T, 64], float[B, 64]
+    layer.gates(inputs, mask)["forget"]          # float[B, T, 64], for drawing
+    train_dates(EncoderDecoder(), minutes=1)     # one vector between reading and writing
 
-RNN, LSTM and GRU are written to be read: a loop over time, one step as a formula. `FastLayer` computes the same by torch's own
-layers, several times as fast, and is what the two models are built on. B: batch, T and S: time steps, D: width of the state,
-D_in: width of an input, V: vocabulary. A mask is bool[B, T], True on real tokens, which stand at the left.
+RNN, LSTM and GRU are written to be read: a loop over time, one step as a formula. `FastLayer`
+computes the same by torch's own layers, several times as fast; the two models are built on it.
+B: batch, T and S: time steps, D: width of the state, D_in: width of an input, V: vocabulary.
+A mask is bool[B, T], True on real tokens, which are at the left.
 
-Sources: Elman 1990 (RNN); Hochreiter and Schmidhuber 1997, and Gers et al. 2000 for the forget gate (LSTM); Cho et al. 2014 (GRU,
-encoder-decoder); Schuster and Paliwal 1997 (both directions); Sutskever et al. 2014 (sequence to sequence with LSTM).
+Sources: Elman 1990 (RNN); Hochreiter and Schmidhuber 1997, and Gers et al. 2000 for the forget
+gate (LSTM); Cho et al. 2014 (GRU, encoder-decoder); Schuster and Paliwal 1997 (both directions);
+Sutskever et al. 2014 (sequence to sequence with LSTM).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -25,13 +26,17 @@ from torch import Tensor, nn
 
 from src.dates import CHARACTERS, END_ID, START_ID
 
-State = Tensor | tuple[Tensor, Tensor]  # of an LSTM a pair (h, c), of the others h alone; each float[B, D]
+State = Tensor | tuple[Tensor, Tensor]  # an LSTM's (h, c), else h alone; each float[B, D]
 
-# --- one step ------------------------------------------------------------------------------------------------------------
+# --- one step ------------------------------------------------------------------------------------
 
 
 class Cell(nn.Module):
-    """What the three cells share: weights for the input and for the state, `blocks` of D rows each, named and drawn as in torch."""
+    """What the three cells share: weights for the input and for the state, as torch names them.
+
+    Attributes:
+        blocks: how many blocks of D rows each weight has.
+    """
 
     blocks: int
 
@@ -46,7 +51,7 @@ class Cell(nn.Module):
             nn.init.uniform_(parameter, -1 / math.sqrt(D), 1 / math.sqrt(D))
 
     def start(self, x: Tensor) -> State:
-        """The state before the first step: zeros.   x: float[B, D_in]"""
+        """The state before the first step, zeros, for inputs like `x`, float[B, D_in]."""
         return x.new_zeros(len(x), self.D)
 
     def gates(self, x: Tensor, state: State) -> dict[str, Tensor]:
@@ -54,7 +59,7 @@ class Cell(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor, state: State) -> State:
-        """One step.   x: float[B, D_in]   Returns the next state."""
+        """One step: the next state, from x, float[B, D_in], and the state."""
         raise NotImplementedError
 
 
@@ -67,13 +72,15 @@ class RNNCell(Cell):
         return {}  # it has none: every step writes the whole state anew
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        return torch.tanh(x @ self.weight_ih.T + self.bias_ih + h @ self.weight_hh.T + self.bias_hh)
+        from_input = x @ self.weight_ih.T + self.bias_ih
+        return torch.tanh(from_input + h @ self.weight_hh.T + self.bias_hh)
 
 
 class LSTMCell(Cell):
-    """Two states: c, the memory, is only multiplied and added to; h is what the cell shows of it.
+    """Two states: the memory c is only multiplied and added to; h is shown.
 
-    c' = forget * c + input * candidate      h' = output * tanh(c')
+    c' = forget * c + input * candidate
+    h' = output * tanh(c')
     """
 
     blocks = 4
@@ -83,9 +90,11 @@ class LSTMCell(Cell):
 
     def gates(self, x: Tensor, state: State) -> dict[str, Tensor]:
         h, _ = state
-        mixed = x @ self.weight_ih.T + self.bias_ih + h @ self.weight_hh.T + self.bias_hh  # [B, 4 D]
+        from_input = x @ self.weight_ih.T + self.bias_ih
+        mixed = from_input + h @ self.weight_hh.T + self.bias_hh  # [B, 4 D]
         i, f, g, o = mixed.chunk(4, dim=-1)  # [B, D] each, in torch's order
-        return {"input": i.sigmoid(), "forget": f.sigmoid(), "candidate": g.tanh(), "output": o.sigmoid()}
+        gates = {"input": i.sigmoid(), "forget": f.sigmoid()}
+        return gates | {"candidate": g.tanh(), "output": o.sigmoid()}
 
     def forward(self, x: Tensor, state: State) -> State:
         gates = self.gates(x, state)
@@ -94,39 +103,48 @@ class LSTMCell(Cell):
 
 
 class GRUCell(Cell):
-    """h' = update * h + (1 - update) * candidate: one state, two gates."""
+    """One state, two gates: h' = update * h + (1 - update) * candidate"""
 
     blocks = 3
 
     def gates(self, x: Tensor, h: Tensor) -> dict[str, Tensor]:
-        reset_x, update_x, candidate_x = (x @ self.weight_ih.T + self.bias_ih).chunk(3, dim=-1)
-        reset_h, update_h, candidate_h = (h @ self.weight_hh.T + self.bias_hh).chunk(3, dim=-1)
+        from_input = x @ self.weight_ih.T + self.bias_ih
+        from_state = h @ self.weight_hh.T + self.bias_hh
+        reset_x, update_x, candidate_x = from_input.chunk(3, dim=-1)
+        reset_h, update_h, candidate_h = from_state.chunk(3, dim=-1)
         reset = (reset_x + reset_h).sigmoid()
+        update = (update_x + update_h).sigmoid()
         candidate = torch.tanh(candidate_x + reset * candidate_h)
-        return {"reset": reset, "update": (update_x + update_h).sigmoid(), "candidate": candidate}
+        return {"reset": reset, "update": update, "candidate": candidate}
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         gates = self.gates(x, h)
         return gates["update"] * h + (1 - gates["update"]) * gates["candidate"]
 
 
-# --- a cell over a sequence ----------------------------------------------------------------------------------------------
+# --- a cell over a sequence ----------------------------------------------------------------------
 
 
 def choose(keep: Tensor, new: State, old: State) -> State:
-    """Of each row the new state where `keep`, bool[B], is True, else the old one."""
+    """The new state of each row where `keep`, bool[B], is True, else the old one."""
     if isinstance(new, tuple):
         return choose(keep, new[0], old[0]), choose(keep, new[1], old[1])
     return torch.where(keep[:, None], new, old)
 
 
-def shown(state: State) -> Tensor:
-    """What a cell lets others see of its state: h, float[B, D]."""
+def hidden(state: State) -> Tensor:
+    """h, float[B, D], of any cell's state."""
     return state[0] if isinstance(state, tuple) else state
 
 
 class Layer(nn.Module):
-    """A cell that goes over sequences from left to right; with `bidirectional` a second one goes from right to left."""
+    """A cell that runs over sequences from left to right.
+
+    Args:
+        D_in: width of the inputs.
+        D: width of the state.
+        bidirectional: a second cell runs from right to left.
+    """
 
     cell_class: type[Cell]
 
@@ -136,39 +154,54 @@ class Layer(nn.Module):
         self.reverse_cell = self.cell_class(D_in, D) if bidirectional else None
 
     def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """inputs: float[B, T, D_in]   mask: bool[B, T], True on real tokens; None: all are
+        """Read the inputs.
 
-        Returns outputs float[B, T, D], h after each token, zeros on padding, and the last h of each row, float[B, D].
-        In both directions they are float[B, T, 2 D] and float[B, 2 D]: left to right first, and the `last` of the second
-        direction is its state after the first token.
+        Args:
+            inputs: float[B, T, D_in].
+            mask: bool[B, T], True on real tokens; None: all are.
+
+        Returns:
+            outputs float[B, T, D], h after each token, zeros on padding, and the last h of each
+            row, float[B, D]. In both directions float[B, T, 2 D] and float[B, 2 D], left to right
+            first; the last h of the second direction is that after the first token.
         """
         mask = all_real(inputs) if mask is None else mask
-        outputs, last = self._run(self.cell, inputs, mask, range(inputs.shape[1]))
+        times = range(inputs.shape[1])
+        outputs, last = self._run(self.cell, inputs, mask, times)
         if self.reverse_cell is None:
             return outputs, last
-        back, first = self._run(self.reverse_cell, inputs, mask, reversed(range(inputs.shape[1])))
+        back, first = self._run(self.reverse_cell, inputs, mask, reversed(times))
         return torch.cat([outputs, back], dim=-1), torch.cat([last, first], dim=-1)
 
     @staticmethod
-    def _run(cell: Cell, inputs: Tensor, mask: Tensor, times: Sequence[int] | Iterator[int]) -> tuple[Tensor, Tensor]:
-        """One direction.   times: the steps in the order in which they are taken"""
+    def _run(
+        cell: Cell, inputs: Tensor, mask: Tensor, times: Iterable[int]
+    ) -> tuple[Tensor, Tensor]:
+        """One direction, with the steps in the order of `times`."""
         state = cell.start(inputs[:, 0])
         outputs: list[Tensor] = [inputs] * inputs.shape[1]
         for t in times:
-            state = choose(mask[:, t], cell(inputs[:, t], state), state)  # padding leaves the state as it was
-            outputs[t] = shown(state) * mask[:, t, None]
-        return torch.stack(outputs, dim=1), shown(state)
+            # Padding leaves the state as it was.
+            state = choose(mask[:, t], cell(inputs[:, t], state), state)
+            outputs[t] = hidden(state) * mask[:, t, None]
+        return torch.stack(outputs, dim=1), hidden(state)
 
     def gates(self, inputs: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
-        """Every gate of the left-to-right cell at each token, float[B, T, D], 0 on padding; also "state", h, and an LSTM's "memory", c."""
+        """Every gate of the left-to-right cell at each token; arguments as in `forward`.
+
+        Returns:
+            By name, float[B, T, D], 0 on padding; also "state", h, and an LSTM's "memory", c.
+        """
         mask = all_real(inputs) if mask is None else mask
         state = self.cell.start(inputs[:, 0])
         steps = []
         for t in range(inputs.shape[1]):
-            gates = self.cell.gates(inputs[:, t], state)
+            step = self.cell.gates(inputs[:, t], state)
             state = choose(mask[:, t], self.cell(inputs[:, t], state), state)
-            more = {"state": shown(state)} | ({"memory": state[1]} if isinstance(state, tuple) else {})
-            steps.append({name: values * mask[:, t, None] for name, values in (gates | more).items()})
+            step["state"] = hidden(state)
+            if isinstance(state, tuple):
+                step["memory"] = state[1]
+            steps.append({name: values * mask[:, t, None] for name, values in step.items()})
         return {name: torch.stack([step[name] for step in steps], dim=1) for name in steps[0]}
 
 
@@ -189,63 +222,86 @@ TORCH_LAYERS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 def copy_weights(layer: Layer, source: nn.RNNBase) -> None:
-    """Give our layer the weights of torch's: nn.RNN, nn.LSTM or nn.GRU with one layer. Raises RuntimeError where sizes differ."""
-    weights = source.state_dict()
-    for cell, ending in ((layer.cell, "_l0"), (layer.reverse_cell, "_l0_reverse")):
-        if cell is not None:
-            cell.load_state_dict({name: weights[name + ending] for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")})
+    """Give our layer the weights of torch's: an nn.RNN, nn.LSTM or nn.GRU with one layer.
+
+    Raises:
+        RuntimeError: sizes differ.
+    """
+    weights, names = source.state_dict(), ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    layer.cell.load_state_dict({name: weights[f"{name}_l0"] for name in names})
+    if layer.reverse_cell is not None:
+        layer.reverse_cell.load_state_dict({name: weights[f"{name}_l0_reverse"] for name in names})
 
 
-# --- padding -------------------------------------------------------------------------------------------------------------
+# --- padding -------------------------------------------------------------------------------------
 
 
 def all_real(inputs: Tensor) -> Tensor:
-    """The mask of a batch without padding.   inputs: [B, T, ...]   Returns bool[B, T]."""
+    """The mask of a batch without padding, bool[B, T], for inputs [B, T, ...]."""
     return torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
 
 
 def pad(rows: Sequence[Sequence[int]], filling: int = 0) -> tuple[Tensor, Tensor]:
-    """Rows of token ids of any lengths as one rectangle.   Returns token_ids int64[B, T] and mask bool[B, T]."""
-    T = max(map(len, rows), default=0)
-    token_ids = torch.tensor([[*row, *[filling] * (T - len(row))] for row in rows], dtype=torch.int64)
-    mask = torch.tensor([[True] * len(row) + [False] * (T - len(row)) for row in rows], dtype=torch.bool)
+    """Rows of token ids of any lengths as one rectangle.
+
+    Returns:
+        token_ids int64[B, T] and mask bool[B, T].
+    """
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+    mask = torch.arange(max(map(len, rows), default=0)) < lengths[:, None]
+    token_ids = torch.full(mask.shape, filling, dtype=torch.int64)
+    token_ids[mask] = torch.tensor([i for row in rows for i in row], dtype=torch.int64)
     return token_ids, mask
 
 
 def lengths_of(mask: Tensor) -> Tensor:
     """How many real tokens each row has, int64[B].
 
-    Raises ValueError for a row without any, and for padding left of a real token: torch's layers would read it.
+    Raises:
+        ValueError: a row has none, or padding left of a real token: torch's layers would read it.
     """
     lengths = mask.sum(1)
     if not (mask == (torch.arange(mask.shape[1], device=mask.device) < lengths[:, None])).all():
-        raise ValueError("the mask has padding left of a real token; put padding at the end of each row.")
+        found = "the mask has padding left of a real token"
+        raise ValueError(f"{found}; put padding at the end of each row.")
     if not lengths.all():
-        raise ValueError(f"row {lengths.tolist().index(0)} of the mask has no real token; leave such rows out.")
+        row = lengths.tolist().index(0)
+        raise ValueError(f"row {row} of the mask has no real token; leave such rows out.")
     return lengths
 
 
 def last_outputs(outputs: Tensor, mask: Tensor) -> Tensor:
-    """The output at the last real token of each row: outputs[:, -1] would be padding.   float[B, T, D] -> float[B, D]"""
+    """The output at the last real token of each row, where outputs[:, -1] may be padding.
+
+    Args:
+        outputs: float[B, T, D].
+        mask: bool[B, T].
+
+    Returns:
+        float[B, D].
+    """
     return outputs[torch.arange(len(outputs)), lengths_of(mask) - 1]
 
 
 def reverse_tokens(values: Tensor, mask: Tensor) -> Tensor:
-    """Each row with its real tokens in reverse order and its padding where it was; done twice it is as before.
-
-    values: [B, T, D]   Returns [B, T, D].
-    """
-    lengths, places = lengths_of(mask)[:, None], torch.arange(mask.shape[1], device=mask.device)
+    """[B, T, D] with the real tokens of each row in reverse order, and its padding where it was."""
+    lengths = lengths_of(mask)[:, None]
+    places = torch.arange(mask.shape[1], device=mask.device)
     places = torch.where(mask, lengths - 1 - places, places)  # [B, T]
     return values[torch.arange(len(values))[:, None], places]
 
 
 class FastLayer(nn.Module):
-    """The same as RNN, LSTM or GRU, computed by torch's own layer: same arguments, same results, several times as fast.
+    """The same as RNN, LSTM or GRU by torch's own layer, several times as fast.
 
-    kind: "rnn", "lstm" or "gru". Padding is at the right, where a layer that goes from left to right meets it only after
-    everything that counts: so it may compute what it likes there. The second direction reads each row reversed within its length.
-    (nn.utils.rnn.pack_padded_sequence gives the same numbers, and on a processor takes two to eight times as long.)
+    Padding is at the right, where a layer from left to right meets it only after everything that
+    counts, so it may compute what it likes there. The second direction reads each row reversed
+    within its length. (nn.utils.rnn.pack_padded_sequence gives the same numbers, and on a CPU
+    takes two to eight times as long.)
+
+    Args:
+        kind: "rnn", "lstm" or "gru".
+        D_in, D, bidirectional: as in `Layer`.
     """
 
     def __init__(self, kind: str, D_in: int, D: int, bidirectional: bool = False):
@@ -254,27 +310,29 @@ class FastLayer(nn.Module):
         self.back = TORCH_LAYERS[kind](D_in, D, batch_first=True) if bidirectional else None
 
     def forward(self, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """inputs: float[B, T, D_in]   mask: bool[B, T]   Returns outputs and last, as `Layer` does."""
+        """As `Layer.forward`."""
         outputs = self.forth(inputs)[0] * mask[:, :, None]
         last = last_outputs(outputs, mask)
         if self.back is None:
             return outputs, last
         reversed_outputs = self.back(reverse_tokens(inputs, mask))[0] * mask[:, :, None]
-        back, first = reverse_tokens(reversed_outputs, mask), last_outputs(reversed_outputs, mask)
+        back = reverse_tokens(reversed_outputs, mask)
+        first = last_outputs(reversed_outputs, mask)
         return torch.cat([outputs, back], dim=-1), torch.cat([last, first], dim=-1)
 
 
 def open_forget_gates(layer: nn.LSTM) -> None:
-    """Open the forget gates of an untrained LSTM: with a bias of 1 more, it begins by keeping most of its memory.
+    """With a bias of 1 more, an untrained LSTM begins by keeping most of its memory.
 
-    Source: Jozefowicz, Zaremba and Sutskever 2015, "An empirical exploration of recurrent network architectures".
+    Jozefowicz, Zaremba and Sutskever 2015, "An empirical exploration of recurrent network
+    architectures".
     """
     D = layer.hidden_size
     with torch.no_grad():
         layer.bias_ih_l0[D : 2 * D] += 1
 
 
-# --- a text's topic ------------------------------------------------------------------------------------------------------
+# --- a text's topic ------------------------------------------------------------------------------
 
 KINDS = ("bag", "rnn", "lstm", "bilstm")
 
@@ -282,39 +340,64 @@ KINDS = ("bag", "rnn", "lstm", "bilstm")
 class TextClassifier(nn.Module):
     """Words in, one score per topic out; `kind` says what reads the words.
 
-    "bag": nothing does: their vectors are averaged, in whatever order they stand   "rnn", "lstm": a layer from left to right
-    "bilstm": one in each direction. The outputs after all words are averaged, so that no topic has to wait for the last word.
-    D_in: width of a word's vector   D: width of the state   topics: how many there are   dropout: share of numbers set to zero
+    "bag" only averages their vectors, in any order; "rnn" and "lstm" read from
+    left to right, "bilstm" in both directions. Their outputs are averaged, so
+    that no topic has to wait for the last word.
     """
 
-    def __init__(self, kind: str, D_in: int, topics: int, D: int = 64, dropout: float = 0.3):
+    def __init__(
+        self,
+        kind: str,
+        D_in: int,
+        topics: int,
+        D: int = 64,
+        dropout: float = 0.3,
+    ):
         super().__init__()
         if kind not in KINDS:
-            raise ValueError(f"there is no kind {kind!r} of classifier; there are {', '.join(KINDS)}.")
-        self.settings = {"kind": kind, "D_in": D_in, "topics": topics, "D": D, "dropout": dropout}
-        self.layer = None if kind == "bag" else FastLayer(kind.removeprefix("bi"), D_in, D, bidirectional=kind == "bilstm")
+            known = ", ".join(KINDS)
+            raise ValueError(f"there is no kind {kind!r}; there are {known}.")
+        self.settings = {"kind": kind, "D_in": D_in, "topics": topics}
+        self.settings |= {"D": D, "dropout": dropout}
+        self.layer = None
+        if kind != "bag":
+            both = kind == "bilstm"
+            self.layer = FastLayer(kind.removeprefix("bi"), D_in, D, both)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear({"bag": D_in, "bilstm": 2 * D}.get(kind, D), topics)
+        width = {"bag": D_in, "bilstm": 2 * D}.get(kind, D)
+        self.output = nn.Linear(width, topics)
 
     def forward(self, inputs: Tensor, mask: Tensor) -> Tensor:
-        """inputs: float[B, T, D_in], zeros on padding   mask: bool[B, T], True on words   Returns logits float[B, topics]."""
-        inputs = self.dropout(inputs)
-        outputs = inputs if self.layer is None else self.layer(inputs, mask)[0]
-        mean = outputs.sum(1) / lengths_of(mask)[:, None]  # padding is zeros and does not count
+        """float[B, T, D_in] and bool[B, T] -> logits float[B, topics]."""
+        outputs = inputs = self.dropout(inputs)
+        if self.layer is not None:
+            outputs, _ = self.layer(inputs, mask)
+        # Padding is zeros and does not count.
+        mean = outputs.sum(1) / lengths_of(mask)[:, None]
         return self.output(self.dropout(mean))
 
 
-# --- encoder and decoder -------------------------------------------------------------------------------------------------
+# --- encoder and decoder -------------------------------------------------------------------------
 
 
 class EncoderDecoder(nn.Module):
-    """One LSTM reads the source, another writes the target; all that passes between them is the first one's last state.
+    """One LSTM reads the source, another writes the target.
 
-    D: width of that one vector   D_embedding: width of a character's vector   V: characters, the same for both sides
-    It has the interface of `src.dates.DateModel`.
+    All that passes between them is the first one's last state, one vector. Its interface is
+    `src.dates.DateModel`.
+
+    Args:
+        D: width of that vector.
+        D_embedding: width of a character's vector.
+        V: characters, the same for both sides.
     """
 
-    def __init__(self, D: int = 64, D_embedding: int = 32, V: int = len(CHARACTERS)):
+    def __init__(
+        self,
+        D: int = 64,
+        D_embedding: int = 32,
+        V: int = len(CHARACTERS),
+    ):
         super().__init__()
         self.settings = {"D": D, "D_embedding": D_embedding, "V": V}
         self.source_embeddings = nn.Embedding(V, D_embedding)
@@ -326,29 +409,59 @@ class EncoderDecoder(nn.Module):
         open_forget_gates(self.decoder)
 
     def encode(self, source_ids: Tensor, source_mask: Tensor) -> Tensor:
-        """The whole source as one vector.   int64[B, S], bool[B, S] -> float[B, D]"""
+        """The whole source as one vector.
+
+        Args:
+            source_ids: int64[B, S].
+            source_mask: bool[B, S].
+
+        Returns:
+            float[B, D].
+        """
         _, last = self.encoder(self.source_embeddings(source_ids), source_mask)
         return last
 
-    def decode(self, target_ids: Tensor, vector: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Go on writing, with the one vector in view at each step.
+    def decode(
+        self,
+        target_ids: Tensor,
+        vector: Tensor,
+        state: tuple[Tensor, Tensor],
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Continue writing, with the one vector as an input of each step.
 
-        target_ids: int64[B, T]   vector: float[B, D]   state: of the decoder   Returns logits float[B, T, V] and the next state.
+        Args:
+            target_ids: int64[B, T].
+            vector: float[B, D], of the source.
+            state: of the decoder.
+
+        Returns:
+            logits float[B, T, V], and the next state.
         """
-        B, T = target_ids.shape
-        inputs = torch.cat([self.target_embeddings(target_ids), vector[:, None].expand(B, T, -1)], dim=-1)
-        outputs, state = self.decoder(inputs, state)
+        vectors = vector[:, None].expand(-1, target_ids.shape[1], -1)
+        inputs = [self.target_embeddings(target_ids), vectors]
+        outputs, state = self.decoder(torch.cat(inputs, dim=-1), state)
         return self.output(outputs), state
 
     @staticmethod
     def first_state(vector: Tensor) -> tuple[Tensor, Tensor]:
-        """The decoder's state before it writes: h is the one vector, the memory c is empty.   float[B, D] -> 2 x float[1, B, D]"""
+        """The decoder's state before it writes: h is the vector, c is empty; 2 x float[1, B, D]."""
         return vector[None].contiguous(), torch.zeros_like(vector)[None]
 
-    def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
-        """Teacher forcing: the decoder reads the right characters, whatever it would have written itself.
+    def forward(
+        self,
+        source_ids: Tensor,
+        source_mask: Tensor,
+        target_ids: Tensor,
+    ) -> Tensor:
+        """Teacher forcing: the decoder reads the right characters.
 
-        source_ids: int64[B, S]   source_mask: bool[B, S]   target_ids: int64[B, T], from START on   Returns logits float[B, T, V].
+        Args:
+            source_ids: int64[B, S].
+            source_mask: bool[B, S].
+            target_ids: int64[B, T], from START on.
+
+        Returns:
+            logits float[B, T, V].
         """
         vector = self.encode(source_ids, source_mask)
         logits, _ = self.decode(target_ids, vector, self.first_state(vector))
@@ -356,9 +469,12 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor:
-        """Write the likeliest character, read it back in, and so on, until every row has its END or max_length is reached.
+        """Write the most likely character, read it back in, and so on.
 
-        Returns int64[B, T] without START; after a row's END come characters that do not count.
+        It ends when every row has its END, or at max_length.
+
+        Returns:
+            int64[B, T] without START; characters after a row's END do not count.
         """
         vector = self.encode(source_ids, source_mask)
         state = self.first_state(vector)
