@@ -117,7 +117,7 @@ class WordVectors:
         return float(self.units[self.vocabulary[a]] @ self.units[self.vocabulary[b]])
 
     def get_top_similar(self, word: str, n: int = 10) -> dict[str, float]:
-        """The n words with the largest cosines, best first, without the word itself."""
+        """The n words with the largest cosines, best first, without itself."""
         vector = self.units[self.vocabulary[word]]
         return self.most_similar_to(vector, n, leave_out=[word])
 

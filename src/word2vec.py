@@ -173,23 +173,29 @@ class EmbeddingModel(nn.Module):
 
 
 def negative_sampling_loss(
-    hidden: Tensor, output: Tensor, targets: Tensor, negatives: Tensor, weight: float = 1.0
+    hidden: Tensor,
+    output: Tensor,
+    targets: Tensor,
+    negatives: Tensor,
+    weight: float = 1.0,
 ) -> Tensor:
     """Tell the true word from a few negatives, instead of from all words.
 
-    Mean of -log sigmoid(u_target . h) - weight * sum of log sigmoid(-u_negative . h),
+    The mean of -log sigmoid(u_target . h)
+    - weight * (sum over the negatives of log sigmoid(-u_negative . h)),
     "Distributed representations", equation 4.
 
     Args:
         hidden: float[B, D], the vectors that predict.
         output: float[V, D], whose rows are the u.
         targets: int64[B], the true words.
-        negatives: int64[B, K], or int64[K], the same for all; see `noise_distribution`.
+        negatives: int64[B, K], or int64[K], the same for all.
         weight: how much each negative counts.
     """
     positive = (hidden * output[targets]).sum(-1)  # [B]
     negative = (output[negatives] @ hidden[:, :, None])[..., 0]  # [B, K]
-    return -(F.logsigmoid(positive) + weight * F.logsigmoid(-negative).sum(-1)).mean()
+    negatives_loss = weight * F.logsigmoid(-negative).sum(-1)
+    return -(F.logsigmoid(positive) + negatives_loss).mean()
 
 
 class SkipGram(EmbeddingModel):
@@ -210,11 +216,15 @@ class SkipGram(EmbeddingModel):
         return self.output(self.embeddings(centres))
 
     def negative_sampling_loss(
-        self, centres: Tensor, contexts: Tensor, negatives: Tensor, weight: float = 1.0
+        self,
+        centres: Tensor,
+        contexts: Tensor,
+        negatives: Tensor,
+        weight: float = 1.0,
     ) -> Tensor:
         """The loss of pairs; see the function `negative_sampling_loss`."""
-        vectors, output = self.embeddings(centres), self.output.weight
-        return negative_sampling_loss(vectors, output, contexts, negatives, weight)
+        hidden, u = self.embeddings(centres), self.output.weight
+        return negative_sampling_loss(hidden, u, contexts, negatives, weight)
 
 
 class CBOW(EmbeddingModel):
@@ -225,7 +235,7 @@ class CBOW(EmbeddingModel):
 
         Args:
             contexts: int64[B, C].
-            mask: bool[B, C], True on words, False on padding; None: all are words.
+            mask: bool[B, C], True on words, False on padding; None: all are.
 
         Returns:
             logits float[B, V].
@@ -249,8 +259,8 @@ class CBOW(EmbeddingModel):
         weight: float = 1.0,
     ) -> Tensor:
         """The loss of centres; see the function `negative_sampling_loss`."""
-        vectors, output = self.mean_vector(contexts, mask), self.output.weight
-        return negative_sampling_loss(vectors, output, centres, negatives, weight)
+        hidden, u = self.mean_vector(contexts, mask), self.output.weight
+        return negative_sampling_loss(hidden, u, centres, negatives, weight)
 
 
 # --- training ------------------------------------------------------------------------------------
@@ -368,7 +378,8 @@ def train_on_batches(
             log.passes = batch.epoch
             if budget.is_over(batch.epoch):
                 break
-            done, targets = budget.done(batch.epoch), batch.targets(architecture)
+            done = budget.done(batch.epoch)
+            targets = batch.targets(architecture)
             rate = log.peak * min(done / WARM_UP, 1 - done)
             with tuner.timed(max(targets, 1)):
                 loss = train_step(architecture, *layers, batch, weight, rate)

@@ -21,7 +21,7 @@ from src.dates import START_ID, collate, make_dates
 from src.text import split_sentences
 from src.transformer import (
     GPT,
-    WAVES,
+    POSITION_BASE,
     DecoderBlock,
     Encoder,
     EncoderBlock,
@@ -311,9 +311,9 @@ def test_the_translator_equals_torchs_encoder_and_decoder(model: Transformer, ba
             other.data = torch.cat([part.detach() for part in mine])
     source, target = model.source_embeddings(source_ids), model.target_embeddings(target_ids)
     S, T = source_ids.shape[1], target_ids.shape[1]
-    read = encoder(source + sinusoidal_positions(S, D, WAVES), src_key_padding_mask=~source_mask)
+    read = encoder(source + sinusoidal_positions(S, D, POSITION_BASE), src_key_padding_mask=~source_mask)
     written = decoder(
-        target + sinusoidal_positions(T, D, WAVES), read, tgt_mask=~causal_mask(T), memory_key_padding_mask=~source_mask, tgt_is_causal=True
+        target + sinusoidal_positions(T, D, POSITION_BASE), read, tgt_mask=~causal_mask(T), memory_key_padding_mask=~source_mask, tgt_is_causal=True
     )
     expected, logits = model.output(written), model(*batch)
     assert_close(logits, expected)
