@@ -1,15 +1,14 @@
-"""Where am I running: the course's folder, the device, seeds, fast mode, quiet libraries, plot style, the latest training run.
+"""Set-up and surroundings: the course's folder, seeds, fast mode, the machine, runs of notebooks.
 
-The set-up cell of every notebook calls `start()`. Importing this module is light: torch, transformers and datasets are
-loaded only by the functions that need them.
+The set-up cell of every notebook calls `start()`. Importing this module is light: torch and
+Hugging Face's libraries are loaded only by the functions that need them.
 """
 
 from __future__ import annotations
 
 import glob
-import importlib.abc
+import importlib
 import importlib.machinery
-import importlib.util
 import json
 import math
 import os
@@ -23,38 +22,41 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
 COURSE = Path(__file__).resolve().parent.parent
-SPIN_COUNT = 6000  # how often a thread that waits for others looks before it sleeps; left to itself GNU's library looks 300,000 times
-FAST_SECONDS = 10.0  # what any training gets in fast mode: enough to measure the speed, plan, and save
+SPIN_COUNT = 6000  # how often a waiting thread looks before it sleeps; GNU's default is 300,000
+FAST_SECONDS = 10.0  # of any training in fast mode: enough to measure the speed, plan, and save
 GIGABYTE = 1024**3
 
 
 def start(seed: int = 0) -> None:
-    """Prepare this Python for the course: packages there, libraries quiet, hub off, seeds set, plot style on.
+    """Prepare this Python for the course: packages, quiet libraries, seeds, plot style.
 
-    Can be called twice. On Colab, and in a folder where the set-up cell fetched the course, missing packages are installed
-    first. Prints one line where torch came first and its threads will spin while they wait, and nothing else.
+    Can be called twice. On Colab, and in a folder where the set-up cell fetched the course,
+    missing packages are installed first. Prints one line where torch was loaded first and its
+    threads will spin while they wait, and nothing else.
 
     Args:
         seed: where random numbers start.
 
     Raises:
-        ImportError: packages are missing or half the course is, and what to do about it is the reader's decision.
+        ImportError: packages or part of the course are missing, and the reader has to decide
+            what to do.
     """
     _check_clone()
     ensure_packages()
     configure_libraries()
-    if _threads_spin and sys.platform == "linux" and sys.modules["torch"].get_num_threads() > 1 and device().type == "cpu":
-        print(
-            "torch was loaded before the course, and its threads keep the processor busy while they wait: beside other programs "
-            "training is several times slower. Restart the kernel, then run this cell first."
-        )
+    if _threads_spin and sys.platform == "linux" and device().type == "cpu":
+        if sys.modules["torch"].get_num_threads() > 1:
+            print(
+                "torch was loaded before the course, and its threads keep the processor busy "
+                "while they wait: beside other programs training is several times slower. "
+                "Restart the kernel, then run this cell first."
+            )
     import matplotlib.style
 
     matplotlib.style.use(COURSE / "src" / "plots" / "course.mplstyle")
@@ -62,10 +64,10 @@ def start(seed: int = 0) -> None:
 
 
 def configure_libraries() -> None:
-    """Set the environment variables that libraries read when they are imported; a reader's own values win.
+    """Set the environment variables that libraries read when they are imported.
 
-    The Hub is off, because everything the course uses by default is local; COURSE_ONLINE=1 leaves it on. Threads wait asleep,
-    see `let_threads_sleep`.
+    The Hub is off, because everything the course uses by default is local; COURSE_ONLINE=1 leaves
+    it on. A reader's own values win.
     """
     let_threads_sleep()
     settings = {
@@ -83,19 +85,20 @@ def configure_libraries() -> None:
 
 
 def let_threads_sleep() -> None:
-    """Set how torch's threads wait for each other: asleep, but for a moment. `src` calls this when it is imported.
+    """Let torch's threads sleep while they wait for each other, but for a moment.
 
-    Threads that wait awake take the processor from whatever else runs, and from the thread they wait for: beside one busy
-    process a training on two cores was eight times slower. An OpenMP library reads these variables when torch loads it, and
-    never again. A reader's own values win.
+    Threads that wait awake take the processor from whatever else runs, and from the thread they
+    wait for: beside one busy process a training on two cores was eight times slower. An OpenMP
+    library reads these variables when torch loads it, and never again, so `src` calls this when
+    it is imported. A reader's own values win.
     """
     global _threads_spin
     if "OMP_WAIT_POLICY" in os.environ:
         return
     if "torch" in sys.modules and "GOMP_SPINCOUNT" not in os.environ:
         _threads_spin = True
-    os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))  # GNU's library, in torch's wheels for Linux
-    os.environ.setdefault("KMP_BLOCKTIME", "0")  # LLVM's, in those for macOS, and Intel's; in milliseconds, by default 200
+    os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))  # GNU's, in torch for Linux
+    os.environ.setdefault("KMP_BLOCKTIME", "0")  # LLVM's and Intel's; milliseconds, usually 200
 
 
 _threads_spin = False  # whether torch was loaded before `let_threads_sleep`
@@ -107,96 +110,107 @@ def is_online() -> bool:
 
 
 def cache() -> Path:
-    """Folder for everything that can be fetched or computed again: COURSE_CACHE, else data/cache. Not made here."""
-    return Path(os.environ.get("COURSE_CACHE") or COURSE / "data" / "cache").expanduser().absolute()
+    """The folder for what can be fetched or computed again: COURSE_CACHE, else data/cache."""
+    return Path(os.environ.get("COURSE_CACHE") or COURSE / "data/cache").expanduser().absolute()
 
 
-# --- packages ------------------------------------------------------------------------------------------------------------
+# --- packages ------------------------------------------------------------------------------------
 
 
 def missing_packages(requirements: Iterable[str] | None = None) -> list[str]:
-    """Those of the course's requirements that are not installed, or at a version outside the tested range.
+    """Those of the course's requirements that are not installed in a tested version.
 
-    requirements: like "torch>=2.13,<3"; None takes the dependencies of pyproject.toml.
+    Args:
+        requirements: like "torch>=2.13,<3"; None takes the dependencies of pyproject.toml.
     """
     from packaging.requirements import Requirement
 
     if requirements is None:
-        requirements = tomllib.loads((COURSE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+        text = (COURSE / "pyproject.toml").read_text(encoding="utf-8")
+        requirements = tomllib.loads(text)["project"]["dependencies"]
     missing = []
     for line in requirements:
         requirement = Requirement(line)
         try:
-            fits = requirement.specifier.contains(metadata.version(requirement.name), prereleases=True)
+            version = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
-            fits = False
-        if not fits:
+            version = None
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
             missing.append(line)
     return missing
 
 
 def ensure_packages() -> None:
-    """Install what is missing where that was asked for (Colab, or a fresh clone by the set-up cell); elsewhere say what to do.
+    """Install what is missing on Colab and where the set-up cell fetched the course.
 
-    Packages that are there and fit the ranges stay as they are: a hosted notebook's own torch is the one built for its GPU.
-    Raises ImportError in one sentence when packages are missing and may not, or cannot, be installed, and when one was replaced whose
-    compiled code this Python has loaded already: that cannot be loaded anew, and does not go with the new files.
+    Packages that are there and fit the ranges stay as they are: a hosted notebook's own torch is
+    the one built for its GPU.
+
+    Raises:
+        ImportError: packages are missing and may not, or cannot, be installed; or one was
+            replaced whose compiled code is loaded already and does not go with the new files.
     """
     missing = missing_packages()
     if not missing:
         return
+    listed = ", ".join(missing)
     fetched_here = COURSE.parent == Path.cwd().resolve()
     if not (fetched_here or "google.colab" in sys.modules):
+        found = f"This Python ({sys.executable}) lacks what the course needs: {listed}"
         raise ImportError(
-            f"This Python ({sys.executable}) lacks what the course needs: {', '.join(missing)}. "
-            f"Run `make lab` in {COURSE}, or choose the kernel of its .venv."
+            f"{found}. Run `make lab` in {COURSE}, or choose the kernel of its .venv."
         )
     before = _versions_of_compiled_code()
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", *missing]
-    with _one_at_a_time():  # two notebooks opened together: the second pip finds all there
-        result = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input"]
+    with _one_at_a_time():
+        result = subprocess.run(
+            [*command, "--disable-pip-version-check", *missing], capture_output=True, text=True
+        )
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ImportError(f"Installing {', '.join(missing)} failed: {reason}. Check the network, then run this cell again.")
+        advice = "Check the network, then run this cell again"
+        raise ImportError(f"Installing {listed} failed: {reason}. {advice}.")
     importlib.invalidate_caches()
     after = _versions_of_compiled_code()
     replaced = sorted(name for name in before if after.get(name) != before[name])
     if replaced:
         raise ImportError(
-            f"The course needed other versions of what was loaded here already ({', '.join(replaced)}); they are installed now: "
-            "restart the kernel (on Colab: Runtime, Restart session), then run this cell again."
+            "The course needed other versions of what was loaded here already "
+            f"({', '.join(replaced)}); they are installed now: restart the kernel (on Colab: "
+            "Runtime, Restart session), then run this cell again."
         )
 
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Two set-up cells that install into one Python take turns, since two pips at once break it."""
+    """Set-up cells of notebooks opened together take turns: two pips at once break a Python."""
     import fcntl  # not on Windows, where the course runs in WSL
 
     with (COURSE / "pyproject.toml").open("a") as lock:
         with suppress(OSError):  # a file system without locks
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the system, however this process ends
+            fcntl.flock(lock, fcntl.LOCK_EX)  # freed by the system, however this process ends
         yield
 
 
 def _check_clone() -> None:
-    """Clear away what set-up cells left that were killed while they fetched this course.
-
-    Raises ImportError where it was fetched by git, and git was killed before the last file was written.
-    """
+    """Clear away what set-up cells left that were killed while they fetched this course."""
     if COURSE.parent == Path.cwd().resolve():
-        for unfinished in COURSE.parent.glob(".unfinished-course-*"):  # also of a cell still at it: it finds the course, then
+        for unfinished in COURSE.parent.glob(".unfinished-course-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
-    git = COURSE / ".git"
-    if (git / "packed-refs").exists() and not (git / "index").exists():  # what a clone writes before and after the files
-        raise ImportError(f"{COURSE} holds part of the course only, since fetching it was cut off: move it away, then run this cell again.")
+    git = COURSE / ".git"  # a clone writes packed-refs before the files, and index after them
+    if (git / "packed-refs").exists() and not (git / "index").exists():
+        found = f"{COURSE} holds part of the course only, since fetching it was cut off"
+        raise ImportError(f"{found}: move it away, then run this cell again.")
 
 
 def _versions_of_compiled_code() -> dict[str, str]:
-    """Package -> its version on disk, of the installed packages of which compiled modules are loaded."""
+    """Versions on disk of the packages of which compiled modules are loaded."""
     compiled = tuple(importlib.machinery.EXTENSION_SUFFIXES)
-    files = {name: getattr(module, "__dict__", {}).get("__file__") for name, module in list(sys.modules.items())}
-    modules = {name.partition(".")[0] for name, file in files.items() if str(file).endswith(compiled)}
+    modules = {
+        name.partition(".")[0]
+        for name, module in list(sys.modules.items())
+        if str(getattr(module, "__dict__", {}).get("__file__")).endswith(compiled)
+    }
     owners = metadata.packages_distributions()
     versions = {}
     for package in {package for module in modules for package in owners.get(module, ()) if package}:
@@ -205,64 +219,27 @@ def _versions_of_compiled_code() -> dict[str, str]:
     return versions
 
 
-# --- seeds ---------------------------------------------------------------------------------------------------------------
+# --- seeds ---------------------------------------------------------------------------------------
 
 
 def set_seed(seed: int) -> None:
-    """Make what follows repeatable: Python's, numpy's and torch's random numbers start from `seed`.
+    """Let the random numbers of Python, numpy and torch start from `seed`.
 
-    numpy and torch are not imported for it: one that is not loaded yet is seeded at the moment it is.
+    torch is not loaded for it: it is seeded when it is imported, if that comes later.
     """
+    import numpy as np
+    import wrapt
+
     random.seed(seed)
-    _now_or_when_imported("numpy", lambda numpy: numpy.random.seed(seed % 2**32))
-    _now_or_when_imported("torch", lambda torch: torch.manual_seed(seed))
+    np.random.seed(seed % 2**32)
+    wrapt.register_post_import_hook(lambda torch: torch.manual_seed(seed), "torch")
 
 
-def _now_or_when_imported(name: str, action: Callable[[ModuleType], object]) -> None:
-    """Call `action` with the module `name`: at once if it is loaded, else right after its import (the last action given wins)."""
-    _SeedOnImport.actions.pop(name, None)
-    if name in sys.modules:
-        action(sys.modules[name])
-        return
-    _SeedOnImport.actions[name] = action
-    if _SeedOnImport not in sys.meta_path:
-        sys.meta_path.insert(0, _SeedOnImport)
-
-
-class _SeedOnImport(importlib.abc.MetaPathFinder):
-    """Import hook that lets Python find a module as always and runs an action once the module is loaded."""
-
-    actions: ClassVar[dict[str, Callable[[ModuleType], object]]] = {}
-
-    @classmethod
-    def find_spec(cls, name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
-        """The usual spec of `name`, its loader followed by the action; None (not mine) for every other module.
-
-        The action stays until the module is really loaded: libraries also look for a spec merely to see what is installed.
-        """
-        if name not in cls.actions:
-            return None
-        specs = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not cls)  # type: ignore[arg-type]
-        spec = next((spec for spec in specs if spec is not None), None)
-        if spec is None or spec.loader is None:
-            return spec
-        load = spec.loader.exec_module
-
-        def load_then_act(module: ModuleType) -> None:
-            load(module)
-            action = cls.actions.pop(name, None)
-            if action is not None:
-                action(module)
-
-        spec.loader.exec_module = load_then_act  # type: ignore[method-assign]
-        return spec
-
-
-# --- fast mode, device, machine ------------------------------------------------------------------------------------------
+# --- fast mode, device, machine ------------------------------------------------------------------
 
 
 def is_fast() -> bool:
-    """Whether COURSE_FAST=1 asks for the same cells with seconds of training (the tests run notebooks so)."""
+    """Whether COURSE_FAST=1 asks for the same cells with seconds of training, as the tests do."""
     return os.environ.get("COURSE_FAST", "0") not in ("", "0")
 
 
@@ -283,29 +260,31 @@ def device() -> torch.device:
 
 
 def machine() -> str:
-    """One line for people: cores, processor, memory, GPU, system, Python and torch. torch is not imported for it."""
+    """One line: cores, processor, memory, GPU, system, Python and torch, which is not loaded."""
     count = cores()
-    parts = [f"{count} CPU core{'s' if count > 1 else ''}", _processor_name(), f"{memory_bytes() / GIGABYTE:.0f} GB memory", gpu_name()]
-    try:
-        torch_version = f"torch {metadata.version('torch')}"
-    except metadata.PackageNotFoundError:
-        torch_version = "no torch"
-    return f"{', '.join(part for part in parts if part)}; {platform.system()}; Python {platform.python_version()}; {torch_version}"
+    parts = [f"{count} CPU core{'s' if count > 1 else ''}", _processor_name()]
+    parts += [f"{memory_bytes() / GIGABYTE:.0f} GB memory", gpu_name()]
+    system = f"{platform.system()}; Python {platform.python_version()}"
+    return f"{', '.join(filter(None, parts))}; {system}; torch {metadata.version('torch')}"
 
 
 def cores() -> int:
     """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor_name() -> str:
-    """The processor's name as its maker gives it, without trade marks; the architecture where the system does not tell."""
+    """As its maker gives it, without trade marks; the architecture where that is not told."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1] for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return " ".join(name.replace("(R)", "").replace("(TM)", "").replace(" CPU", "").split("@")[0].split())
+    for mark in ("(R)", "(TM)", " CPU"):
+        name = name.replace(mark, "")
+    return " ".join(name.split("@")[0].split())
 
 
 def memory_bytes() -> int:
@@ -319,40 +298,41 @@ def memory_bytes() -> int:
 
 
 def gpu_name() -> str:
-    """Name of the first NVIDIA GPU by its own tool, "Apple GPU" on Apple's processors, else "no GPU"."""
+    """The first NVIDIA GPU by its own tool, "Apple GPU" on Apple's processors, else "no GPU"."""
     if shutil.which("nvidia-smi"):
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        try:
-            names = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip().splitlines()
-        except (OSError, subprocess.TimeoutExpired):
-            names = []
-        if names:
-            return names[0] if len(names) == 1 else f"{len(names)} x {names[0]}"
+        with suppress(OSError, subprocess.TimeoutExpired):
+            result = subprocess.run(command, capture_output=True, text=True, timeout=10)
+            if names := result.stdout.strip().splitlines():
+                return names[0] if len(names) == 1 else f"{len(names)} x {names[0]}"
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return "Apple GPU"
     return "no GPU"
 
 
-# --- progress of a training ----------------------------------------------------------------------------------------------
+# --- progress of a training ----------------------------------------------------------------------
 
 
 def progress_line(progress: Mapping[str, Any]) -> str:
-    """The state of a training as one line: "step 120 of 400 · 61 s of 180 s · 54 questions/s · loss 1.83".
+    """The state of a training: "step 120 of 400 · 61 s of 180 s · 54 questions/s · loss 1.83".
 
-    progress: what is known of phase, step, steps, seconds, planned_seconds, examples_per_second, loss, and the unit ("questions").
+    Args:
+        progress: what is known of phase, step, steps, seconds, planned_seconds,
+            examples_per_second, loss, and unit ("questions").
     """
-    what = progress.get("unit", "questions")
     phase = str(progress.get("phase") or "training")
+    known = {name: as_number(value) for name, value in progress.items()}
     parts = [] if phase == "training" else [phase]
-    for name, total, unit in (("step", "steps", ""), ("seconds", "planned_seconds", " s")):
-        done, planned = as_number(progress.get(name)), as_number(progress.get(total))
-        if done is not None:
-            prefix = "step " if name == "step" else ""
-            parts.append(f"{prefix}{done:,.0f}{unit}" + (f" of {planned:,.0f}{unit}" if planned is not None else ""))
-    speed, loss = as_number(progress.get("examples_per_second")), as_number(progress.get("loss"))
-    if speed is not None:
-        parts.append(f"{speed:,.0f} {what}/s" if speed >= 9.5 else f"{speed:.1f} {what}/s")
-    if loss is not None:
+    if (step := known.get("step")) is not None:
+        total = known.get("steps")
+        parts.append(f"step {step:,.0f}" + ("" if total is None else f" of {total:,.0f}"))
+    if (seconds := known.get("seconds")) is not None:
+        total = known.get("planned_seconds")
+        parts.append(f"{seconds:,.0f} s" + ("" if total is None else f" of {total:,.0f} s"))
+    if (speed := known.get("examples_per_second")) is not None:
+        number = f"{speed:,.0f}" if speed >= 9.5 else f"{speed:.1f}"
+        parts.append(f"{number} {progress.get('unit', 'questions')}/s")
+    if (loss := known.get("loss")) is not None:
         parts.append(f"loss {loss:.2f}")
     elif progress.get("loss") is not None:
         parts.append("loss is not a number")
@@ -360,16 +340,17 @@ def progress_line(progress: Mapping[str, Any]) -> str:
 
 
 def print_progress(every: float = 5.0) -> Callable[[dict], None]:
-    """A progress reporter that prints one line at most every so many seconds, and at each change of phase."""
+    """A reporter that prints a line at most every `every` seconds, and at each new phase."""
     last = {"at": -every, "phase": None}
 
     def report(progress: dict) -> None:
-        if progress["seconds"] - last["at"] < every and progress["phase"] == last["phase"]:
+        seconds, phase = progress["seconds"], progress["phase"]
+        if seconds - last["at"] < every and phase == last["phase"]:
             return
-        last.update(at=progress["seconds"], phase=progress["phase"])
+        last.update(at=seconds, phase=phase)
         planned = as_number(progress.get("planned_seconds"))
-        late = " · slower than planned" if planned is not None and progress["seconds"] > 1.15 * planned else ""
-        print(progress_line(progress) + late, flush=True)
+        late = planned is not None and seconds > 1.15 * planned
+        print(progress_line(progress) + (" · slower than planned" if late else ""), flush=True)
 
     return report
 
@@ -383,45 +364,52 @@ def as_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-# --- results of slow cells -----------------------------------------------------------------------------------------------
+# --- results of slow cells -----------------------------------------------------------------------
 
 
 def run_folder(name: str) -> Path:
-    """Where a notebook's training runs go, one level below: COURSE_RUNS/name, else build/runs/name. Not made here.
+    """The folder of a notebook's runs: COURSE_RUNS/name, else build/runs/name. Not made here.
 
-    In fast mode build/runs-fast/name, since a run of seconds must never stand in for, or collide with, a real one.
-    tools/run_notebooks.py sets COURSE_RUNS, so that every execution of a notebook trains anew and a reader's own runs stay.
+    In fast mode it is build/runs-fast/name, so that a run of seconds never replaces a real one.
+    tools/run_notebooks.py sets COURSE_RUNS, so that every execution of a notebook trains anew and
+    a reader's own runs stay.
     """
     runs = os.environ.get("COURSE_RUNS") or ("build/runs-fast" if is_fast() else "build/runs")
     return COURSE / Path(runs).expanduser() / name
 
 
 def latest_run(folder: str | Path, shipped: str | Path) -> Path:
-    """The folder a cell after a slow one takes its result from: the newest finished run in `folder`, else the shipped one.
+    """The newest finished run in `folder`, else the shipped one: where a slow cell's result is.
 
-    folder: a run, or a folder of runs, such as `run_folder("06")`; runs beside it, as live-2 beside live, count too. A run is
-    finished when its run.json says `"finished": true`.
-    shipped: the folder that comes with the course. Paths are absolute or relative to the course.
-    Prints one sentence that says which one it is, the path as seen from the course.
-    Raises FileNotFoundError when there is neither.
+    Prints one sentence that says which it is. Paths are absolute or relative to the course.
+
+    Args:
+        folder: a run, or a folder of runs, such as `run_folder("06")`; runs beside it, as live-2
+            beside live, count too.
+        shipped: the folder that comes with the course.
+
+    Raises:
+        FileNotFoundError: there is neither.
     """
     folder, shipped = COURSE / folder, COURSE / shipped
-    finished = [run for run in (*runs_beside(folder), *(folder.iterdir() if folder.is_dir() else ())) if is_finished(run)]
+    inside = folder.iterdir() if folder.is_dir() else ()
+    finished = [run for run in (*runs_beside(folder), *inside) if is_finished(run)]
     if finished:
         newest = max(finished, key=lambda run: (run / "run.json").stat().st_mtime)
         print(f"Using your own run in {_short(newest)}.")
         return newest
+    mine, theirs = _short(folder), _short(shipped)
     if not shipped.exists():
         raise FileNotFoundError(
-            f"There is no finished run in {_short(folder)} and no shipped one at {_short(shipped)}: "
-            f"run the training cell, or get the shipped one back with `git checkout {_short(shipped)}`."
+            f"There is no finished run in {mine} and no shipped one at {theirs}: run the training "
+            f"cell, or get the shipped one back with `git checkout {theirs}`."
         )
-    print(f"Using the shipped result in {_short(shipped)}: there is no finished run of yours in {_short(folder)}.")
+    print(f"Using the shipped result in {theirs}: there is no finished run of yours in {mine}.")
     return shipped
 
 
 def runs_beside(folder: Path) -> list[Path]:
-    """The folder, and those that runs with other arguments have made beside it: live, live-2, live-3."""
+    """The folder, and those that runs with other arguments made beside it: live-2, live-3."""
     beside = folder.parent.glob(f"{glob.escape(folder.name)}-*")
     return [folder, *(each for each in beside if each.name[len(folder.name) + 1 :].isdigit())]
 
@@ -429,7 +417,8 @@ def runs_beside(folder: Path) -> list[Path]:
 def is_finished(run: Path) -> bool:
     """Whether the folder `run` holds a training run that came to its end."""
     try:
-        return json.loads((run / "run.json").read_text(encoding="utf-8")).get("finished") is True
+        about = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        return about.get("finished") is True
     except (OSError, ValueError, AttributeError):
         return False
 
