@@ -50,7 +50,7 @@ def test_arguments_shapes_and_results_are_shown() -> None:
     page = PAGES["src.attention.md"]
     start = "scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None=None) -> tuple[Tensor, Tensor]"
     assert f":::{{py:function}} {start}" in page
-    assert "mask: bool[..., T, S], True where attention is allowed; None allows everything.<br>Returns float[..., T, D_v]" in page
+    assert "mask: bool[..., T, S], True where attention is allowed; None allows all." in page
 
 
 def made(source: str) -> str:
