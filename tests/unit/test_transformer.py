@@ -36,7 +36,9 @@ B, T, S, D, H, HIDDEN = 3, 4, 5, 6, 2, 10
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     """Random numbers in double precision, whose gradients are wanted."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).requires_grad_()
+    return torch.randn(
+        *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).requires_grad_()
 
 
 def shake(module: nn.Module) -> nn.Module:
@@ -52,7 +54,9 @@ def gradients(outputs: Tensor, inputs: list[Tensor]) -> tuple[Tensor, ...]:
     return torch.autograd.grad((outputs * weights).sum(), inputs, retain_graph=True)
 
 
-def attention_pairs(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> list[tuple[list[Tensor], Tensor]]:
+def attention_pairs(
+    ours: MultiHeadAttention, theirs: nn.MultiheadAttention
+) -> list[tuple[list[Tensor], Tensor]]:
     """Our parameters of an attention, in groups, each beside the one of torch's that holds the group below each other."""
     parts = [ours.W_q, ours.W_k, ours.W_v]
     return [
@@ -63,7 +67,9 @@ def attention_pairs(ours: MultiHeadAttention, theirs: nn.MultiheadAttention) -> 
     ]
 
 
-def block_pairs(ours: EncoderBlock | DecoderBlock, theirs: nn.Module) -> list[tuple[list[Tensor], Tensor]]:
+def block_pairs(
+    ours: EncoderBlock | DecoderBlock, theirs: nn.Module
+) -> list[tuple[list[Tensor], Tensor]]:
     """The same for a whole block and torch's TransformerEncoderLayer or TransformerDecoderLayer."""
     modules = [
         (ours.attention_norm, theirs.norm1),
@@ -73,10 +79,17 @@ def block_pairs(ours: EncoderBlock | DecoderBlock, theirs: nn.Module) -> list[tu
     pairs = attention_pairs(ours.attention, theirs.self_attn)
     if hasattr(ours, "cross_attention"):
         pairs += attention_pairs(ours.cross_attention, theirs.multihead_attn)
-        modules += [(ours.cross_attention_norm, theirs.norm2), (ours.feed_forward_norm, theirs.norm3)]
+        modules += [
+            (ours.cross_attention_norm, theirs.norm2),
+            (ours.feed_forward_norm, theirs.norm3),
+        ]
     else:
         modules += [(ours.feed_forward_norm, theirs.norm2)]
-    return pairs + [([getattr(mine, kind)], getattr(other, kind)) for mine, other in modules for kind in ("weight", "bias")]
+    return pairs + [
+        ([getattr(mine, kind)], getattr(other, kind))
+        for mine, other in modules
+        for kind in ("weight", "bias")
+    ]
 
 
 def copy(pairs: list[tuple[list[Tensor], Tensor]]) -> None:
@@ -86,7 +99,9 @@ def copy(pairs: list[tuple[list[Tensor], Tensor]]) -> None:
             mine.data = other.clone()
 
 
-def assert_same_gradients(ours: Tensor, theirs: Tensor, inputs: list[Tensor], pairs: list[tuple[list[Tensor], Tensor]]) -> None:
+def assert_same_gradients(
+    ours: Tensor, theirs: Tensor, inputs: list[Tensor], pairs: list[tuple[list[Tensor], Tensor]]
+) -> None:
     """ours, theirs: the outputs of the two, of the same inputs."""
     assert_close(gradients(ours, inputs), gradients(theirs, inputs))
     for mine, other in pairs:
@@ -95,7 +110,18 @@ def assert_same_gradients(ours: Tensor, theirs: Tensor, inputs: list[Tensor], pa
 
 def torch_block(kind: type[nn.Module], norm_first: bool) -> nn.Module:
     """torch's block with random weights, in training mode (without dropout): so it takes no shortcut."""
-    return shake(kind(D, H, HIDDEN, dropout=0.0, activation=F.gelu, batch_first=True, norm_first=norm_first, dtype=torch.float64))
+    return shake(
+        kind(
+            D,
+            H,
+            HIDDEN,
+            dropout=0.0,
+            activation=F.gelu,
+            batch_first=True,
+            norm_first=norm_first,
+            dtype=torch.float64,
+        )
+    )
 
 
 # --- the blocks ----------------------------------------------------------------------------------------------------------
@@ -103,7 +129,10 @@ def torch_block(kind: type[nn.Module], norm_first: bool) -> nn.Module:
 
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_an_encoder_block_equals_torchs_in_outputs_and_gradients(norm_first: bool) -> None:
-    theirs, ours = torch_block(nn.TransformerEncoderLayer, norm_first), EncoderBlock(D, H, HIDDEN, norm_first).double()
+    theirs, ours = (
+        torch_block(nn.TransformerEncoderLayer, norm_first),
+        EncoderBlock(D, H, HIDDEN, norm_first).double(),
+    )
     pairs = block_pairs(ours, theirs)
     copy(pairs)
     x, padding = normal(B, T, D), padding_mask(torch.tensor([4, 2, 3]))
@@ -116,10 +145,17 @@ def test_an_encoder_block_equals_torchs_in_outputs_and_gradients(norm_first: boo
 
 @pytest.mark.parametrize("norm_first", [False, True])
 def test_a_decoder_block_equals_torchs_in_outputs_and_gradients(norm_first: bool) -> None:
-    theirs, ours = torch_block(nn.TransformerDecoderLayer, norm_first), DecoderBlock(D, H, HIDDEN, norm_first=norm_first).double()
+    theirs, ours = (
+        torch_block(nn.TransformerDecoderLayer, norm_first),
+        DecoderBlock(D, H, HIDDEN, norm_first=norm_first).double(),
+    )
     pairs = block_pairs(ours, theirs)
     copy(pairs)
-    x, source, padding = normal(B, T, D), normal(B, S, D, seed=1), padding_mask(torch.tensor([5, 1, 3]))
+    x, source, padding = (
+        normal(B, T, D),
+        normal(B, S, D, seed=1),
+        padding_mask(torch.tensor([5, 1, 3])),
+    )
     output, weights, source_weights = ours(x, source, causal_mask(T), padding)
     expected = theirs(x, source, tgt_mask=~causal_mask(T), memory_key_padding_mask=~padding[:, 0])
     assert_close(output, expected)
@@ -150,17 +186,27 @@ def assert_equals_library(encoder: Encoder, library: BertModel, inputs: dict[str
         arguments = (inputs["input_ids"], inputs["attention_mask"].bool(), inputs["token_type_ids"])
         trace = encoder.trace(*arguments)
         assert_close(encoder(*arguments), expected.last_hidden_state, rtol=0, atol=1e-5)
-    assert len(trace.layers) == len(expected.hidden_states) and len(trace.attention) == len(expected.attentions)
-    for ours, theirs in zip([*trace.layers, *trace.attention], [*expected.hidden_states, *expected.attentions], strict=True):
+    assert len(trace.layers) == len(expected.hidden_states) and len(trace.attention) == len(
+        expected.attentions
+    )
+    for ours, theirs in zip(
+        [*trace.layers, *trace.attention],
+        [*expected.hidden_states, *expected.attentions],
+        strict=True,
+    ):
         assert_close(ours, theirs, rtol=1e-5, atol=1e-5)  # between the blocks numbers are larger
 
 
-def test_our_encoder_with_minilms_weights_equals_the_librarys_on_real_sentences(minilm: tuple) -> None:
+def test_our_encoder_with_minilms_weights_equals_the_librarys_on_real_sentences(
+    minilm: tuple,
+) -> None:
     encoder, library, tokenizer = minilm
     passages = list(assets.load_passages().values())[::2000]
     sentences = [split_sentences(passage.text)[0] for passage in passages]
     inputs = tokenizer(sentences, padding=True, truncation=True, max_length=64, return_tensors="pt")
-    assert len(set(inputs["attention_mask"].sum(1).tolist())) > 2  # of several lengths, hence with padding
+    assert (
+        len(set(inputs["attention_mask"].sum(1).tolist())) > 2
+    )  # of several lengths, hence with padding
     assert_equals_library(encoder, library, inputs)
 
 
@@ -179,11 +225,16 @@ def test_our_encoder_equals_the_librarys_on_questions_with_their_texts(minilm: t
     assert_equals_library(encoder, library, inputs)
 
 
-def test_without_a_mask_all_tokens_are_real_and_without_types_all_are_of_the_first_text(minilm: tuple) -> None:
+def test_without_a_mask_all_tokens_are_real_and_without_types_all_are_of_the_first_text(
+    minilm: tuple,
+) -> None:
     encoder, _, tokenizer = minilm
     token_ids = tokenizer("A dog.", return_tensors="pt")["input_ids"]
     with torch.no_grad():
-        assert_close(encoder(token_ids), encoder(token_ids, torch.ones_like(token_ids).bool(), torch.zeros_like(token_ids)))
+        assert_close(
+            encoder(token_ids),
+            encoder(token_ids, torch.ones_like(token_ids).bool(), torch.zeros_like(token_ids)),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -208,9 +259,15 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[BertModel, Path]:
 
 def tiny_inputs() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    token_ids = torch.randint(50, (4, 4), generator=generator)  # as many rows as tokens: a mask on the wrong axis would fit
+    token_ids = torch.randint(
+        50, (4, 4), generator=generator
+    )  # as many rows as tokens: a mask on the wrong axis would fit
     mask = padding_mask(torch.tensor([1, 2, 3, 4]))[:, 0]
-    return {"input_ids": token_ids, "attention_mask": mask.long(), "token_type_ids": torch.randint(2, (4, 4), generator=generator)}
+    return {
+        "input_ids": token_ids,
+        "attention_mask": mask.long(),
+        "token_type_ids": torch.randint(2, (4, 4), generator=generator),
+    }
 
 
 def test_our_encoder_reads_a_bert_from_a_folder(tiny: tuple) -> None:
@@ -226,15 +283,21 @@ def test_gradients_of_our_encoder_are_the_librarys(tiny: tuple) -> None:
     ours = encoder(inputs["input_ids"], inputs["attention_mask"].bool(), inputs["token_type_ids"])
     theirs = library(**inputs).last_hidden_state
     assert_close(ours, theirs)
-    named = {name: parameter for name, parameter in library.named_parameters() if bert_to_ours(name)}
+    named = {
+        name: parameter for name, parameter in library.named_parameters() if bert_to_ours(name)
+    }
     mine = dict(encoder.named_parameters())
-    assert sorted(map(bert_to_ours, named)) == sorted(mine)  # each of ours has its one place in the file
+    assert sorted(map(bert_to_ours, named)) == sorted(
+        mine
+    )  # each of ours has its one place in the file
     found = gradients(ours, [mine[bert_to_ours(name)] for name in named])
     for name, one, other in zip(named, found, gradients(theirs, list(named.values())), strict=True):
         assert_close(one, other, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_our_encoder_reads_a_bert_with_a_head_one_in_half_precision_and_one_with_old_names(tiny: tuple, tmp_path: Path) -> None:
+def test_our_encoder_reads_a_bert_with_a_head_one_in_half_precision_and_one_with_old_names(
+    tiny: tuple, tmp_path: Path
+) -> None:
     library, _ = tiny
     with_head = BertForQuestionAnswering(library.config)
     with_head.bert.load_state_dict(library.state_dict(), strict=False)
@@ -243,21 +306,31 @@ def test_our_encoder_reads_a_bert_with_a_head_one_in_half_precision_and_one_with
 
     tensors = load_file(tmp_path / "model.safetensors")
     old = {
-        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t for name, t in tensors.items()
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): t
+        for name, t in tensors.items()
     }
     save_file(old, tmp_path / "model.safetensors")
     assert_equals_library(Encoder.from_pretrained(tmp_path), library, tiny_inputs())
 
-    save_file({name: tensor.half() for name, tensor in tensors.items()}, tmp_path / "model.safetensors")
+    save_file(
+        {name: tensor.half() for name, tensor in tensors.items()}, tmp_path / "model.safetensors"
+    )
     encoder = Encoder.from_pretrained(tmp_path)
     assert encoder.words.weight.dtype == torch.float32
     assert_close(encoder.words.weight, library.embeddings.word_embeddings.weight.half().float())
 
 
 def test_a_model_that_cannot_be_had_is_told_in_a_sentence(tiny: tuple, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds no model that can be read .* needs config.json and model.safetensors"):
+    with pytest.raises(
+        ValueError,
+        match=r"holds no model that can be read .* needs config.json and model.safetensors",
+    ):
         Encoder.from_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"'nobody/nothing' is no folder here and cannot be had from the Hub"):
+    with pytest.raises(
+        ValueError, match=r"'nobody/nothing' is no folder here and cannot be had from the Hub"
+    ):
         Encoder.from_pretrained("nobody/nothing")
 
     folder = tmp_path / "changed"
@@ -304,35 +377,62 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
 
 def test_the_translator_equals_torchs_encoder_and_decoder(model: Transformer, batch: tuple) -> None:
     source_ids, source_mask, target_ids = batch
-    encoder = nn.TransformerEncoder(torch_block(nn.TransformerEncoderLayer, True), 2, norm=model.encoder_norm, enable_nested_tensor=False)
-    decoder = nn.TransformerDecoder(torch_block(nn.TransformerDecoderLayer, True), 2, norm=model.decoder_norm)
-    for ours, theirs in [*zip(model.encoder, encoder.layers, strict=True), *zip(model.decoder, decoder.layers, strict=True)]:
+    encoder = nn.TransformerEncoder(
+        torch_block(nn.TransformerEncoderLayer, True),
+        2,
+        norm=model.encoder_norm,
+        enable_nested_tensor=False,
+    )
+    decoder = nn.TransformerDecoder(
+        torch_block(nn.TransformerDecoderLayer, True), 2, norm=model.decoder_norm
+    )
+    for ours, theirs in [
+        *zip(model.encoder, encoder.layers, strict=True),
+        *zip(model.decoder, decoder.layers, strict=True),
+    ]:
         for mine, other in block_pairs(ours, theirs):
             other.data = torch.cat([part.detach() for part in mine])
     source, target = model.source_embeddings(source_ids), model.target_embeddings(target_ids)
     S, T = source_ids.shape[1], target_ids.shape[1]
-    read = encoder(source + sinusoidal_positions(S, D, POSITION_BASE), src_key_padding_mask=~source_mask)
+    read = encoder(
+        source + sinusoidal_positions(S, D, POSITION_BASE), src_key_padding_mask=~source_mask
+    )
     written = decoder(
-        target + sinusoidal_positions(T, D, POSITION_BASE), read, tgt_mask=~causal_mask(T), memory_key_padding_mask=~source_mask, tgt_is_causal=True
+        target + sinusoidal_positions(T, D, POSITION_BASE),
+        read,
+        tgt_mask=~causal_mask(T),
+        memory_key_padding_mask=~source_mask,
+        tgt_is_causal=True,
     )
     expected, logits = model.output(written), model(*batch)
     assert_close(logits, expected)
-    assert_close(gradients(logits, [model.source_embeddings.weight]), gradients(expected, [model.source_embeddings.weight]))
+    assert_close(
+        gradients(logits, [model.source_embeddings.weight]),
+        gradients(expected, [model.source_embeddings.weight]),
+    )
 
 
-def test_padding_changes_no_score_and_no_alignment_of_the_translator(model: Transformer, batch: tuple) -> None:
+def test_padding_changes_no_score_and_no_alignment_of_the_translator(
+    model: Transformer, batch: tuple
+) -> None:
     source_ids, source_mask, target_ids = batch
     logits, alignments = model(*batch), model.alignments(*batch)
     assert not source_mask.all() and len(alignments) == 2
     for row, length in enumerate(source_mask.sum(1).tolist()):
-        alone = source_ids[row : row + 1, :length], source_mask[row : row + 1, :length], target_ids[row : row + 1]
+        alone = (
+            source_ids[row : row + 1, :length],
+            source_mask[row : row + 1, :length],
+            target_ids[row : row + 1],
+        )
         assert_close(logits[row : row + 1], model(*alone))
         for weights, weights_alone in zip(alignments, model.alignments(*alone), strict=True):
             assert_close(weights[row : row + 1, ..., :length], weights_alone)
             assert weights[row, ..., length:].eq(0).all()
 
 
-def test_greedy_decoding_writes_what_the_translator_finds_likeliest_after_its_own_words(model: Transformer, batch: tuple) -> None:
+def test_greedy_decoding_writes_what_the_translator_finds_likeliest_after_its_own_words(
+    model: Transformer, batch: tuple
+) -> None:
     source_ids, source_mask, _ = batch
     written = model.greedy_decode(source_ids, source_mask, 7)
     assert written.shape == (5, 7) and len(written.unique()) > 2
@@ -364,7 +464,9 @@ def tokens(rows: int, length: int, V: int = 20) -> Tensor:
 
 
 def test_a_language_model_equals_torchs_blocks_under_a_causal_mask(gpt: GPT) -> None:
-    theirs = nn.TransformerEncoder(torch_block(nn.TransformerEncoderLayer, True), 3, norm=gpt.norm, enable_nested_tensor=False)
+    theirs = nn.TransformerEncoder(
+        torch_block(nn.TransformerEncoderLayer, True), 3, norm=gpt.norm, enable_nested_tensor=False
+    )
     for ours, block in zip(gpt.blocks, theirs.layers, strict=True):
         for mine, other in block_pairs(ours, block):
             other.data = torch.cat([part.detach() for part in mine])
@@ -372,7 +474,10 @@ def test_a_language_model_equals_torchs_blocks_under_a_causal_mask(gpt: GPT) -> 
     x = (gpt.words.weight[token_ids] + gpt.positions.weight[:7]) * D**0.5
     expected, logits = theirs(x, mask=~causal_mask(7)) @ gpt.words.weight.T, gpt(token_ids)
     assert_close(logits, expected)
-    assert_close(gradients(logits, [gpt.words.weight, gpt.positions.weight]), gradients(expected, [gpt.words.weight, gpt.positions.weight]))
+    assert_close(
+        gradients(logits, [gpt.words.weight, gpt.positions.weight]),
+        gradients(expected, [gpt.words.weight, gpt.positions.weight]),
+    )
 
 
 def test_a_cache_changes_no_score(gpt: GPT) -> None:
@@ -394,7 +499,9 @@ def test_before_it_has_learned_a_language_model_finds_all_tokens_about_equally_l
     torch.manual_seed(0)
     token_ids = tokens(8, 33, V=500)
     logits = GPT(V=500, max_T=32)(token_ids[:, :-1])
-    assert F.cross_entropy(logits.flatten(0, 1), token_ids[:, 1:].flatten()).item() == pytest.approx(math.log(500), abs=0.1)
+    assert F.cross_entropy(
+        logits.flatten(0, 1), token_ids[:, 1:].flatten()
+    ).item() == pytest.approx(math.log(500), abs=0.1)
 
 
 def test_too_many_tokens_or_none_are_told_in_a_sentence(gpt: GPT) -> None:
