@@ -276,6 +276,6 @@ def move_apart(
         FigureCanvasAgg(figure).draw()  # labels are measured as they will be drawn
         rounds = {"iter_lim": 120, "time_lim": None}  # not seconds: the same picture each time
         line = {"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6}
-        adjust_text(list(texts), *points.T, ax=ax, expand=(1.05, 1.15), arrowprops=line, **rounds)
+        adjust_text(list(texts), *points.T, ax=ax, expand=(1.1, 1.3), arrowprops=line, **rounds)
     finally:
         np.random.set_state(state)

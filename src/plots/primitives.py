@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 
 from src.plots import (
     FAINT,
@@ -189,11 +189,12 @@ def heatmap(
     picture = ax.imshow(shown, cmap=colours, vmin=low, vmax=high, aspect="auto")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    name_columns(ax, columns or [], size)
-    ax.set_yticks(range(len(rows or [])), [plain(row) for row in rows or []])
-    ax.tick_params(axis="y", labelsize=size)
-    for label in ax.get_yticklabels():
-        label.set_parse_math(False)
+    ax.set(xticks=[], yticks=[])
+    if columns is not None:
+        name_columns(ax, columns, size)
+    if rows is not None:
+        names = [plain(row) for row in rows]
+        ax.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
     if form is not None:
         for (row, column), value in np.ndenumerate(np.asarray(values)):
             text = form(value)
@@ -333,13 +334,14 @@ def lines(
 
 
 def logarithmic(ax: Axes, axis: str = "y") -> None:
-    """Make an axis logarithmic, its ticks plain numbers. Needs its limits, or what is drawn."""
+    """Make an axis logarithmic, its ticks plain numbers or powers, after its limits are set."""
     (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
     low, high = ax.get_xlim() if axis == "x" else ax.get_ylim()
     chosen = ax.xaxis if axis == "x" else ax.yaxis
     steps = (1, 2, 5) if np.log10(high / low) < 2.5 else (1,)
     chosen.set_major_locator(LogLocator(10, subs=steps, numticks=8))
-    chosen.set_major_formatter(FuncFormatter(_plain_number))
+    powers = high / low > 1e7  # 10 to the power of ... rather than many zeros
+    chosen.set_major_formatter(LogFormatterMathtext() if powers else FuncFormatter(_plain_number))
     chosen.set_minor_formatter(NullFormatter())
 
 

@@ -88,7 +88,7 @@ def draw_unrolled(words: Sequence[str], inputs: Any, states: Any) -> Figure:
         _numbers(ax, x, 0.62, inputs[t], INPUT)
         box(ax, x, 2.1, 0.8, 0.8, "cell", "#5b6b7b", "#f4f6f8", size=11, gid=f"cell {t}")
         arrow(ax, (x, 0.92), (x, 1.68))
-        arrow(ax, (x - 1.6 if t else -0.28, 2.1), (x - 0.42, 2.1), STATE)
+        arrow(ax, (x - 1.6 if t else -0.22, 2.1), (x - 0.42, 2.1), STATE)
         arrow(ax, (x, 2.52), (x, 3.3))
         _numbers(ax, x, 3.6, states[t], STATE)
     for y, name, colour in ((3.6, "state", STATE), (0.62, "input", INPUT)):
@@ -123,7 +123,6 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     }
     label = "distance: steps between the input and the state that is asked about"
     lines(ax, curves, label, "norm of the gradient", COLOURS, log="y")
-    ax.yaxis.set_major_formatter("{x:.0e}")
     steps = max(map(len, norms.values())) - 1
     left = {name: float(values[-1] / values[0]) for name, values in norms.items()}
     weakest, strongest = min(left, key=left.__getitem__), max(left, key=left.__getitem__)
@@ -213,7 +212,7 @@ def draw_lstm_cell() -> Figure:
         arrow(ax, (x, 0.55), (x, 1.13), INPUT)
     for start, end in LSTM_ARROWS:
         arrow(ax, start, end)
-    box(ax, 7.9, 2.98, 0.75, 0.34, "tanh", face="white", size=9.5)
+    box(ax, 7.9, 2.98, 0.6, 0.34, "tanh", face="white", size=9.5)
     for x, y, sign in ((1.5, 3.6, "×"), (4.9, 3.6, "+"), (4.9, 2.52, "×"), (7.9, 2.5, "×")):
         ring = {"facecolor": "white", "edgecolor": INK, "linewidth": 1.2, "zorder": 3}
         ax.add_patch(Circle((x, y), 0.22, **ring))

@@ -253,6 +253,7 @@ def plot_losses(curves: Mapping[str, Sequence[float]]) -> Figure:
     highest = 1.15 * max(coin, *(max(curve) for curve in curves.values()))
     lines(ax, points, "epoch", "loss, nats per message", ylim=(0, highest))
     level(ax, coin, "a coin: 0.69")
+    ax.locator_params(axis="x", integer=True)
     (first, losses), *others = curves.items()
     epochs = len(losses)
     finding = f"On the {first} messages the loss falls from {losses[0]:.2f} to {losses[-1]:.2f}"

@@ -288,7 +288,7 @@ def plot_weight_change(changes: Mapping[str, Sequence[float]]) -> Figure:
             text = "0: frozen" if wide and not value else _percents(value)
             place, colour = (layers - 1) / 2 if wide else column, picture.cmap(picture.norm(value))
             write(ax, place, row, text, readable_on(colour), 10.5)
-    ax.set_yticks(range(len(parts)), [_symbol(name) for name in parts])
+    ax.set_yticks(range(len(parts)), [_symbol(name) for name in parts], parse_math=True)
     ax.set(xlabel="layer", ylabel="part")
     edges = np.arange(len(parts) - 1) + 0.5
     ax.hlines(edges, -0.5, layers - 0.5, color="white", linewidth=1.5)

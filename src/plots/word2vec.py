@@ -98,17 +98,17 @@ def draw_windows(words: Sequence[str], window: int, centres: Sequence[int] | Non
 def draw_network(V: int, D: int, word: str = "oxygen") -> Figure:
     """Draw word2vec: a one-hot row, a matrix, D numbers, a second matrix, V scores."""
     figure, ax = drawing((8.6, 3.5), (-0.5, 10), (0, 4.1))
-    columns = (  # place, name, colour, numbers, how dark each cell is
-        (0.53, f"“{word}”, one-hot", CENTRE, V, [0.9 * (i == 7) for i in range(12)]),
-        (4.43, "its vector", "#9a6400", D, [0.5, 0.15, 0.8, 0.3, 0.65]),
-        (8.53, "scores, then softmax", CONTEXT, V,
-         [0.1 + 0.55 * ((5 * i + 3) % 12 / 11) ** 3 for i in range(12)]),
-    )  # fmt: skip
-    for x, name, colour, numbers, shades in columns:
+    scores = [0.1 + 0.55 * ((5 * i + 3) % 12 / 11) ** 3 for i in range(12)]
+    one_hot, vector = [0.9 * (i == 7) for i in range(12)], [0.5, 0.15, 0.8, 0.3, 0.65]
+    for x, name, ink, colour, numbers, shades in (  # how dark each cell is
+        (0.53, f"“{word}”, one-hot", CENTRE, CENTRE, V, one_hot),
+        (4.43, "its vector", "#9a6400", "C4", D, vector),
+        (8.53, "scores, then softmax", CONTEXT, CONTEXT, V, scores),
+    ):
         for i, share in enumerate(shades):
-            y, face = 2.16 + 0.22 * (i - len(shades) / 2), tint(colour, share)
-            box(ax, x, y, 0.36, 0.22, face=face, line=0.7)
-        write(ax, x, 3.8, name, colour, 10.5, bold=True)
+            y = 2.16 + 0.22 * (i - len(shades) / 2)
+            box(ax, x, y, 0.36, 0.22, face=tint(colour, share), line=0.7)
+        write(ax, x, 3.8, name, ink, 10.5, bold=True)
         write(ax, x, 0.35, f"{numbers:,} numbers", size=10.5)
     for x, name, shape, note in (
         (2.65, "embeddings", f"{V:,} × {D}", "this layer we keep"),
