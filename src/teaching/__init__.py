@@ -1,4 +1,4 @@
-"""What every notebook teaches with: quizzes, exercises and their checks, the source of the course's own code, one glossary.
+"""What every notebook teaches with: quizzes, exercises with checks, shown source, one glossary.
 
     from src.teaching import check, hint, show_quiz, show_source, solution
 

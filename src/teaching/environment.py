@@ -1,6 +1,6 @@
-"""What this machine brings to the course, as a report for people: Python, packages, processor, memory, GPU, files, weights.
+"""What this machine brings to the course: Python, packages, processor, memory, GPU, files, weights.
 
-    show_environment()     in a notebook: one line per thing, and for each that is wrong what to do about it
+    show_environment()     in a notebook: a line for each, and what to do about what is wrong
     environment()          the same as data
 
 Neither torch nor transformers is imported for it, so it still answers where they are broken.
@@ -19,27 +19,32 @@ from typing import Literal
 from src import assets, runtime
 from src.teaching.panel import TINTS, UNBOXED, Panel, inline_html, inline_text
 
-ENOUGH_GIGABYTES = 4  # of memory: notebook 05 and 06 peak at less than 3 GB, and the system wants its part
-WEIGHTS = ("qa-minilm",)  # what notebook 00 itself opens; every other folder of weights/ is listed too
-
-Verdict = Literal["good", "note", "bad"]
+ENOUGH_GIGABYTES = 4  # notebooks 05 and 06 take up to 3 GB of memory, and the system wants some
+NEEDED_WEIGHTS = {"qa-minilm"}  # what notebook 00 opens; the other folders are listed too
+TOLD_VERSIONS = ("torch", "transformers", "numpy", "pandas", "scikit-learn")
 MARKS = {"good": "✔", "note": "•", "bad": "✘"}
+CELL = 'style="padding:.15em .7em;text-align:left;vertical-align:top;border:0"'
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. verdict: "good", "note" (slower or later, and it works), "bad" (`advice` says what to do)."""
+    """One line of the report.
+
+    Its verdict is "good", "note" (slower or later, and it works), or "bad": then `advice` helps.
+    """
 
     what: str
     found: str
-    verdict: Verdict = "good"
+    verdict: Literal["good", "note", "bad"] = "good"
     advice: str = ""
 
 
 def environment(course: Path | None = None, store: assets.Store | None = None) -> list[Finding]:
     """Look at everything the course needs, in the order a reader would ask.
 
-    course: the course's folder   store: where outside files lie; None takes the course's own.
+    Args:
+        course: the course's folder; None takes this one.
+        store: where outside files are; None takes the course's own.
     """
     course, store = course or runtime.COURSE, store or assets.store()
     project = tomllib.loads((course / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -53,33 +58,36 @@ def environment(course: Path | None = None, store: assets.Store | None = None) -
 
 
 def show_environment() -> None:
-    """Show the report: a mark, what was looked at, what was found, and what to do where something is wrong."""
+    """Show the report: what was found, and what to do where something is wrong."""
     report_panel(environment()).show()
 
 
 def report_panel(findings: list[Finding]) -> Panel:
-    """The report as a table, and as plain text; the first line says how many things need doing."""
-    bad = [finding for finding in findings if finding.verdict == "bad"]
-    summary = "**Everything is here.**" if not bad else f"**{len(bad)} of {len(findings)} things need you.** Look for the ✘."
-    cell = 'style="padding:.15em .7em;text-align:left;vertical-align:top;border:0"'
+    """The report as a table and as plain text, with the number of things to do on top."""
+    bad = sum(finding.verdict == "bad" for finding in findings)
+    summary = "**Everything is here.**"
+    if bad:
+        summary = f"**{bad} of {len(findings)} things need you.** Look for the {MARKS['bad']}."
     rows, lines = [], [inline_text(summary)]
     for finding in findings:
-        tint = TINTS[{"good": "good", "note": "open", "bad": "bad"}[finding.verdict]]
-        mark = f'<span style="color:rgb({tint});font-weight:bold">{MARKS[finding.verdict]}</span>'
-        advice = f'<br><span style="border-left:3px solid rgb({tint});padding-left:.5em">{inline_html(finding.advice)}</span>'
-        found = html.escape(finding.found) + (advice if finding.advice else "")
+        tint = TINTS["open" if finding.verdict == "note" else finding.verdict]
+        mark, found = MARKS[finding.verdict], html.escape(finding.found)
+        if finding.advice:
+            edge = f"border-left:3px solid rgb({tint});padding-left:.5em"
+            found += f'<br><span style="{edge}">{inline_html(finding.advice)}</span>'
         rows.append(
-            f"<tr style='background:none'><td {cell}>{mark}</td>"
-            f"<td {cell} nowrap>{html.escape(finding.what)}</td><td {cell}>{found}</td></tr>"
+            f"<tr style='background:none'>"
+            f'<td {CELL}><b style="color:rgb({tint})">{mark}</b></td>'
+            f"<td {CELL} nowrap>{html.escape(finding.what)}</td><td {CELL}>{found}</td></tr>"
         )
-        lines.append(f"{MARKS[finding.verdict]} {finding.what}: {finding.found}" + (f" {finding.advice}" if finding.advice else ""))
+        lines.append(f"{mark} {finding.what}: {finding.found} {finding.advice}".rstrip())
     table = f'<table style="border-collapse:collapse;margin:0">{"".join(rows)}</table>'
-    return Panel(
-        f'<style>{UNBOXED}</style><div class="wta"><p style="margin:.3em 0">{inline_html(summary)}</p>{table}</div>', "\n".join(lines)
-    )
+    head = f'<p style="margin:.3em 0">{inline_html(summary)}</p>'
+    page = f'<style>{UNBOXED}</style><div class="wta">{head}{table}</div>'
+    return Panel(page, "\n".join(lines))
 
 
-# --- one thing each ------------------------------------------------------------------------------------------------------
+# --- one thing each -------------------------------------------------------------------------------
 
 
 def _python(wanted: str) -> Finding:
@@ -88,7 +96,8 @@ def _python(wanted: str) -> Finding:
     version = platform.python_version()
     if SpecifierSet(wanted).contains(version, prereleases=True):
         return Finding("Python", version)
-    return Finding("Python", version, "bad", f"The course is tested with {wanted}. Run `make lab`: it finds or asks for one that fits.")
+    advice = f"The course is tested with {wanted}. Run `make lab`: it finds or asks for one."
+    return Finding("Python", version, "bad", advice)
 
 
 def _packages(requirements: list[str]) -> list[Finding]:
@@ -96,58 +105,68 @@ def _packages(requirements: list[str]) -> list[Finding]:
     from packaging.requirements import Requirement
 
     unfit = set(runtime.missing_packages(requirements))
-    fit = [Requirement(line).name for line in requirements if line not in unfit]
-    named = [f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "numpy", "pandas", "scikit-learn") if name in fit]
-    findings = [Finding("packages", f"{len(fit)} of {len(requirements)} at a tested version, among them {', '.join(named) or 'none'}")]
-    for line in sorted(unfit):
-        requirement = Requirement(line)
+    fit = {Requirement(line).name for line in requirements if line not in unfit}
+    told = [f"{name} {metadata.version(name)}" for name in TOLD_VERSIONS if name in fit]
+    counted = f"{len(fit)} of {len(requirements)} at a tested version"
+    findings = [Finding("packages", f"{counted}, among them {', '.join(told) or 'none'}")]
+    advice = (
+        "Run `make lab` in the course's folder, or choose the kernel of its `.venv`. "
+        "On Colab, run the set-up cell again."
+    )
+    for requirement in map(Requirement, sorted(unfit)):
         try:
-            found = f"{metadata.version(requirement.name)}, tested with {requirement.specifier}"
+            version = metadata.version(requirement.name)
+            found = f"{version}, tested with {requirement.specifier}"
         except metadata.PackageNotFoundError:
             found = "not installed"
-        advice = "Run `make lab` in the course's folder, or choose the kernel of its `.venv`. On Colab, run the set-up cell again."
         findings.append(Finding(requirement.name, found, "bad", advice))
     return findings
 
 
 def _machine() -> list[Finding]:
-    processor, memory, gpu = runtime.cores(), runtime.memory_bytes() / runtime.GIGABYTE, runtime.gpu_name()
-    findings = [
-        Finding("processor", f"{processor} core{'s' if processor > 1 else ''}")
-        if processor > 1
-        else Finding("processor", "1 core", "note", "All works; what trains takes about twice the seconds that the notebooks state."),
-        Finding("memory", f"{memory:.0f} GB")
-        if memory >= ENOUGH_GIGABYTES
-        else Finding("memory", f"{memory:.1f} GB", "note", "Close other programs, and one notebook before you open the next."),
-    ]
-    if gpu == "no GPU":
-        findings.append(Finding("GPU", "none", "note", "None is needed: every time stated in this course was measured without one."))
-    else:
-        findings.append(Finding("GPU", gpu))
-    return findings
+    cores, gpu = runtime.cores(), runtime.gpu_name()
+    gigabytes = runtime.memory_bytes() / runtime.GIGABYTE
+    processor = Finding("processor", f"{cores} cores")
+    if cores == 1:
+        slow = "All works; training takes about twice the time that the notebooks state."
+        processor = Finding("processor", "1 core", "note", slow)
+    memory = Finding("memory", f"{gigabytes:.0f} GB")
+    if gigabytes < ENOUGH_GIGABYTES:
+        close = "Close other programs, and one notebook before you open the next."
+        memory = Finding("memory", f"{gigabytes:.1f} GB", "note", close)
+    if gpu != "no GPU":
+        return [processor, memory, Finding("GPU", gpu)]
+    none = "None is needed: every time stated in this course was measured without one."
+    return [processor, memory, Finding("GPU", "none", "note", none)]
 
 
 def _asset(store: assets.Store, name: str) -> Finding:
     about = store.assets[name].about.split(":")[0]
     try:
-        state = store.verify(name)  # "good, 92 MB in <folder>", and perhaps ", to be converted at first use"
+        state = store.verify(name)  # "good, 92 MB in <folder>", and perhaps ", to be converted"
     except assets.AssetError as error:
         found = "not fetched" if "yet" in str(error) else "damaged"
-        advice = f"Run `make assets`, or `python -m src.assets fetch {name}`. Its first use in a notebook fetches it too, with a network."
+        advice = (
+            f"Run `make assets`, or `python -m src.assets fetch {name}`. "
+            "With a network its first use in a notebook fetches it too."
+        )
         return Finding(name, f"{about}; {found}", "bad", advice)
     found = f"{about}; {state.split(' in ')[0].removeprefix('good, ')}"
     if "converted" in state:
-        return Finding(name, found, "note", "Its first use takes some seconds more, once: it is converted then.")
+        once = "Its first use takes some seconds more, once: it is converted then."
+        return Finding(name, found, "note", once)
     return Finding(name, found)
 
 
 def _weights(folder: Path) -> list[Finding]:
     shipped = {path.name for path in folder.glob("*/") if any(path.glob("*.safetensors"))}
     findings = []
-    for name in sorted(shipped | set(WEIGHTS)):
-        size = sum(file.stat().st_size for file in (folder / name).glob("*.safetensors")) / 1e6
+    for name in sorted(shipped | NEEDED_WEIGHTS):
         if name in shipped:
-            findings.append(Finding(f"weights/{name}", f"{size:.0f} MB, they come with the course"))
+            size = sum(file.stat().st_size for file in (folder / name).glob("*.safetensors"))
+            found = f"{size / 1e6:.0f} MB, they come with the course"
+            findings.append(Finding(f"weights/{name}", found))
         else:
-            findings.append(Finding(f"weights/{name}", "not there", "bad", f"Get them back with `git checkout weights/{name}`."))
+            advice = f"Get them back with `git checkout weights/{name}`."
+            findings.append(Finding(f"weights/{name}", "not there", "bad", advice))
     return findings

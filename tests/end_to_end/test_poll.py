@@ -29,7 +29,7 @@ QUIZ = {
                     "id": "one",
                     "kind": "single",
                     "keep_order": True,
-                    "question": f"Which `word` is **right**, {HOSTILE}?",
+                    "text": f"Which `word` is **right**, {HOSTILE}?",
                     "choices": [
                         {"text": f"the first {HOSTILE}", "right": False, "why": f"Wrong, because {HOSTILE} of this."},
                         {"text": "the `second`", "right": True, "why": "Right, because of *that*."},
@@ -40,7 +40,7 @@ QUIZ = {
                     "id": "several",
                     "kind": "multiple",
                     "keep_order": True,
-                    "question": "Which are even?",
+                    "text": "Which are even?",
                     "choices": [
                         {"text": "two", "right": True, "why": "Two is twice one."},
                         {"text": "three", "right": False, "why": "Three is odd."},
@@ -50,10 +50,10 @@ QUIZ = {
                 {
                     "id": "number",
                     "kind": "numeric",
-                    "question": "How many are 3 x 4?",
+                    "text": "How many are 3 x 4?",
                     "answer": 12,
                     "why": "Three times four.",
-                    "wrong": [{"value": 7, "why": "That is the sum of them."}],
+                    "choices": [{"text": "7", "right": False, "why": "That is the sum of them."}],
                 },
             ],
         },
@@ -65,7 +65,7 @@ QUIZ = {
                     "id": "after",
                     "kind": "single",
                     "keep_order": True,
-                    "question": "Which comes after the first set?",
+                    "text": "Which comes after the first set?",
                     "choices": [
                         {"text": "this one", "right": True, "why": "It is the second."},
                         {"text": "none", "right": False, "why": "There are two."},

@@ -22,7 +22,7 @@ DATA = {
                     "id": "one",
                     "kind": "single",
                     "keep_order": True,
-                    "question": f"Which is `right`, {HOSTILE}?",
+                    "text": f"Which is `right`, {HOSTILE}?",
                     "choices": [
                         {"text": "first & <b>foremost</b>", "right": False, "why": "The first is wrong because of secret-a."},
                         {"text": 'second, "quoted"', "right": True, "why": "The second is right because of secret-b."},
@@ -33,7 +33,7 @@ DATA = {
                     "id": "several",
                     "kind": "multiple",
                     "keep_order": True,
-                    "question": "Which are even?",
+                    "text": "Which are even?",
                     "choices": [
                         {"text": "2", "right": True, "why": "Even: secret-d."},
                         {"text": "3", "right": False, "why": "Odd: secret-e."},
@@ -43,11 +43,14 @@ DATA = {
                 {
                     "id": "number",
                     "kind": "numeric",
-                    "question": "How many are 3 x 4?",
+                    "text": "How many are 3 x 4?",
                     "answer": 12,
                     "unit": "things",
                     "why": "Twelve: secret-g.",
-                    "wrong": [{"value": 7, "why": "That is the sum: secret-h."}, {"value": 100, "why": "Far too many: secret-i."}],
+                    "choices": [
+                        {"text": "7", "right": False, "why": "That is the sum: secret-h."},
+                        {"text": "100", "right": False, "why": "Far too many: secret-i."},
+                    ],
                 },
             ],
         }

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -227,7 +228,7 @@ def test_votes_for_what_a_changed_quiz_no_longer_offers_stop_the_start_with_a_se
     vote(room, ANN, "one", 2)
     changed = questions.questions[1:]
     with pytest.raises(ValueError, match=r"holds votes on 'one' for 'third', which the quiz no longer offers; begin with --new"):
-        again(room, type(questions)(questions.quiz, questions.id, questions.title, changed))
+        again(room, replace(questions, questions=changed))
 
 
 def test_who_waits_for_a_change_learns_of_votes_and_moves_apart(room):

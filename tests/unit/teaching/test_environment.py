@@ -1,4 +1,4 @@
-"""The report on the environment: what is wrong is found, marked and comes with something to do; what is fine is said in one line."""
+"""The report on the environment: what is wrong is marked and comes with something to do."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_where_everything_is_there_nothing_is_to_do(course):
 
 
 def test_the_report_on_this_very_course_has_no_complaint():
-    """The tests run in the environment that the course is tested with; assets may be fetched later, so they are left out."""
+    """Assets may be fetched later, so they are left out."""
     assert not [finding for finding in environment(store=store()) if finding.verdict == "bad"]
 
 
