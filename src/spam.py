@@ -1,52 +1,60 @@
-"""Is this message spam? A filter of hand-written rules, and one that learns its weights from examples, in numpy.
+"""Is this message spam? A filter of hand-written rules, and one that learns, in numpy.
 
     messages = load_messages("train")
-    rules_filter(text)                        # True or False, by rules that a person wrote
-    learned, history = train_filter(messages) # the same question, by weights that gradient descent found
-    learned.probability(text)                 # 0.93
+    rules_filter(text)  # True or False, by rules that a person wrote
+    learned, history = train_filter(messages)  # weights that gradient descent found
+    learned.probability(text)  # 0.93
 
-The messages are the course's own (data/spam): invented, with invented names.
+The messages are the course's own (data/spam): invented, with invented names. N: messages, V:
+words.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from src import runtime
 from src.text import Vocabulary, tokenize_words
 
-SPLITS = ("train", "validation", "test")
 Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message and whether it is spam; everything that is not is called ham."""
+    """One message, and whether it is spam; everything else is called ham."""
 
     text: str
     is_spam: bool
 
 
 def load_messages(split: Split) -> list[Message]:
-    """The messages of one split of data/spam/messages.csv, in the file's order. Raises ValueError for another split."""
-    if split not in SPLITS:
-        raise ValueError(f"there is no split {split!r} of the messages; there are {', '.join(SPLITS)}.")
-    with (runtime.COURSE / "data" / "spam" / "messages.csv").open(encoding="utf-8", newline="") as file:
-        return [Message(row["text"], row["label"] == "spam") for row in csv.DictReader(file) if row["split"] == split]
+    """The messages of one split of data/spam/messages.csv, in the file's order."""
+    if split not in get_args(Split):
+        raise ValueError(f"there is no split {split!r}; there are {', '.join(get_args(Split))}.")
+    file = runtime.COURSE / "data" / "spam" / "messages.csv"
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["split"] == split]
+    return [Message(row["text"], row["label"] == "spam") for row in rows]
 
 
-# --- counting errors -----------------------------------------------------------------------------------------------------
+# --- counting errors ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Errors:
-    """What a filter got wrong. false_alarms: ham called spam.   missed: spam let through.   total: messages judged."""
+    """What a filter got wrong.
+
+    Attributes:
+        false_alarms: ham called spam.
+        missed: spam let through.
+        total: messages judged.
+    """
 
     false_alarms: int
     missed: int
@@ -59,73 +67,85 @@ class Errors:
 
     @property
     def accuracy(self) -> float:
-        """The share of messages judged rightly, in [0, 1]."""
+        """The share of messages judged rightly, 0 to 1."""
         return 1 - self.wrong / self.total
 
 
 def count_errors(is_spam: Callable[[str], bool], messages: Sequence[Message]) -> Errors:
-    """Judge every message with the filter `is_spam` and count both kinds of error. Raises ValueError without messages."""
+    """Judge every message with the filter `is_spam`, and count both kinds of error."""
     if not messages:
         raise ValueError("there are no messages to judge.")
-    verdicts = [is_spam(message.text) for message in messages]
-    false_alarms = sum(verdict and not message.is_spam for verdict, message in zip(verdicts, messages, strict=True))
-    missed = sum(message.is_spam and not verdict for verdict, message in zip(verdicts, messages, strict=True))
-    return Errors(false_alarms, missed, len(messages))
+    wrong = [message for message in messages if is_spam(message.text) != message.is_spam]
+    missed = sum(message.is_spam for message in wrong)
+    return Errors(len(wrong) - missed, missed, len(messages))
 
 
-# --- rules, written by a person ------------------------------------------------------------------------------------------
+# --- rules, written by a person -----------------------------------------------------------------
 
-# What the writer of these rules noticed in the messages. They were written before the splits were drawn, so a part of what is now
-# the test split had been read: that can only flatter the rules.
+# They were written before the splits were drawn, so part of what is now the test split had been
+# read: that can only flatter the rules.
 RULES: dict[str, re.Pattern[str]] = {
-    "promises a prize": re.compile(r"\b(won|wins|winner|prize|jackpot|lotto|casino|bonus|voucher|reward|claim)\b", re.I),
-    "promises money": re.compile(r"\b(cash|income|loan|fortune|refund|million|crypto|coins?|grant|earn|per hour|account)\b", re.I),
-    "sells a miracle": re.compile(r"\b(pills?|weight|belly|snoring|younger|secret|diploma|trial|followers|singles|photos|cheap)\b", re.I),
-    "costs nothing": re.compile(r"\b(free|complimentary|guaranteed|no (cost|deposit|experience|questions|credit check))\b", re.I),
-    "is in a hurry": re.compile(r"\b(urgent|now|tonight|today|immediately|final notice|expires?|last chance|within \d+ hours)\b", re.I),
-    "asks for secrets": re.compile(r"\b(bank details|passport|password|code|your card|verify|confirm|log in|sign in|identity)\b", re.I),
-    "has a link": re.compile(r"\b[\w-]+\.example\.(com|net|org)\b", re.I),
+    name: re.compile(rf"\b({pattern})\b", re.I)
+    for name, pattern in {
+        "promises a prize": "won|wins|winner|prize|jackpot|lotto|casino|bonus|voucher|reward|claim",
+        "promises money": "cash|income|loan|fortune|refund|million|crypto|coins?|grant|earn"
+        "|per hour|account",
+        "sells a miracle": "pills?|weight|belly|snoring|younger|secret|diploma|trial|followers"
+        "|singles|photos|cheap",
+        "costs nothing": "free|complimentary|guaranteed"
+        "|no (cost|deposit|experience|questions|credit check)",
+        "is in a hurry": r"urgent|now|tonight|today|immediately|final notice|expires?|last chance"
+        r"|within \d+ hours",
+        "asks for secrets": "bank details|passport|password|code|your card|verify|confirm|log in"
+        "|sign in|identity",
+        "has a link": r"[\w-]+\.example\.(com|net|org)",
+        "is too polite": "dear (sir|friend|doctor|candidate)|esteemed|kindly|with respect"
+        "|my darling|handsome",
+        "hides letters behind digits": r"[a-z]+\d[a-z]+\b.*\b[a-z]+\d[a-z]+",
+    }.items()
+}
+RULES |= {  # where capitals or signs count
     "asks to text or call": re.compile(r"\b(555-\d{4}|(text|reply|send) [A-Z]{2,})\b"),
     "shouts": re.compile(r"\b[A-Z]{4,}\b|!!"),
-    "hides letters behind digits": re.compile(r"\b[a-z]+\d[a-z]+\b.*\b[a-z]+\d[a-z]+\b", re.I),
-    "is too polite": re.compile(r"\b(dear (sir|friend|doctor|candidate)|esteemed|kindly|with respect|my darling|handsome)\b", re.I),
     "names a price": re.compile(r"\b\d+\.\d\d\b|[$%]|\b\d+,\d{3}\b"),
 }
-RULES_NEEDED = 2  # one sign alone is found in many an honest message
+RULES_NEEDED = 2  # many an honest message matches one
 
 
 def matching_rules(text: str) -> list[str]:
-    """The names of the rules that fit a message."""
+    """The names of the rules that match a message."""
     return [name for name, pattern in RULES.items() if pattern.search(text)]
 
 
 def rules_filter(text: str) -> bool:
-    """Whether a message is spam by the rules: at least RULES_NEEDED of them fit."""
+    """Whether a message is spam: at least RULES_NEEDED rules match it."""
     return len(matching_rules(text)) >= RULES_NEEDED
 
 
-# --- weights, learned from examples --------------------------------------------------------------------------------------
+# --- weights, learned from examples -------------------------------------------------------------
 
 
-def count_words(texts: Iterable[str], vocabulary: Vocabulary) -> np.ndarray:
-    """How often each word of the vocabulary stands in each text: float[N, V]. Other words count nowhere."""
-    texts = list(texts)
+def count_words(texts: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:
+    """How often each word of the vocabulary occurs in each text: float[N, V]."""
     counts = np.zeros((len(texts), len(vocabulary)))
-    for row, text in enumerate(texts):
-        # add.at, because a word that stands there twice has to be added twice
-        np.add.at(counts[row], vocabulary.encode(tokenize_words(text), unknown="drop"), 1)
+    for row, text in zip(counts, texts, strict=True):
+        # add.at, because a word that occurs twice has to be added twice
+        np.add.at(row, vocabulary.encode(tokenize_words(text), unknown="drop"), 1)
     return counts
 
 
 def sigmoid(scores: np.ndarray) -> np.ndarray:
-    """Squeeze any number into (0, 1): 0 becomes one half, large numbers come near 1, very negative ones near 0."""
-    return 0.5 * (1 + np.tanh(0.5 * np.asarray(scores)))  # equal to 1 / (1 + exp(-score)), and never overflows
+    """Squeeze any number into (0, 1): 0 becomes one half, large numbers come near 1."""
+    # Equal to 1 / (1 + exp(-score)), and never overflows.
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(scores)))
 
 
 def log_loss(is_spam: np.ndarray, probabilities: np.ndarray) -> float:
-    """The mean of -log(probability given to the truth), in nats: 0 is perfect, log 2 = 0.69 is what a coin gets.
+    """The mean of -log(probability given to the truth): 0 is perfect, a coin gets log 2 = 0.69.
 
-    is_spam: bool or 0/1[N]   probabilities: float[N], of being spam
+    Args:
+        is_spam: bool or 0/1[N].
+        probabilities: of being spam, float[N].
     """
     of_the_truth = np.where(is_spam, probabilities, 1 - np.asarray(probabilities))
     return float(-np.log(np.maximum(of_the_truth, 1e-300)).mean())
@@ -133,53 +153,65 @@ def log_loss(is_spam: np.ndarray, probabilities: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class LearnedFilter:
-    """One weight per word and a bias: logistic regression. weights: float[V], in the order of the vocabulary."""
+    """Logistic regression: one weight per word of the vocabulary, float[V], and a bias."""
 
     vocabulary: Vocabulary
     weights: np.ndarray
     bias: float
 
     def probability(self, text: str) -> float:
-        """How likely a message is spam, in (0, 1): the sigmoid of the bias and the weights of its words, added up."""
-        return float(sigmoid(count_words([text], self.vocabulary) @ self.weights + self.bias)[0])
+        """How likely a message is spam, 0 to 1."""
+        scores = count_words([text], self.vocabulary) @ self.weights + self.bias
+        return float(sigmoid(scores)[0])
 
     def __call__(self, text: str) -> bool:
         """Whether a message is spam: more likely than not."""
         return self.probability(text) > 0.5
 
     def word_weights(self, text: str) -> list[tuple[str, float]]:
-        """The words of a message, in order, each with its weight; 0 for a word that training never saw."""
-        words = tokenize_words(text)
-        found = [self.vocabulary.ids.get(word) for word in words]
-        return [(word, 0.0 if number is None else float(self.weights[number])) for word, number in zip(words, found, strict=True)]
+        """The words of a message, each with its weight; 0 for a word that training never saw."""
+        weights = dict(zip(self.vocabulary.words, self.weights.tolist(), strict=True))
+        return [(word, weights.get(word, 0.0)) for word in tokenize_words(text)]
 
     def strongest(self, n: int) -> tuple[dict[str, float], dict[str, float]]:
-        """The n words that speak most for spam, and the n that speak most against it, each with its weight, strongest first."""
-        order = np.argsort(self.weights)
-        words = self.vocabulary.words
-        return {words[i]: float(self.weights[i]) for i in order[::-1][:n]}, {words[i]: float(self.weights[i]) for i in order[:n]}
+        """The n words that speak most for spam, and against it, with their weights."""
+        pairs = zip(self.vocabulary.words, self.weights.tolist(), strict=True)
+        rising = sorted(pairs, key=lambda pair: pair[1])
+        return dict(rising[::-1][:n]), dict(rising[:n])
 
 
 def train_filter(
-    messages: Sequence[Message], epochs: int = 3000, learning_rate: float = 1.0, decay: float = 1.0, min_count: int = 2
+    messages: Sequence[Message],
+    epochs: int = 3000,
+    learning_rate: float = 1.0,
+    decay: float = 1.0,
+    min_count: int = 2,
 ) -> tuple[LearnedFilter, list[dict[str, float]]]:
-    """Learn one weight per word by gradient descent on all messages at once; also returns one dict per epoch: epoch, loss.
+    """Learn one weight per word by gradient descent on all messages at once.
 
-    decay: how strongly weights are pulled back to 0; decay / 2 times the sum of their squares, divided by the number of messages,
-    is added to what is made small (but not to the loss in the history). scikit-learn's LogisticRegression calls 1 / decay C.
-    min_count: words seen less often get no weight.
+    Args:
+        messages: to learn from.
+        epochs: how many steps.
+        learning_rate: of each step.
+        decay: pulls weights back to 0; scikit-learn calls 1 / decay C.
+        min_count: words seen less often get no weight.
+
+    Returns:
+        The filter, and its loss by epoch.
     """
     texts = [message.text for message in messages]
-    vocabulary = Vocabulary.from_sentences(map(tokenize_words, texts), min_count=min_count)
+    words = map(tokenize_words, texts)
+    vocabulary = Vocabulary.from_sentences(words, min_count=min_count)
     counts = count_words(texts, vocabulary)  # float[N, V]
     truth = np.array([message.is_spam for message in messages], dtype=float)
     weights, bias = np.zeros(len(vocabulary)), 0.0
     history = []
     for epoch in range(1, epochs + 1):
         probabilities = sigmoid(counts @ weights + bias)  # forward: float[N]
-        history.append({"epoch": epoch, "loss": log_loss(truth, probabilities)})  # error
-        wrong_by = probabilities - truth
-        weights_gradient = (counts.T @ wrong_by + decay * weights) / len(truth)  # gradient: float[V]
+        loss = log_loss(truth, probabilities)  # error
+        history.append({"epoch": epoch, "loss": loss})
+        wrong_by = probabilities - truth  # gradient
+        weights_gradient = (counts.T @ wrong_by + decay * weights) / len(truth)
         bias_gradient = wrong_by.mean()
         weights = weights - learning_rate * weights_gradient  # adjust
         bias = bias - learning_rate * bias_gradient

@@ -1,11 +1,11 @@
-"""Sub-words: byte-pair encoding and WordPiece step by step, and tokenizers learned from texts (notebooks 05 and 05b).
+"""Sub-words: byte-pair encoding and WordPiece step by step, and tokenizers learned from texts.
 
-    learn_merges({"singing": 5, "ring": 3}, 4)      # four steps of byte-pair encoding
+    learn_merges({"singing": 5, "ring": 3}, 4)  # four steps of byte-pair encoding
     tokenizer = BytePairTokenizer.train(texts, V=4000)
-    tokenizer.decode(tokenizer.encode("Oxygen"))    # "Oxygen"
+    tokenizer.decode(tokenizer.encode("Oxygen"))  # "Oxygen"
 
-Sources: Sennrich et al. 2016 (byte-pair encoding); Wu et al. 2016, "Google's neural machine translation system" (WordPiece);
-Radford et al. 2019 (GPT-2; bytes as the alphabet).
+Sources: Sennrich et al. 2016 (byte-pair encoding); Wu et al. 2016, "Google's neural machine
+translation system" (WordPiece); Radford et al. 2019 (GPT-2; bytes as the alphabet).
 """
 
 from __future__ import annotations
@@ -20,48 +20,174 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from src.files import WRITE_AGAIN, write_whole
 
-START = "<|endoftext|>"  # begins every text, and ends it: the name that GPT-2 and SmolLM2 have for it
+START = "<|endoftext|>"  # begins and ends every text; named as in GPT-2 and SmolLM2
+CONTINUES = "##"  # begins a piece that continues a word
+
+# --- byte-pair encoding and WordPiece, step by step ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Two neighbouring pieces that become one, and how often they were neighbours by then."""
+
+    left: str
+    right: str
+    count: int
+
+    @property
+    def joined(self) -> str:
+        return self.left + self.right.removeprefix(CONTINUES)
+
+
+def letters_of(word: str) -> list[str]:
+    """A word as letters, all but the first marked: "sing" gives s ##i ##n ##g."""
+    return [letter if i == 0 else CONTINUES + letter for i, letter in enumerate(word)]
+
+
+def apply_merge(pieces: Sequence[str], merge: Merge) -> list[str]:
+    """Join the two pieces wherever they are neighbours, from left to right."""
+    result: list[str] = []
+    for piece in pieces:
+        if result and (result[-1], piece) == (merge.left, merge.right):
+            result[-1] = merge.joined
+        else:
+            result.append(piece)
+    return result
+
+
+def learn_merges(counts: Mapping[str, int], n: int) -> list[Merge]:
+    """Byte-pair encoding: n times, join the most frequent neighbours.
+
+    Sennrich et al. 2016, section 3.2.
+
+    Args:
+        counts: how often each word occurs.
+        n: how many merges to learn.
+
+    Returns:
+        The merges in order; fewer than n once every word is one piece. Among
+        equally frequent pairs the first in the alphabet is taken.
+    """
+    words = {word: letters_of(word) for word in counts}
+    merges: list[Merge] = []
+    for _ in range(n):
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, pieces in words.items():
+            for pair in itertools.pairwise(pieces):
+                pairs[pair] += counts[word]
+        if not pairs:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(Merge(*best, pairs[best]))
+        for word, pieces in words.items():
+            words[word] = apply_merge(pieces, merges[-1])
+    return merges
+
+
+def merge_steps(word: str, merges: Iterable[Merge]) -> list[tuple[Merge | None, list[str]]]:
+    """What becomes of a word: its letters, then each merge that changes it, and the pieces."""
+    steps: list[tuple[Merge | None, list[str]]] = [(None, letters_of(word))]
+    for merge in merges:
+        pieces = apply_merge(steps[-1][1], merge)
+        if pieces != steps[-1][1]:
+            steps.append((merge, pieces))
+    return steps
+
+
+def longest_match(word: str, vocabulary: Container[str], unknown: str = "[UNK]") -> list[str]:
+    """Cut a word as WordPiece does: the longest piece in the vocabulary, again and again.
+
+    Where nothing fits, the whole word is unknown. Devlin et al. 2019 and its code.
+    """
+    pieces, begin = [], 0
+    while begin < len(word):
+        mark = CONTINUES if begin else ""
+        ends = range(len(word), begin, -1)
+        end = next((end for end in ends if mark + word[begin:end] in vocabulary), None)
+        if end is None:
+            return [unknown]
+        pieces.append(mark + word[begin:end])
+        begin = end
+    return pieces
+
+
+# --- tokenizers learned from texts --------------------------------------------------------------
+
+
+def train_wordpiece(texts: Iterable[str], V: int) -> Tokenizer:
+    """Learn V word pieces in BERT's manner: lower case, no accents.
+
+    The library `tokenizers` chooses merges by count, as `learn_merges` does; the code that
+    made BERT's vocabulary was never published.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix=CONTINUES)
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=V,
+        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+        continuing_subword_prefix=CONTINUES,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
 
 
 class BytePairTokenizer:
-    """A byte-level BPE vocabulary: frequent words are one token, rare ones fall into pieces, at worst into single bytes.
+    """A byte-level BPE vocabulary: frequent words are one token, rare ones several.
 
-    So there is no unknown word, and `decode` gives back every text that `encode` took. V: tokens   start_id: the number of START
+    At worst a token is a single byte, so no word is unknown, and `decode` gives back every
+    text that `encode` took.
+
+    Attributes:
+        V: how many tokens there are.
+        start_id: the id of START.
     """
 
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = tokenizer
-        self._tokenizer.encode_special_tokens = True  # "<|endoftext|>" in somebody's text is text, and ends nothing
+        # "<|endoftext|>" within a text is text, and ends nothing.
+        self._tokenizer.encode_special_tokens = True
         self.V: int = tokenizer.get_vocab_size()
         start_id = tokenizer.token_to_id(START)
         if start_id is None:
-            raise ValueError(f"this vocabulary has no {START}, with which every text begins; use one that has, as GPT-2's and SmolLM2's.")
+            raise ValueError(f"this vocabulary has no {START}; use one that has, such as GPT-2's.")
         self.start_id: int = start_id
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, BytePairTokenizer) and self._tokenizer.to_str() == other._tokenizer.to_str()
+        return isinstance(other, BytePairTokenizer) and self.to_json() == other.to_json()
 
     @classmethod
     def train(cls, texts: Iterable[str], V: int) -> BytePairTokenizer:
-        """Merge the pair of neighbours that is most frequent, again and again, until there are V tokens, or no pair occurs twice.
-
-        Raises ValueError for a V too small for START and the 256 bytes.
-        """
+        """Merge the most frequent pair until there are V tokens, or no pair occurs twice."""
         if V < 257:
             raise ValueError(f"V is {V}; the 256 bytes and {START} need at least 257.")
         tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # no token reaches over two words
+        # No token reaches over two words.
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(vocab_size=V, min_frequency=2, special_tokens=[START], initial_alphabet=alphabet, show_progress=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=V,
+            min_frequency=2,
+            special_tokens=[START],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
         tokenizer.train_from_iterator(texts, trainer)
         return cls(tokenizer)
 
     @classmethod
     def load(cls, file: str | Path) -> BytePairTokenizer:
-        """Read a tokenizer.json. Raises FileNotFoundError where there is none, ValueError where it cannot be read."""
+        """Read a tokenizer.json.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it cannot be read.
+        """
         if not Path(file).is_file():
-            raise FileNotFoundError(f"there is no tokenizer at {file}; name a tokenizer.json, or the folder of a saved model.")
+            advice = "name a tokenizer.json, or the folder of a saved model"
+            raise FileNotFoundError(f"there is no tokenizer at {file}; {advice}.")
         try:
             tokenizer = Tokenizer.from_file(str(file))
         except Exception as error:  # the library has no class of its own for it
@@ -82,108 +208,14 @@ class BytePairTokenizer:
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of many texts, in their order."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encoded]
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Tokens back to their text; START is left out."""
+        """Tokens back to their text, without START."""
         return self._tokenizer.decode(list(token_ids), skip_special_tokens=True)
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
-        """Each token by itself, as it is written; "�" stands for part of a character."""
-        return [self._tokenizer.decode([token_id], skip_special_tokens=False) for token_id in token_ids]
-
-
-# --- word pieces ---------------------------------------------------------------------------------------------------------
-
-CONTINUES = "##"  # begins a piece that goes on with a word
-
-
-@dataclass(frozen=True)
-class Merge:
-    """Two neighbouring pieces that become one, and how often they stood side by side when that was decided."""
-
-    left: str
-    right: str
-    count: int
-
-    @property
-    def joined(self) -> str:
-        return self.left + self.right.removeprefix(CONTINUES)
-
-
-def letters_of(word: str) -> list[str]:
-    """A word as its letters, all but the first marked as going on: "sing" gives s ##i ##n ##g."""
-    return [letter if i == 0 else CONTINUES + letter for i, letter in enumerate(word)]
-
-
-def apply_merge(pieces: Sequence[str], merge: Merge) -> list[str]:
-    """Join the two pieces wherever they stand side by side, from left to right."""
-    result: list[str] = []
-    for piece in pieces:
-        if result and (result[-1], piece) == (merge.left, merge.right):
-            result[-1] = merge.joined
-        else:
-            result.append(piece)
-    return result
-
-
-def learn_merges(counts: Mapping[str, int], n: int) -> list[Merge]:
-    """Byte-pair encoding on words: n times, join the two neighbours that stand side by side most often.
-
-    counts: how often each word occurs in the text.   Of equally frequent pairs the first in alphabetical order is taken. Ends early
-    where every word has become one piece.   Source: Sennrich et al. 2016, section 3.2.
-    """
-    words = {word: letters_of(word) for word in counts}
-    merges: list[Merge] = []
-    for _ in range(n):
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, pieces in words.items():
-            for pair in itertools.pairwise(pieces):
-                pairs[pair] += counts[word]
-        if not pairs:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(Merge(*best, pairs[best]))
-        words = {word: apply_merge(pieces, merges[-1]) for word, pieces in words.items()}
-    return merges
-
-
-def merge_steps(word: str, merges: Iterable[Merge]) -> list[tuple[Merge | None, list[str]]]:
-    """What becomes of a word, merge by merge: its letters, then each merge that changes it, with the pieces after it."""
-    steps: list[tuple[Merge | None, list[str]]] = [(None, letters_of(word))]
-    for merge in merges:
-        pieces = apply_merge(steps[-1][1], merge)
-        if pieces != steps[-1][1]:
-            steps.append((merge, pieces))
-    return steps
-
-
-def longest_match(word: str, vocabulary: Container[str], unknown: str = "[UNK]") -> list[str]:
-    """Cut a word as WordPiece does: the longest piece that the vocabulary has, then the longest of what is left, and so on.
-
-    Where nothing fits, the whole word is unknown.   Source: Devlin et al. 2019 and its code (greedy, longest match first).
-    """
-    pieces, begin = [], 0
-    while begin < len(word):
-        mark = CONTINUES if begin else ""
-        end = next((end for end in range(len(word), begin, -1) if mark + word[begin:end] in vocabulary), None)
-        if end is None:
-            return [unknown]
-        pieces.append(mark + word[begin:end])
-        begin = end
-    return pieces
-
-
-def train_wordpiece(texts: Iterable[str], V: int) -> Tokenizer:
-    """A vocabulary of V word pieces, learned from texts by the library `tokenizers`, in BERT's manner: small letters, no accents.
-
-    The library chooses merges by count, as `learn_merges` does; the code that made BERT's vocabulary was never published.
-    """
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix=CONTINUES)
-    trainer = trainers.WordPieceTrainer(vocab_size=V, special_tokens=special, continuing_subword_prefix=CONTINUES, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
+        """Each token as it is written; "�" is part of a character."""
+        decode = self._tokenizer.decode
+        return [decode([token_id], skip_special_tokens=False) for token_id in token_ids]

@@ -1,9 +1,9 @@
-"""Words and vocabularies: from a text to sentences, from sentences to words, from words to numbers and back.
+"""Words and vocabularies: from texts to sentences, words and numbers, and back.
 
-    words = tokenize_words("Oxygen isn't a metal.")                    # ["oxygen", "isn't", "a", "metal"]
+    words = tokenize_words("Oxygen isn't a metal.")  # ["oxygen", "isn't", "a", "metal"]
     vocabulary = Vocabulary.from_sentences(sentence_stream(texts), min_count=5)
-    vocabulary.encode(["the", "king"])                                 # [0, 512]
-    vocabulary["Kingg"]                                                # UnknownWordError: ... Did you mean "king", "kings"?
+    vocabulary.encode(["the", "king"])  # [0, 512]
+    vocabulary["Kingg"]  # UnknownWordError: ... Did you mean 'king', 'kings'?
 
 Light to import: neither torch nor pandas is needed here.
 """
@@ -25,42 +25,45 @@ from rapidfuzz.distance import OSA
 
 from src.files import write_whole
 
-UNKNOWN = "<unk>"  # stands for every word outside a vocabulary that has it
+UNKNOWN = "<unk>"  # in a vocabulary that has it: every word outside
 
-# Letters and digits of any script, with an apostrophe inside: "isn't", "rock'n'roll", "o'clock", "1990s".
+# Letters and digits of any script, with an apostrophe inside: "isn't", "o'clock", "1990s".
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-# A sentence ends at . ! or ? (and what closes a quotation) before a blank and what can begin the next one.
+# A sentence ends at . ! or ? (and what closes a quotation) before a blank and what can begin
+# the next one, unless the word before the full stop is a single letter or an abbreviation.
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[^\W\d_a-z]|[\"'“‘(\[]*\d)")
-# ... unless what stands before the full stop is short for something: a single letter, or one of these.
-# fmt: off
-_ABBREVIATIONS = frozenset((
-    "approx", "art", "c", "ca", "capt", "cf", "col", "dr", "e.g", "ed", "eds", "est", "et", "etc", "fl", "gen", "gov",
-    "i.e", "jr", "lit", "lt", "mr", "mrs", "ms", "mt", "no", "nos", "op", "pl", "pp", "prof", "r", "rev", "sgt", "sr", "st",
-    "ste", "u.s", "vol", "vs",
-))
-# fmt: on
+_ABBREVIATIONS = """
+approx art c ca capt cf col dr e.g ed eds est et etc fl gen gov i.e jr lit lt mr mrs ms mt no nos op
+pl pp prof r rev sgt sr st ste u.s vol vs
+"""
+_ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 
 
 def tokenize_words(text: str, lower: bool = True) -> list[str]:
-    """The words of a text in order; punctuation is left out, hyphens separate ("well-known" gives two words).
+    """The words of a text; punctuation is left out, and hyphens separate.
 
-    lower: write them in lower case, so that "The" and "the" are one word.
-    Letters that can be written in two ways ("é" as one character or as two) come out as one; a curly apostrophe as a straight one.
+    Letters with two spellings ("é" as one character or two) come out as one, and curly
+    apostrophes as straight ones.
+
+    Args:
+        text: any text.
+        lower: write them in lower case, so that "The" and "the" are one word.
     """
     text = unicodedata.normalize("NFC", text).replace("’", "'")
     return _WORD.findall(text.lower() if lower else text)
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a text, as they stand in it; blanks around them are dropped.
+    """The sentences of a text as they are written, without the blanks around them.
 
-    Rules, not a trained model: a full stop after one letter or a common abbreviation ("J. R. R.", "St.") ends no sentence.
+    Rules, not a trained model: a full stop after one letter or a common abbreviation
+    ("J. R. R.", "St.") ends no sentence.
     """
     sentences, begin = [], 0
     for end in _SENTENCE_END.finditer(text):
         before = re.search(r"(\S+)\.$", text[begin : end.start()])
         word = before[1].lstrip("(\"'“‘[").lower() if before else ""
-        if before and (word in _ABBREVIATIONS or (len(word) == 1 and word.isalpha())):
+        if word in _ABBREVIATED or (len(word) == 1 and word.isalpha()):
             continue
         sentences.append(text[begin : end.end()].strip())
         begin = end.end()
@@ -69,58 +72,85 @@ def split_sentences(text: str) -> list[str]:
 
 
 def sentence_stream(texts: Iterable[str], lower: bool = True) -> Iterator[list[str]]:
-    """The sentences of all texts, one after another, each as a list of its words; sentences without any word are left out."""
+    """The sentences of all texts as lists of words; those without any word are left out."""
     for text in texts:
         for sentence in split_sentences(text):
             if words := tokenize_words(sentence, lower):
                 yield words
 
 
+def close_spellings(word: str, known: Sequence[str], n: int = 3) -> list[str]:
+    """Up to n of the `known` words that differ from `word` in the fewest letters.
+
+    A difference is a letter changed, left out or added, or two neighbours swapped; at most one
+    letter in three may differ. Of equally close words the earlier comes first.
+    """
+    most = max(1, len(word) // 3)
+    found = process.extract(word, known, scorer=OSA.distance, score_cutoff=most, limit=None)
+    found.sort(key=lambda match: (match[1], match[2]))
+    return [match[0] for match in found[:n]]
+
+
 class UnknownWordError(KeyError):
-    """A word that is not in the vocabulary; `suggestions` are the words there that are spelled most like it."""
+    """A word that is not in the vocabulary; `suggestions` are close spellings that are."""
 
     def __init__(self, word: str, suggestions: Sequence[str], where: str = "the vocabulary"):
         self.word, self.suggestions = word, list(suggestions)
-        hint = f" Did you mean {', '.join(map(repr, self.suggestions))}?" if self.suggestions else " Nothing there is spelled like it."
-        super().__init__(f"{word!r} is not in {where}.{hint}")
+        hint = "Nothing there is spelled like it."
+        if suggestions:
+            hint = f"Did you mean {', '.join(map(repr, suggestions))}?"
+        super().__init__(f"{word!r} is not in {where}. {hint}")
 
     def __str__(self) -> str:  # KeyError shows the repr of its argument, with every quote escaped
         return self.args[0]
 
 
 class Vocabulary:
-    """Words and their numbers, from 0, most frequent first unless told otherwise.
+    """Words and their numbers, from 0.
 
-    Finds a word in any capitalisation: as it is written, else in lower case, else the first that differs in case only.
+    Finds a word in any capitalisation: as written, else in lower case, else the first that
+    differs in case only.
+
+    Args:
+        words: each once; the position is the number.
+        counts: int[V], how often each occurs in the corpus, if known.
+
+    Raises:
+        ValueError: a word occurs twice, or words and counts differ in number.
     """
 
     def __init__(self, words: Iterable[str], counts: Sequence[int] | np.ndarray | None = None):
-        """words: each once; the position is the number.   counts: int[V], how often each occurs in the corpus, if known.
-
-        Raises ValueError for a word that stands there twice, and where words and counts differ in number.
-        """
         self.words: list[str] = list(words)
         self.ids: dict[str, int] = {word: number for number, word in enumerate(self.words)}
         if len(self.ids) < len(self.words):
-            twice = next(word for word, count in Counter(self.words).items() if count > 1)
-            raise ValueError(f"the word {twice!r} stands twice in the list; a vocabulary has each word once.")
+            twice = Counter(self.words).most_common(1)[0][0]
+            raise ValueError(f"the word {twice!r} occurs twice in the list; give each word once.")
         self.counts = None if counts is None else np.asarray(counts, dtype=np.int64)
         if self.counts is not None and len(self.counts) != len(self.words):
-            raise ValueError(f"{len(self.words)} words with {len(self.counts)} counts; give one count for each word.")
+            found = f"{len(self.words)} words with {len(self.counts)} counts"
+            raise ValueError(f"{found}; give one count for each word.")
 
     @classmethod
     def from_sentences(
-        cls, sentences: Iterable[Sequence[str]], min_count: int = 1, max_size: int | None = None, specials: Sequence[str] = ()
+        cls,
+        sentences: Iterable[Sequence[str]],
+        min_count: int = 1,
+        max_size: int | None = None,
+        specials: Sequence[str] = (),
     ) -> Vocabulary:
-        """Count the words of all sentences; the most frequent gets number 0, words equally frequent go in alphabetical order.
+        """Count the words of all sentences; the most frequent gets number 0.
 
-        min_count: leave out words that occur less often.   max_size: keep the most frequent so many, specials not counted.
-        specials: entries such as "<pad>" and "<unk>" in front, with the count 0.
+        Args:
+            sentences: lists of words.
+            min_count: leave out words that occur less often.
+            max_size: most words, specials not counted.
+            specials: entries such as "<pad>" and "<unk>" in front, with the count 0.
         """
         counted = Counter(word for sentence in sentences for word in sentence)
-        kept = sorted(((word, count) for word, count in counted.items() if count >= min_count), key=lambda pair: (-pair[1], pair[0]))
-        kept = [(special, 0) for special in specials] + kept[:max_size]
-        return cls((word for word, _ in kept), [count for _, count in kept])
+        pairs = [(word, count) for word, count in counted.items() if count >= min_count]
+        pairs.sort(key=lambda pair: (-pair[1], pair[0]))  # equally frequent: by the alphabet
+        pairs = [(special, 0) for special in specials] + pairs[:max_size]
+        return cls([word for word, _ in pairs], [count for _, count in pairs])
 
     def __len__(self) -> int:
         return len(self.words)
@@ -132,14 +162,15 @@ class Vocabulary:
         return isinstance(word, str) and self.find(word) is not None
 
     def __getitem__(self, word: str) -> int:
-        """The number of a word, however it is capitalised. Raises UnknownWordError, a KeyError that names close spellings."""
+        """The number of a word in any capitalisation; raises UnknownWordError."""
         number = self.find(word)
         if number is None:
-            raise UnknownWordError(word, self.close_spellings(word))
+            near = close_spellings(word.strip().lower(), self.words)
+            raise UnknownWordError(word, near)
         return number
 
     def find(self, word: str) -> int | None:
-        """The number of a word, however it is capitalised; None where it is not there."""
+        """The number of a word in any capitalisation, None where it is not there."""
         word = unicodedata.normalize("NFC", word.strip())
         for spelling in (word, word.lower()):
             if spelling in self.ids:
@@ -153,22 +184,15 @@ class Vocabulary:
             folded.setdefault(word.casefold(), number)
         return folded
 
-    def close_spellings(self, word: str, n: int = 3) -> list[str]:
-        """Up to n words that differ from `word` in the fewest letters: changed, left out, added, or two neighbours swapped.
+    def encode(
+        self, words: Iterable[str], unknown: Literal["error", "drop", "mark"] = "error"
+    ) -> list[int]:
+        """Words to numbers, as they are spelled.
 
-        Of equally close ones the more frequent comes first. At most one letter in three may differ.
-        """
-        wanted = word.strip().lower()
-        most = max(1, len(wanted) // 3)
-        found = process.extract(wanted, self.words, scorer=OSA.distance, score_cutoff=most, limit=None)
-        found.sort(key=lambda match: (match[1], match[2]))
-        return [match[0] for match in found[:n]]
-
-    def encode(self, words: Iterable[str], unknown: Literal["error", "drop", "mark"] = "error") -> list[int]:
-        """Words to numbers, as they are spelled (a corpus and its vocabulary go through the same tokenizer).
-
-        unknown: what becomes of a word that is not there: "error" raises UnknownWordError, "drop" leaves it out,
-        "mark" puts the number of "<unk>", which the vocabulary must have.
+        Args:
+            words: cut by the tokenizer that the vocabulary was made with.
+            unknown: for words that are not there: "error" raises UnknownWordError, "drop"
+                leaves them out, "mark" puts the number of "<unk>".
         """
         if unknown == "mark":
             mark = self[UNKNOWN]
@@ -178,17 +202,19 @@ class Vocabulary:
         return [self.ids[word] if word in self.ids else self[word] for word in words]
 
     def decode(self, token_ids: Iterable[int]) -> list[str]:
-        """Numbers to words. Raises IndexError for a number that no word has."""
+        """Numbers to words; raises IndexError for a number that no word has."""
         token_ids = list(token_ids)
-        wrong = next((number for number in token_ids if not 0 <= number < len(self.words)), None)
-        if wrong is not None:
-            raise IndexError(f"no word has the number {wrong}; this vocabulary has the numbers 0 to {len(self.words) - 1}.")
+        for number in token_ids:
+            if not 0 <= number < len(self.words):
+                most = len(self.words) - 1
+                raise IndexError(f"no word has the number {number}; there are 0 to {most}.")
         return [self.words[number] for number in token_ids]
 
     def to_json(self) -> bytes:
         """What `save` writes: {"words": [...], "counts": [...] or null}."""
         counts = None if self.counts is None else self.counts.tolist()
-        return (json.dumps({"words": self.words, "counts": counts}, ensure_ascii=False) + "\n").encode()
+        data = {"words": self.words, "counts": counts}
+        return (json.dumps(data, ensure_ascii=False) + "\n").encode()
 
     def save(self, file: str | Path) -> None:
         """Write it as JSON, whole or not at all."""
@@ -196,9 +222,10 @@ class Vocabulary:
 
     @classmethod
     def load(cls, file: str | Path) -> Vocabulary:
-        """Read what `save` wrote. Raises ValueError, naming the file, for anything else."""
+        """Read what `save` wrote; raises ValueError, naming the file, for anything else."""
         try:
             data = json.loads(Path(file).read_text(encoding="utf-8"))
             return cls(data["words"], data["counts"])
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{file} is not a vocabulary as Vocabulary.save writes it: {error}") from error
+            made_by = "a vocabulary as Vocabulary.save writes it"
+            raise ValueError(f"{file} is not {made_by}: {error}") from error

@@ -1,11 +1,12 @@
-"""The topics of Wikipedia introductions: texts with labels, training a `TextClassifier` on them, and scoring it (notebook 03).
+"""The topics of Wikipedia introductions: texts with labels, and a classifier to train on them.
 
-    data = TopicData.load()                                     # 9,033 introductions with one of 11 topics
+    data = TopicData.load()  # 9,033 introductions with one of 11 topics
     run = train_topics(TextClassifier("bilstm", 50, len(data.topics)), data, minutes=1)
     accuracy(run.model, data, "test")
-    predict(run.model, data, "A violin concerto in three movements")       # {"Arts": 0.97, ...}
+    predict(run.model, data, "A violin concerto in three movements")  # {"Arts": 0.97, ...}
 
-Words come in as GloVe vectors, which stay as they are: so the classifiers are small, and know words that no label came with.
+Words come in as GloVe vectors, which are not trained: so the classifiers are small, and know
+words that no label came with.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import math
 import random
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,20 +24,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src import assets
+from src.batching import in_length_order, length_grouped
 from src.dates import Split
 from src.embeddings import WordVectors
 from src.rnn import TextClassifier, pad
 from src.text import Vocabulary, tokenize_words
-from src.training import Run, fit, in_eval_mode
+from src.training import Report, Run, fit, in_eval_mode
 
 UNLABELLED = "Uncategorized"
 MOST_WORDS = 64  # of an introduction that are read; half of all have fewer than 74
-PADDING = "<pad>"
 
 
 @dataclass(frozen=True)
 class TopicText:
-    """An introduction: its title, its words (those GloVe knows, at most MOST_WORDS), and the number of its topic."""
+    """An introduction.
+
+    Attributes:
+        title: of the article.
+        words: those that GloVe knows, at most MOST_WORDS.
+        topic: its number.
+    """
 
     title: str
     words: tuple[str, ...]
@@ -45,10 +52,13 @@ class TopicText:
 
 @dataclass
 class TopicData:
-    """The labelled introductions in three splits, and the vectors of their words.
+    """The labelled introductions, and the vectors of their words.
 
-    topics: names in alphabetical order   splits: "train", "development" and "test", each title in one of them
-    vocabulary: V words, number 0 is padding   embeddings: float32[V, D_in], row 0 zeros
+    Attributes:
+        topics: their names, in alphabetical order.
+        splits: "train", "development" and "test"; each title is in one of them.
+        vocabulary: V words; number 0 is padding.
+        embeddings: float32[V, D_in], row 0 zeros.
     """
 
     topics: list[str]
@@ -58,16 +68,19 @@ class TopicData:
 
     @classmethod
     def load(cls) -> TopicData:
-        """Read the introductions and GloVe (see `src.assets`). Introductions without a topic are left out."""
+        """Read the introductions that have a topic, and GloVe."""
         wv = WordVectors.load("glove")
-        passages = [passage for passage in assets.load_passages().values() if passage.topic != UNLABELLED]
+        passages = [page for page in assets.load_passages().values() if page.topic != UNLABELLED]
         topics = sorted({passage.topic for passage in passages})
         splits: dict[str, list[TopicText]] = {"train": [], "development": [], "test": []}
         for passage in passages:
-            words = tuple(word for word in tokenize_words(passage.text) if word in wv.vocabulary.ids)[:MOST_WORDS]
+            words = tokenize_words(passage.text)
+            words = tuple(word for word in words if word in wv.vocabulary.ids)[:MOST_WORDS]
             if words:
-                splits[split_of(passage.title)].append(TopicText(passage.title, words, topics.index(passage.topic)))
-        vocabulary = Vocabulary.from_sentences((text.words for texts in splits.values() for text in texts), specials=[PADDING])
+                text = TopicText(passage.title, words, topics.index(passage.topic))
+                splits[split_of(passage.title)].append(text)
+        sentences = (text.words for texts in splits.values() for text in texts)
+        vocabulary = Vocabulary.from_sentences(sentences, specials=["<pad>"])
         rows = wv.vectors[wv.vocabulary.encode(vocabulary.words[1:])].astype(np.float32)
         embeddings = torch.from_numpy(np.concatenate([np.zeros_like(rows[:1]), rows]))
         return cls(topics, splits, vocabulary, embeddings)
@@ -79,24 +92,28 @@ class TopicData:
 
 
 def split_of(title: str) -> Split:
-    """The split of an article, always the same: one in five is for the test, one in ten for development."""
-    return {0: "test", 1: "test", 2: "development"}.get(zlib.crc32(title.encode()) % 10, "train")
+    """The split of an article, always the same: a fifth for the test, a tenth for development."""
+    place = zlib.crc32(title.encode()) % 10
+    return {0: "test", 1: "test", 2: "development"}.get(place, "train")
 
 
-# --- training and scoring ------------------------------------------------------------------------------------------------
+# --- training and scoring -----------------------------------------------------------------------
 
 
-def topic_batches(data: TopicData, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Training batches without end, each of about one length: inputs float[B, T, D_in], mask bool[B, T], topics int64[B]."""
-    rng = random.Random(seed)
+def topic_batches(
+    data: TopicData, batch_size: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Training batches without end, each of about one length.
+
+    Yields:
+        Inputs float[B, T, D_in], mask bool[B, T], topics int64[B].
+    """
+    rng, texts = random.Random(seed), data.splits["train"]
     while True:
-        texts = rng.sample(data.splits["train"], len(data.splits["train"]))
-        texts.sort(key=lambda text: len(text.words) + 8 * rng.random())  # other neighbours in every pass
-        begins = list(range(0, len(texts), batch_size))
-        rng.shuffle(begins)
-        for begin in begins:
-            batch = texts[begin : begin + batch_size]
-            yield (*data.inputs([text.words for text in batch]), torch.tensor([text.topic for text in batch]))
+        shuffled = rng.sample(texts, len(texts))
+        for batch in length_grouped(shuffled, lambda text: len(text.words), batch_size, rng):
+            inputs, mask = data.inputs([text.words for text in batch])
+            yield inputs, mask, torch.tensor([text.topic for text in batch])
 
 
 def train_topics(
@@ -105,21 +122,31 @@ def train_topics(
     minutes: float | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
-    report: Callable[[dict], None] | None = None,
+    report: Report | None = None,
     batch_size: int = 32,
     learning_rate: float = 4e-3,
     passes: int | None = None,
 ) -> Run:
-    """Teach a classifier the topics for so many minutes from the call on, or until Ctrl-C; arguments as in `train_dates`.
+    """Teach a classifier the topics.
 
-    passes: go over the training texts so many times instead, however long it takes; so models are compared fairly on any machine.
-    The history's loss is per text, ln 11 for a model that guesses; its `accuracy`, in [0, 1], is that on the development split.
+    The history's loss is per text, ln 11 for a model that guesses; its `accuracy`, 0 to 1, is
+    that on the development split.
+
+    Args:
+        model: is trained in place.
+        data: its topics.
+        minutes: see `src.training.fit`, also for `seed`, `folder` and `report`.
+        batch_size: texts per step.
+        learning_rate: its peak.
+        passes: over the training texts, instead of minutes; compares models fairly on any
+            machine.
     """
 
     def loss_of(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         inputs, mask, topics = batch
         return F.cross_entropy(model(inputs, mask), topics)
 
+    per_pass = math.ceil(len(data.splits["train"]) / batch_size)
     return fit(
         model,
         topic_batches(data, batch_size, seed),
@@ -131,48 +158,44 @@ def train_topics(
         seed=seed,
         unit="texts",
         report=report,
-        steps=None if passes is None else passes * math.ceil(len(data.splits["train"]) / batch_size),
+        steps=None if passes is None else passes * per_pass,
         folder=folder,
     )
 
 
-def probabilities(model: TextClassifier, data: TopicData, texts: Sequence[Sequence[str]], batch_size: int = 256) -> Tensor:
-    """How likely each topic is for each text, in the order of the texts.   Returns float[len(texts), topics]."""
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+def probabilities(
+    model: TextClassifier, data: TopicData, texts: Sequence[Sequence[str]], batch_size: int = 256
+) -> Tensor:
+    """How likely each topic is for each text: float[N, topics], in the order of the texts."""
     probs = torch.empty(len(texts), len(data.topics))
     with in_eval_mode(model):
-        for begin in range(0, len(order), batch_size):
-            batch = order[begin : begin + batch_size]
+        for batch in in_length_order([len(words) for words in texts], batch_size):
             probs[batch] = model(*data.inputs([texts[i] for i in batch])).softmax(-1)
     return probs
 
 
 def predict(model: TextClassifier, data: TopicData, text: str) -> dict[str, float]:
-    """The topics of any text, the likeliest first. Words outside the vocabulary are left out; ValueError where none is left."""
+    """The topics of any text, the likeliest first; words outside the vocabulary are left out."""
     words = [word for word in tokenize_words(text) if word in data.vocabulary.ids][:MOST_WORDS]
     if not words:
-        raise ValueError(f"no word of {text!r} is in the vocabulary of {len(data.vocabulary):,} words; try another text.")
-    probs = probabilities(model, data, [words])[0].tolist()
-    return dict(sorted(zip(data.topics, probs, strict=True), key=lambda pair: -pair[1]))
+        found = f"no word of {text!r} is in the vocabulary of {len(data.vocabulary):,} words"
+        raise ValueError(f"{found}; try another text.")
+    probs, order = probabilities(model, data, [words])[0].sort(descending=True)
+    return {data.topics[i]: prob for i, prob in zip(order.tolist(), probs.tolist(), strict=True)}
 
 
 def predicted_topics(model: TextClassifier, data: TopicData, split: Split) -> np.ndarray:
-    """The number of the likeliest topic of every text of a split, int64[N]."""
-    return probabilities(model, data, [text.words for text in data.splits[split]]).argmax(-1).numpy()
+    """The likeliest topic of every text of a split: int64[N]."""
+    return (
+        probabilities(model, data, [text.words for text in data.splits[split]]).argmax(-1).numpy()
+    )
 
 
 def true_topics(data: TopicData, split: Split) -> np.ndarray:
-    """The number of the topic of every text of a split, int64[N]."""
+    """The topic of every text of a split: int64[N]."""
     return np.array([text.topic for text in data.splits[split]])
 
 
 def accuracy(model: TextClassifier, data: TopicData, split: Split) -> float:
-    """The share of texts of a split, in [0, 1], whose topic comes out right."""
+    """The share of texts of a split, 0 to 1, whose topic is right."""
     return float((predicted_topics(model, data, split) == true_topics(data, split)).mean())
-
-
-def confusion_matrix(true: np.ndarray, predicted: np.ndarray, topics: int) -> np.ndarray:
-    """How often each topic was taken for each: int64[topics, topics], a row for the true one, a column for the predicted one."""
-    counts = np.zeros((topics, topics), dtype=np.int64)
-    np.add.at(counts, (true, predicted), 1)
-    return counts

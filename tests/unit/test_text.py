@@ -11,9 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.assets import load_passages
-from src.text import UnknownWordError, Vocabulary, sentence_stream, split_sentences, tokenize_words
+from src.text import (
+    UnknownWordError,
+    Vocabulary,
+    close_spellings,
+    sentence_stream,
+    split_sentences,
+    tokenize_words,
+)
 
-WORDS = st.lists(st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=6), unique=True, max_size=20)
+LETTERS = st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=6)
+WORDS = st.lists(LETTERS, unique=True, max_size=20)
 
 
 @pytest.mark.parametrize(
@@ -26,46 +34,42 @@ WORDS = st.lists(st.text(st.characters(categories=["Ll", "Nd"]), min_size=1, max
         ("cafe\u0301 = caf\u00e9", ["caf\u00e9", "caf\u00e9"]),
         ("東京 Москва", ["東京", "москва"]),
         ("... -- 🙂", []),
-        ("", []),
     ],
 )
-def test_words_are_letters_and_digits_with_inner_apostrophes(text: str, words: list[str]) -> None:
+def test_words_are_letters_and_digits_with_inner_apostrophes(text, words):
     assert tokenize_words(text) == words
-
-
-def test_capitals_stay_when_asked() -> None:
-    assert tokenize_words("The King of Spain", lower=False) == ["The", "King", "of", "Spain"]
+    assert [word.lower() for word in tokenize_words(text, lower=False)] == words
 
 
 @pytest.mark.parametrize(
-    ("text", "sentences"),
+    "sentences",
     [
-        ("It rained. We stayed!  Why not?", ["It rained.", "We stayed!", "Why not?"]),
-        ("J. R. R. Tolkien was born in 1892. He wrote.", ["J. R. R. Tolkien was born in 1892.", "He wrote."]),
-        ("St. Paul and Dr. King met. (They talked.) 1990 came.", ["St. Paul and Dr. King met.", "(They talked.)", "1990 came."]),
-        ('He said "Go." Then he left.', ['He said "Go."', "Then he left."]),
-        ("It weighs 3.5 kg at most", ["It weighs 3.5 kg at most"]),
-        ("the iPhone vs. Android", ["the iPhone vs. Android"]),
-        ("  ", []),
+        ["It rained.", "We stayed!", "Why not?"],
+        ["J. R. R. Tolkien was born in 1892.", "He wrote."],
+        ["St. Paul and Dr. King met.", "(They talked.)", "1990 came."],
+        ['He said "Go."', "Then he left."],
+        ["It weighs 3.5 kg at most"],
+        ["the iPhone vs. Android"],
+        [],
     ],
 )
-def test_sentences_end_where_a_reader_would_end_them(text: str, sentences: list[str]) -> None:
-    assert split_sentences(text) == sentences
+def test_sentences_end_where_a_reader_would_end_them(sentences):
+    assert split_sentences("  ".join(sentences) + " ") == sentences
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_splitting_into_sentences_loses_nothing_but_blanks(text: str) -> None:
+def test_splitting_into_sentences_loses_nothing_but_blanks(text):
     assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
 
 
-def test_the_stream_gives_every_word_of_wikipedia_once() -> None:
+def test_the_stream_gives_every_word_of_wikipedia_once():
     texts = [passage.text for passage in list(load_passages().values())[:300]]
     streamed = Counter(word for sentence in sentence_stream(texts) for word in sentence)
     assert streamed == Counter(word for text in texts for word in tokenize_words(text))
     assert all(sentence_stream(texts))
 
 
-def test_a_vocabulary_is_sorted_by_frequency_and_cut_where_asked() -> None:
+def test_a_vocabulary_is_sorted_by_frequency_and_cut_where_asked():
     sentences = [["b", "a", "c", "a"], ["c", "d", "a"]]
     vocabulary = Vocabulary.from_sentences(sentences)
     assert vocabulary.words == ["a", "c", "b", "d"] and vocabulary.counts.tolist() == [3, 2, 1, 1]
@@ -75,30 +79,32 @@ def test_a_vocabulary_is_sorted_by_frequency_and_cut_where_asked() -> None:
 
 
 @given(WORDS)
-def test_encoding_and_decoding_are_inverse(words: list[str]) -> None:
+def test_encoding_and_decoding_are_inverse(words):
     vocabulary = Vocabulary(words)
-    assert vocabulary.decode(vocabulary.encode(reversed(words))) == list(reversed(words))
+    assert vocabulary.decode(vocabulary.encode(reversed(words))) == words[::-1]
     assert list(vocabulary) == words and len(vocabulary) == len(words)
 
 
-def test_any_capitalisation_finds_the_word_and_the_exact_one_wins() -> None:
+def test_any_capitalisation_finds_the_word_and_the_exact_one_wins():
     vocabulary = Vocabulary(["may", "mother", "May", "NASA", "straße"])
-    assert [vocabulary[word] for word in ("Mother", "MOTHER", "May", "may", "nasa", " mother ", "STRASSE")] == [1, 1, 2, 0, 3, 1, 4]
+    asked = ("Mother", "MOTHER", "May", "may", "nasa", " mother ", "STRASSE")
+    assert [vocabulary[word] for word in asked] == [1, 1, 2, 0, 3, 1, 4]
     assert "Nasa" in vocabulary and "father" not in vocabulary and 3 not in vocabulary
 
 
-def test_an_unknown_word_names_close_spellings_most_similar_first() -> None:
-    vocabulary = Vocabulary(["the", "kind", "king", "kings", "queen"])
+def test_an_unknown_word_names_close_spellings_most_similar_first():
+    words = ["the", "kind", "king", "kings", "queen"]
     with pytest.raises(KeyError) as caught:
-        vocabulary["Kingg"]
-    assert caught.type is UnknownWordError and caught.value.suggestions == ["king", "kings"]  # "kind" differs in two letters of five
+        Vocabulary(words)["Kingg"]
+    # "kind" differs in two letters of five
+    assert caught.type is UnknownWordError and caught.value.suggestions == ["king", "kings"]
     assert str(caught.value) == "'Kingg' is not in the vocabulary. Did you mean 'king', 'kings'?"
-    assert vocabulary.close_spellings("kigns", 1) == ["kings"], "two neighbours swapped count as one change"
+    assert close_spellings("kigns", words, 1) == ["kings"], "a swap counts as one change"
     with pytest.raises(UnknownWordError, match=r"Nothing there is spelled like it\.$"):
-        vocabulary["zzzzzz"]
+        Vocabulary(words)["zzzzzz"]
 
 
-def test_words_outside_are_an_error_left_out_or_marked_as_asked() -> None:
+def test_words_outside_are_an_error_left_out_or_marked_as_asked():
     vocabulary = Vocabulary(["<unk>", "a", "b"])
     with pytest.raises(UnknownWordError, match="'z' is not in"):
         vocabulary.encode(["a", "z"])
@@ -109,30 +115,31 @@ def test_words_outside_are_an_error_left_out_or_marked_as_asked() -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 2])
-def test_a_number_without_a_word_is_an_error(number: int) -> None:
-    with pytest.raises(IndexError, match=rf"no word has the number {number}; .* 0 to 1"):
+def test_a_number_without_a_word_is_an_error(number):
+    with pytest.raises(IndexError, match=rf"no word has the number {number}; there are 0 to 1"):
         Vocabulary(["a", "b"]).decode([0, number])
 
 
-def test_bad_vocabularies_are_refused_in_one_sentence() -> None:
-    with pytest.raises(ValueError, match="'a' stands twice"):
+def test_bad_vocabularies_are_refused_in_one_sentence():
+    with pytest.raises(ValueError, match="'a' occurs twice"):
         Vocabulary(["a", "b", "a"])
     with pytest.raises(ValueError, match="2 words with 1 counts"):
         Vocabulary(["a", "b"], [3])
 
 
-def test_a_saved_vocabulary_is_the_same_when_read(tmp_path: Path) -> None:
-    for vocabulary in (Vocabulary(["é", "b"], [5, 2]), Vocabulary(["x"])):
-        vocabulary.save(tmp_path / "v.json")
-        again = Vocabulary.load(tmp_path / "v.json")
-        assert again.words == vocabulary.words
-        assert (again.counts is None) == (vocabulary.counts is None) and (again.counts is None or (again.counts == vocabulary.counts).all())
+@pytest.mark.parametrize(("words", "counts"), [(["é", "b"], [5, 2]), (["x"], None)])
+def test_a_saved_vocabulary_is_the_same_when_read(tmp_path: Path, words, counts):
+    Vocabulary(words, counts).save(tmp_path / "v.json")
+    again = Vocabulary.load(tmp_path / "v.json")
+    assert again.words == words
+    assert (None if again.counts is None else again.counts.tolist()) == counts
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", json.dumps({"words": ["a", "a"], "counts": None}), json.dumps({"words": 3, "counts": []})]
-)
-def test_a_file_that_is_no_vocabulary_is_named(tmp_path: Path, text: str) -> None:
+TWICE = json.dumps({"words": ["a", "a"], "counts": None})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", TWICE, '{"words": 3, "counts": []}'])
+def test_a_file_that_is_no_vocabulary_is_named(tmp_path: Path, text):
     (tmp_path / "v.json").write_text(text)
     with pytest.raises(ValueError, match=r"v\.json is not a vocabulary"):
         Vocabulary.load(tmp_path / "v.json")
