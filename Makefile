@@ -44,10 +44,10 @@ site: $(STAMP) ## build the site again from the notebooks as `make course` ran t
 	@$(PY) tools/build_site.py build/notebooks build/site
 
 demo: assets-once ## ask Wikipedia, or a passage of your own, on a page in your browser
-	@$(PY) -m src.qa demo $(ARGS)
+	@$(PY) -m src.apps.demo $(ARGS)
 
 poll: $(STAMP) ## ask a room: a question on the projector, votes from phones (their network: ARGS='--network')
-	@$(PY) -m src.poll $(ARGS)
+	@$(PY) -m src.apps.poll $(ARGS)
 
 weights: assets-once ## train the released weights again, into build/weights
 	@$(PY) tools/make_word2vec.py $(ARGS)

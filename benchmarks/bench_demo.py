@@ -65,7 +65,7 @@ def main() -> int:
     questions = open_questions()
     common.announce("The demo under load", f"{len(questions)} open-domain questions of the course set, over all introductions")
     start = time.perf_counter()
-    command = [sys.executable, "-m", "src.qa", "demo", "--port", "0", "--model", options.model]
+    command = [sys.executable, "-m", "src.apps.demo", "--port", "0", "--model", options.model]
     demo = subprocess.Popen(command, cwd=common.runtime.COURSE, stdout=subprocess.PIPE, text=True)
     try:
         line = demo.stdout.readline()

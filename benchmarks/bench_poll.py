@@ -25,8 +25,8 @@ import common
 import numpy as np
 from tornado.httpclient import AsyncHTTPClient
 
-from src.poll.server import allow_many_connections
-from src.poll.store import Store
+from src.apps.poll.server import allow_many_connections
+from src.apps.poll.store import Store
 
 JSON = {"Content-Type": "application/json"}
 LAST = 2  # the question, counted from 0, on which all vote in the same moment
@@ -182,7 +182,7 @@ def main() -> int:
     common.announce("The poll under load", f"the opening poll, {options.voters} voters")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "poll.sqlite"
-        command = [sys.executable, "-m", "src.poll", "--port", "0", "--file", str(file), "--voters-per-address", str(options.voters)]
+        command = [sys.executable, "-m", "src.apps.poll", "--port", "0", "--file", str(file), "--voters-per-address", str(options.voters)]
         poll = subprocess.Popen(command, cwd=common.runtime.COURSE, stdout=subprocess.PIPE, text=True)
         try:
             lines = [poll.stdout.readline() for _ in range(3)]

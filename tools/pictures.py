@@ -75,7 +75,7 @@ def started(module: str, *arguments: str, says: str) -> Iterator[list[str]]:
 
 def picture_of_demo(browser: Browser) -> bytes:
     """A question to Wikipedia, answered; down to the slider."""
-    with started("src.qa", "demo", says="Ask Wikipedia:") as lines:
+    with started("src.apps.demo", says="Ask Wikipedia:") as lines:
         browser.open(lines[-1].split()[2], width=900, height=1100)
         browser.run("document.getElementById('question').select()")
         browser.type("What is the atomic number of oxygen?")
@@ -86,7 +86,7 @@ def picture_of_demo(browser: Browser) -> bytes:
 
 def picture_of_poll(browser: Browser) -> bytes:
     """The instructor's page after VOTES."""
-    with tempfile.TemporaryDirectory() as folder, started("src.poll", "--file", f"{folder}/poll.sqlite", says="Attendees:") as lines:
+    with tempfile.TemporaryDirectory() as folder, started("src.apps.poll", "--file", f"{folder}/poll.sqlite", says="Attendees:") as lines:
         instructor, attendees = (next(line.split()[1] for line in lines if line.startswith(who)) for who in ("Instructor:", "Attendees:"))
         for choice in VOTES:
             browser.call("Network.clearBrowserCookies")  # another voter

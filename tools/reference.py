@@ -31,7 +31,7 @@ GROUPS = (
     ("Question answering", "In the order data flows, from a file of questions to answers and their scores.", ("src.qa",)),
     ("Teaching", "What notebooks teach with: quizzes, exercises with their checks, the glossary.", ("src.teaching",)),
     ("Figures", "Every figure of the course, a file for each subject.", ("src.plots",)),
-    ("Polls and pages", "Live polls, and what they share with the demo.", ("src.poll", "src.web")),
+    ("Programs", "Live polls, the demo, and what they share.", ("src.apps",)),
 )
 FIRST = (
     *("src.runtime", "src.compute", "src.files", "src.assets", "src.text", "src.training"),

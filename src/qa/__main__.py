@@ -1,4 +1,4 @@
-"""The command line: `python -m src.qa train | evaluate | answer | ask | demo`.
+"""The command line: `python -m src.qa train | evaluate | answer | ask`.
 
 Bad input ends with status 2 and one line, under torchrun too.
 """
@@ -142,19 +142,6 @@ def ask(
         _ask_wikipedia(question, model, top, threshold, as_json)
     else:
         _ask_file(question, context_file, model, top, threshold, as_json)
-
-
-@app.command()
-def demo(
-    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other computers of the network ask")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one")] = 8007,
-    model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
-    texts: Annotated[Path | None, typer.Option(help="folder of .txt and .md files to ask instead of Wikipedia")] = None,
-) -> None:
-    """Open a page that asks Wikipedia, or a passage of your own, until Ctrl+C."""
-    from src.qa.demo.server import run
-
-    run(host, port, model, texts)
 
 
 def _ask_file(question: str, context_file: Path, model: str, top: int, threshold: float | None, as_json: bool) -> None:

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from src.qa.demo.desk import NOT_ENGLISH, Desk
-from src.qa.demo.server import OXYGEN, TO_READ, address, bind, make_application, serve
-from src.qa.documents import Document, wikipedia
-from src.qa.open_domain import OPEN_THRESHOLD, WikipediaAnswerer
+from src.apps.demo.desk import NOT_ENGLISH, Desk
+from src.apps.demo.server import OXYGEN, TO_READ, address, bind, make_application, serve
+from src.qa.retrieval import OPEN_THRESHOLD, Document, WikipediaAnswerer, wikipedia
 
 QUESTION = "What is the atomic number of oxygen?"
 HOSTILE = (
@@ -279,7 +278,7 @@ def test_every_text_can_be_read_and_nothing_sticks_out(browser, url, width, dark
 @pytest.mark.full
 def test_the_command_asks_all_of_wikipedia(browser, course: Path):
     """As `make demo` starts it, over the index that is there, or that it builds."""
-    command = [sys.executable, "-m", "src.qa", "demo", "--port", "0"]
+    command = [sys.executable, "-m", "src.apps.demo", "--port", "0"]
     process = subprocess.Popen(command, cwd=course, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from src.poll.server import HEARTBEAT, NO_COOKIE
+from src.apps.poll.server import HEARTBEAT, NO_COOKIE
 from tests.end_to_end.test_demo import FAINT
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
@@ -78,8 +78,8 @@ QUIZ = {
 START = (  # Ctrl+C is listened to as in a terminal: a process that a shell starts in the background is made deaf to it
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "import sys; from pathlib import Path; from src.teaching import quizzes; quizzes.QUIZZES = Path(sys.argv[1]); "
-    "from src.poll import server; server.HEARTBEAT = float(sys.argv[2]); "
-    "from src.poll.__main__ import main; sys.exit(main(sys.argv[3:]))"
+    "from src.apps.poll import server; server.HEARTBEAT = float(sys.argv[2]); "
+    "from src.apps.poll.__main__ import main; sys.exit(main(sys.argv[3:]))"
 )
 
 
@@ -575,7 +575,7 @@ def test_the_instructors_buttons_are_in_reach_however_long_the_answers_are(proje
 
 
 def test_a_poll_of_the_course_fits_on_a_projector_without_scrolling(projector, course, tmp_path):
-    command = [sys.executable, "-m", "src.poll", "--port", "0", "--file", str(tmp_path / "poll.sqlite")]
+    command = [sys.executable, "-m", "src.apps.poll", "--port", "0", "--file", str(tmp_path / "poll.sqlite")]
     process = subprocess.Popen(command, cwd=course, stdout=subprocess.PIPE, text=True)
     with contextlib.closing(process.stdout):
         try:

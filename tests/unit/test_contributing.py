@@ -132,7 +132,7 @@ def test_there_is_much_to_look_at_on_the_page_for_authors() -> None:
     [
         ("`make lessons`", "make has no target lessons"),
         ("```\nmake JOBS=2 tset\n```", "make has no target tset"),
-        ("`make demo ARGS='--text FOLDER'`", "src.qa has no option --text"),
+        ("`make demo ARGS='--text FOLDER'`", "src.apps.demo has no option --text"),
         ("`make lint ARGS=--all`", "make lint passes nothing on"),
         ("`src/gone.py`", "there is no src/gone.py"),
         ("look at `weights/nothing` and `weights/*/gone.json`", "there is no weights/nothing"),

@@ -238,7 +238,7 @@ def test_the_development_container_makes_the_environment_by_the_makefile() -> No
     interpreter = container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
     assert interpreter == "${containerWorkspaceFolder}/" + str(environment.python_of(Path(".venv")))
     assert {str(port) for port in container["forwardPorts"]} == set(container["portsAttributes"])
-    defaults = {"make demo": "src/qa/__main__.py", "make poll": "src/poll/__main__.py"}
+    defaults = {"make demo": "src/apps/demo/__main__.py", "make poll": "src/apps/poll/__main__.py"}
     for port, attributes in container["portsAttributes"].items():
         if attributes["label"] in defaults:
             assert re.search(rf"^    port: .* = {port},$", (ROOT / defaults[attributes["label"]]).read_text(), re.MULTILINE), attributes

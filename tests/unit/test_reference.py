@@ -121,8 +121,8 @@ def test_docstrings_are_text_whose_lines_and_code_stay() -> None:
 
 
 def test_the_longest_name_decides_the_group() -> None:
-    assert [reference.group_of(name) for name in ("src.text", "src.texts", "src.qa.dataset", "src.rnn", "src.web")] == [
-        *("The ground", "Subjects", "Question answering", "Subjects", "Polls and pages")
+    assert [reference.group_of(name) for name in ("src.text", "src.texts", "src.qa.dataset", "src.rnn", "src.apps.web")] == [
+        *("The ground", "Subjects", "Question answering", "Subjects", "Programs")
     ]
 
 

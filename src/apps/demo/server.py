@@ -11,10 +11,10 @@ from typing import Any
 from tornado.web import Application
 
 from src import runtime
+from src.apps.demo.batcher import Batcher, TooMany
+from src.apps.demo.desk import Desk, Question, checked
+from src.apps.web.server import BASE, LOCAL, File, Handler, Nothing, address, bind, json_of, serve
 from src.qa.calibration import Scaling
-from src.qa.demo.batcher import Batcher, TooMany
-from src.qa.demo.desk import Desk, Question, checked
-from src.web.server import BASE, LOCAL, File, Handler, Nothing, address, bind, json_of, serve
 
 FOLDER = Path(__file__).resolve().parent
 BUSY = "More people are asking than can be answered; try again in a moment."

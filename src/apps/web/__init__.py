@@ -1,4 +1,4 @@
-"""What the course's own web pages share: the demo (src.qa.demo) and live polls (src.poll).
+"""What the course's own web pages share: the demo (src.apps.demo) and live polls (src.apps.poll).
 
 server.py answers safely and finds a port to listen on; base.css is how the pages look, light and dark.
 """
