@@ -1,4 +1,4 @@
-"""Programs with pages for a browser: `python -m src.apps.poll`, `python -m src.apps.demo`; web is what they share.
+"""Programs with pages for a browser: `python -m src.apps.poll` and `python -m src.apps.demo`.
 
-Nothing outside imports them.
+Nothing outside imports them; `web` and `command` are what they share.
 """

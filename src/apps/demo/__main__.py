@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -19,17 +20,48 @@ def demo(
         str, Option(help="address to listen on; 0.0.0.0 lets other computers of the network ask")
     ] = "127.0.0.1",
     port: Annotated[int, Option(min=0, max=65535, help="0 takes any free one")] = 8007,
-    model: Annotated[
-        str, Option(help="released weights, a folder, or a Hub id")
-    ] = "qa-minilm",
+    model: Annotated[str, Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
     texts: Annotated[
         Path | None, Option(help="folder of .txt and .md files to ask instead of Wikipedia")
     ] = None,
 ) -> None:
     """Open a page that asks Wikipedia, or a passage of your own, until Ctrl+C."""
-    from src.apps.demo.server import run
+    from src.apps.demo import server
+    from src.apps.demo.service import AnswerService, Query, search_scaling
+    from src.apps.web.server import LOOPBACK_NAMES, address, bind, serve_until_interrupted
+    from src.qa.retrieval import WikipediaAnswerer, read_folder
 
-    run(host, port, model, texts)
+    documents = None
+    if texts is not None:
+        documents = read_folder(texts)
+        _tell_of_other_files(texts)
+    listening = bind(host, port)  # before anything slow
+    _tell("Loading the reader and the index ...")
+    answerer = WikipediaAnswerer.load(model, documents, report=_report)
+    service = AnswerService(answerer, search_scaling(model))
+    # The first answers wait for what is loaded and measured once.
+    service.answer([Query("Who?"), Query(server.OXYGEN_QUESTIONS[0], server.OXYGEN)])
+    source = "Wikipedia" if texts is None else texts.resolve().name
+    application = server.make_application(service, source, local_only=host in LOOPBACK_NAMES)
+    print(f"Ask {source}: {address(listening)}   (Ctrl+C ends it)", flush=True)
+    serve_until_interrupted(application, listening)
+
+
+def _tell_of_other_files(texts: Path) -> None:
+    from src.qa.retrieval import other_files
+
+    others = Counter(file.suffix or "without a suffix" for file in other_files(texts))
+    kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
+    if kinds:
+        _tell(f"Not read in {texts}: {kinds}; save as .txt or .md what you want to ask.")
+
+
+def _report(progress: dict) -> None:
+    _tell(f"building the index, once: {runtime.progress_line(progress)}")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,5 +1,5 @@
-"""Live polls: a question on the projector, votes from phones, bars that move. `make poll`, or `python -m src.apps.poll`.
+"""Live polls: a question on the projector, votes from phones, bars that move: `make poll`.
 
-room.py holds what may happen in a poll, and store.py keeps it; limits.py stops those who vote too much; server.py speaks HTTP;
-the other files are what browsers show: vote on a phone, instructor on the projector, shared in both. docs/polls.md is the manual.
+`room` has the rules, `store` keeps the votes, `limits` stops floods, `server` speaks HTTP.
+docs/polls.md is the manual.
 """

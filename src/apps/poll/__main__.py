@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from typer import Option
 
 from src import runtime
 from src.apps.command import run_command
+from src.apps.poll import server
+from src.apps.poll.room import Room
+from src.apps.poll.store import Store, put_aside
+from src.apps.web.server import LOOPBACK_NAMES, address, bind, serve_until_interrupted
+from src.teaching.quizzes import load_quiz, load_set
 
+HERE = LOOPBACK_NAMES[0]
 VOTES = runtime.COURSE / "build" / "poll" / "poll.sqlite"
 
 
 def poll(
-    quiz: Annotated[
-        str, Option(help="a file of data/quizzes, without .json")
-    ] = "00_start_here",
+    quiz: Annotated[str, Option(help="a file of data/quizzes, without .json")] = "00_start_here",
     questions: Annotated[
         str | None, Option("--set", help="a set of questions in it; left out: the first")
     ] = None,
@@ -26,7 +32,7 @@ def poll(
     ] = False,
     host: Annotated[
         str, Option(help="instead: the one address of this computer to listen on")
-    ] = "127.0.0.1",
+    ] = HERE,
     url: Annotated[
         str | None,
         Option(help="instead: where a proxy here publishes the poll; see docs/polls.md"),
@@ -38,12 +44,39 @@ def poll(
     ] = False,
     voters_per_address: Annotated[
         int, Option(min=1, help="how many voters may come from one address")
-    ] = 250,
+    ] = server.VOTERS_PER_ADDRESS,
 ) -> None:
     """Ask a room: questions on the projector, votes from phones, until Ctrl+C."""
-    from src.apps.poll.server import run
-
-    run(quiz, questions, file, begin, host, port, network, url, voters_per_address)
+    shown = load_set(quiz, questions or next(iter(load_quiz(quiz))))
+    if sum((network, url is not None, host != HERE)) > 1:
+        raise ValueError("--network, --host and --url are three ways to be reached; choose one.")
+    published = server.public_address(url) if url else None
+    listening = bind("0.0.0.0" if network else host, port)
+    server.end_silent_connections(listening)
+    port = listening.getsockname()[1]
+    here = f"http://{HERE}:{port}/" if network else address(listening)
+    in_network = f"http://{server.network_address()}:{port}/" if network else here
+    attendees = published or in_network
+    names = None
+    if not network and host in LOOPBACK_NAMES:
+        names = frozenset((*LOOPBACK_NAMES, urlsplit(attendees).hostname))
+    if begin and (aside := put_aside(file)):
+        print(f"The old votes are now in {aside}.")
+    token = secrets.token_urlsafe()
+    server.raise_file_limit()
+    store = Store(file, f"{shown.quiz}/{shown.id}")
+    try:
+        room = Room(shown, store)
+        application = server.make_application(room, token, attendees, names, voters_per_address)
+        so_far = f"; votes so far: {room.written} (--new begins without)" if room.written else ""
+        print(f"Poll: {shown.title}, {len(room.questions)} questions, kept in {file}{so_far}")
+        print(f"Instructor: {published or here}instructor?token={token}")
+        print(f"Attendees: {attendees}   (Ctrl+C ends it)", flush=True)
+        behind_proxy = published is not None  # which is then believed about who asks
+        options = server.CONNECTION | {"xheaders": behind_proxy}
+        serve_until_interrupted(application, listening, **options)
+    finally:
+        store.close()
 
 
 def main(arguments: list[str] | None = None) -> int:

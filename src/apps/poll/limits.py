@@ -1,110 +1,105 @@
-"""Ways to have too much of something: too often, and too many at once."""
+"""Limits on how often, and on how many at once, for each voter or address by itself."""
 
 from __future__ import annotations
 
 import ipaddress
 import time
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-MOST_KEYS = 10_000  # of one limit, remembered at a time: a flood of new ones must not fill the memory
 
-
-class TooMuch(Exception):
-    """A limit is reached."""
-
-
-class Rate:
-    """How often, for each key by itself: `burst` times at once, and after that as often as `per_second` gives back."""
+class RateLimit:
+    """A token bucket for each key: `burst` times at once, then `per_second`."""
 
     def __init__(self, burst: int, per_second: float, clock: Callable[[], float] = time.monotonic):
         self._burst, self._per_second, self._clock = burst, per_second, clock
-        self._left: dict[Hashable, tuple[float, float]] = {}  # key -> how often it may still, at which time
+        self._buckets: dict[str, tuple[float, float]] = {}  # key -> tokens, and when
 
-    def take(self, key: Hashable) -> None:
-        """Count one more time. Raises TooMuch, and does not count, where that would be too often."""
+    def take(self, key: str) -> bool:
+        """Count one more time, unless that is too often; whether it was counted."""
         now = self._clock()
-        left = self._now(self._left.get(key, (self._burst, now)), now)
-        if left < 1 or (key not in self._left and len(self._left) >= MOST_KEYS and not self._forget(now)):
-            raise TooMuch
-        self._left[key] = (left - 1, now)
-
-    def _now(self, entry: tuple[float, float], now: float) -> float:
-        left, then = entry
-        return min(self._burst, left + (now - then) * self._per_second)
-
-    def _forget(self, now: float) -> bool:
-        """Forget the keys that may do all again, as if they had never come; whether there were any."""
-        before = len(self._left)
-        self._left = {key: entry for key, entry in self._left.items() if self._now(entry, now) < self._burst}
-        return len(self._left) < before
+        tokens, then = self._buckets.get(key, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - then) * self._per_second)
+        if tokens < 1:
+            return False
+        self._buckets[key] = (tokens - 1, now)
+        return True
 
 
-class AtOnce:
-    """How many at once, for each key by itself."""
+class ConcurrencyLimit:
+    """How many streams are open at once, for each voter and for each address.
 
-    def __init__(self, most: int):
-        self._most = most
-        self._there: Counter[Hashable] = Counter()
-
-    @contextmanager
-    def one(self, key: Hashable) -> Iterator[None]:
-        """One more while the context lasts. Raises TooMuch where there are `most` already."""
-        if self._there[key] >= self._most:
-            raise TooMuch
-        self._there[key] += 1
-        try:
-            yield
-        finally:
-            self._there[key] -= 1
-            if not self._there[key]:
-                del self._there[key]
-
-    def __len__(self) -> int:
-        """Of how many keys there is one at least."""
-        return len(self._there)
-
-
-class Newest:
-    """The newest so many, for each key by itself: one more ends the oldest.
-
-    Where AtOnce would refuse: the oldest may be a connection that broke without a word, and the newest is what somebody looks at.
+    One more of an address is refused. One more of a voter ends the voter's oldest: that may
+    be a connection that broke without a word, and the newest is what somebody looks at.
     """
 
-    def __init__(self, most: int):
-        self._most = most
-        self._there: dict[Hashable, list[Callable[[], None]]] = {}  # key -> what ends each of them, the oldest first
+    def __init__(self, per_voter: int, per_address: int):
+        self._per_voter, self._per_address = per_voter, per_address
+        self._open: list[tuple[str, str, Callable[[], None]]] = []  # the oldest first
 
     @contextmanager
-    def one(self, key: Hashable, end: Callable[[], None]) -> Iterator[None]:
-        """One more while the context lasts. Where there are `most` already, the oldest's `end` is called, and it counts no longer."""
-        there = self._there.setdefault(key, [])
-        there.append(end)
-        if len(there) > self._most:
-            there.pop(0)()
+    def opened(self, voter: str, address: str, end: Callable[[], None]) -> Iterator[bool]:
+        """One more while the context lasts; gives whether it is allowed.
+
+        `end` is called when a newer one takes its place.
+        """
+        if sum(one[1] == address for one in self._open) >= self._per_address:
+            yield False
+            return
+        own = [one for one in self._open if one[0] == voter]
+        if len(own) >= self._per_voter:
+            self._open.remove(own[0])
+            own[0][2]()
+        stream = (voter, address, end)
+        self._open.append(stream)
         try:
-            yield
+            yield True
         finally:
-            there = self._there.get(key, [])  # not always the list from above: the last one that leaves takes it away
-            if end in there:
-                there.remove(end)
-                if not there:
-                    del self._there[key]
+            if stream in self._open:  # not where a newer one took its place
+                self._open.remove(stream)
 
-    def __len__(self) -> int:
-        """Of how many keys there is one at least."""
-        return len(self._there)
+    @property
+    def voters(self) -> int:
+        """How many voters have a stream open."""
+        return len({voter for voter, *_ in self._open})
 
 
-def network_of(address: str) -> str:
-    """What to count an address under: itself, but of IPv6 the network, since every device there has a whole one to choose from."""
+def rate_key(address: str) -> str:
+    """What to count an address under.
+
+    Itself; of IPv6 the network, since a device there chooses among all its addresses.
+    """
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is None:
-            return str(ipaddress.ip_network((found, 64), strict=False))
-        return str(found.ipv4_mapped)
-    return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+class VoterLimits:
+    """How often one phone, and all phones behind one address, may vote and listen.
+
+    A room of 200 is far below, a script soon above. `voters_per_address` may vote from one
+    address, then one more every ten seconds; `known` have voted before.
+    """
+
+    def __init__(self, voters_per_address: int, known: set[str]):
+        self._votes_of_voter = RateLimit(10, 1.0)
+        self._votes_of_address = RateLimit(4 * voters_per_address, voters_per_address / 2)
+        self._new_voters = RateLimit(voters_per_address, 0.1)
+        self._known = known
+        self.streams = ConcurrencyLimit(4, 2 * voters_per_address)
+
+    def take_vote(self, voter: str, address: str) -> bool:
+        """Count one more vote, unless that is too often; whether it was counted."""
+        # First, so that invented voters are not remembered.
+        if voter not in self._known:
+            if not self._new_voters.take(address):
+                return False
+            self._known.add(voter)
+        # Last the address, from which one phone that votes too often then takes nothing.
+        return self._votes_of_voter.take(voter) and self._votes_of_address.take(address)

@@ -1,4 +1,1 @@
-"""What the course's own web pages share: the demo (src.apps.demo) and live polls (src.apps.poll).
-
-server.py answers safely and finds a port to listen on; base.css is how the pages look, light and dark.
-"""
+"""What the pages of both programs share: safe answers and a port to listen on, and one style."""

@@ -1,4 +1,4 @@
-"""Safe answers, trouble told in one sentence, and a port to listen on. Built on tornado, the server that Jupyter runs on."""
+"""Safe answers, problems told in one sentence, and a port, by tornado, Jupyter's own server."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
-MOST_BYTES = 4_000_000  # of one request, read before a handler can say in a sentence that it is too long
-HEADERS = {
-    # A browser that keeps to this asks no other computer for anything, and runs no script but the page's own file, whatever a text holds.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+MAX_BODY_BYTES = 4_000_000  # enough for a handler to say how much too long a text is
+SECURITY_HEADERS = {
+    # A browser then asks no other computer for anything, and runs the page's own script only.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -26,88 +26,128 @@ SENTENCES = {
     400: "This request cannot be read; reload the page and try again.",
     403: "This page answers on this computer only.",
     404: "There is nothing here.",
-    405: "This takes no such request.",
+    405: "This address takes no such request.",
+    500: "Something went wrong, and nothing was kept; the terminal says what.",
 }
 
 
 class Problem(HTTPError):
-    """Something to tell the person at the page: a status and one sentence."""
+    """Something to tell the person at the page: an HTTP status and one sentence."""
 
     def __init__(self, status: int, sentence: str):
         super().__init__(status)
         self.sentence = sentence
 
+    def __str__(self) -> str:
+        return self.sentence
+
 
 class Handler(RequestHandler):
-    """What all answers have in common: safe headers, and trouble told as {"problem": one sentence}.
+    """Sends safe headers, and problems as {"problem": one sentence}.
 
-    It takes two settings of its application. names: what this computer may be called by those who ask, None for anything;
-    failed: the sentence for an error nobody foresaw.
+    The setting `names` of its application lists the host names it answers to; None: any.
     """
 
     def set_default_headers(self) -> None:
-        """Send HEADERS with every answer, and not which server this is."""
-        for name, value in HEADERS.items():
+        """Send SECURITY_HEADERS, and not which server this is."""
+        for name, value in SECURITY_HEADERS.items():
             self.set_header(name, value)
         self.clear_header("Server")
 
     def prepare(self) -> None:
-        """Answer only those who call this computer by its own name: a page elsewhere could make a browser call it by another."""
+        """Refuse other host names, by which pages elsewhere could make a browser ask us."""
         names = self.settings["names"]
         if names is not None and self.request.host_name not in names:
             raise HTTPError(403)
 
-    def write_error(self, status_code: int, **details: Any) -> None:
-        """Trouble as JSON, for the page's script to show."""
+    def json_body(self) -> Any:
+        """The JSON that a page sent.
+
+        Pages of other sites can make a browser send forms and plain text, but not this type.
+        """
+        try:
+            if self.request.headers.get("Content-Type", "").startswith("application/json"):
+                return json.loads(self.request.body)
+        except (ValueError, RecursionError):
+            pass
+        raise Problem(400, "What arrived is not JSON; reload the page and try again.")
+
+    def sentence(self, status: int, details: dict[str, Any]) -> str:
+        """What to tell of an error, as `write_error` gets it."""
         error = details.get("exc_info", (None, None))[1]
-        told = SENTENCES.get(status_code, self.settings["failed"])
-        self.finish({"problem": error.sentence if isinstance(error, Problem) else told})
+        if isinstance(error, Problem):
+            return error.sentence
+        return SENTENCES.get(status, SENTENCES[500])
+
+    def write_error(self, status_code: int, **details: Any) -> None:
+        """Send the problem for the page's script to show."""
+        self.finish({"problem": self.sentence(status_code, details)})
 
 
-class File(Handler, StaticFileHandler):
+class StaticFile(Handler, StaticFileHandler):
     """A style sheet or a script."""
 
 
-class Nothing(Handler):
+class NotFound(Handler):
     """Every other address."""
 
     def prepare(self) -> None:
-        """Refuse."""
         super().prepare()
         raise HTTPError(404)
 
 
-BASE = (r"/(base\.css)", File, {"path": str(Path(__file__).resolve().parent)})  # a route
+def make_application(routes: list[tuple], folder: Path, **settings: Any) -> Application:
+    """A web application with the style sheets, scripts and templates of a folder.
 
-
-def json_of(request: HTTPServerRequest) -> object:
-    """What a request's body says in JSON. Raises ValueError with one sentence where it is none, or is not called so.
-
-    Pages of other sites can make a browser send forms and plain text here unasked, but not this type.
+    Args:
+        routes: address and handler of everything else.
+        folder: of the program.
+        settings: what its handlers need, `names` among it.
     """
-    try:
-        if request.headers.get("Content-Type", "").startswith("application/json"):
-            return json.loads(request.body)
-    except (ValueError, RecursionError):
-        pass
-    raise ValueError("What arrived is not JSON; reload the page and try again.")
+    web = Path(__file__).resolve().parent
+    return Application(
+        [
+            *routes,
+            (r"/(base\.css)", StaticFile, {"path": str(web)}),
+            (r"/([a-z]+\.(?:css|js))", StaticFile, {"path": str(folder)}),
+        ],
+        default_handler_class=NotFound,
+        template_path=str(folder),
+        log_function=lambda handler: None,  # what people ask and when they vote is theirs
+        **settings,
+    )
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the port, before anything slow is loaded. Raises OSError in one sentence where that cannot be."""
+    """Take a port, before anything slow is loaded. Raises OSError where that fails."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=1024)  # a room presses at once
+    try:  # a room presses at once, hence the backlog
+        listening = socket.create_server((host, port), family=family, backlog=1024)
     except (OSError, OverflowError, UnicodeError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).split(" (")[0]  # without the address again
-        raise OSError(f"cannot listen on {host}:{port} ({reason}); choose another --port or --host.") from None
+        reason = (getattr(error, "strerror", None) or str(error)).split(" (")[0]
+        raise OSError(
+            f"cannot listen on {host}:{port} ({reason}); choose another --port or --host."
+        ) from None
     listening.setblocking(False)
     return listening
 
 
+def address(listening: socket.socket) -> str:
+    """The page's address: with this computer's name where all of its addresses are served."""
+    host, port = listening.getsockname()[:2]
+    host = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
 async def serve(application: Application, listening: socket.socket, **options: Any) -> None:
-    """Answer until cancelled, as asyncio.run does when the process is interrupted. options: as HTTPServer takes them."""
-    server = HTTPServer(application, **{"max_body_size": MOST_BYTES} | options)
+    """Answer until cancelled.
+
+    Args:
+        application: what answers.
+        listening: from `bind`.
+        options: as HTTPServer takes them.
+    """
+    server = HTTPServer(application, **{"max_body_size": MAX_BODY_BYTES} | options)
     server.add_socket(listening)
     try:
         await asyncio.Event().wait()
@@ -115,8 +155,11 @@ async def serve(application: Application, listening: socket.socket, **options: A
         server.stop()
 
 
-def address(listening: socket.socket) -> str:
-    """The page's address for a browser; where all of this computer's addresses are listened on, the one with its name."""
-    host, port = listening.getsockname()[:2]
-    host = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+def serve_until_interrupted(
+    application: Application, listening: socket.socket, **options: Any
+) -> None:
+    """Answer until Ctrl+C. The arguments are those of `serve`."""
+    try:
+        asyncio.run(serve(application, listening, **options))
+    except KeyboardInterrupt:
+        print("Ended.")

@@ -1,4 +1,4 @@
-"""What the store has written is there after anything: another start, `kill -9`, a full disk; and no other file is touched."""
+"""What the store has written is there after anything: another start, `kill -9`, a full disk."""
 
 from __future__ import annotations
 
@@ -23,22 +23,16 @@ def vote(voter, *choices, question="one", at="2026-01-01T00:00:00.000+00:00"):
 def test_votes_and_state_are_there_again_in_the_order_of_the_first_votes(file):
     store = Store(file, "q/one")
     assert (store.votes(), store.shown(), store.phases()) == ([], None, {})
-    store.record([vote("ann", "x"), vote("bob", "y")])
-    store.record([vote("ann", "y", "ü & <z>", at="later"), vote("cid", "x"), vote("ann", "x", question="two")])
+    store.record([vote("ann", "x"), vote("bob", "y"), vote("bob", "x")])
+    store.record([vote("ann", "y", "ü & <z>", at="later"), vote("ann", "x", question="two")])
     store.show("two")
     store.set_phase("one", "closed")
     store.set_phase("one", "revealed")
     store.close()
     store = Store(file, "q/one")
-    expected = [vote("ann", "y", "ü & <z>", at="later"), vote("bob", "y"), vote("cid", "x"), vote("ann", "x", question="two")]
-    assert store.votes() == expected
+    last = [vote("ann", "y", "ü & <z>", at="later"), vote("bob", "x")]
+    assert store.votes() == [*last, vote("ann", "x", question="two")]
     assert (store.shown(), store.phases()) == ("two", {"one": "revealed"})
-
-
-def test_of_several_votes_of_one_voter_in_one_call_the_last_counts(file):
-    store = Store(file, "q/one")
-    store.record([vote("ann", "x"), vote("ann", "y"), vote("ann", "x")])
-    assert store.votes() == [vote("ann", "x")]
 
 
 def test_polls_in_one_file_do_not_mix(file):
@@ -59,23 +53,24 @@ import sys
 from pathlib import Path
 from src.apps.poll.store import Store, Vote
 store = Store(Path(sys.argv[1]), "q/one")
-for i in range(100_000):
-    store.record([Vote("one", f"{j % 50}", (f"{j}",), "now") for j in range(3 * i, 3 * i + 3)])
-    print(3 * i + 2, flush=True)
+for i in range(0, 300_000, 3):
+    store.record([Vote("one", f"{j % 50}", (f"{j}",), "now") for j in range(i, i + 3)])
+    print(i + 2, flush=True)
 """
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_vote_that_was_written_survives_kill_9(file, course, seed):
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(file)], cwd=course, stdout=subprocess.PIPE, text=True)
-    written = int(writer.stdout.readline())
+    command = [sys.executable, "-c", WRITER, str(file)]
+    writer = subprocess.Popen(command, cwd=course, stdout=subprocess.PIPE, text=True)
+    first = int(writer.stdout.readline())
     time.sleep(random.Random(seed).uniform(0.01, 0.5))
     writer.send_signal(signal.SIGKILL)
-    written = [written, *map(int, writer.stdout.read().split())][-1]
+    written = [first, *map(int, writer.stdout.read().split())][-1]
     assert writer.wait() == -signal.SIGKILL
     assert written > 2, "it was killed in the middle"
     last = {row.voter: int(row.choices[0]) for row in Store(file, "q/one").votes()}
-    # What was acknowledged is there, or what the same voter voted after it; and of the call that was cut short all or nothing.
+    # Each is there, or what its voter voted later; and of the call that was cut short all or none.
     for acknowledged in range(max(0, written - 49), written + 1):
         assert last[f"{acknowledged % 50}"] >= acknowledged
     assert (max(last.values()) + 1) % 3 == 0
@@ -103,11 +98,15 @@ def test_a_commit_waits_for_the_disk(file):
 
 
 def test_two_polls_do_not_share_a_file_at_one_time(file, course):
-    code = f"from pathlib import Path; from src.apps.poll.store import Store; Store(Path({str(file)!r}), 'q/one'); print('open'); input()"
-    other = subprocess.Popen([sys.executable, "-c", code], cwd=course, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    code = (
+        "from pathlib import Path; from src.apps.poll.store import Store; "
+        f"Store(Path({str(file)!r}), 'q/one'); print('open'); input()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    other = subprocess.Popen([sys.executable, "-c", code], cwd=course, **pipes)
     assert other.stdout.readline() == "open\n"
     try:
-        with pytest.raises(ValueError, match=r"poll\.sqlite cannot be used \(in use by another poll; end that one\)"):
+        with pytest.raises(ValueError, match=r"cannot be used \(in use by another poll; end that"):
             Store(file, "q/one")
     finally:
         other.kill()
@@ -117,21 +116,19 @@ def test_two_polls_do_not_share_a_file_at_one_time(file, course):
 
 def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path):
     text, other = tmp_path / "notes.txt", tmp_path / "other.sqlite"
-    text.write_text("These are notes, and more than a page header of SQLite would be long: " + "x" * 200)
+    text.write_text("These are notes, and longer than a page header of SQLite. " + "x" * 200)
     with closing(sqlite3.connect(other)) as connection:
         connection.execute("CREATE TABLE mine (a)")
         connection.commit()
     for path in (text, other):
         before = path.read_bytes()
         for use in (lambda path: Store(path, "q/one"), put_aside):
-            with pytest.raises(ValueError, match="cannot be used") as refused:
+            with pytest.raises(ValueError, match=r"cannot be used .* choose another --file\."):
                 use(path)
-            assert str(refused.value).count("\n") == 0 and str(path) in str(refused.value) and "--file" in str(refused.value)
         assert path.read_bytes() == before
-    with pytest.raises(ValueError, match="cannot be made"):
-        Store(text / "poll.sqlite", "q/one")
-    with pytest.raises(ValueError, match="--file"):
-        Store(tmp_path, "q/one")
+    for path in (text / "poll.sqlite", tmp_path):
+        with pytest.raises(ValueError, match=r"cannot be made .* choose another --file\."):
+            Store(path, "q/one")
 
 
 def test_votes_put_aside_are_complete_in_one_file_under_another_name(file):
@@ -142,7 +139,7 @@ def test_votes_put_aside_are_complete_in_one_file_under_another_name(file):
         put_aside(file)
     store.close()
     aside = put_aside(file)
-    assert aside is not None and aside.parent == file.parent and aside.suffix == ".sqlite"
-    assert [path.name for path in file.parent.iterdir()] == [aside.name]
+    assert aside is not None and aside.suffix == ".sqlite"
+    assert list(file.parent.iterdir()) == [aside]
     assert Store(file, "q/one").votes() == []
     assert Store(aside, "q/one").votes() == [vote("ann", "x")]

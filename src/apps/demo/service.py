@@ -1,0 +1,173 @@
+"""What people ask, checked, and the answers as the page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.apps.web.server import Problem
+from src.qa.calibration import Scaling
+from src.text import tokenize_words
+
+if TYPE_CHECKING:
+    from src.qa.retrieval import WikipediaAnswerer
+
+QUESTION_CHARACTERS, PASSAGE_CHARACTERS = 500, 20_000
+ANSWERS_SHOWN = 5  # the runners-up included
+SPANS_READ = 20  # of a passage of one's own, the best of which overlap each other
+
+# Words that give a question's language away and are in few names ("von" and "los" are in many).
+ENGLISH = frozenset(
+    tokenize_words(
+        "what who whom whose where when which why how is are was were do does did has have had can "
+        "could will would the a an of in on at to for from by with and or many much name tell"
+    )
+)
+FOREIGN = frozenset(
+    tokenize_words(
+        "que qui quoi quel quelle quels quelles où quand comment pourquoi combien est sont dans "
+        "qué quién quiénes cuál cuándo dónde cómo cuánto cuántos es son una "
+        "wer was wo wann wie warum welche welcher welches ist sind ein eine und "
+        "che chi quale quando perché quanto è sono nel della"
+    )
+)
+NOT_ENGLISH = (
+    "This does not look like English, the only language the reader has learned: "
+    "trust its answer less."
+)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question, and the passage to find its answer in; None: passages are searched for."""
+
+    question: str
+    passage: str | None = None
+
+
+def parse_query(asked: Any) -> Query:
+    """The query in what a page sent: {"question": text, "passage": text or None}.
+
+    Raises:
+        Problem: there is none in it.
+    """
+    match asked:
+        case {"question": str() as question, "passage": None | str() as passage}:
+            query = _checked(question, "question", QUESTION_CHARACTERS).strip()
+            if passage is None:
+                return Query(query)
+            return Query(query, _checked(passage, "passage", PASSAGE_CHARACTERS))
+    raise Problem(400, "What arrived is not a question; reload the page and ask again.")
+
+
+def _checked(text: str, what: str, most: int) -> str:
+    if not any(map(str.isalnum, text)):
+        raise Problem(400, f"There is no word in the {what} yet; type some.")
+    if len(text) > most:
+        count = f"The {what} has {len(text):,} characters"
+        raise Problem(400, f"{count}; at most {most:,} are read, so shorten it.")
+    return text.encode(errors="replace").decode()  # halves of characters are no text
+
+
+def looks_foreign(question: str) -> bool:
+    """Whether most letters are of another alphabet, or some words foreign and none English."""
+    letters = [letter for letter in question if letter.isalpha()]
+    if 2 * sum(letter > "\u024f" for letter in letters) > len(letters):  # beyond Latin
+        return True
+    words = set(tokenize_words(question))
+    return bool(words & FOREIGN) and not words & (ENGLISH - FOREIGN)
+
+
+def search_scaling(model: str | Path) -> Scaling:
+    """What makes the scores of searched passages true, by the model's card.
+
+    tools/calibrate_weights.py writes {"calibration": {"search": {"temperature", "offset"}}}.
+
+    Raises:
+        ModelError: these are not numbers.
+    """
+    from src.qa.models import ModelError, card_folder, read_card
+
+    folder = card_folder(model)
+    calibration = read_card(folder).get("calibration", {}) if folder else {}
+    if "search" not in calibration:
+        return Scaling()
+    try:
+        found = calibration["search"]
+        return Scaling(float(found["temperature"]), float(found["offset"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{folder}: its card's calibration for searching is damaged ({error}); "
+            "take the card from the original."
+        ) from None
+
+
+class AnswerService:
+    """Answers queries, several at a time, with all that the page needs to decide and to show.
+
+    Args:
+        answerer: searches and reads.
+        scaling: of scores of passages that were searched. It keeps the order of answers, and
+            so every decision. Scores for a passage given are the reader's.
+    """
+
+    def __init__(self, answerer: WikipediaAnswerer, scaling: Scaling | None = None):
+        self.answerer = answerer
+        self._scaling = scaling or Scaling()
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """How sure an answer has to be, in [0, 1], until the person at the page moves it."""
+        return {
+            "search": float(self._scaling(self.answerer.threshold)),
+            "passage": float(self.answerer.reader.threshold),
+        }
+
+    def answer(self, queries: Sequence[Query]) -> list[dict[str, Any]]:
+        """Candidates and a note for each query, in their order.
+
+        Returns:
+            {"candidates": [...], "note": a sentence or ""} each. Candidates are the best first,
+            none refused: that is decided on the page. They have text, the passage's title (""
+            for one's own), what is before and after the text in it, and score in [0, 1].
+        """
+        searches = [query.question for query in queries if query.passage is None]
+        given = [(query.question, query.passage) for query in queries if query.passage is not None]
+        found, read = iter(()), iter(())
+        if searches:
+            found = iter(self.answerer.ask_many(searches, n=ANSWERS_SHOWN, threshold=0.0))
+        if given:
+            questions, passages = map(list, zip(*given, strict=True))
+            read = iter(self.answerer.reader(questions, passages, threshold=0.0, n_best=SPANS_READ))
+        results = []
+        for query in queries:
+            if query.passage is None:
+                candidates = [
+                    _shown(span, span.passage, span.title, float(self._scaling(span.score)))
+                    for span in next(found).candidates
+                ]
+            else:
+                candidates = [
+                    _shown(span, query.passage, "", span.score)
+                    for span in _without_overlaps(next(read).candidates)
+                ]
+            note = NOT_ENGLISH if looks_foreign(query.question) else ""
+            results.append({"candidates": candidates, "note": note})
+        return results
+
+
+def _without_overlaps(spans: Sequence[Any]) -> list[Any]:
+    """The best spans without those that overlap a better one: "8", but then not "number 8"."""
+    kept: list[Any] = []
+    for span in spans:
+        if all(span.end <= other.start or other.end <= span.start for other in kept):
+            kept.append(span)
+    return kept[:ANSWERS_SHOWN]
+
+
+def _shown(span: Any, passage: str, title: str, score: float) -> dict[str, Any]:
+    """In three pieces of text, since a browser counts characters in another way than Python."""
+    before, after = passage[: span.start], passage[span.end :]
+    return {"text": span.text, "title": title, "before": before, "after": after, "score": score}

@@ -1,0 +1,30 @@
+"""What is asked of every page in a browser, as JavaScript."""
+
+FITS = "document.documentElement.scrollWidth <= window.innerWidth"
+
+# Text that does not stand out from what is behind it by 4.5 to 1 (WCAG 2, 1.4.3).
+FAINT = """(() => {
+  const rgb = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const behind = (element) => {
+    for (; element; element = element.parentElement) {
+      const colour = rgb(getComputedStyle(element).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) =>
+    0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  let seen = 0;
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement, text = texts.currentNode.textContent.trim();
+    if (!text || !element.getClientRects().length) continue;
+    seen += 1;
+    const lights = [light(rgb(getComputedStyle(element).color)), light(behind(element))];
+    const [bright, dark] = lights.sort((a, b) => b - a);
+    if ((bright + 0.05) / (dark + 0.05) < 4.5) found.push(`${element.tagName}: ${text}`);
+  }
+  return seen > 10 ? found : ["hardly any text"];
+})()"""

@@ -1,0 +1,99 @@
+"""Questions of every kind with markup in them, and a reader without a model."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from src.qa.decoding import Answer, Candidate
+from src.qa.retrieval import Found, OpenAnswer
+
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
+PASSAGE = "🙂 Gold <b>79</b> & silver 47."
+
+
+def choice(text: str, right: bool, why: str) -> dict:
+    return {"text": text, "right": right, "why": why}
+
+
+QUESTIONS = [
+    {
+        "id": "one",
+        "kind": "single",
+        "keep_order": True,
+        "question": f"Which `word` is **right**, {HOSTILE}?",
+        "choices": [
+            choice(f"the first {HOSTILE}", False, f"Wrong because {HOSTILE} of secret-a."),
+            choice("the `second`", True, "Right because of *secret-b*."),
+            choice("the third", False, "Wrong because of secret-c."),
+        ],
+    },
+    {
+        "id": "several",
+        "kind": "multiple",
+        "keep_order": True,
+        "question": "Which are even?",
+        "choices": [
+            choice("2", True, "Even: secret-d."),
+            choice("3", False, "Odd: secret-e."),
+            choice("4, a very long word: " + "o" * 120, True, "Even: secret-f."),
+        ],
+    },
+    {
+        "id": "number",
+        "kind": "numeric",
+        "question": "How many are 3 x 4?",
+        "answer": 12,
+        "unit": "things",
+        "why": "Twelve: secret-g.",
+        "wrong": [
+            {"value": 7, "why": "That is the sum: secret-h."},
+            {"value": 100, "why": "Far too many: secret-i."},
+        ],
+    },
+]
+
+
+def span(passage: str, text: str, score: float) -> Candidate:
+    start = passage.index(text)
+    return Candidate(text, start, start + len(text), 0.0, score)
+
+
+class ScriptedReader:
+    """Finds whichever of some spans a passage holds, overlapping ones among them."""
+
+    threshold = 0.1
+    spans = (("79", 0.9), ("Gold <b>79", 0.8), ("79</b>", 0.7), ("47", 0.6), ("silver 47", 0.5))
+
+    def __call__(self, questions, passages, threshold, n_best):
+        assert threshold == 0.0 and len(questions) == len(passages)
+        held = [
+            tuple(span(passage, *one) for one in self.spans if one[0] in passage)
+            for passage in passages
+        ]
+        return [Answer("", 0, 0, 0.9, 0.1, candidates) for candidates in held]
+
+
+class ScriptedAnswerer:
+    """Finds 79, then 47, for every question but "nothing"; "trouble" breaks it."""
+
+    threshold = 0.3
+
+    def __init__(self) -> None:
+        self.retriever = SimpleNamespace(documents=[None] * 12_345)
+        self.reader = ScriptedReader()
+        self.batches: list[list[str]] = []
+
+    def ask_many(self, questions, n, threshold):
+        assert threshold == 0.0
+        self.batches.append(list(questions))
+        if "trouble" in questions:
+            raise RuntimeError("trouble")
+        spans = [span(PASSAGE, "79", 0.8), span(PASSAGE, "47", 0.2)]
+        found = tuple(
+            Found(s.text, s.start, s.end, "Gold & co", PASSAGE, s.score, s.score, 1.0)
+            for s in spans
+        )
+        return [
+            OpenAnswer("", 0, 0, "", "", 0.8, 1.0, () if question == "nothing" else found)
+            for question in questions
+        ]

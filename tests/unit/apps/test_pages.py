@@ -1,0 +1,182 @@
+"""What holds for the pages of both programs: who is answered, what is refused, what a page is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from tornado.web import Application
+
+from src.apps.demo.server import make_application as make_demo
+from src.apps.demo.service import AnswerService
+from src.apps.poll.server import CONNECTION
+from src.apps.poll.server import make_application as make_poll
+from src.apps.web.server import SENTENCES
+from tests.unit.apps.visits import Elements, problem, visit
+
+
+class Program(NamedTuple):
+    """An application, its pages, and a request that it answers."""
+
+    application: Application
+    folder: str
+    pages: list[str]
+    path: str
+    asked: dict
+    cookie: str = ""
+
+    def fetch(self, *paths: str, **options):
+        """The replies at some addresses."""
+
+        async def scenario(visited):
+            return [await visited.fetch(path, self.cookie, **options) for path in paths]
+
+        return visit(scenario, self.application)
+
+
+@pytest.fixture(params=["demo", "poll"])
+def program(request, room, answerer) -> Program:
+    if request.param == "demo":
+        question = {"question": "What?", "passage": None}
+        return Program(make_demo(AnswerService(answerer)), "demo", [""], "ask", question)
+    application = make_poll(room, "token", "http://127.0.0.1:8008/")
+    cookie = f"poll_voter={'a' * 22}; poll_token=token"
+    vote = {"question": "one", "choices": [0]}
+    return Program(application, "poll", ["", "instructor"], "vote", vote, cookie)
+
+
+def files(course: Path, program: Program) -> dict[str, str]:
+    found = [*(course / "src/apps" / program.folder).iterdir(), course / "src/apps/web/base.css"]
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in found
+        if path.suffix in (".html", ".css", ".js")
+    }
+    assert len(texts) >= 4
+    return texts
+
+
+def test_pages_and_files_have_headers_that_keep_the_browser_here(course, program):
+    served = [name for name in files(course, program) if not name.endswith(".html")]
+    for reply in program.fetch(*program.pages, *served):
+        assert reply.code == 200 and "Server" not in reply.headers
+        policy = reply.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+        assert "unsafe" not in policy and "frame-ancestors 'none'" in policy
+        assert reply.headers["X-Content-Type-Options"] == "nosniff"
+        assert reply.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "sentence"),
+    [
+        (b"{", {}, 400, "not JSON"),
+        (b"", {}, 400, "not JSON"),
+        (b"\xff\xfe", {}, 400, "not JSON"),
+        (b"[" * 1_900, {}, 400, "not JSON"),
+        (b"NaN", {}, 400, "reload the page"),
+        (b'"text"', {}, 400, "reload the page"),
+        (b'{"question": ["one"], "choices": [0]}', {}, 400, "reload the page"),
+        (None, {"Content-Type": "text/plain"}, 400, "not JSON"),
+        (None, {"Content-Type": "application/x-www-form-urlencoded"}, 400, "not JSON"),
+        (None, {"Host": "elsewhere.example"}, 403, "this computer only"),
+    ],
+)
+def test_malformed_and_foreign_requests_are_refused_and_the_next_one_is_answered(
+    program, body, headers, status, sentence
+):
+    body = json.dumps(program.asked).encode() if body is None else body
+
+    async def scenario(visited):
+        refused = await visited.post(program.path, body, program.cookie, headers)
+        return refused, await visited.post(program.path, program.asked, program.cookie)
+
+    refused, after = visit(scenario, program.application)
+    assert refused.code == status and sentence in problem(refused)
+    assert after.code == 200
+
+
+def test_other_addresses_and_methods_hold_nothing(program):
+    paths = ["nowhere", "../server.py", "server.py", f"{program.folder}.py", "page.html"]
+    for reply in program.fetch(*paths):
+        assert reply.code == 404 and problem(reply)
+    (reply,) = program.fetch(program.path)
+    assert reply.code == 405 and problem(reply)
+
+
+def test_an_error_nobody_foresaw_is_told_without_its_details(program, monkeypatch, caplog):
+    def fail(*arguments):
+        raise RuntimeError("details")
+
+    settings = program.application.settings
+    if program.folder == "poll":
+        monkeypatch.setattr(settings["room"]._store, "record", fail)
+    else:
+        monkeypatch.setattr(settings["service"].answerer, "ask_many", fail)
+
+    async def scenario(visited):
+        return await visited.post(program.path, program.asked, program.cookie)
+
+    reply = visit(scenario, program.application)
+    assert reply.code == 500 and problem(reply) == SENTENCES[500]
+    assert "RuntimeError: details" in caplog.text  # the terminal says what
+
+
+@pytest.mark.parametrize(
+    ("sent", "limit"),
+    [
+        (b"POST /vote HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{", "body_timeout"),
+        (b"POST /vote HTTP/1.1\r\nHost: 127.0.0.1\r\nX-One", "idle_connection_timeout"),
+        (b"", "idle_connection_timeout"),
+    ],
+)
+def test_a_request_that_never_ends_is_given_up(program, sent, limit):
+    async def scenario(visited):
+        reader, _ = await visited.connect(sent)
+        await reader.read()
+
+    visit(scenario, program.application, **{limit: 0.2})
+    assert 0 < CONNECTION[limit] <= 30
+
+
+def test_a_body_far_too_long_is_not_even_read(program):
+    async def scenario(visited):
+        head = f"POST /{program.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        length = "Content-Type: application/json\r\nContent-Length: 100000000\r\n\r\n"
+        reader, _ = await visited.connect((head + length).encode())
+        return await reader.read()
+
+    assert visit(scenario, program.application).startswith(b"HTTP/1.1 400 ")
+
+
+def test_nothing_on_a_page_comes_from_elsewhere_or_runs_from_within_it(course, program):
+    texts = files(course, program)
+    for name, text in texts.items():
+        code = re.sub(r"(^|\s)//\s.*$", "", text, flags=re.MULTILINE)
+        assert not re.search(r"(https?:)?//\w|@import|url\(", code), name
+        assert not re.search(r"(inner|outer|Adjacent)HTML|document\.write|eval\(|new Func", text)
+    for page in program.fetch(*program.pages):
+        for tag, attributes in Elements(page.body.decode()).found:
+            assert tag not in ("style", "iframe", "object", "embed", "base")
+            assert not [name for name in attributes if name == "style" or name.startswith("on")]
+            assert tag != "script" or attributes["src"] in texts
+
+
+def test_the_parts_of_a_page_have_names_and_its_order_is_that_of_the_keyboard(program):
+    for page in program.fetch(*program.pages):
+        elements = Elements(page.body.decode()).found
+        tags = [tag for tag, _ in elements]
+        ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+        labels = {attributes.get("for") for tag, attributes in elements if tag == "label"}
+        assert ("html", {"lang": "en"}) in elements and tags.count("h1") == 1
+        assert len(ids) == len(set(ids))
+        for tag, attributes in elements:
+            assert "tabindex" not in attributes
+            assert tag != "section" or "aria-labelledby" in attributes
+            if tag in ("input", "textarea") and attributes.get("type") != "radio":
+                assert attributes["id"] in labels  # a radio button is inside its label
+            for reference in ("aria-labelledby", "aria-describedby"):
+                assert attributes.get(reference) in (None, *ids)
