@@ -119,8 +119,6 @@ def phones(browsers: list, poll: Poll) -> list:
 @pytest.fixture
 def phone(browsers: list, poll: Poll):
     """One page to vote on."""
-    browsers[2].open("about:blank")
-    browsers[3].open("about:blank")
     open_phone(browsers[1], poll)
     return browsers[1]
 

@@ -108,7 +108,7 @@ def test_other_addresses_and_methods_hold_nothing(program):
 
 
 def test_an_error_nobody_foresaw_is_told_without_its_details(program, monkeypatch, caplog):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise RuntimeError("details")
 
     settings = program.application.settings
