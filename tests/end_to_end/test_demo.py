@@ -17,7 +17,8 @@ import pytest
 from src.apps.demo.server import OXYGEN, OXYGEN_QUESTIONS, make_application
 from src.apps.demo.service import NOT_ENGLISH, AnswerService
 from src.apps.web.server import address, bind, serve
-from src.qa.retrieval import OPEN_THRESHOLD, Document, WikipediaAnswerer, wikipedia
+from src.qa.documents import Document, wikipedia
+from src.qa.open_domain import OPEN_THRESHOLD, WikipediaAnswerer
 from tests.end_to_end.pages import FAINT, FITS
 
 QUESTION = "What is the atomic number of oxygen?"

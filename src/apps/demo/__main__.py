@@ -29,7 +29,8 @@ def demo(
     from src.apps.demo import server
     from src.apps.demo.service import AnswerService, Query, search_scaling
     from src.apps.web.server import LOOPBACK_NAMES, address, bind, serve_until_interrupted
-    from src.qa.retrieval import WikipediaAnswerer, read_folder
+    from src.qa.documents import read_folder
+    from src.qa.open_domain import WikipediaAnswerer
 
     documents = None
     if texts is not None:
@@ -48,7 +49,7 @@ def demo(
 
 
 def _tell_of_other_files(texts: Path) -> None:
-    from src.qa.retrieval import other_files
+    from src.qa.documents import other_files
 
     others = Counter(file.suffix or "without a suffix" for file in other_files(texts))
     kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common())

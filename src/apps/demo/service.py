@@ -12,7 +12,7 @@ from src.qa.calibration import Scaling
 from src.text import tokenize_words
 
 if TYPE_CHECKING:
-    from src.qa.retrieval import WikipediaAnswerer
+    from src.qa.open_domain import WikipediaAnswerer
 
 QUESTION_CHARACTERS, PASSAGE_CHARACTERS = 500, 20_000
 ANSWERS_SHOWN = 5  # the runners-up included

@@ -96,16 +96,14 @@ class EventStream(PollHandler):
         self.set_header("X-Accel-Buffering", "no")  # nginx must not gather what should arrive
         pulse = f"event: pulse\ndata: {HEARTBEAT:g}\n\n"  # how long silence means nothing
         self.write(f"retry: 1000\n{pulse}")  # milliseconds until a lost browser looks again
-        sent = None
         with suppress(StreamClosedError, asyncio.CancelledError):
             while True:
-                text = json.dumps(view())
-                if text != sent:
-                    self.write(f"data: {text}\n\n")
-                    await self.flush()
-                    sent = text
-                    await asyncio.sleep(REDRAW_SECONDS)
-                elif not await changed.wait(timedelta(seconds=HEARTBEAT)):
+                change = changed.wait(timedelta(seconds=HEARTBEAT))  # from now on, none is missed
+                self.write(f"data: {json.dumps(view())}\n\n")
+                await self.flush()
+                await asyncio.sleep(REDRAW_SECONDS)
+                while not await change:
+                    change = changed.wait(timedelta(seconds=HEARTBEAT))
                     self.write(pulse)
                     await self.flush()
         if self._replaced:

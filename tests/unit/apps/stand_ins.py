@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from src.qa.decoding import Answer, Candidate
-from src.qa.retrieval import Found, OpenAnswer
+from src.qa.open_domain import Found, OpenAnswer
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
 PASSAGE = "🙂 Gold <b>79</b> & silver 47."

@@ -60,7 +60,8 @@ class Visit:
 
         client = AsyncHTTPClient(force_instance=True)
         options = {"streaming_callback": gather, "request_timeout": 0, "raise_error": False}
-        client.fetch(self.url + path, headers={"Cookie": cookie}, **options)
+        request = client.fetch(self.url + path, headers={"Cookie": cookie}, **options)
+        request.add_done_callback(lambda done: done.cancelled() or done.exception())
         return states, client.close
 
     async def connect(self, sent: bytes):
