@@ -20,7 +20,8 @@ from tests.unit.apps.stand_ins import HOSTILE, QUESTIONS
 AFTER = {
     "id": "after",
     "kind": "single",
-    "question": "Which comes after the first set?",
+    "keep_order": True,
+    "text": "Which comes after the first set?",
     "choices": [
         {"text": "this one", "right": True, "why": "It is the second."},
         {"text": "none", "right": False, "why": "There are two."},

@@ -20,7 +20,7 @@ QUESTIONS = [
         "id": "one",
         "kind": "single",
         "keep_order": True,
-        "question": f"Which `word` is **right**, {HOSTILE}?",
+        "text": f"Which `word` is **right**, {HOSTILE}?",
         "choices": [
             choice(f"the first {HOSTILE}", False, f"Wrong because {HOSTILE} of secret-a."),
             choice("the `second`", True, "Right because of *secret-b*."),
@@ -31,7 +31,7 @@ QUESTIONS = [
         "id": "several",
         "kind": "multiple",
         "keep_order": True,
-        "question": "Which are even?",
+        "text": "Which are even?",
         "choices": [
             choice("2", True, "Even: secret-d."),
             choice("3", False, "Odd: secret-e."),
@@ -41,13 +41,13 @@ QUESTIONS = [
     {
         "id": "number",
         "kind": "numeric",
-        "question": "How many are 3 x 4?",
+        "text": "How many are 3 x 4?",
         "answer": 12,
         "unit": "things",
         "why": "Twelve: secret-g.",
-        "wrong": [
-            {"value": 7, "why": "That is the sum: secret-h."},
-            {"value": 100, "why": "Far too many: secret-i."},
+        "choices": [
+            choice("7", False, "That is the sum: secret-h."),
+            choice("100", False, "Far too many: secret-i."),
         ],
     },
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import dataclasses
 import io
 import json
 import sqlite3
@@ -260,7 +261,7 @@ def test_the_same_question_phase_and_votes_are_there_after_another_start(room, q
 
 def test_votes_for_what_a_changed_quiz_no_longer_offers_stop_the_start(room, questions):
     vote(room, ANN, "one", 2)
-    changed = type(questions)("q", "mixed", "", questions.questions[1:])
+    changed = dataclasses.replace(questions, questions=questions.questions[1:])
     with pytest.raises(
         ValueError, match=r"votes on 'one' for 'the third', which the quiz no longer"
     ):
