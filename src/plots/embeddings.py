@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Arc
+from matplotlib.ticker import EngFormatter
 
 from src.embeddings import AnalogyReport, SimilarityReport, WordVectors
 from src.plots import (
@@ -96,20 +97,13 @@ def plot_bytes(sizes: Mapping[str, float]) -> Figure:
     large, small = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
     figure, ax = subplots(figsize=(8, 1.3 + 0.42 * len(sizes)))
     colours = [END if name == large else START for name in sizes]
-    bars(ax, sizes, [_bytes(size) for size in sizes.values()], colours, "bytes, logarithmic")
+    shown = EngFormatter(unit="B", places=0)
+    bars(ax, sizes, [shown(size) for size in sizes.values()], colours, "bytes, logarithmic")
     ax.set_xscale("log")
     ax.set_xlim(sizes[small] / 3, sizes[large] * 8)
     ratio = sizes[large] / sizes[small]
     finding = f"“{large}” takes {ratio:,.0f} times the memory of “{small}”"
-    return finish(figure, finding, "Bars of memory", listed(sizes, _bytes))
-
-
-def _bytes(value: float) -> str:
-    """Bytes in the largest unit that leaves at least one digit before the point."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.0f} bytes"
+    return finish(figure, finding, "Bars of memory", listed(sizes, shown))
 
 
 # --- angles and vectors ---------------------------------------------------------------------------
@@ -228,7 +222,7 @@ def draw_equation(wv: WordVectors, a: str, b: str, c: str) -> Figure:
 
 
 def draw_pairs(
-    wv: WordVectors, pairs: Sequence[tuple[str, str]], first: str = "first", second: str = "second"
+    wv: WordVectors, pairs: Sequence[tuple[str, str]], first: str, second: str
 ) -> Figure:
     """Draw pairs of words as arrows in the plane that shows most of how these words differ.
 

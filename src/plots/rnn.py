@@ -226,16 +226,15 @@ def draw_lstm_cell() -> Figure:
     return finish(figure, finding, "An LSTM cell", memory, f"{state} the word x and the state h")
 
 
-def plot_gates(gates: Mapping[str, Any], tokens: Sequence[str], units: int = 12) -> Figure:
-    """Plot the gates of an LSTM as heatmaps: a column for each token, a row for each unit.
+def plot_gates(gates: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
+    """Plot the gates of an LSTM as heatmaps: a column for each token, a row for each of 12 units.
 
     Args:
         gates: "input", "forget", "output" -> float[T, D], each between 0 (shut) and 1 (open).
         tokens: str[T].
-        units: how many of the D numbers of the state are drawn.
     """
     names, T = ("input", "forget", "output"), len(tokens)
-    tables = {name: np.asarray(gates[name], dtype=float)[:, :units].T for name in names}
+    tables = {name: np.asarray(gates[name], dtype=float)[:, :12].T for name in names}
     figure, axes = subplots(3, 1, figsize=(min(8.6, 2.2 + 0.62 * T), 5.85), sharex=True)
     for ax, (name, table) in zip(axes, tables.items(), strict=True):
         picture = heatmap(ax, table, columns=tokens, high=1)

@@ -5,52 +5,39 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from src.plots import START, Figure, alt, finish, listed, readable_on, subplots
-from src.plots.primitives import heatmap, level, lines, write
+from src.plots.primitives import heatmap, lines, write
 from src.runtime import as_number, progress_line
 
 LAST_PHASES = ("finished", "stopped")
-MOST_POINTS = 400  # of a live curve; a longer one is thinned
+MOST_POINTS = 400  # drawn of a live curve; of a longer one every second, third, ...
+PICTURE_EVERY, LINE_EVERY = 1.0, 5.0  # least seconds between two pictures, two lines
 
 
 class LiveCurve:
     """Shows a training run while it goes: call it with the progress of every step.
 
     In a notebook one display is updated in place, at most once a second and for about 2 % of the
-    time; elsewhere a line of text is printed every few seconds. What goes wrong in showing never
-    stops the training.
+    time; elsewhere a line is printed every five seconds. What goes wrong in showing never stops
+    the training.
 
         curve = LiveCurve("MiniLM on the course's questions")
         curve({"step": 1, "steps": 400, "seconds": 0.4, "planned_seconds": 180, "loss": 5.9})
-
-    Args:
-        title: what is trained.
-        seconds, line_seconds: least time between two pictures, two lines.
-        stream: where lines go; None is the standard output.
     """
 
-    def __init__(
-        self,
-        title: str = "Training",
-        seconds: float = 1.0,
-        line_seconds: float = 5.0,
-        stream: TextIO | None = None,
-    ) -> None:
+    def __init__(self, title: str = "Training") -> None:
         self.title = title
-        self.seconds, self.line_seconds, self.stream = seconds, line_seconds, stream
-        self.points: list[dict[str, float]] = []  # seconds, step, loss
+        self.points: list[tuple[float, float, float]] = []  # step, seconds, loss
         self._phase: str | None = None
         self._next = -math.inf
-        self._every = 1.0  # least number of steps from one kept point to the next
         self._handle: Any = None
         self._figure: Figure | None = None
         self._in_notebook = _in_notebook()
@@ -66,7 +53,7 @@ class LiveCurve:
         with contextlib.suppress(Exception):  # an interrupt is not an Exception
             phase = str(progress.get("phase") or "training")
             if self._phase in LAST_PHASES and phase == "training":  # another run: a new display
-                self.points, self._every, self._handle = [], 1.0, None
+                self.points, self._handle = [], None
             if not self.points:
                 for entry in progress.get("history") or ():
                     self._keep(entry)
@@ -74,31 +61,21 @@ class LiveCurve:
             if phase == self._phase and (time.monotonic() < self._next or phase in LAST_PHASES):
                 return
             self._phase = phase
-            pause = self.seconds if self._in_notebook else self.line_seconds
-            self._next = time.monotonic() + pause
+            self._next = time.monotonic() + (PICTURE_EVERY if self._in_notebook else LINE_EVERY)
             if not self._in_notebook:
-                line = f"{self.title}: {progress_line(progress)}"
-                print(line, file=self.stream or sys.stdout, flush=True)
+                print(f"{self.title}: {progress_line(progress)}", flush=True)
                 return
             began = time.thread_time()
             self._show(progress, last=phase in LAST_PHASES)
             self._next = max(self._next, time.monotonic() + 40 * (time.thread_time() - began))
 
     def _keep(self, progress: Mapping[str, Any]) -> None:
-        """Remember the loss of this step; at 2 x MOST_POINTS every second point goes."""
+        """Remember the loss of this step, once."""
         loss, step = as_number(progress.get("loss")), as_number(progress.get("step"))
-        if loss is None:
-            return
         step = float(len(self.points)) if step is None else step
-        if self.points and step - self.points[-1]["step"] < self._every:
-            return
-        seconds = as_number(progress.get("seconds"))
-        point = {"step": step, "seconds": step if seconds is None else seconds, "loss": loss}
-        self.points.append(point)
-        if len(self.points) > 2 * MOST_POINTS:
-            self.points = self.points[::2]
-            steps = self.points[-1]["step"] - self.points[0]["step"]
-            self._every = 0.9 * steps / (len(self.points) - 1)
+        if loss is not None and (not self.points or step > self.points[-1][0]):
+            seconds = as_number(progress.get("seconds"))
+            self.points.append((step, step if seconds is None else seconds, loss))
 
     def _show(self, progress: Mapping[str, Any], last: bool) -> None:
         """Put the picture into the one display. The last one is sharper than those before."""
@@ -122,8 +99,9 @@ class LiveCurve:
         if self._figure is None:
             self._figure = self._blank()
         figure, (raw, smooth, tip) = self._figure, self._lines
-        seconds = np.array([point["seconds"] for point in self.points])
-        losses = np.array([point["loss"] for point in self.points])
+        every = 1 + len(self.points) // MOST_POINTS
+        drawn = np.array(self.points[::-every][::-1]).reshape(-1, 3)  # the last one always
+        seconds, losses = drawn[:, 1], drawn[:, 2]
         done = as_number(progress.get("seconds")) or 0.0
         planned = as_number(progress.get("planned_seconds")) or 0.0
         smoothed = _smooth(losses)
@@ -227,32 +205,22 @@ def plot_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     return finish(figure, finding, "Lines of loss against seconds of training", listed(told, "{}"))
 
 
-def plot_f1_against_minutes(
-    curves: Mapping[str, Sequence[tuple[float, float]]], target: float | None = None
-) -> Figure:
+def plot_f1_against_minutes(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     """Plot F1 against minutes of training, a line for each recipe.
 
     Args:
         curves: name -> (minutes, F1 in percent) in order of time.
-        target: an F1 to draw a line at.
     """
     figure, ax = subplots(figsize=(8, 4))
-    minutes, scores = np.concatenate(list(curves.values())).T
-    limits = {
-        "xlim": (0, 1.02 * minutes.max()),
-        "ylim": (0, min(103, 1 + 1.12 * max(*scores, target or 0))),
-    }
+    highest = max(score for curve in curves.values() for _, score in curve)
+    last = max(curve[-1][0] for curve in curves.values())
+    limits = {"xlim": (0, 1.02 * last), "ylim": (0, min(103, 1 + 1.12 * highest))}
     lines(ax, curves, "training, minutes", "F1, %", **limits, marker="o", markersize=5)
-    if target is not None:
-        level(ax, target, f"target {target:g}", left=True)
     ranked = sorted(curves, key=lambda name: -curves[name][-1][1])
     best, *others = ranked
     told = {name: f"{f1:.0f} after {_minutes(end)}" for name, (*_, (end, f1)) in curves.items()}
     finding = f"“{best}” reaches F1 {told[best]}"
     finding += "".join(f"; “{name}”: {told[name]}" for name in others[:1])
-    reached = [m for m, score in curves[best] if target is not None and score >= target]
-    if reached:
-        finding += f". The target of {target:g} is passed by minute {reached[0]:.1f}"
     points = {
         name: "; ".join(f"{score:.0f} at {m:.1f}" for m, score in curve)
         for name, curve in curves.items()

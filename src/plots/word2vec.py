@@ -55,41 +55,38 @@ NUMBER_WORDS = frozenset(_NUMBER_WORDS.split())
 # --- windows and pairs ----------------------------------------------------------------------------
 
 
-def draw_windows(words: Sequence[str], window: int, centres: Sequence[int] | None = None) -> Figure:
+def draw_windows(words: Sequence[str], window: int) -> Figure:
     """Draw a window sliding over a sentence, a row for each place, with the pairs each gives.
 
     Args:
         words: str[T], about 20 at most.
         window: places to either side.
-        centres: the places to draw; None draws the first eight.
     """
-    T, centres = len(words), list(range(min(len(words), 8)) if centres is None else centres)
+    T = len(words)
     widths = np.array([max(len(word), 2) + 1.6 for word in words])
     middles, width = np.cumsum(widths) - widths / 2 - 0.2, widths.sum()
-    size = (8.6, 1.35 + 0.42 * len(centres))
-    figure, ax = drawing(size, (-0.5, width + 13), (len(centres) - 0.4, -0.9))
+    figure, ax = drawing((8.6, 1.35 + 0.42 * T), (-0.5, width + 13), (T - 0.4, -0.9))
     letters = min(10.5, 900 / (width + 13))
-    near = {i: [j for j in range(T) if 0 < abs(i - j) <= window] for i in centres}
-    for row, (i, context) in enumerate(near.items()):
+    near = [[j for j in range(T) if 0 < abs(i - j) <= window] for i in range(T)]
+    for i, context in enumerate(near):
         for j, word in enumerate(words):
             role, face, colour = "outside", "white", MUTED
             if j == i:
                 role, face, colour = "centre", CENTRE, "white"
             elif j in context:
                 role, face, colour = "context", tint(CONTEXT, 0.28), INK
-            look = {"face": face, "edge": FAINT, "gid": f"row {row} place {j} {role}"}
+            look = {"face": face, "edge": FAINT, "gid": f"row {i} place {j} {role}"}
             text = {"size": letters, "colour": colour, "bold": j == i}
-            box(ax, middles[j], row, widths[j] - 0.4, 0.72, word, **look, **text)
-        write(ax, width + 0.8, row, f"{len(context)} pairs", ha="left")
+            box(ax, middles[j], i, widths[j] - 0.4, 0.72, word, **look, **text)
+        write(ax, width + 0.8, i, f"{len(context)} pairs", ha="left")
     write(ax, 0, -0.72, "centre: the question", CENTRE, bold=True, ha="left")
     write(ax, 0.32 * width, -0.72, "context: its right answers", CONTEXT, bold=True, ha="left")
-    total = sum(map(len, near.values()))
-    finding = f"A window of {window} to either side makes {total} training pairs"
-    finding += f" in {len(centres)} steps"
+    finding = f"A window of {window} to either side makes {sum(map(len, near))} training pairs"
+    finding += f" in {T} steps"
     shows = f"The sentence “{' '.join(words)}” once per row, the window one word further each time"
-    first, others = words[centres[0]], ", ".join(words[j] for j in near[centres[0]])
-    details = f"In the first row the centre is “{first}” and its context: {others}"
-    return finish(figure, finding, shows, details)
+    context = ", ".join(words[j] for j in near[0])
+    first = f"In the first row the centre is “{words[0]}” and its context: {context}"
+    return finish(figure, finding, shows, first)
 
 
 # --- the networks ---------------------------------------------------------------------------------
@@ -127,20 +124,17 @@ def draw_network(V: int, D: int, word: str = "oxygen") -> Figure:
     return finish(figure, finding, shows)
 
 
-def draw_architectures(
-    words: Sequence[str] = ("a", "bright", "star", "emits", "light"),
-) -> Figure:
+def draw_architectures() -> Figure:
     """Draw CBOW beside skip-gram on the same window of five words, the middle one the centre."""
+    around, centre = ("a", "bright", "emits", "light"), "star"
     figure, axes = drawing((8.6, 4.1), (-0.15, 6.3), (-0.1, 4.7), columns=2)
-    around, centre = [*words[:2], *words[3:]], words[2]
     _draw_architecture(axes[0], "CBOW", "the neighbours ask for the centre", around, centre)
     _draw_architecture(axes[1], "skip-gram", "the centre asks for its neighbours", around, centre)
     finding = "One window, two questions: CBOW makes one example of it, skip-gram four"
     names = ", ".join(around)
     cbow = f"CBOW: the vectors of {names} are averaged, and the mean predicts {centre}"
     skipgram = f"Skip-gram: the vector of {centre} predicts each of {names}"
-    shows = f"Two small networks on the window “{' '.join(words)}”"
-    return finish(figure, finding, shows, cbow, skipgram)
+    return finish(figure, finding, "Two small networks on the same window", cbow, skipgram)
 
 
 def _draw_architecture(ax: Axes, title: str, asks: str, around: Sequence[str], centre: str) -> None:
@@ -340,31 +334,23 @@ def tsne(vectors: np.ndarray, perplexity: float = 30, seed: int | None = None) -
     return places
 
 
-def plot_word_map(
-    words: Sequence[str],
-    places: np.ndarray,
-    labels: int | Sequence[str] = 45,
-    around: str | None = None,
-    nearest: int = 40,
-) -> Figure:
+def plot_word_map(words: Sequence[str], places: np.ndarray, around: str | None = None) -> Figure:
     """Plot a map of words, numbers in green, with labels that do not cover each other.
 
     Args:
-        words: str[N], the most frequent first.
+        words: str[N], the most frequent first; some all over the map are named.
         places: float[N, 2], of `tsne`.
-        labels: the words to name, or how many, which are then spread over the map.
-        around: a word to look at closely: the map is cut to its `nearest` words, all named.
+        around: a word to look at closely: of the map its 40 nearest words, all of them named.
     """
     if len(places) != len(words):
         raise ValueError(f"{len(words)} words need as many places; got {len(places)}.")
     numbers = np.array([is_number(word) for word in words])
     if around is not None:
-        order = _by_distance(places, list(words).index(around))[: nearest + 1]
+        order = _by_distance(places, list(words).index(around))[:41]
         shown = named = np.sort(order)
     else:
         shown = np.arange(len(words))
-        spread = isinstance(labels, int)
-        named = _spread(places, numbers, labels) if spread else [*map(list(words).index, labels)]
+        named = _spread(places, numbers)
     figure, ax = subplots(figsize=(8.4, 6.1 if around is None else 4.5))
     for name, colour, area in (("words", tint(CENTRE, 0.45), 7), ("numbers", NUMBER, 16)):
         dots = shown[numbers[shown] == (name == "numbers")]
@@ -386,9 +372,9 @@ def plot_word_map(
     return finish(figure, finding, shows, f"Named: {', '.join(texts)}")
 
 
-def _spread(places: np.ndarray, numbers: np.ndarray, count: int) -> list[int]:
-    """About `count` words: the most frequent of each square of a grid, numbers of a finer one."""
-    side = max(2, round(math.sqrt(1.4 * count)))  # the corners of the grid are empty
+def _spread(places: np.ndarray, numbers: np.ndarray) -> list[int]:
+    """Words to name: the most frequent of each square of a grid, numbers of a finer one."""
+    side = 8
     low, span = places.min(axis=0), np.ptp(places, axis=0) + 1e-9
     N = len(places)
     skipped = N // 40  # "the" and "of" say little; they are named only where nothing else is

@@ -102,8 +102,8 @@ FIGURES = {
         "mean cosine 0.91 between two of them",
     ),
     "draw_pairs in many ways": (
-        lambda: figures.draw_pairs(WV, [("man", "king"), ("queen", "woman")]),
-        "The 2 steps from first to second point many ways: mean cosine -0.91 between two of them",
+        lambda: figures.draw_pairs(WV, [("man", "king"), ("queen", "woman")], "one", "other"),
+        "The 2 steps from one to other point many ways: mean cosine -0.91 between two of them",
     ),
     "plot_analogies": (
         lambda: figures.plot_analogies(analogies(["d", "d", "D", "x", None]), "ours"),
@@ -130,7 +130,7 @@ def test_counts_and_weights_are_written_in_their_cells():
 
 def test_bytes_are_written_in_units_people_read(texts):
     figure = figures.plot_bytes({"all": 4e9, "some": 2e6, "few": 400})
-    assert texts(figure) == ["4 GB", "2 MB", "400 bytes"]
+    assert texts(figure) == ["4 GB", "2 MB", "400 B"]
 
 
 def test_neighbours_are_those_of_the_vectors_with_bars_as_long_as_their_cosines():
@@ -164,7 +164,7 @@ def test_an_equation_is_drawn_to_scale_in_the_plane_of_its_four_points():
 def test_pairs_state_the_cosine_of_their_steps():
     steps = WV.units[2:4] - WV.units[:2]
     cosine = steps[0] @ steps[1] / np.prod(np.linalg.norm(steps, axis=1))
-    figure = figures.draw_pairs(WV, [("man", "king"), ("woman", "queen")])
+    figure = figures.draw_pairs(WV, [("man", "king"), ("woman", "queen")], "one", "other")
     assert f"mean cosine {cosine:.2f}" in plots.title_of(figure)
 
 
@@ -193,7 +193,7 @@ def test_associations_go_from_left_to_right(texts):
 def test_dollars_and_strange_letters_in_words_are_drawn_without_a_warning(recwarn):
     for figure in (
         figures.plot_neighbours(ODD, ODD_WORDS[:2], 3),
-        figures.draw_pairs(ODD, [("$x$", "語"), ("naïve", "a$b$c")]),
+        figures.draw_pairs(ODD, [("$x$", "語"), ("naïve", "a$b$c")], "one", "other"),
         figures.draw_equation(ODD, *ODD_WORDS[:3]),
         figures.plot_one_hot(ODD_WORDS),
         figures.draw_word_numbers(ODD_WORDS, "語"),

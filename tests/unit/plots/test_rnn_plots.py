@@ -51,7 +51,7 @@ FIGURES = {
         "The memory runs through an LSTM with one product and one sum on its way",
     ),
     "plot_gates": (
-        lambda: rnn.plot_gates(GATES, ["the", "violin", "is"], units=4),
+        lambda: rnn.plot_gates(GATES, ["the", "violin", "is"]),
         "The forget gate opens widest at “violin” (0.90), least at “the” (0.20)",
     ),
     "plot_gates of a long text": (
@@ -116,9 +116,9 @@ def test_a_loss_that_explodes_leaves_the_clipped_one_readable(mark):
 
 
 def test_gates_have_a_row_for_each_unit_in_one_scale_from_shut_to_open():
-    images = [ax.images[0] for ax in rnn.plot_gates(GATES, ["the", "violin", "is"], 4).axes[:3]]
-    assert [image.get_array().shape for image in images] == [(4, 3)] * 3
-    assert np.asarray(images[1].get_array())[:, 1].tolist() == [0.9] * 4
+    images = [ax.images[0] for ax in rnn.plot_gates(GATES, ["the", "violin", "is"]).axes[:3]]
+    assert [image.get_array().shape for image in images] == [(12, 3)] * 3
+    assert np.asarray(images[1].get_array())[:, 1].tolist() == [0.9] * 12
     assert {image.get_clim() for image in images} == {(0, 1)}
 
 
