@@ -51,10 +51,6 @@ FIGURES = {
         lambda: training.plot_training_curve(RISING),
         "The loss rose from 1.00 to 2.00 in 60 s",
     ),
-    "plot_training_curve of many logs": (
-        lambda: training.plot_training_curve(history(NOISY)),
-        "The loss fell from 2.64 to 2.52 in 3.0 minutes, 500 steps",
-    ),
     "plot_runs": (
         lambda: training.plot_runs(RUNS),
         "“warm” ends lowest: loss 1.00 after 90 s; “plain”: loss 3.00 after 3.0 minutes",
@@ -62,10 +58,6 @@ FIGURES = {
     "plot_f1_against_minutes": (
         lambda: training.plot_f1_against_minutes(CURVES),
         "“ours” reaches F1 57 after 4.0 minutes; “tutorial”: 21 after 4.0 minutes",
-    ),
-    "plot_f1_against_minutes of one": (
-        lambda: training.plot_f1_against_minutes({"ours": [(1, 10), (1.04, 20)]}),
-        "“ours” reaches F1 20 after 1.0 minute",
     ),
     "plot_weight_change": (
         lambda: training.plot_weight_change(CHANGES),
@@ -229,18 +221,6 @@ def test_the_line_says_what_is_known():
     assert progress_line({"loss": float("nan")}) == "loss is not a number"
     assert progress_line({"examples_per_second": 12345.6, "unit": "words"}) == "12,346 words/s"
     assert progress_line({}) == "training"
-
-
-def test_an_update_costs_little(notebook, monkeypatch):
-    monkeypatch.setattr(training, "PICTURE_EVERY", 0)
-    live = LiveCurve()
-    live({"history": [progress(step) for step in range(1, 600)]})
-    costs = []
-    for step in range(601, 608):
-        began = time.process_time()
-        live._show(progress(step), last=False)
-        costs.append(time.process_time() - began)
-    assert min(costs) < 0.1  # about 0.03 s on an idle core; twice that where cores are shared
 
 
 def test_in_a_real_kernel_the_page_keeps_one_picture_of_the_last_state():
