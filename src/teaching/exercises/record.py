@@ -28,7 +28,7 @@ class Case:
 
 
 class Mistake(NamedTuple):
-    """A sentence for whoever makes a mistake, and what gives the mistake away.
+    """A sentence for someone who makes a mistake, and what gives the mistake away.
 
     `answers` are wrong answers; `signs` are conditions on the value of a case.
     """
@@ -46,8 +46,8 @@ class Exercise:
         solution: a function whose docstring says what to write, with an example "... gives ...".
         title: what follows "Exercise: ".
         goal: one or two sentences.
-        hint: what to say to whoever is stuck.
-        insight: what to say to whoever has passed.
+        hint: what helps someone who is stuck.
+        insight: what to say after the right answer.
         cases: from plain to subtle; the first that fails is shown.
         mistakes: wrong answer -> the sentence that names the mistake. A wrong answer is
             "old -> new", a change in the solution ("; " between several changes);
