@@ -144,10 +144,6 @@ def cosine_similarity(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / lengths)
 
 
-def vectors(*rows: list[float]) -> tuple[np.ndarray, ...]:
-    return tuple(np.array(row, dtype=float) for row in rows)
-
-
 COSINE_SIMILARITY = Exercise(
     cosine_similarity,
     title="cosine similarity",
@@ -157,12 +153,12 @@ COSINE_SIMILARITY = Exercise(
     insight="If all vectors have length one, the dot product *is* the cosine; `WordVectors.units` "
     "holds them so.",
     cases=[
-        Case(*vectors([3, 4], [4, 3]), gives=0.96),
-        Case(*vectors([1, 2], [2, 4]), gives=1.0, here="they point the same way, one is longer"),
-        Case(*vectors([1, 0], [0, 5]), gives=0.0, here="the angle is a right one"),
-        Case(*vectors([1, 1, 2], [-2, -2, -4]), gives=-1.0, here="they point opposite ways"),
-        Case(*vectors([2, 0, 1], [1, 1, 0]), gives=2 / math.sqrt(10)),
-        Case(*vectors([0, 0], [1, 2]), gives=0.0, here="the first vector is all zeros"),
+        Case([3, 4], [4, 3], gives=0.96),
+        Case([1, 2], [2, 4], gives=1.0, here="they point the same way, one is longer"),
+        Case([1, 0], [0, 5], gives=0.0, here="the angle is a right one"),
+        Case([1, 1, 2], [-2, -2, -4], gives=-1.0, here="they point opposite ways"),
+        Case([2, 0, 1], [1, 1, 0], gives=2 / math.sqrt(10)),
+        Case([0, 0], [1, 2], gives=0.0, here="the first vector is all zeros"),
     ],
     mistakes={
         "a @ b / lengths -> a @ b": "It is the dot product alone, which grows with the lengths of "

@@ -96,10 +96,10 @@ KEEP_PROBABILITY = Exercise(
     insight="`src.word2vec.subsampling_keep` does this. The text gets shorter, so training is "
     "faster, and windows reach more telling words.",
     cases=[
-        Case(np.array([90, 9, 1]), 0.1, here="the first word makes up nine tenths of the text"),
-        Case(np.array([50, 40, 10]), 0.2, here="two words are above the threshold"),
-        Case(np.array([25, 25, 25, 25]), 0.01, here="all words are equally frequent"),
-        Case(np.array([5, 3, 2]), 0.9, gives=np.ones(3), here="the threshold is above all shares"),
+        Case([90, 9, 1], 0.1, here="the first word makes up nine tenths of the text"),
+        Case([50, 40, 10], 0.2, here="two words are above the threshold"),
+        Case([25, 25, 25, 25], 0.01, here="all words are equally frequent"),
+        Case([5, 3, 2], 0.9, gives=np.ones(3), here="the threshold is above all shares"),
     ],
     mistakes={
         (
@@ -154,15 +154,15 @@ PAIR_LOSS = Exercise(
     "`np.logaddexp(0, -x)`. For a negative, is x its score or minus its score?",
     insight="Before training every score is near 0, so the loss of a pair starts at (1 + K) log 2.",
     cases=[
-        Case(np.array([1.0, 0.0]), np.array([2.0, 5.0]), np.array([[-1.0, 3.0], [0.5, 1.0]])),
+        Case([1.0, 0.0], [2.0, 5.0], [[-1.0, 3.0], [0.5, 1.0]]),
         Case(np.zeros(2), np.ones(2), np.ones((3, 2)), here="the centre is all zeros"),
-        Case(np.array([1.0, -1.0]), np.array([0.5, 0.25]), np.zeros((0, 2)), here="K is 0"),
+        Case([1.0, -1.0], [0.5, 0.25], np.zeros((0, 2)), here="K is 0"),
         Case(
-            *(np.array([0.5, 2.0]), np.array([-1.0, 1.0]), np.array([[1.0, 1.0]])),
+            *([0.5, 2.0], [-1.0, 1.0], [[1.0, 1.0]]),
             here="the wrong word scores higher than the right one",
         ),
         Case(
-            *(np.array([10.0, 0.0]), np.array([-100.0, 0.0]), np.array([[100.0, 0.0]])),
+            *([10.0, 0.0], [-100.0, 0.0], [[100.0, 0.0]]),
             gives=2000.0,
             here="the scores are huge: -1000 and 1000",
         ),
@@ -216,9 +216,9 @@ NORMALISE_ROWS = Exercise(
     insight="`WordVectors` does this once, when it opens a file; after that one matrix product "
     "gives the cosines of all V words with one of them.",
     cases=[
-        Case(np.array([[3.0, 4.0], [0.0, 2.0]]), gives=[[0.6, 0.8], [0.0, 1.0]]),
-        Case(np.array([[1.0, 2.0, 2.0], [-6.0, 2.0, 3.0]]), here="there are two rows of three"),
-        Case(np.array([[0.0, 5.0], [0.0, 0.0]]), here="one row is all zeros, and stays as it is"),
+        Case([[3.0, 4.0], [0.0, 2.0]], gives=[[0.6, 0.8], [0.0, 1.0]]),
+        Case([[1.0, 2.0, 2.0], [-6.0, 2.0, 3.0]], here="there are two rows of three"),
+        Case([[0.0, 5.0], [0.0, 0.0]], here="one row is all zeros, and stays as it is"),
     ],
     mistakes={
         "axis=1 -> axis=0": "It divides by the lengths of the *columns*. A word is a row: "

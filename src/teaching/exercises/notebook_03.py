@@ -33,11 +33,11 @@ def unroll(
 
 
 CELL = (
-    np.array([[1.0, 0.5], [-0.5, 1.0]]),
-    np.array([[0.5, -0.25], [0.75, 0.0]]),
-    np.array([0.1, -0.2]),
+    [[1.0, 0.5], [-0.5, 1.0]],
+    [[0.5, -0.25], [0.75, 0.0]],
+    [0.1, -0.2],
 )
-WORDS = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, -0.5]])
+WORDS = [[1.0, 0.0], [0.0, 1.0], [0.5, -0.5]]
 
 UNROLL = Exercise(
     unroll,
@@ -49,7 +49,7 @@ UNROLL = Exercise(
     insight="That loop is all of `nn.RNN`; `src.rnn.RNN` does the same for a batch.",
     cases=[
         Case(
-            *(np.array([[1.0], [0.0]]), np.array([[1.0]]), np.array([[0.5]]), np.array([0.0])),
+            *([[1.0], [0.0]], [[1.0]], [[0.5]], [0.0]),
             gives=[[0.7615942], [0.3633995]],
         ),
         Case(WORDS[:1], *CELL, here="the sentence has one word, so nothing came before it"),
@@ -101,12 +101,10 @@ CLIP_GRADIENT = Exercise(
     insight="`torch.nn.utils.clip_grad_norm_` does this over all parameters together, between "
     "`backward()` and `step()`.",
     cases=[
-        Case(np.array([3.0, 4.0]), 1.0, gives=[0.6, 0.8]),
-        Case(np.array([0.3, 0.4]), 1.0, gives=[0.3, 0.4], here="it is shorter than the limit"),
-        Case(np.array([-6.0, 8.0]), 2.0, gives=[-1.2, 1.6], here="the limit is 2"),
-        Case(
-            np.array([2.0, 2.0, 1.0]), 2.5, here="no number is above the limit, but the length is"
-        ),
+        Case([3.0, 4.0], 1.0, gives=[0.6, 0.8]),
+        Case([0.3, 0.4], 1.0, gives=[0.3, 0.4], here="it is shorter than the limit"),
+        Case([-6.0, 8.0], 2.0, gives=[-1.2, 1.6], here="the limit is 2"),
+        Case([2.0, 2.0, 1.0], 2.5, here="no number is above the limit, but the length is"),
         Case(np.zeros(2), 1.0, gives=[0, 0], here="the gradient is zero, and so is its length"),
     ],
     mistakes={
@@ -152,9 +150,9 @@ def forget_gate(
 
 
 LSTM = (
-    np.array([[1.0, -1.0, 0.5], [0.0, 2.0, -1.0]]),
-    np.array([[0.5, 1.0], [-1.0, 0.0]]),
-    np.array([1.0, -0.5]),
+    [[1.0, -1.0, 0.5], [0.0, 2.0, -1.0]],
+    [[0.5, 1.0], [-1.0, 0.0]],
+    [1.0, -0.5],
 )
 SHUT = (np.zeros((2, 2)), np.zeros((2, 2)), np.zeros(2))
 
@@ -169,17 +167,17 @@ FORGET_GATE = Exercise(
     "of them in one matrix product.",
     cases=[
         Case(
-            *(np.array([1.0, 2.0]), np.array([0.5, -0.5]), np.array([4.0, -2.0]), *SHUT),
+            *([1.0, 2.0], [0.5, -0.5], [4.0, -2.0], *SHUT),
             gives=[2.0, -1.0],
             here="all weights are zero, so the gate is half open",
         ),
         Case(
-            *(np.zeros(3), np.zeros(2), np.ones(2), *LSTM[:2], np.array([30.0, -30.0])),
+            *(np.zeros(3), np.zeros(2), np.ones(2), *LSTM[:2], [30.0, -30.0]),
             gives=[1.0, 0.0],
             here="the bias opens the first gate wide and shuts the second",
         ),
         Case(
-            *(np.array([1.0, 0.5, -1.0]), np.array([0.8, -0.4]), np.array([2.0, -3.0]), *LSTM),
+            *([1.0, 0.5, -1.0], [0.8, -0.4], [2.0, -3.0], *LSTM),
             gives=[1.4621172, -2.0045633],
             here="word, state and bias all count",
         ),
@@ -221,9 +219,9 @@ def masked_mean(outputs: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return words.sum(axis=1) / mask.sum(axis=1, keepdims=True)
 
 
-SHORT = np.array([[[2.0], [4.0], [9.0]]])
-OUTPUTS = np.array([[[1.0, 2], [3, 6], [50, 50]], [[4, -2], [70, 70], [80, 80]]])
-MASK = np.array([[True, True, False], [True, False, False]])
+SHORT = [[[2.0], [4.0], [9.0]]]
+OUTPUTS = [[[1.0, 2], [3, 6], [50, 50]], [[4, -2], [70, 70], [80, 80]]]
+MASK = [[True, True, False], [True, False, False]]
 
 MASKED_MEAN = Exercise(
     masked_mean,
@@ -235,9 +233,12 @@ MASKED_MEAN = Exercise(
     "changes its verdict.",
     cases=[
         Case(SHORT, MASK[:1], gives=[[3.0]]),
-        Case(SHORT, np.ones((1, 3), dtype=bool), gives=[[5.0]], here="there is no padding at all"),
+        Case(SHORT, [[True] * 3], gives=[[5.0]], here="there is no padding at all"),
         Case(OUTPUTS, MASK, gives=[[2.0, 4.0], [4.0, -2.0]], here="two texts differ in length"),
-        Case(OUTPUTS * MASK[:, :, None], MASK, here="the padding is zeros already"),
+        Case(
+            *([[[1.0, 2], [3, 6], [0, 0]], [[4, -2], [0, 0], [0, 0]]], MASK),
+            here="the padding is zeros already",
+        ),
     ],
     mistakes={
         "return outputs.mean(axis=1)": "Padding counts as if it were words. Make it zero first, by "
@@ -287,9 +288,7 @@ def greedy_write(
     return written
 
 
-SCORES = np.array(
-    [[0, 1, 9, 2, 0], [0, 0, 1, 2, 8], [3, 0, 0, 7, 1], [0, 6, 0, 0, 5], [0, 0, 0, 0, 0]]
-)
+SCORES = [[0, 1, 9, 2, 0], [0, 0, 1, 2, 8], [3, 0, 0, 7, 1], [0, 6, 0, 0, 5], [0, 0, 0, 0, 0]]
 
 GREEDY_WRITE = Exercise(
     greedy_write,
@@ -301,12 +300,12 @@ GREEDY_WRITE = Exercise(
     insight="`EncoderDecoder.greedy_decode` does this with scores that also depend on the source "
     "and on everything written before.",
     cases=[
-        Case(np.array([[0, 5, 1], [1, 0, 7], [0, 0, 0]]), 0, 2, 9, gives=[1]),
+        Case([[0, 5, 1], [1, 0, 7], [0, 0, 0]], 0, 2, 9, gives=[1]),
         Case(SCORES, 0, 4, 9, gives=[2, 3, 1], here="three tokens come before the end"),
         Case(SCORES, 3, 4, 9, gives=[1], here="it begins at token 3"),
         Case(SCORES, 1, 4, 9, gives=[], here="the end comes first, so nothing is written"),
         Case(
-            *(np.array([[0, 5, 0], [6, 0, 1], [0, 0, 0]]), 0, 2, 4),
+            *([[0, 5, 0], [6, 0, 1], [0, 0, 0]], 0, 2, 4),
             gives=[1, 0, 1, 0],
             here="the end never comes, so `most` has to stop it",
         ),

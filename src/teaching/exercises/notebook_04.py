@@ -36,14 +36,14 @@ def masked_attention(
 
 
 TWO = (
-    np.array([[2.0, 1, 0, 1], [0, 1, 2, 1]]),
-    np.array([[2.0, 2, 1, 0], [1, 0, 3, 0]]),
-    np.array([[5.0, 0, 1], [1, 4, 1]]),
+    [[2.0, 1, 0, 1], [0, 1, 2, 1]],
+    [[2.0, 2, 1, 0], [1, 0, 3, 0]],
+    [[5.0, 0, 1], [1, 4, 1]],
 )
 THREE = (
-    np.array([[1.0, 0], [0, 1], [1, 1]]),
-    np.array([[1.0, 2], [3, 1], [2, 2]]),
-    np.array([[2.0], [4], [9]]),
+    [[1.0, 0], [0, 1], [1, 1]],
+    [[1.0, 2], [3, 1], [2, 2]],
+    [[2.0], [4], [9]],
 )
 
 MASKED_ATTENTION = Exercise(
@@ -59,15 +59,15 @@ MASKED_ATTENTION = Exercise(
     cases=[
         Case(*TWO, np.ones((2, 2), dtype=bool), here="everything is allowed"),
         Case(*THREE, np.tri(3, dtype=bool), here="the mask is causal: no query sees a later key"),
-        Case(*THREE, np.array([[True, True, False]] * 3), here="the last key is padding"),
+        Case(*THREE, [[True, True, False]] * 3, here="the last key is padding"),
         Case(
-            *(np.array([[2000.0, 0.0]]), np.eye(2), np.array([[3.0], [5.0]])),
+            *([[2000.0, 0.0]], np.eye(2), [[3.0], [5.0]]),
             np.ones((1, 2), dtype=bool),
             gives=[[3.0]],
             here="one score is about 1400, and e to the power of that is too large for a float",
         ),
         Case(
-            *(*THREE, np.array([[False, False, False], [True, False, True], [True, True, True]])),
+            *(*THREE, [[False, False, False], [True, False, True], [True, True, True]]),
             here="the first query may attend to nothing",
         ),
     ],
@@ -240,7 +240,7 @@ def layer_norm(
 
 
 PLAIN = (np.ones(4), np.zeros(4))
-PAIR = np.array([[1.0, 3.0]])  # mean 2, variance 1
+PAIR = [[1.0, 3.0]]  # mean 2, variance 1
 
 LAYER_NORM = Exercise(
     layer_norm,
@@ -252,11 +252,11 @@ LAYER_NORM = Exercise(
     "`nn.LayerNorm` is this.",
     cases=[
         Case(
-            *(np.array([[1.0, 2, 4, 5], [0, 0, 0, 8]]), *PLAIN, 0.0),
+            *([[1.0, 2, 4, 5], [0, 0, 0, 8]], *PLAIN, 0.0),
             here="the two tokens differ in size, and each is normalised by itself",
         ),
         Case(
-            *(PAIR, np.array([2.0, 10.0]), np.array([0.5, 1.0]), 0.0),
+            *(PAIR, [2.0, 10.0], [0.5, 1.0], 0.0),
             gives=[[-1.5, 11.0]],
             here="gain and bias stretch and shift what was -1 and 1",
         ),

@@ -161,7 +161,7 @@ def sample_top_p(probs: np.ndarray, p: float, u: float) -> int:
     return int(kept[np.argmax(running > u * running[-1])])
 
 
-PROBS = np.array([0.125, 0.5, 0.25, 0.09375, 0.03125])  # from the likeliest on: 1, 2, 0, 3, 4
+PROBS = [0.125, 0.5, 0.25, 0.09375, 0.03125]  # from the likeliest on: 1, 2, 0, 3, 4
 
 SAMPLE_TOP_P = Exercise(
     sample_top_p,
@@ -236,7 +236,7 @@ def repetition_penalised(
     return result
 
 
-LOGITS = np.array([2.0, -1.0, 0.5, -3.0, 0.0])
+LOGITS = [2.0, -1.0, 0.5, -3.0, 0.0]
 
 REPETITION_PENALISED = Exercise(
     repetition_penalised,

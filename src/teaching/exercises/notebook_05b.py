@@ -43,12 +43,12 @@ def mask_tokens(
     return inputs, np.where(chosen, token_ids, -100)
 
 
-TEXT = np.array([101, 11, 12, 13, 14, 15, 102])
-ENDS = np.array([True, False, False, False, False, False, True])
-OTHERS = np.array([90, 91, 92, 93, 94, 95, 96])
-ONE = np.array([[0.9, 0.5, 0.1, 0.7, 0.6, 0.9, 0.9], [0.5, 0.5, 0.3, 0.85, 0.1, 0.95, 0.2]])
-FEW = np.array([[0.9, 0.02, 0.1, 0.14, 0.6, 0.9, 0.9], [0.5, 0.1, 0.85, 0.95, 0.1, 0.9, 0.2]])
-AT_ENDS = np.array([[0.1, 0.5, 0.6, 0.7, 0.6, 0.08, 0.0], [0.5, 0.5, 0.3, 0.5, 0.1, 0.2, 0.85]])
+TEXT = [101, 11, 12, 13, 14, 15, 102]
+ENDS = [True, False, False, False, False, False, True]
+OTHERS = [90, 91, 92, 93, 94, 95, 96]
+ONE = [[0.9, 0.5, 0.1, 0.7, 0.6, 0.9, 0.9], [0.5, 0.5, 0.3, 0.85, 0.1, 0.95, 0.2]]
+FEW = [[0.9, 0.02, 0.1, 0.14, 0.6, 0.9, 0.9], [0.5, 0.1, 0.85, 0.95, 0.1, 0.9, 0.2]]
+AT_ENDS = [[0.1, 0.5, 0.6, 0.7, 0.6, 0.08, 0.0], [0.5, 0.5, 0.3, 0.5, 0.1, 0.2, 0.85]]
 
 MASK_TOKENS = Exercise(
     mask_tokens,
@@ -75,7 +75,7 @@ MASK_TOKENS = Exercise(
             here="the dice would choose [CLS] and [SEP] too, which are no text",
         ),
         Case(
-            *(np.array([7]), np.array([False]), np.array([[0.15], [0.1]]), np.array([1]), 103),
+            *([7], [False], [[0.15], [0.1]], [1], 103),
             gives=([7], [-100]),
             here="nothing is chosen: 0.15 is not below 0.15",
         ),
@@ -125,7 +125,7 @@ def masked_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(-log_probs[np.arange(len(log_probs)), labels[asked]].mean())
 
 
-SCORES = np.array([[2.0, 0.0, 1.0], [0.5, 0.5, 0.5], [0.0, 3.0, -1.0], [1.0, 1.0, 4.0]])
+SCORES = [[2.0, 0.0, 1.0], [0.5, 0.5, 0.5], [0.0, 3.0, -1.0], [1.0, 1.0, 4.0]]
 
 MASKED_LOSS = Exercise(
     masked_loss,
@@ -136,15 +136,15 @@ MASKED_LOSS = Exercise(
     insight="torch's `cross_entropy` does the same; -100 is its own default for places that do not "
     "count.",
     cases=[
-        Case(SCORES, np.array([-100, 2, 1, -100]), here="two of four places have a label"),
-        Case(SCORES, np.array([0, -100, -100, -100]), here="one place has a label"),
-        Case(SCORES[1:2], np.array([0]), gives=math.log(3), here="all tokens are equally likely"),
+        Case(SCORES, [-100, 2, 1, -100], here="two of four places have a label"),
+        Case(SCORES, [0, -100, -100, -100], here="one place has a label"),
+        Case(SCORES[1:2], [0], gives=math.log(3), here="all tokens are equally likely"),
         Case(
-            *(np.array([[1000.0, 0.0], [0.0, 1000.0]]), np.array([0, 0])),
+            *([[1000.0, 0.0], [0.0, 1000.0]], [0, 0]),
             gives=500.0,
             here="the scores are large; exp(1000) is more than a float holds",
         ),
-        Case(SCORES, np.array([-100, -100, -100, -100]), gives=0.0, here="no place has a label"),
+        Case(SCORES, [-100, -100, -100, -100], gives=0.0, here="no place has a label"),
     ],
     mistakes={
         ".mean() -> .sum() / len(labels)": "It divides by the number of all places. Only places "
@@ -289,19 +289,19 @@ QUANTISE_MATRIX = Exercise(
     insight="The error is half a scale at most, so one large weight makes its whole row coarse. "
     "That is why each row has its own.",
     cases=[
-        Case(np.array([[1.27, -0.5, 0.768]]), gives=([[127, -50, 77]], [0.01])),
+        Case([[1.27, -0.5, 0.768]], gives=([[127, -50, 77]], [0.01])),
         Case(
-            np.array([[2.54, 1.0], [0.0254, -0.01]]),
+            [[2.54, 1.0], [0.0254, -0.01]],
             gives=([[127, 50], [127, -50]], [0.02, 0.0002]),
             here="the weights of the second row are a hundred times smaller",
         ),
         Case(
-            np.array([[-12.7, 3.0], [1.0, -2.54]]),
+            [[-12.7, 3.0], [1.0, -2.54]],
             gives=([[-127, 30], [50, -127]], [0.1, 0.02]),
             here="the largest weights are negative",
         ),
         Case(
-            np.array([[0.0, 0.0], [1.27, 0.0]]),
+            [[0.0, 0.0], [1.27, 0.0]],
             gives=([[0, 0], [127, 0]], [1.0, 0.01]),
             here="all weights of the first row are zero",
         ),

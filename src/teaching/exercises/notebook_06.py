@@ -188,10 +188,6 @@ def best_span(
     return span
 
 
-def logits(start: list[float], end: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array(start, dtype=float), np.array(end, dtype=float)
-
-
 BEST_SPAN = Exercise(
     best_span,
     title="the best valid span",
@@ -203,24 +199,22 @@ BEST_SPAN = Exercise(
     insight="This is the heart of `src.qa.decoding`, which keeps the n best spans instead of one, "
     "and compares them with the score of [CLS].",
     cases=[
-        Case(*logits([0, 5, 1, 0], [0, 0, 4, 1]), 3, gives=(1, 2)),
+        Case([0, 5, 1, 0], [0, 0, 4, 1], 3, gives=(1, 2)),
         Case(
-            *(*logits([1, 0, 6, 0], [0, 5, 0, 2]), 4),
+            *([1, 0, 6, 0], [0, 5, 0, 2], 4),
             gives=(2, 3),
             here="the best end (token 1) comes before the best start (token 2)",
         ),
         Case(
-            *(*logits([6, 0, 0, 2.5, 0], [1, 0, 0, 2, 6]), 2),
+            *([6, 0, 0, 2.5, 0], [1, 0, 0, 2, 6], 2),
             gives=(3, 4),
             here="the span from the best start to the best end is too long",
         ),
-        Case(*logits([5, 0, 0, 0], [0, 0, 4, 0]), 3, gives=(0, 2), here="it has three tokens"),
-        Case(*logits([5, 0, 0, 0], [0, 0, 1, 4]), 3, gives=(0, 2), here="0 to 3 is one too long"),
-        Case(*logits([4, 3.5, 0], [0, 0, 3]), 2, gives=(1, 2), here="the best sum is 3.5 + 3"),
-        Case(
-            *logits([-3, -1, -2], [-2, -4, -1.5]), 3, gives=(1, 2), here="all scores are below zero"
-        ),
-        Case(*logits([1, 2, 0], [0, 1.5, 3]), 1, gives=(1, 1), here="answers are one token long"),
+        Case([5, 0, 0, 0], [0, 0, 4, 0], 3, gives=(0, 2), here="it has three tokens"),
+        Case([5, 0, 0, 0], [0, 0, 1, 4], 3, gives=(0, 2), here="0 to 3 is one too long"),
+        Case([4, 3.5, 0], [0, 0, 3], 2, gives=(1, 2), here="the best sum is 3.5 + 3"),
+        Case([-3, -1, -2], [-2, -4, -1.5], 3, gives=(1, 2), here="all scores are below zero"),
+        Case([1, 2, 0], [0, 1.5, 3], 1, gives=(1, 1), here="answers are one token long"),
     ],
     mistakes={
         (

@@ -11,6 +11,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from src.teaching.sources import source_of
 
 
@@ -18,7 +20,8 @@ class Case:
     """One call of the answer, and what it must return.
 
     Args:
-        arguments: what the answer is called with.
+        arguments: what the answer is called with. A list becomes an array where the solution
+            takes an np.ndarray.
         gives: what it must return; left out, what the solution returns.
         here: what the case is about, as the end of a sentence "Here, ...".
     """
@@ -64,6 +67,14 @@ class Exercise:
     insight: str
     cases: list[Case]
     mistakes: Mapping[str | tuple[str, ...], str]
+
+    def __post_init__(self) -> None:
+        kinds = self.solution.__annotations__.values()
+        for case in self.cases:
+            case.arguments = tuple(
+                np.array(value) if kind is np.ndarray and isinstance(value, list) else value
+                for kind, value in zip(kinds, case.arguments, strict=False)
+            )
 
     @property
     def name(self) -> str:
