@@ -71,7 +71,7 @@ READING = f"""Nearly a quadrillionth is left, but it is not zero.
 
 - a quiz: a set in data/quizzes/{{name}}.json, shown by a cell `show_quiz("{{name}}", "the_set")` with the tag `quiz`;
 - an exercise: an `Exercise` in src/teaching/exercises/notebook_{{number}}.py; `src.teaching.exercises.cells("{{number}}.its_name")` gives its
-  four cells, stub, check, hint and solution with their tags;
+  four cells with their tags: a text to fill in, stub, check, hint and solution;
 - a cell of more than ten seconds gets the tag `slow`, one that trains also `training`; the cell after it takes the result
   through `runtime.latest_run`, never from the slow cell's variables."""
 

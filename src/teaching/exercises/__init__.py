@@ -70,12 +70,12 @@ def solution(exercise: str) -> None:
 
 
 def cells(exercise: str) -> list[dict[str, Any]]:
-    """The four cells of an exercise for a notebook: text, stub, check, and hint with solution."""
+    """The four cells of an exercise for a notebook: text to fill in, stub, check, and solution."""
     found = find(exercise)
     slug = found.id.replace(".", "-").replace("_", "-")
     text = (
-        f"**Exercise: {found.title}.** {found.goal} "
-        "The check below says how it went; hint and solution unfold."
+        f"### Exercise: {found.name}\n\n"
+        "What to write. The check below says how it went; hint and solution unfold."
     )
     code = {
         "exercise": found.stub,

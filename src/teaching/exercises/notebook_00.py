@@ -24,9 +24,6 @@ def capital_share(text: str) -> float:
 
 CAPITAL_SHARE = Exercise(
     capital_share,
-    title="a rule of your own",
-    goal="Shouting is a sign of spam. How loud is a message: what share of its letters are "
-    "capitals?",
     hint="`character.isalpha()` says whether a character is a letter, `character.isupper()` "
     "whether it is a capital. Collect the letters first.",
     insight="A rule also needs a limit, above which it says spam. You would look at examples to "
@@ -87,8 +84,6 @@ def gradient_step(
 
 GRADIENT_STEP = Exercise(
     gradient_step,
-    title="one step of training",
-    goal="Forward, error, gradient, adjust: write the whole step for a line.",
     hint="First, for every point, how far the line is off: `slope * x + intercept - y`. Both "
     "gradients are means made of it. Only then change slope and intercept.",
     insight="Every network of this course is trained by steps like this one. It has more weights, "
@@ -150,8 +145,6 @@ WEIGHTS = {"free": 1.0, "prize": 2.0, "now": 0.5, "sunday": -1.5, "tea": -1.0}
 
 SPAM_PROBABILITY = Exercise(
     spam_probability,
-    title="the forward step of the filter",
-    goal="The filter has a weight for each word. Turn a message into the probability of spam.",
     hint="Begin with the bias. Add `weights.get(word, 0.0)` for each word. Then "
     "`1 / (1 + math.exp(-score))`.",
     insight="This is logistic regression, and also the smallest neural network there is: one layer "

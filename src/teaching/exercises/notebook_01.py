@@ -32,8 +32,6 @@ WORDS = ["cat", "chases", "dog", "king", "the"]
 
 BAG_OF_WORDS = Exercise(
     bag_of_words,
-    title="a bag of words",
-    goal="Turn a text into one number for each word of the vocabulary: how often it occurs.",
     hint="Begin with a list of V zeros. Go through the words of the text and add 1 at the word's "
     "place. Or, for each word of the vocabulary, `words.count(word)`.",
     insight="scikit-learn's `CountVectorizer` does the same for many texts, and stores only what "
@@ -91,8 +89,6 @@ TEXTS = [
 
 TF_IDF = Exercise(
     tf_idf,
-    title="weigh a word by TF-IDF",
-    goal="Weigh a word for a text: more if it is frequent there, less if many texts have it.",
     hint="Two counts: how often `word` occurs in `text` (`text.count(word)`), and how many of "
     "`texts` have it (`word in other` is True or False, and True adds as 1).",
     insight="Libraries differ in details: scikit-learn adds 1 in three places and scales each text "
@@ -146,8 +142,6 @@ def cosine_similarity(a: np.ndarray, b: np.ndarray) -> float:
 
 COSINE_SIMILARITY = Exercise(
     cosine_similarity,
-    title="cosine similarity",
-    goal="Measure how nearly two vectors point the same way, whatever their lengths.",
     hint="`a @ b` is the dot product. The length of a vector is the root of its dot product with "
     "itself.",
     insight="If all vectors have length one, the dot product *is* the cosine; `WordVectors.units` "
@@ -210,8 +204,6 @@ ROYAL = np.array(  # man, woman, king, queen, apple, by "male", "royal" and "fru
 
 SOLVE_ANALOGY = Exercise(
     solve_analogy,
-    title="solve an analogy",
-    goal='Answer "a is to b as c is to ..." with the word nearest to b - a + c, none of the three.',
     hint="Compute the target, one vector of D numbers. `embeddings @ target` gives every word's "
     "score. Set the scores of a, b and c to `-np.inf` before you look for the largest.",
     insight="`WordVectors.analogy` does the same with words, on all 400,000 of GloVe.",

@@ -28,8 +28,6 @@ def training_pairs(token_ids: list[int], window: int) -> list[tuple[int, int]]:
 
 TRAINING_PAIRS = Exercise(
     training_pairs,
-    title="from a sentence to training pairs",
-    goal="Slide a window over the words of a sentence and write down which words are neighbours.",
     hint="Two loops: `i` over the places of the sentence, `j` from `max(i - window, 0)` to "
     "`min(i + window, T - 1)`, both included. What must not happen when `j == i`?",
     insight="Nobody labelled anything: the text itself says what the right answers are. "
@@ -88,9 +86,6 @@ def keep_probability(counts: np.ndarray, threshold: float) -> np.ndarray:
 
 KEEP_PROBABILITY = Exercise(
     keep_probability,
-    title="fewer of the frequent words",
-    goal="Compute the probability of keeping each word. The most frequent ones, `the` and `of`, "
-    "are thinned out most; rare ones all stay.",
     hint="First the shares: `counts / counts.sum()`. Then threshold over share, its square root, "
     "and nothing above 1 (`np.minimum`).",
     insight="`src.word2vec.subsampling_keep` does this. The text gets shorter, so training is "
@@ -147,9 +142,6 @@ def pair_loss(
 
 PAIR_LOSS = Exercise(
     pair_loss,
-    title="the loss of one pair",
-    goal="Score a pair of true neighbours against a few words drawn at random: the loss is small "
-    "where the pair scores high and the others low.",
     hint="`context @ centre` is one number, `negatives @ centre` is K of them. -log sigmoid(x) is "
     "`np.logaddexp(0, -x)`. For a negative, is x its score or minus its score?",
     insight="Before training every score is near 0, so the loss of a pair starts at (1 + K) log 2.",
@@ -209,8 +201,6 @@ def normalise_rows(embeddings: np.ndarray) -> np.ndarray:
 
 NORMALISE_ROWS = Exercise(
     normalise_rows,
-    title="vectors of length one",
-    goal="Give every word vector length 1, so that a dot product of two of them is their cosine.",
     hint="`np.linalg.norm(embeddings, axis=1, keepdims=True)` gives the length of every row, "
     "float[V, 1]. Which of them must you not divide by?",
     insight="`WordVectors` does this once, when it opens a file; after that one matrix product "

@@ -41,9 +41,6 @@ WORDS = [[1.0, 0.0], [0.0, 1.0], [0.5, -0.5]]
 
 UNROLL = Exercise(
     unroll,
-    title="a cell, unrolled",
-    goal="Run a tanh cell over a sentence: each state depends on a word and on the state before "
-    "it.",
     hint="Start with `h = np.zeros(len(b))` and go through `inputs` in a loop. Where must the new "
     "`h` be kept so that the next round finds it?",
     insight="That loop is all of `nn.RNN`; `src.rnn.RNN` does the same for a batch.",
@@ -94,8 +91,6 @@ def clip_gradient(gradient: np.ndarray, limit: float) -> np.ndarray:
 
 CLIP_GRADIENT = Exercise(
     clip_gradient,
-    title="a gradient that is too long",
-    goal="Shorten a gradient that is longer than a limit, without turning it.",
     hint="`np.linalg.norm(gradient)` is the length. If it is above the limit, what must you "
     "multiply by to make it the limit?",
     insight="`torch.nn.utils.clip_grad_norm_` does this over all parameters together, between "
@@ -158,9 +153,6 @@ SHUT = (np.zeros((2, 2)), np.zeros((2, 2)), np.zeros(2))
 
 FORGET_GATE = Exercise(
     forget_gate,
-    title="the forget gate of an LSTM",
-    goal="Write the first of the three gates: it decides, number by number, how much of the memory "
-    "stays.",
     hint="First the score, `W_x @ x + W_h @ h + b`; then its sigmoid; then times the memory. Is "
     "that last one `*` or `@`?",
     insight="The other two gates are the same formula with other weights. `LSTMCell` computes all "
@@ -225,8 +217,6 @@ MASK = [[True, True, False], [True, False, False]]
 
 MASKED_MEAN = Exercise(
     masked_mean,
-    title="a mean without padding",
-    goal="Average the outputs over the words of each text, so that padding changes nothing.",
     hint="`mask[:, :, None]` has the shape [B, T, 1] and can be multiplied with the outputs. What "
     "do you divide by, for each text?",
     insight="`TextClassifier` does this with its outputs, and a test shows that padding never "
@@ -292,9 +282,6 @@ SCORES = [[0, 1, 9, 2, 0], [0, 0, 1, 2, 8], [3, 0, 0, 7, 1], [0, 6, 0, 0, 5], [0
 
 GREEDY_WRITE = Exercise(
     greedy_write,
-    title="greedy decoding",
-    goal="Write as the decoder does after training: take the likeliest token, read it back in, go "
-    "on until the end.",
     hint="A loop that keeps the current token. The next one is `int(scores[token].argmax())`. Stop "
     "at the end token, or when `most` are written.",
     insight="`EncoderDecoder.greedy_decode` does this with scores that also depend on the source "

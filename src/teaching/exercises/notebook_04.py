@@ -48,9 +48,6 @@ THREE = (
 
 MASKED_ATTENTION = Exercise(
     masked_attention,
-    title="masked attention",
-    goal="Write the layer that everything in this notebook is made of: each query mixes the values "
-    "of the keys it may attend to.",
     hint="Scores: `query @ key.T`, divided by the root of D. Where the mask is False, a very low "
     "score (`np.where`). Softmax along each row. Weights times `value`. Then think of very large "
     "scores, and of a row without any True.",
@@ -125,8 +122,6 @@ WIDE = np.arange(12.0).reshape(2, 6)
 
 SPLIT_HEADS = Exercise(
     split_heads,
-    title="columns for every head",
-    goal="Cut the vectors of all tokens into pieces, one for each head, without mixing tokens.",
     hint="Two moves: `reshape` cuts each row into H pieces (to which shape?), `transpose` brings "
     "the axis of heads to the front.",
     insight="No number is computed: heads are a way to look at the columns. That is why "
@@ -179,9 +174,6 @@ def positional_encoding(T: int, D: int) -> np.ndarray:
 
 POSITIONAL_ENCODING = Exercise(
     positional_encoding,
-    title="positions as waves",
-    goal="Compute the position vectors of the 2017 paper: fast waves in the first columns, slow "
-    "ones in the last.",
     hint="Make the angles first, float[T, D / 2]: positions as a column, `np.arange(T)[:, None]`, "
     "divided by 10000 to the power of `np.arange(0, D, 2) / D`. Then fill the even columns with "
     "their sine, the odd ones with their cosine.",
@@ -244,8 +236,6 @@ PAIR = [[1.0, 3.0]]  # mean 2, variance 1
 
 LAYER_NORM = Exercise(
     layer_norm,
-    title="layer norm",
-    goal="Write what follows every sum in a block: it keeps each token's numbers at a steady size.",
     hint="`x.mean(axis=-1, keepdims=True)` and `x.var(axis=-1, keepdims=True)` are float[T, 1], so "
     "they fit every column of their row.",
     insight="It looks at one token at a time, so padding and batch size cannot change the result. "

@@ -37,9 +37,6 @@ FOLLOWING = {"the": {"cat": 3, "dog": 1}, "a": {"dog": 2}, "cat": {"sat": 2, "ra
 
 BIGRAM_PROBABILITY = Exercise(
     bigram_probability,
-    title="from counts to a probability",
-    goal="Write the smallest language model there is: it sees one word, and says how likely each "
-    "other one is to follow.",
     hint="`following.get(before, {})` holds the counts after `before`; `counts.get(word, 0)` is "
     "one of them. What is their sum, and what does k, added V times, add to it?",
     insight="`NgramModel(..., order=2, smoothing='add-k')` is this on tokens. Kneser-Ney takes "
@@ -95,9 +92,6 @@ EIGHTH = -math.log(8)
 
 PERPLEXITY_PER_WORD = Exercise(
     perplexity_per_word,
-    title="perplexity per word",
-    goal="Turn the probabilities of a text's tokens into one number that compares models with "
-    "different tokens.",
     hint="Three steps: the sum of all logarithms; minus that, divided by the number of words; e to "
     "the power of that, `math.exp`.",
     insight="Divided by the bytes and by ln 2 instead, the same total gives bits per byte.",
@@ -165,8 +159,6 @@ PROBS = [0.125, 0.5, 0.25, 0.09375, 0.03125]  # from the likeliest on: 1, 2, 0, 
 
 SAMPLE_TOP_P = Exercise(
     sample_top_p,
-    title="a draw by top-p",
-    goal="Cut off the long tail of unlikely tokens, and draw from those that stay.",
     hint="`order = np.argsort(-probs)` gives the tokens, likeliest first; "
     "`np.cumsum(probs[order])` is their running sum. Subtract a token's own probability: that is "
     "what those before it reach. `np.argmax` of booleans gives the first True.",
@@ -240,8 +232,6 @@ LOGITS = [2.0, -1.0, 0.5, -3.0, 0.0]
 
 REPETITION_PENALISED = Exercise(
     repetition_penalised,
-    title="a penalty for repetition",
-    goal="Stop greedy decoding from going in circles: make what has come before less likely.",
     hint="Begin with `logits.copy()`. In a loop over `set(token_ids)`: if the logit is positive, "
     "divide it by the penalty, else multiply it.",
     insight="`repetition_penalty` does this for the writing assistant. It knows nothing of "

@@ -52,8 +52,6 @@ AT_ENDS = [[0.1, 0.5, 0.6, 0.7, 0.6, 0.08, 0.0], [0.5, 0.5, 0.3, 0.5, 0.1, 0.2, 
 
 MASK_TOKENS = Exercise(
     mask_tokens,
-    title="hide words, keep the answers",
-    goal="Make an exercise for BERT out of a sentence: what it gets to see, and the labels.",
     hint="Begin with `chosen`, bool[T]. Then three times `np.where`: mask_id, drawn, and the "
     "labels, from `token_ids` itself.",
     insight="No person wrote these labels. `src.pretraining.mask_words` does the same for a whole "
@@ -129,8 +127,6 @@ SCORES = [[2.0, 0.0, 1.0], [0.5, 0.5, 0.5], [0.0, 3.0, -1.0], [1.0, 1.0, 4.0]]
 
 MASKED_LOSS = Exercise(
     masked_loss,
-    title="the loss at the blanks",
-    goal="Compute what training makes small: how surprised the model is by the hidden words.",
     hint="First choose the rows, `logits[labels != -100]`, and subtract the largest score of each. "
     "The logarithm of softmax is then `scores - np.log(np.exp(scores).sum(...))`.",
     insight="torch's `cross_entropy` does the same; -100 is its own default for places that do not "
@@ -204,8 +200,6 @@ def merge_once(words: list[list[str]], counts: list[int]) -> list[list[str]]:
 
 MERGE_ONCE = Exercise(
     merge_once,
-    title="one merge",
-    goal="Write the one step that makes the vocabularies of GPT and BERT, thousands of times over.",
     hint="Two loops. In the first a `Counter` gets `count` for every pair of neighbours, "
     "`zip(pieces, pieces[1:])`. In the second go through each word with an index `i` that moves on "
     "by 2 after a join and by 1 otherwise.",
@@ -281,8 +275,6 @@ def quantise_matrix(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 QUANTISE_MATRIX = Exercise(
     quantise_matrix,
-    title="from floating point to int8",
-    goal="Write a matrix in whole numbers that fit into one byte each, with a scale for each row.",
     hint="Three lines: `np.abs(weights).max(axis=1) / 127`, with 1 where that is 0; "
     "`weights / scales[:, None]`, rounded; both returned. `[:, None]` makes a column of the "
     "scales.",

@@ -27,9 +27,6 @@ def window_starts(n_tokens: int, room: int, doc_stride: int) -> list[int]:
 
 WINDOW_STARTS = Exercise(
     window_starts,
-    title="where the windows start",
-    goal="Cut a passage of `n_tokens` tokens into windows of `room` tokens. Neighbours share "
-    "`doc_stride` of them, and no token is left out.",
     hint="Start with `[0]`. As long as the last window ends before `n_tokens`, add another. It "
     "starts `doc_stride` tokens before the end of the one before it.",
     insight="A tokenizer does the same when it is called with `stride=doc_stride` and "
@@ -109,9 +106,6 @@ SECOND = (
 
 LABEL_WINDOW = Exercise(
     label_window,
-    title="from characters to token labels",
-    goal="A data set gives an answer as characters of the passage; the model learns two token "
-    "positions. Translate one into the other.",
     hint="First refuse: does the answer begin before the first passage token of the window, or end "
     "after the last? Then a token belongs to the answer if it starts before the answer ends, and "
     "ends after the answer starts.",
@@ -190,9 +184,6 @@ def best_span(
 
 BEST_SPAN = Exercise(
     best_span,
-    title="the best valid span",
-    goal="From a start score and an end score for every token, find the answer: the first and last "
-    "token of the valid span with the largest sum.",
     hint="Two loops: every `start`, and for it every `end` from `start` to "
     "`start + max_answer_length - 1` (and less than T). Keep the pair with the largest sum, "
     "beginning with a sum of `-np.inf`.",
@@ -276,9 +267,6 @@ def token_f1(prediction: str, gold: str) -> float:
 
 TOKEN_F1 = Exercise(
     token_f1,
-    title="F1 by the SQuAD rules",
-    goal="Score a predicted answer against the gold one, with part of the credit for part of the "
-    "words.",
     hint="Normalise, then split both texts into words. The number of shared words is "
     "`(Counter(predicted) & Counter(gold)).total()`. Divide by the one length for precision and by "
     "the other for recall. What if one of these is 0?",

@@ -42,9 +42,6 @@ RARE = math.log(1001 / 10.5)  # the weight of a word in 10 of 1000 documents
 
 BM25_TERM = Exercise(
     bm25_term,
-    title="one word's part of BM25",
-    goal="Work out what one word of the question adds to the score of one document. The score is "
-    "the sum of this over the question's words.",
     hint="Three lines: the weight, `math.log(1 + ...)`; what is added to `frequency` below the "
     "line; and the product.",
     insight="bm25s works this out for every word in every document when the index is built. A "
@@ -124,9 +121,6 @@ def fused(**totals: float) -> OrderedDict[str, float]:
 
 FUSE = Exercise(
     fuse,
-    title="two rankings become one",
-    goal="Join what was found by keyword with what was found by meaning. Their scores cannot be "
-    "compared, but their ranks can.",
     hint="An empty dict, a loop over the lists, and in it one over `enumerate(ranking, 1)`, which "
     "gives rank and name. `sorted(totals, key=totals.get, reverse=True)` has the names in their "
     "order; make a new dict in that order.",
@@ -218,9 +212,6 @@ def recall_at(ranks: list[int | None], k: int) -> float:
 
 RECALL_AT = Exercise(
     recall_at,
-    title="recall at k",
-    goal="Measure a search without reading a single answer: for how many questions does the reader "
-    "get to see the right passage?",
     hint="Which ranks count? Those that are not None and at most k. Count them with "
     "`sum(... for rank in ranks)`, since True is 1, and divide by the number of questions.",
     insight="The reader can only find what the search hands it, so recall at k is about the most "
@@ -303,9 +294,6 @@ def answers(confidences: list[float], correct: str) -> tuple[np.ndarray, np.ndar
 
 CALIBRATION_ERROR = Exercise(
     calibration_error,
-    title="expected calibration error",
-    goal="How far can the scores of a reader be believed: of the answers given with 0.9, are nine "
-    "out of ten right?",
     hint="A loop over the bins: `low = place / bins`, `high = (place + 1) / bins`, and "
     "`here = (confidences >= low) & (confidences < high)` marks the answers of one bin; in the "
     "last one `<=`. Where `here.any()`, add `here.mean()` times the gap.",

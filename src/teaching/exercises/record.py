@@ -47,8 +47,6 @@ class Exercise:
 
     Args:
         solution: a function whose docstring says what to write, with an example "... gives ...".
-        title: what follows "Exercise: ".
-        goal: one or two sentences.
         hint: what helps someone who is stuck.
         insight: what to say after the right answer.
         cases: from plain to subtle; the first that fails is shown.
@@ -61,8 +59,6 @@ class Exercise:
     """
 
     solution: Callable[..., Any]
-    title: str
-    goal: str
     hint: str
     insight: str
     cases: list[Case]

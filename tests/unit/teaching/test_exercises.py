@@ -65,7 +65,7 @@ def test_every_stub_tells_goal_signature_shapes_and_example(exercise):
     assert all(argument.annotation for argument in definition.args.args) and definition.returns
     described = doc.partition("Args:")[2]
     assert all(argument.arg in described for argument in definition.args.args)
-    assert exercise.goal and exercise.hint and exercise.insight and exercise.title
+    assert exercise.hint and exercise.insight
     lines = [*exercise.stub.splitlines(), *exercise.solved.splitlines()]
     assert max(map(len, lines)) <= 80, "it should fit on a page without a scroll bar"
     assert len(exercise.solved.splitlines()) <= 40, "it should fit on a screen"
@@ -105,7 +105,7 @@ def literal(text):
 
 @each_exercise
 def test_what_its_texts_name_in_the_course_is_there(exercise):
-    texts = " ".join([exercise.goal, exercise.hint, exercise.insight, *exercise.mistakes.values()])
+    texts = " ".join([exercise.hint, exercise.insight, *exercise.mistakes.values()])
     for name in re.findall(r"`(src\.[\w.]+)`", texts):
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
@@ -126,7 +126,7 @@ def test_stubs_and_solutions_pass_the_linter_as_notebook_cells_would(tmp_path):
 
 
 def test_a_mistake_that_changes_what_is_not_in_the_solution_is_refused():
-    exercise = Exercise(SPAN, "t", "g", "h", "i", [Case()], {"not there -> here": "Says."})
+    exercise = Exercise(SPAN, "h", "i", [Case()], {"not there -> here": "Says."})
     with pytest.raises(ValueError, match=r"06\.best_span: a mistake changes 'not there'"):
         exercise.known_mistakes  # noqa: B018
 
