@@ -199,8 +199,16 @@ def join_tokens(tokens: list[str]) -> str:
     return plain(" ".join(tokens).replace(" ##", "").removeprefix("##"))
 
 
-def listed(values: Mapping[str, Any], form: str | Callable[[Any], str] = "{:.2f}") -> str:
-    """Names with their values in a row, for alternative texts: "king 0.83, queen 0.79"."""
+def listed(values: Mapping[Any, Any], form: str | Callable[[Any], str] = "{:.2f}") -> str:
+    """Names with their values, for alternative texts: "king 0.83, queen 0.79".
+
+    Args:
+        values: name -> number; or name -> text or table, as "king: 0.83; queen: his wife".
+        form: of a number.
+    """
+    if any(isinstance(value, str | Mapping) for value in values.values()):
+        rows = {n: v if isinstance(v, str) else listed(v, form) for n, v in values.items()}
+        return "; ".join(f"{name}: {row}" for name, row in rows.items())
     write = form.format if isinstance(form, str) else form
     return ", ".join(f"{name} {write(value)}" for name, value in values.items())
 

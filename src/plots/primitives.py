@@ -259,21 +259,46 @@ def stacked_bars(
     label: str = "",
     shown: str = "{:.0f}",
     height: float = 0.62,
+    least: float = 0,
 ) -> None:
     """Draw horizontal bars made of parts, each part with its value in it.
 
     Args:
         table: name -> part -> length, the same parts in each.
         colours: part -> colour; its order is that of the parts.
+        least: a part no longer than this gets no text.
     """
     for y, (name, parts) in enumerate(table.items()):
         left = 0.0
         for part, colour in colours.items():
             ax.barh(y, parts[part], height, left=left, color=colour, gid=f"{name} {part}")
-            if parts[part]:
+            if parts[part] > least:
                 text, ink = shown.format(parts[part]), readable_on(colour)
                 write(ax, left + parts[part] / 2, y, text, ink, bold=True)
             left += parts[part]
+    name_bars(ax, list(table), label)
+
+
+def grouped_bars(
+    ax: Axes,
+    table: Mapping[str, Mapping[str, float]],
+    colours: Mapping[str, Any],
+    label: str,
+    shown: str = "{:.2f}",
+) -> None:
+    """Draw groups of horizontal bars, each bar with its value.
+
+    Args:
+        table: name -> kind -> length, the same kinds in each.
+        colours: kind -> colour; its order is that of the kinds.
+    """
+    height = 0.8 / len(colours)
+    for y, (name, lengths) in enumerate(table.items()):
+        for k, (kind, colour) in enumerate(colours.items()):
+            at = y + (k - (len(colours) - 1) / 2) * height
+            ax.barh(at, lengths[kind], 0.92 * height, color=colour, gid=f"{name} {kind}")
+            write(ax, lengths[kind], at, shown.format(lengths[kind]), shift=(4, 0), ha="left")
+    ax.set_xlim(0, 1.2 * max(max(lengths.values()) for lengths in table.values()))
     name_bars(ax, list(table), label)
 
 
