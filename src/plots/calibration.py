@@ -1,145 +1,110 @@
-"""Figures of calibration: is a reader right as often as it says, and what does it gain by answering only what it is sure of?"""
+"""Figures of calibration: is a reader right as often as it says, and what is that worth?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy.stats import binomtest
 
-from src.plots import ANSWER, END, INK, MUTED, START, Figure, alt, headline, label_line_ends, plain, subplots, tint
+from src.plots import ANSWER, END, INK, MUTED, START, Figure, finish, listed, plain, subplots, tint
+from src.plots.primitives import intervals, level, lines, write
 from src.qa.calibration import AtThreshold, Coverage, Reliability
 
 
 def plot_reliability(diagrams: Mapping[str, Reliability]) -> Figure:
-    """Draw how often answers were right against how sure they were said to be, a panel for each way to say it.
+    """Draw how often answers were right against how sure they were said to be.
 
-    diagrams: name -> Reliability, such as {"as it is": report.before, "with a temperature": report.after}
-    A dot stands at the mean confidence and accuracy of its bin, with the interval that holds its accuracy with 95 %; on the
-    diagonal it says the truth. Below: how many answers each bin holds.
+    A dot has the mean confidence and the accuracy of its bin, with the 95 % interval of its
+    accuracy. On the diagonal it says the truth. Below: how many answers each bin holds.
+
+    Args:
+        diagrams: name -> Reliability, such as {"as it is": report.before}.
     """
-    if not diagrams:
-        raise ValueError("there is nothing to draw; give at least one Reliability.")
-    figure, axes = subplots(
-        2,
-        len(diagrams),
-        figsize=(max(4.2, min(9, 3.6 * len(diagrams))), 4.6),
-        sharex=True,
-        sharey="row",
-        squeeze=False,
-        height_ratios=(3, 1),
-    )
-    figure.get_layout_engine().set(wspace=0.06)  # room for the 100 of one panel beside the 0 of the next
-    for column, (name, diagram) in enumerate(diagrams.items()):
-        _draw_reliability(axes[0, column], diagram, name)
+    size, ratios = (max(4.2, min(9, 3.6 * len(diagrams))), 4.6), (3, 1)
+    options = {"sharex": True, "sharey": "row", "squeeze": False, "height_ratios": ratios}
+    figure, axes = subplots(2, len(diagrams), figsize=size, **options)
+    figure.get_layout_engine().set(wspace=0.06)  # room for the 100 beside the next panel's 0
+    for (upper, lower), (name, diagram) in zip(axes.T, diagrams.items(), strict=True):
+        _draw_reliability(upper, diagram, name)
         shares = 100 * diagram.counts / diagram.counts.sum()
         centres = 50 * (diagram.edges[:-1] + diagram.edges[1:])
-        axes[1, column].bar(centres, shares, width=88 * np.diff(diagram.edges), color=tint(START, 0.55), gid=f"counts {name}")
-        axes[1, column].set_xlabel("said: % sure")
+        lower.bar(centres, shares, width=88 * np.diff(diagram.edges), color=tint(START, 0.55))
+        lower.set_xlabel("said: % sure")
     axes[0, 0].set_ylabel("true: % of answers right")
     axes[1, 0].set_ylabel("% of\nanswers")
-    errors = [(name, 100 * diagram.error) for name, diagram in diagrams.items()]
-    finding = f"{plain(errors[0][0])}, what it says is off by {_points(errors[0][1])} on average"
-    finding += "".join(f"; {plain(name)}, by {_points(error)}" for name, error in errors[1:])
-    finding = finding[0].upper() + finding[1:]
-    headline(figure, finding)
-    bins = "; ".join(f"{name}: {_bins(diagram)}" for name, diagram in diagrams.items())
-    return alt(
-        figure,
-        f"Reliability diagram: the share of answers that are right against how sure the reader is, in bins of equal width. {finding}. "
-        f"Right, of answers in each bin: {bins}.",
-    )
+    errors = [(plain(name), f"{100 * each.error:.1f} points") for name, each in diagrams.items()]
+    (first, off), *others = errors
+    finding = f"{first[0].upper()}{first[1:]}, what it says is off by {off} on average"
+    finding += "".join(f"; {name}, by {error}" for name, error in others)
+    said = {
+        name: {
+            f"{100 * d.confidence[i]:.0f} % said:": f"{100 * d.accuracy[i]:.0f} % right"
+            for i in np.flatnonzero(d.counts)
+        }
+        for name, d in diagrams.items()
+    }
+    return finish(figure, finding, "Reliability diagram in bins of equal width", listed(said))
 
 
 def _draw_reliability(ax: Axes, diagram: Reliability, name: str) -> None:
     """One panel: the diagonal, the gap of each bin, and its dot with the interval."""
-    ax.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.2, zorder=1)
-    filled = np.flatnonzero(diagram.counts)
+    filled = diagram.counts > 0
     said, true = 100 * diagram.confidence[filled], 100 * diagram.accuracy[filled]
-    right = np.round(diagram.accuracy[filled] * diagram.counts[filled]).astype(int)
-    tests = [binomtest(int(r), int(n)) for r, n in zip(right, diagram.counts[filled], strict=True)]
-    intervals = 100 * np.array([list(test.proportion_ci(method="wilson")) for test in tests])  # [bins, 2]
+    counts = diagram.counts[filled].astype(int)
+    right = np.round(true * counts / 100).astype(int)
+    low, high = intervals(right, counts)
+    ax.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1.2, zorder=1)
     ax.vlines(said, said, true, color=tint(END, 0.55), linewidth=6, zorder=2)
-    ax.errorbar(said, true, yerr=np.abs(intervals.T - true), fmt="none", ecolor=tint(START, 0.7), elinewidth=1.2, capsize=2, zorder=3)
-    ax.plot(said, true, "o", color=START, markersize=6, markeredgecolor="white", zorder=4, gid=f"dots {name}")
-    ax.set_title(f"{plain(name)}\nECE {diagram.error:.3f}", fontsize=10.5, fontweight="normal", parse_math=False)
-    ax.set_xlim(-2, 102)
-    ax.set_ylim(-4, 104)
-    ax.set_xticks(range(0, 101, 20))
+    ax.vlines(said, low, high, color=tint(START, 0.7), linewidth=1.2, zorder=3)
+    look = {"markersize": 6, "markeredgecolor": "white", "zorder": 4, "gid": f"dots {name}"}
+    ax.plot(said, true, "o", color=START, **look)
+    title = f"{plain(name)}\nECE {diagram.error:.3f}"
+    ax.set_title(title, fontsize=10.5, fontweight="normal", parse_math=False)
+    ax.set(xlim=(-2, 102), ylim=(-4, 104), xticks=range(0, 101, 20))
     ax.grid(axis="y")
 
 
-def _bins(diagram: Reliability) -> str:
-    filled = np.flatnonzero(diagram.counts)
-    return ", ".join(f"{100 * diagram.accuracy[i]:.0f} % where {100 * diagram.confidence[i]:.0f} % were said" for i in filled)
+def plot_coverage(
+    curves: Mapping[str, Coverage], wanted: float | None = None, chosen: AtThreshold | None = None
+) -> Figure:
+    """Plot the share of answers that are right against the share of questions answered.
 
-
-def _points(value: float) -> str:
-    return f"{value:.1f} points"
-
-
-def plot_coverage(curves: Mapping[str, Coverage], wanted: float | None = None, chosen: AtThreshold | None = None) -> Figure:
-    """Plot the share of answers that are right against the share of questions answered, the surest first.
-
-    curves: name -> Coverage   wanted: a share to draw a line at   chosen: what a threshold gave, marked (`Calibration.held_out`)
+    Args:
+        curves: name -> Coverage, the surest first.
+        wanted: a share to draw a line at.
+        chosen: what a threshold gave, marked (`Calibration.held_out`).
     """
-    if not curves:
-        raise ValueError("there is nothing to draw; give at least one Coverage.")
     figure, ax = subplots(figsize=(8, 4))
-    ends: list[tuple[float, float, str, Any]] = []
-    lowest = 100.0
-    for i, (name, curve) in enumerate(curves.items()):
-        ax.plot(100 * curve.coverage, 100 * curve.accuracy, color=f"C{i}", gid=f"curve {name}")
-        ends.append((100 * float(curve.coverage[-1]), 100 * float(curve.accuracy[-1]), plain(name), f"C{i}"))
-        lowest = min(lowest, 100 * float(curve.accuracy.min()))
-    if wanted is not None:
-        ax.axhline(100 * wanted, color=MUTED, linestyle="--", linewidth=1.3, zorder=1)
-        at = {"xytext": (-4, 4), "textcoords": "offset points", "ha": "right"}
-        ax.annotate(f"{100 * wanted:g} % right", (100, 100 * wanted), color="#666666", **at)
+    points = {name: 100 * np.stack([c.coverage, c.accuracy], axis=1) for name, c in curves.items()}
     given = chosen is not None and chosen.answered > 0
+    low, high = (100 * end for end in chosen.interval) if given else (100, 100)
+    bottom = max(0, 10 * (min(low, *(each[:, 1].min() for each in points.values())) // 10) - 10)
+    labels = "% of questions answered, the surest first", "% of answers right"
+    lines(ax, points, *labels, xlim=(0, 101), ylim=(bottom, 101))
+    if wanted is not None:
+        level(ax, 100 * wanted, f"{100 * wanted:g} % right")
+    every = {name: each[-1, 1] for name, each in points.items()}
+    half = {name: each[np.argmax(each[:, 0] >= 50), 1] for name, each in points.items()}
+    everything, surest = (next(iter(each.values())) for each in (every, half))
+    finding = f"Answering every question is right {everything:.0f} % of the time; "
+    finding += f"answering the surest half, {surest:.0f} %"
     if given:
-        low, high = chosen.interval
         x, y = 100 * chosen.coverage, 100 * chosen.accuracy
         ax.axvline(x, color=INK, linestyle=":", linewidth=1.2, zorder=1)
-        ax.vlines(x, 100 * low, 100 * high, color=INK, linewidth=1.6, zorder=3)
-        ax.plot(x, y, "o", color=ANSWER, markersize=9, markeredgecolor="white", zorder=4, gid="chosen")
-        lowest = min(lowest, 100 * low)
-    ax.set_xlim(0, 101)
-    bottom = max(0, 10 * (lowest // 10) - 10)
-    ax.set_ylim(bottom, 101)
-    if given:  # at the bottom, which only the end of a line comes near
+        ax.vlines(x, low, high, color=INK, linewidth=1.6, zorder=3)
+        ax.plot(x, y, "o", color=ANSWER, markersize=9, markeredgecolor="white", gid="chosen")
         side, shift = ("left", 6) if x < 60 else ("right", -6)
-        at = {"xytext": (shift, 6), "textcoords": "offset points", "ha": side, "fontweight": "bold"}
-        ax.annotate(f"threshold {_short(chosen.threshold)}", (x, bottom), **at)
-    ax.grid(axis="y")
-    ax.set_xlabel("% of questions answered, the surest first")
-    ax.set_ylabel("% of answers right")
-    label_line_ends(ax, ends)
-    every = "; ".join(f"{name}: {y:.0f} %" for _, y, name, _ in ends)
-    if given:
-        finding = f"Answering only the surest {100 * chosen.coverage:.0f} % of questions is right {100 * chosen.accuracy:.0f} % of the time"
-        finding += f"; answering all, {ends[0][1]:.0f} %"
-    else:
-        finding = f"Answering every question is right {ends[0][1]:.0f} % of the time"
-        finding += f"; answering the surest half, {100 * _at(next(iter(curves.values())), 0.5):.0f} %"
-    headline(figure, finding)
-    halves = "; ".join(f"{name}: {100 * _at(curve, 0.5):.0f} %" for name, curve in curves.items())
-    interval = f" On other questions it lies between {100 * low:.0f} and {100 * high:.0f} %, with 95 % confidence." if given else ""
-    return alt(
-        figure,
-        f"Lines of the share of answers that are right against the share of questions answered. {finding}.{interval} "
-        f"Right when the surest half is answered: {halves}. When all are: {every}.",
-    )
+        text = f"threshold {_digits(chosen.threshold)}"
+        write(ax, x, bottom, text, bold=True, shift=(shift, 10), ha=side)
+        finding = f"Answering only the surest {x:.0f} % of questions is right {y:.0f} % of the time"
+        finding += f"; answering all, {everything:.0f} %"
+    interval = f"With 95 % confidence {low:.0f} to {high:.0f} % on other questions" if given else ""
+    said = f"Surest half: {listed(half, '{:.0f} %')}. All: {listed(every, '{:.0f} %')}"
+    return finish(figure, finding, "Lines of accuracy by coverage", interval, said)
 
 
-def _short(threshold: float) -> str:
+def _digits(threshold: float) -> str:
     """With two digits, or as many as it takes to tell it from 0 and 1."""
-    digits = next((n for n in range(2, 9) if f"{threshold:.{n}f}" not in (f"{0:.{n}f}", f"{1:.{n}f}")), 2)
-    return f"{threshold:.{digits}f}"
-
-
-def _at(curve: Coverage, coverage: float) -> float:
-    """The accuracy at the least coverage that reaches `coverage`."""
-    return float(curve.accuracy[np.argmax(curve.coverage >= coverage)])
+    forms = (f"{threshold:.{digits}f}" for digits in range(2, 9))
+    return next((form for form in forms if float(form) not in (0, 1)), f"{threshold:.2f}")

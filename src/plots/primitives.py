@@ -17,6 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+from scipy.stats import binomtest
 
 from src.plots import (
     FAINT,
@@ -250,6 +251,12 @@ def bars(
             write(ax, np.nanmax([lengths[y], 0]), y, text, size=size - 0.5, shift=(4, 0), ha="left")
     ax.set_xlim(0, room * max(np.nanmax(lengths, initial=0), 1e-12))
     name_bars(ax, names, label, size)
+
+
+def intervals(hits: Sequence[int], counts: Sequence[int]) -> np.ndarray:
+    """Wilson's 95 % intervals of shares: float[2, N], lower and upper ends in percent."""
+    tests = [binomtest(int(hit), int(n)) for hit, n in zip(hits, counts, strict=True)]
+    return 100 * np.array([tuple(test.proportion_ci(method="wilson")) for test in tests]).T
 
 
 def stacked_bars(

@@ -1,4 +1,4 @@
-"""Figures of question answering: windows, questions, scores over tokens and spans, thresholds, weights, answers (notebook 06)."""
+"""Figures of question answering: windows, questions, scores over tokens and spans, thresholds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import matplotlib
 import numpy as np
-from IPython.display import HTML
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.colors import to_hex
+from matplotlib.ticker import MaxNLocator
 from transformers import PreTrainedTokenizerBase
 
 from src.plots import (
@@ -25,326 +24,256 @@ from src.plots import (
     PALE,
     START,
     Figure,
-    alt,
-    clean_axes,
-    headline,
+    finish,
     join_tokens,
-    label_line_ends,
+    listed,
     percent,
     plain,
     subplots,
     tint,
 )
+from src.plots.primitives import (
+    GREY,
+    arrow,
+    box,
+    heatmap,
+    html_panel,
+    legend,
+    level,
+    lines,
+    name_bars,
+    stacked_bars,
+    write,
+)
 from src.qa.features import choose_answer
+from src.teaching.panel import Panel
 
 Rows = Iterable[Mapping[str, Any]]  # a datasets.Dataset, or a list of its rows
 
 
 class AnswerLike(Protocol):
-    """What `show_answer` needs of an answer: text is "" for a refusal; start and end count characters of the passage."""
+    """What `show_answer` needs of an answer: start and end count characters of the passage."""
 
-    text: str
+    text: str  # "" for a refusal
     start: int
     end: int
     score: float
     null_score: float
 
 
-# --- windows -------------------------------------------------------------------------------------------------------------
+# --- windows --------------------------------------------------------------------------------------
 
 
 def draw_windows(features: Rows, tokenizer: PreTrainedTokenizerBase) -> Figure:
-    """Draw the windows of one question's passage: what each covers, what two share, and which holds the whole answer.
+    """Draw the windows of one question's passage: what each covers and shares, and the answer.
 
-    features: the rows of one question from `src.qa.prepare_features`: input_ids, token_starts, token_ends int[T] (characters,
-    -1 on tokens that are not the passage's), example_index and, where labelled, start_positions and end_positions.
-    tokenizer: the one they were made with; it tells the answer's text and the [CLS] token.
-    Raises ValueError where there is no window, or windows of more than one question.
+    Args:
+        features: the rows of one question from `src.qa.prepare_features`, with labels or without.
+        tokenizer: the one they were made with.
+
+    Raises:
+        ValueError: there is no window, or windows of more than one question.
     """
     rows = list(features)
-    if not rows or len({row["example_index"] for row in rows}) != 1:
+    questions = len({row["example_index"] for row in rows})
+    if questions != 1:
         raise ValueError(
-            f"draw_windows needs the windows of one question, not of {len({row['example_index'] for row in rows})}; "
+            f"draw_windows needs the windows of one question, not of {questions}; "
             "give it prepare_features(dataset.select([i]), tokenizer, ...)."
         )
-    spans, places = _passage_tokens(rows)
-    answer = _labelled_answer(rows, places)
-    whole = [bool(_label(row)) for row in rows]
-    labelled = "start_positions" in rows[0]
-    before = [
-        int(np.argmax(np.asarray(row["token_starts"]) >= 0)) if len(place) else len(row["input_ids"])
-        for row, place in zip(rows, places, strict=True)
-    ]
-
-    T = len(spans)
-    covered = np.zeros(T, dtype=int)  # windows that hold each token
-    for place in places:
-        covered[place] += 1
+    places, answers = _passage_places(rows)
+    T = max((place[-1] + 1 for place in places if len(place)), default=0)
+    answer = max(answers, key=len)
+    covered = np.bincount(np.concatenate(places), minlength=T) if T else np.zeros(0)
+    figure, ax = subplots(figsize=(8, 1.75 + 0.42 * min(len(rows), 14)))
+    kinds = {"[CLS] question [SEP]": "#d9d9d9", "in one window": tint(PALE, 0.45)}
+    kinds |= {"in several": tint(START, 0.65), "the answer": ANSWER, "cut answer": "C4"}
     gap = max(1.0, 0.015 * T)
-    roomy = len(rows) <= 14
-    figure, ax = subplots(figsize=(8, 1.75 + (0.42 if roomy else 0.17) * len(rows)))
-    alone, several = tint(PALE, 0.45), tint(START, 0.65)
-    for k, (_, place, question_size) in enumerate(zip(rows, places, before, strict=True)):
-        block = ax.barh(k, question_size, 0.66, left=-gap - question_size, color="#d9d9d9", edgecolor=MUTED, linewidth=0.8)
-        block[0].set_gid(f"question {k}")
-        if roomy:
-            text = "[CLS] question [SEP]" if question_size > 0.25 * T else "question" if question_size > 0.12 * T else ""
-            ax.text(-gap - question_size / 2, k, text, ha="center", va="center", fontsize=8.5, color=INK)
+    for k, (row, place) in enumerate(zip(rows, places, strict=True)):
+        before = next(
+            (i for i, s in enumerate(row["token_starts"]) if s >= 0), len(row["input_ids"])
+        )
+        _stretch(ax, k, -gap - before, before, kinds["[CLS] question [SEP]"], f"question {k}")
         if not len(place):
             continue
-        first, last = int(place[0]), int(place[-1])
-        bar = ax.barh(k, last + 1 - first, 0.66, left=first, color=alone, edgecolor=START, linewidth=1)
-        bar[0].set_gid(f"window {k}")
-        for start, stop in _runs(covered[first : last + 1] > 1, first):
-            shared = ax.barh(k, stop - start, 0.66, left=start, color=several, linewidth=0)
-            shared[0].set_gid(f"overlap {k}")
-        inside = [token for token in answer if first <= token <= last]
-        if inside:
-            colour = ANSWER if whole[k] else "C4"
-            mark = ax.barh(k, len(inside), 0.66, left=inside[0], color=colour, edgecolor=INK, linewidth=0.8)
-            mark[0].set_gid(f"answer {k}")
-        if labelled and roomy:
-            text, colour = ("labelled: the answer", ANSWER) if whole[k] else ("labelled: [CLS]", MUTED)
-            ax.text(T + gap, k, text, ha="left", va="center", fontsize=9.5, color=colour, fontweight="bold").set_gid(f"label {k}")
-
-    ax.set_ylim(len(rows) - 0.45, -0.55)
-    ax.set_yticks(
-        range(len(rows)) if roomy else range(0, len(rows), 5),
-        [f"window {k + 1}" for k in (range(len(rows)) if roomy else range(0, len(rows), 5))],
-    )
-    ax.set_xlim(-gap - max(before) - gap / 2, T * (1.24 if labelled and roomy else 1.02))
-    ticks = [tick for tick in matplotlib.ticker.MaxNLocator(7, integer=True).tick_values(0, T) if 0 <= tick <= T]
-    ax.set_xticks(ticks)
-    ax.set_xlabel("token of the passage")
-    ax.spines["bottom"].set_bounds(0, T)
-    ax.tick_params(axis="y", length=0)
+        _stretch(ax, k, place[0], len(place), kinds["in one window"], f"window {k}")
+        shared = place[covered[place] > 1]
+        for run in np.split(shared, np.flatnonzero(np.diff(shared) > 1) + 1):
+            _stretch(
+                ax, k, run[0] if len(run) else 0, len(run), kinds["in several"], f"overlap {k}"
+            )
+        inside = np.intersect1d(answer, place)
+        if len(inside):
+            colour = kinds["the answer" if len(answers[k]) else "cut answer"]
+            _stretch(ax, k, inside[0], len(inside), colour, f"answer {k}")
+        if "start_positions" in row:
+            told, colour = ("the answer", ANSWER) if len(answers[k]) else ("[CLS]", MUTED)
+            look = {"bold": True, "ha": "left", "gid": f"label {k}"}
+            write(ax, T + gap, k, f"labelled: {told}", colour, 9.5, **look)
+    name_bars(ax, [f"window {k + 1}" for k in range(len(rows))], "token of the passage")
     ax.spines["left"].set_visible(False)
+    ax.spines["bottom"].set_bounds(0, T)
+    ax.set_xlim(right=1.24 * T)
+    ax.set_xticks([tick for tick in MaxNLocator(7).tick_values(0, T) if 0 <= tick <= T])
+    drawn = {to_hex(patch.get_facecolor()) for patch in ax.patches if patch.get_width()}
+    legend(figure, {name: c for name, c in kinds.items() if to_hex(c) in drawn})
+    return _tell_windows(figure, rows, places, answers, T, tokenizer)
 
-    length, shared = max(len(row["input_ids"]) for row in rows), _overlap(places)
-    windows = "1 window" if len(rows) == 1 else f"{len(rows)} windows"
-    finding = f"{windows} of up to {length} tokens {'reads' if len(rows) == 1 else 'read'} a passage of {T}"
-    text = _answer_text(rows, tokenizer)
-    if answer:
-        finding += f"; {_count(sum(whole), len(rows))} the whole answer “{plain(text)}”"
-    elif labelled:
+
+def _stretch(ax: Axes, y: int, left: float, width: int, colour: Any, gid: str) -> None:
+    ax.barh(y, width, 0.66, left=left, color=colour, edgecolor=MUTED, linewidth=0.6, gid=gid)
+
+
+def _tell_windows(
+    figure: Figure, rows: list, places: list, answers: list, T: int, tokenizer: Any
+) -> Figure:
+    """What windows hold, as headline and alternative text."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    read = "1 window" if len(rows) == 1 else f"{len(rows)} windows"
+    finding = f"{read} of up to {longest} tokens for a passage of {T}"
+    if len(rows) > 1:
+        finding += f", {len(np.intersect1d(places[0], places[1]))} shared (doc_stride)"
+    holding = [row for row, answer in zip(rows, answers, strict=True) if len(answer)]
+    if holding:
+        first, last = holding[0]["start_positions"], holding[0]["end_positions"]
+        text = tokenizer.decode(holding[0]["input_ids"][first : last + 1])
+        text = textwrap.shorten(plain(text), 60, placeholder=" ...")
+        finding += f"; {len(holding)} of {len(rows)} with the whole answer “{text}”"
+    elif "start_positions" in rows[0]:
         finding += "; none holds an answer"
-    headline(figure, finding)
-    handles = [
-        Rectangle((0, 0), 1, 1, facecolor="#d9d9d9", edgecolor=MUTED, label="[CLS] question [SEP]"),
-        Rectangle((0, 0), 1, 1, facecolor=alone, edgecolor=START, label="in one window"),
-    ]
-    if shared:
-        handles.append(Rectangle((0, 0), 1, 1, facecolor=several, label=f"in several (doc_stride {shared})"))
-    if any(whole):
-        handles.append(Rectangle((0, 0), 1, 1, facecolor=ANSWER, edgecolor=INK, label="the answer"))
-    if answer and any(set(answer) & set(place.tolist()) and not held for place, held in zip(places, whole, strict=True)):
-        handles.append(Rectangle((0, 0), 1, 1, facecolor="C4", edgecolor=INK, label="cut answer"))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=4 if len(handles) < 5 else 3,
-        frameon=False,
-        fontsize=9.5,
-        handlelength=1.2,
-        columnspacing=1.4,
-    )
-    ranges = "; ".join(
-        f"window {k + 1} holds tokens {place[0]} to {place[-1]}"
-        + (", labelled with the answer" if whole[k] else ", labelled [CLS]" if labelled else "")
-        for k, place in enumerate(places)
+    ranges = {
+        f"window {k}": f"tokens {place[0]} to {place[-1]}"
+        for k, place in enumerate(places, 1)
         if len(place)
-    )
-    return alt(figure, f"Bars over a passage of {T} tokens, one per window, the question before each. {finding}: {ranges}.")
+    }
+    return finish(figure, finding, f"Bars over a passage of {T} tokens", listed(ranges))
 
 
-def _passage_tokens(rows: list[Mapping[str, Any]]) -> tuple[list[tuple[int, int]], list[np.ndarray]]:
-    """Character spans of the passage's tokens in order, and for every window the numbers of the tokens it holds, int[]."""
-    held = [[(s, e) for s, e in zip(row["token_starts"], row["token_ends"], strict=True) if s >= 0] for row in rows]
-    spans = sorted({span for window in held for span in window})
-    number = {span: i for i, span in enumerate(spans)}
-    return spans, [np.array([number[span] for span in window], dtype=int) for window in held]
+def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Numbers of the passage's tokens in each window, and of those that its label marks."""
+    spans = [list(zip(row["token_starts"], row["token_ends"], strict=True)) for row in rows]
+    every = sorted({span for window in spans for span in window if span[0] >= 0})
+    number = {span: i for i, span in enumerate(every)} | {(-1, -1): -1}
+    places, answers = [], []
+    for row, window in zip(rows, spans, strict=True):
+        place = np.array([number.get(span, -1) for span in window], dtype=int)
+        start = row.get("start_positions", 0)
+        marked = place[start : row["end_positions"] + 1] if start else place[:0]
+        places.append(place[place >= 0])
+        answers.append(marked)
+    return places, answers
 
 
-def _label(row: Mapping[str, Any]) -> tuple[int, int] | None:
-    """First and last position of the answer in this window; None where the label is [CLS] or there is none."""
-    start = row.get("start_positions")
-    if start is None or row["token_starts"][start] < 0:
-        return None
-    return start, row["end_positions"]
-
-
-def _labelled_answer(rows: list[Mapping[str, Any]], places: list[np.ndarray]) -> list[int]:
-    """Numbers of the passage tokens that are the answer, [] where no window holds it."""
-    for row, place in zip(rows, places, strict=True):
-        label = _label(row)
-        if label:
-            offset = int(place[0]) - int(np.argmax(np.asarray(row["token_starts"]) >= 0))
-            return list(range(label[0] + offset, label[1] + offset + 1))
-    return []
-
-
-def _answer_text(rows: list[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase) -> str:
-    """The answer as the tokenizer spells it."""
-    for row in rows:
-        label = _label(row)
-        if label:
-            return tokenizer.decode(row["input_ids"][label[0] : label[1] + 1])
-    return ""
-
-
-def _overlap(places: list[np.ndarray]) -> int:
-    """Tokens that the first two windows share: the stride, since only the last window may share more."""
-    return len(np.intersect1d(places[0], places[1])) if len(places) > 1 else 0
-
-
-def _runs(flags: np.ndarray, offset: int) -> list[tuple[int, int]]:
-    """Runs of True as (start, stop), counted from `offset`."""
-    edges = np.flatnonzero(np.diff(np.r_[False, flags, False].astype(int)))
-    return [(int(a) + offset, int(b) + offset) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _count(k: int, n: int) -> str:
-    """How many of the n windows hold something, as a clause: "both hold", "1 of 4 holds"."""
-    if k == n:
-        return "it holds" if n == 1 else "all hold"
-    return f"{k} of them {'holds' if k == 1 else 'hold'}"
-
-
-# --- the questions -------------------------------------------------------------------------------------------------------
+# --- the questions --------------------------------------------------------------------------------
 
 
 def plot_answer_positions(dataset: Rows) -> Figure:
     """Plot where in their passages the answers start, and how long they are.
 
-    dataset: rows with context and answers (SQuAD's columns); where people gave several, the most frequent counts.
-    Unanswerable questions are left out; raises ValueError where nothing remains.
+    Args:
+        dataset: rows with context and answers (SQuAD's columns); of several answers the most
+            frequent counts, questions without one are left out.
+
+    Raises:
+        ValueError: no question has an answer.
     """
-    places, words = [], []
-    for row in dataset:
-        answer = choose_answer(row["answers"])
-        if answer:
-            places.append(answer[0] / len(row["context"]))
-            words.append(len(row["context"][slice(*answer)].split()))
-    if not places:
-        raise ValueError("none of these questions has an answer in its passage, so there are no positions to plot.")
-    middle, typical, N = float(np.median(places)), int(np.median(words)), len(places)
-
+    found = [(row["context"], choose_answer(row["answers"])) for row in dataset]
+    found = [(context, answer) for context, answer in found if answer]
+    if not found:
+        raise ValueError("none of these questions has an answer in its passage: nothing to plot.")
+    places = [100 * answer[0] / len(context) for context, answer in found]
+    words = np.array([len(context[slice(*answer)].split()) for context, answer in found])
+    N, middle, typical = len(found), float(np.median(places)), int(np.median(words))
     figure, (left, right) = subplots(1, 2, figsize=(8, 3.4), width_ratios=(1.25, 1))
-    counts, edges = np.histogram(places, bins=10, range=(0, 1))
-    left.bar(edges[:-1] * 100, 100 * counts / N, 10, align="edge", color=START, edgecolor="white")
-    left.axvline(100 * middle, color=END, linewidth=2)
-    left.set_ylim(0, 115 * counts.max() / N)
-    near_end = middle > 0.6
-    left.text(
-        100 * middle + (-2 if near_end else 2),
-        112 * counts.max() / N,
-        f"median {percent(middle)}",
-        color=END,
-        va="top",
-        ha="right" if near_end else "left",
-        fontweight="bold",
-    )
-    left.set_xlim(0, 100)
-    left.set_xlabel("start of the answer, % of the passage")
-    left.set_ylabel("answers, %")
-
-    most = 8
-    lengths = Counter(min(length, most) for length in words)
-    right.bar(
-        range(1, most + 1),
-        [100 * lengths[length] / N for length in range(1, most + 1)],
-        0.85,
-        color=[START if length <= typical else PALE for length in range(1, most + 1)],
-    )
-    right.set_xticks(range(1, most + 1), [*map(str, range(1, most)), f"{most}+"])
-    right.set_xlabel("length of the answer, words")
-    right.set_ylabel("answers, %")
-    left.grid(axis="y")
-    right.grid(axis="y")
-    short = sum(length <= typical for length in words) / N
-    finding = f"Half of all answers start in the first {percent(middle)} of their passage; {percent(short)} have {_words(typical)}"
-    headline(figure, finding)
-    bars = ", ".join(f"{100 * count / N:.0f}" for count in counts)
-    by_length = ", ".join(f"{100 * lengths[length] / N:.0f}" for length in range(1, most + 1))
-    return alt(
-        figure,
-        f"Two histograms of {N:,} answers. {finding}. Percent of answers starting in each tenth of the passage: {bars}. "
-        f"Percent by length in words, 1 to {most} or more: {by_length}.",
-    )
-
-
-def _words(n: int) -> str:
-    return "one word" if n == 1 else f"at most {n} words"
+    tenths = 100 * np.histogram(places, bins=10, range=(0, 100))[0] / N
+    left.bar(range(0, 100, 10), tenths, 10, align="edge", color=START, edgecolor="white")
+    left.set(xlim=(0, 100), ylim=(0, 1.15 * tenths.max()))
+    level(left, middle, f"median {middle:.0f} %", "x", left=middle < 60)
+    lengths = 100 * np.bincount(words.clip(1, 8), minlength=9)[1:] / N
+    right.bar(range(1, 9), lengths, 0.85, color=[START] * typical + [PALE] * (8 - typical))
+    right.set_xticks(range(1, 9), [*map(str, range(1, 8)), "8+"])
+    left.set(xlabel="start of the answer, % of the passage", ylabel="answers, %")
+    right.set(xlabel="length of the answer, words", ylabel="answers, %")
+    short = f"{percent((words <= typical).mean())} have "
+    short += "one word" if typical == 1 else f"at most {typical} words"
+    finding = f"Half of all answers start in the first {middle:.0f} % of their passage; {short}"
+    said = {
+        "by tenth of the passage": tenths.round().tolist(),
+        "by words": lengths.round().tolist(),
+    }
+    return finish(figure, finding, f"Two histograms of {N:,} answers, in %", listed(said, "{}"))
 
 
 def plot_question_mix(splits: Mapping[str, Rows], first_words: int = 8) -> Figure:
-    """Plot how many questions of each split have an answer in their passage, and how the questions begin.
+    """Plot how many questions have an answer in their passage, and how the questions begin.
 
-    splits: name -> rows with question and answers (SQuAD's columns), such as a DatasetDict.
-    first_words: how many of the most frequent first words get a bar; the others share one.
+    Args:
+        splits: name -> rows with question and answers (SQuAD's columns), such as a DatasetDict.
+        first_words: how many of the most frequent first words get a bar.
     """
-    sizes: dict[str, tuple[int, int]] = {}
-    words: Counter[tuple[str, bool]] = Counter()
-    for name, rows in splits.items():
-        has_answer = []
-        for row in rows:
-            has_answer.append(bool(row["answers"]["text"]))
-            words[(row["question"].split() or [""])[0].lower(), has_answer[-1]] += 1
-        sizes[name] = (sum(has_answer), len(has_answer) - sum(has_answer))
-    total = words.total()
-    if not total:
-        raise ValueError("these splits hold no question.")
-    unanswerable = sum(no for _, no in sizes.values()) / total
-    by_word = Counter({word: words[word, True] + words[word, False] for word, _ in words})
-    common = [word for word, _ in by_word.most_common(first_words)]
-    bars = [(f"{plain(word)} …", words[word, True], words[word, False]) for word in common]
-    others = [word for word in by_word if word not in common]
-    if others:
-        bars.append(("others", sum(words[w, True] for w in others), sum(words[w, False] for w in others)))
-
-    figure, (left, right) = subplots(1, 2, figsize=(8, 1.5 + max(0.27 * len(bars), 0.4 * max(3, len(sizes)))), width_ratios=(1, 1.25))
-    _stacked(left, [(name, *size) for name, size in sizes.items()])
-    _stacked(right, bars, total)
-    left.set_xlabel("questions")
-    right.set_xlabel("questions, % of all")
-    handles = [Rectangle((0, 0), 1, 1, facecolor=c) for c in (START, END)]
-    figure.legend(
-        handles,
-        ["the passage holds the answer", "it does not: unanswerable"],
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=10,
-        handlelength=1.2,
-    )
-    finding = f"{percent(unanswerable)} of the {total:,} questions have no answer in their passage"
-    if not unanswerable:
-        finding = f"All {total:,} questions have an answer in their passage"
-    finding += f"; {percent(by_word[common[0]] / total)} begin with “{plain(common[0])}”"
-    headline(figure, finding)
-    parts = "; ".join(f"{name}: {yes:,} answerable, {no:,} unanswerable" for name, (yes, no) in sizes.items())
-    starts = ", ".join(f"{word} {100 * by_word[word] / total:.0f} %" for word in common)
-    return alt(figure, f"Stacked bars. {finding}. By split: {parts}. By first word: {starts}.")
+    asked = [
+        (name, (row["question"].split() or [""])[0].lower(), bool(row["answers"]["text"]))
+        for name, rows in splits.items()
+        for row in rows
+    ]
+    total = len(asked)
+    words = Counter(word for _, word, _ in asked)
+    common = [word for word, _ in words.most_common(first_words)]
+    by_split = {name: [has for split, _, has in asked if split == name] for name in splits}
+    by_word = {f"{word} …": [has for _, w, has in asked if w == word] for word in common}
+    by_word["others"] = [has for _, word, has in asked if word not in common]
+    tables = [
+        ({n: _counts(has) for n, has in by_split.items()}, "questions"),
+        ({n: _counts(has, 100 / total) for n, has in by_word.items()}, "questions, % of all"),
+    ]
+    colours = {"the passage holds the answer": START, "it does not: unanswerable": END}
+    size = (8, 1.5 + max(0.27 * len(by_word), 0.4 * len(splits)))
+    figure, axes = subplots(1, 2, figsize=size, width_ratios=(1, 1.25))
+    for ax, (table, label) in zip(axes, tables, strict=True):
+        stacked_bars(ax, table, colours, label, shown="")
+        sums = [sum(parts.values()) for parts in table.values()]
+        for y, value in enumerate(sums):
+            write(ax, value, y, f"{value:,.0f}", shift=(4, 0), ha="left")
+        ax.set_xlim(0, 1.25 * max(sums))
+    legend(figure, colours)
+    none = sum(not has for *_, has in asked) / total
+    finding = f"{percent(none)} of the {total:,} questions have no answer in their passage"
+    finding = finding if none else f"All {total:,} questions have an answer in their passage"
+    finding += f"; {percent(words[common[0]] / total)} begin with “{plain(common[0])}”"
+    return finish(figure, finding, "Stacked bars", listed(tables[0][0] | tables[1][0], "{:.0f}"))
 
 
-def _stacked(ax: Axes, bars: list[tuple[str, int, int]], total: int | None = None) -> None:
-    """Horizontal bars (name, answerable, unanswerable) from the top down, with the sum at the end; in percent of `total` if given."""
-    for y, (_, yes, no) in enumerate(bars):
-        unit = 100 / total if total else 1
-        ax.barh(y, yes * unit, 0.7, color=START)
-        ax.barh(y, no * unit, 0.7, left=yes * unit, color=END)
-        label = f"{(yes + no) * unit:.0f}" if total else f"{yes + no:,} ({percent(no / (yes + no)) if yes + no else '0 %'})"
-        ax.annotate(label, ((yes + no) * unit, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=10)
-    widest = max(yes + no for _, yes, no in bars) * (100 / total if total else 1)
-    ax.set_xlim(0, widest * (1.16 if total else 1.45))
-    ax.set_ylim(max(len(bars), 3) - 0.4, -0.6)
-    ax.set_yticks(range(len(bars)), [name for name, _, _ in bars], parse_math=False)
-    ax.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(4, integer=True))
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
+def _counts(has_answer: list[bool], unit: float = 1) -> dict[str, float]:
+    yes = sum(has_answer) * unit
+    names = ("the passage holds the answer", "it does not: unanswerable")
+    return dict(zip(names, (yes, len(has_answer) * unit - yes), strict=True))
 
 
-# --- scores --------------------------------------------------------------------------------------------------------------
+# --- scores ---------------------------------------------------------------------------------------
+
+
+def _draw_scores(
+    axes: Sequence[Axes], start: np.ndarray, end: np.ndarray, span: tuple[int, int], name: str
+) -> None:
+    """Bars of the start scores and of the end scores of tokens, the answer's tokens marked."""
+    sides = zip(axes, (start, end), span, (START, END), ("start", "end"), strict=True)
+    for ax, values, at, colour, side in sides:
+        colours = [colour if i == at else tint(colour, 0.4) for i in range(len(values))]
+        ax.bar(range(len(values)), values, 0.82, color=colours)
+        ax.axvspan(span[0] - 0.5, span[1] + 0.5, color=ANSWER, alpha=0.2, linewidth=0, zorder=0)
+        ax.set_ylabel(name.format(side), color=colour)
+        ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        ax.tick_params(axis="x", length=0, labelbottom=False)
+    axes[0].set_xlim(-0.7, len(start) - 0.3)
+
+
+def _write_tokens(ax: Axes, tokens: Sequence[str], span: tuple[int, int]) -> None:
+    """Write tokens upright, the answer's in its colour, special ones grey."""
+    for i, token in enumerate(tokens):
+        chosen, special = span[0] <= i <= span[1], re.fullmatch(r"\[[A-Z]+\]|<.+>|⋯", token)
+        colour = ANSWER if chosen else MUTED if special else INK
+        look = {"xycoords": ax.get_xaxis_transform(), "rotation": 90, "va": "bottom"}
+        write(ax, i, 0, token, colour, 10 if len(tokens) < 40 else 9, chosen, **look)
 
 
 def plot_token_scores(
@@ -354,81 +283,52 @@ def plot_token_scores(
     answer: tuple[int, int] | None = None,
     show: int = 46,
 ) -> Figure:
-    """Plot each token's probability of being the answer's start (upwards) and its end (downwards), the answer marked.
+    """Plot each token's probability of being the answer's start, and its end.
 
-    tokens: str[T], question and passage as the model reads them   start_probs, end_probs: float[T], each summing to one
-    answer: first and last token of the span to mark; None takes the likeliest. (0, 0) is [CLS], which stands for "no answer".
-    show: at most so many tokens are drawn: [CLS], and the part around the answer.
+    Args:
+        tokens: str[T], question and passage as the model reads them.
+        start_probs, end_probs: float[T], each summing to one.
+        answer: first and last token of the span to mark; None takes the likeliest. (0, 0) is
+            [CLS]: no answer.
+        show: tokens drawn at most: [CLS], and the part around the answer.
     """
     start, end = np.asarray(start_probs, dtype=float), np.asarray(end_probs, dtype=float)
     T = len(tokens)
-    if not (start.shape == end.shape == (T,)) or T == 0:
-        raise ValueError(f"needs one start and one end probability per token: {T} tokens, shapes {start.shape} and {end.shape}.")
     if answer is None:
         answer = np.unravel_index(np.argmax(np.triu(np.outer(start, end))), (T, T))
     first, last = int(answer[0]), int(answer[1])
-    if not 0 <= first <= last < T:
-        raise ValueError(f"the answer {answer} is not a span of the {T} tokens.")
     shown = _around(T, first, last, show)
     labels = ["⋯" if i is None else plain(tokens[i]) for i in shown]
-    where = {i: x for x, i in enumerate(shown) if i is not None}
-    x = np.array(list(where.values()))
-    kept = list(where)
-
-    figure, (upper, lower) = subplots(2, 1, figsize=(8, 4.2), sharex=True)
-    highest = max(start[kept].max(), end[kept].max())
-    for ax, probs, colour, name in ((upper, start, START, "start"), (lower, end, END, "end")):
-        ax.bar(x, probs[kept] * 100, 0.82, color=colour)
-        ax.axvspan(where[first] - 0.5, where[last] + 0.5, color=ANSWER, alpha=0.2, linewidth=0, zorder=0)
-        ax.set_ylabel(f"P({name}), %", color=colour)
-        ax.set_ylim(0, max(5, 118 * highest))
-        ax.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(3))
+    figure, axes = subplots(3, 1, figsize=(8, 4.4), sharex=True, height_ratios=(1, 0.55, 1))
+    values = [[0 if i is None else 100 * p[i] for i in shown] for p in (start, end)]
+    span = shown.index(first), shown.index(last)
+    _draw_scores(axes[::2], *values, span, "P({}), %")
+    axes[1].set_axis_off()
+    _write_tokens(axes[1], labels, span)
+    for ax, at, share in ((axes[0], span[0], start[first]), (axes[2], span[1], end[last])):
+        ax.set_ylim(0, max(5, 118 * max(start.max(), end.max())))
         ax.grid(axis="y")
-    for ax, probs, at, offset, side in ((upper, start, first, 3, "bottom"), (lower, end, last, -3, "top")):
-        ax.annotate(
-            percent(probs[at]).replace("over ", ">").replace("under ", "<"),
-            (where[at], 100 * probs[at]),
-            xytext=(0, offset),
-            textcoords="offset points",
-            ha="center",
-            va=side,
-            fontsize=10,
-            fontweight="bold",
-            color=INK,
-        )
-    lower.invert_yaxis()
-    lower.spines["bottom"].set_visible(False)
-    lower.spines["top"].set_visible(True)
-    lower.tick_params(axis="x", length=0, labelbottom=False)
-    upper.tick_params(axis="x", length=0, pad=2, labelbottom=True)
-    upper.set_xticks(range(len(shown)), labels, rotation=90, fontsize=10 if len(shown) <= 40 else 9, parse_math=False)
-    upper.set_xlim(-0.7, len(shown) - 0.3)
-    for i, text in zip(shown, upper.get_xticklabels(), strict=True):
-        special = i is None or re.fullmatch(r"\[[A-Z]+\]|<.+>", tokens[i])
-        chosen = i is not None and first <= i <= last
-        text.set(color=ANSWER if chosen else MUTED if special else INK, fontweight="bold" if chosen else "normal")
+        down = ax is axes[2]
+        write(ax, at, 100 * share, percent(share), bold=True, shift=(0, -8 if down else 8))
+    axes[2].invert_yaxis()
+    axes[2].spines[["bottom", "top"]].set_visible(False)
     text = join_tokens(list(tokens[first : last + 1]))
-    if first == last == 0:
-        finding = f"No answer: {text} takes {percent(start[0])} of the start and {percent(end[0])} of the end"
-    else:
-        finding = f"The likeliest answer is “{text}”: {percent(start[first])} of the start and {percent(end[last])} of the end fall on it"
-    headline(figure, finding)
-    return alt(
-        figure,
-        f"Bars over {len(kept)} tokens, start probabilities upwards, end probabilities downwards. {finding}. "
-        f"Tokens shown: {' '.join(labels)}.",
+    finding = (
+        f"“{text}” takes {percent(start[first])} of the start and {percent(end[last])} of the end"
     )
+    finding = ("No answer: " if last == 0 else "The likeliest answer ") + finding
+    shows = f"Bars over {len(shown)} tokens, starts upwards, ends downwards"
+    return finish(figure, finding, shows, f"Tokens shown: {' '.join(labels)}")
 
 
 def _around(T: int, first: int, last: int, show: int) -> list[int | None]:
-    """At most `show` positions to draw: all, or [CLS] and the stretch around the answer (its two ends if it is longer); None is a gap."""
+    """At most `show` positions: all, or [CLS] and what is around the answer; None is a gap."""
     if show >= T:
         return list(range(T))
     room = max(2, show - 4)  # without [CLS] and three gaps
-    if last - first < room:
-        begin = min(max(1, (first + last + 1 - room) // 2), T - room)
-        kept = list(range(begin, begin + room))
-    else:
+    begin = min(max(1, (first + last + 1 - room) // 2), T - room)
+    kept = [*range(begin, begin + room)]
+    if last - first >= room:  # the two ends of a long answer
         kept = [*range(first, first + room // 2), *range(last + 1 - room // 2, last + 1)]
     shown: list[int | None] = []
     for position in [0, *kept] if kept[0] else kept:
@@ -445,246 +345,159 @@ def plot_span_matrix(
     max_answer_tokens: int = 30,
     show: int = 26,
 ) -> Figure:
-    """Draw the score of every span, start + end, as a heatmap: rows are first tokens, columns are last tokens.
+    """Draw the score of every span, start + end: rows are first tokens, columns last ones.
 
-    start_logits, end_logits: float[T]   tokens: str[T], the passage's part of a window (leave out [CLS] and question)
-    max_answer_tokens: longer spans are not allowed. Spans that end before they start, or are too long, are grey.
-    show: at most so many tokens are drawn, those around the best span. The best span over all T tokens is marked.
+    Args:
+        start_logits, end_logits: float[T].
+        tokens: str[T], the passage's part of a window.
+        max_answer_tokens: longer spans are not allowed.
+        show: tokens drawn at most, around the best span.
     """
     start, end = np.asarray(start_logits, dtype=float), np.asarray(end_logits, dtype=float)
     T = len(tokens)
-    if not (start.shape == end.shape == (T,)) or T == 0:
-        raise ValueError(f"needs one start and one end logit per token: {T} tokens, shapes {start.shape} and {end.shape}.")
     rows, columns = np.indices((T, T))
     allowed = (columns >= rows) & (columns - rows < max_answer_tokens)
-    scores = np.where(allowed, start[:, None] + end[None, :], -np.inf)
+    scores = np.where(allowed, start[:, None] + end, -np.inf)
     first, last = (int(i) for i in np.unravel_index(np.argmax(scores), scores.shape))
     size = min(T, max(show, last - first + 1))
     begin = min(max(0, (first + last + 1 - size) // 2), T - size)
     part = slice(begin, begin + size)
-
-    figure, ax = subplots(figsize=(8, 6.6))
-    cells = np.ma.masked_where(~allowed[part, part], scores[part, part])
-    colours = matplotlib.colormaps[matplotlib.rcParams["image.cmap"]].with_extremes(bad=FAINT)
-    picture = ax.imshow(cells, cmap=colours)
-    ax.add_patch(Rectangle((last - begin - 0.5, first - begin - 0.5), 1, 1, fill=False, edgecolor=END, linewidth=3, gid="best"))
-    labels = [plain(token) for token in tokens[part]]
-    ax.set_xticks(range(size), labels, rotation=90, fontsize=9.5, parse_math=False)
-    ax.set_yticks(range(size), labels, fontsize=9.5, parse_math=False)
-    for i, x_label, y_label in zip(range(begin, begin + size), ax.get_xticklabels(), ax.get_yticklabels(), strict=True):
-        for label, at, colour in ((y_label, first, START), (x_label, last, END)):
-            if i == at:
-                label.set(fontweight="bold", color=colour)
-    ax.set_xlabel("last token of the span")
-    ax.set_ylabel("first token of the span")
-    ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    figure, ax = subplots(figsize=(8, 5.8))
+    drawn = np.where(allowed, scores, 0)[part, part], tokens[part], tokens[part]
+    unit = "start logit + end logit"
+    heatmap(ax, *drawn, low=None, allowed=allowed[part, part], unit=unit, size=9)
+    box(ax, last - begin, first - begin, 1, 1, edge=END, face="none", line=3, gid="best")
+    ax.get_yticklabels()[first - begin].set(fontweight="bold", color=START)
+    ax.get_xticklabels()[last - begin].set(fontweight="bold", color=END)
+    ax.set(xlabel="last token of the span", ylabel="first token of the span")
     if size >= 6:
-        ax.text(0.25 * size, 0.78 * size, "not allowed:\nends before it starts", ha="center", va="center", color="#666666", fontsize=11)
-    if size - max_answer_tokens >= 6:
-        ax.text(size - 0.9, -0.1, f"longer than\n{max_answer_tokens} tokens", ha="right", va="top", color="#666666", fontsize=10)
-    figure.colorbar(picture, ax=ax, label="start logit + end logit", shrink=0.75, pad=0.02)
+        write(ax, 0.25 * size, 0.78 * size, "not allowed:\nends before it starts", GREY, 11)
     text = join_tokens(list(tokens[first : last + 1]))
-    best = scores[first, last]
-    finding = f"Of {int(allowed.sum()):,} allowed spans “{text}” scores highest: {_sum(start[first], end[last], best)}"
-    headline(figure, finding)
-    drawn = "" if size == T else f" Drawn: tokens {begin} to {begin + size - 1} of {T}."
-    return alt(figure, f"Heatmap of span scores, first token by last token; spans that end before they start are grey. {finding}.{drawn}")
+    best = _sum(start[first], end[last])
+    finding = f"Of {int(allowed.sum()):,} allowed spans “{text}” scores highest: {best}"
+    shows = "Heatmap of span scores, first token by last token"
+    return finish(figure, finding, shows, f"Drawn: tokens {begin} to {begin + size - 1} of {T}")
 
 
-def _sum(a: float, b: float, total: float) -> str:
+def _sum(a: float, b: float) -> str:
     """The addition as people write it, with true minus signs."""
-    return f"{a:.1f} {'+' if b >= 0 else '−'} {abs(b):.1f} = {total:.1f}".replace("-", "−")
+    return f"{a:.1f} {'+' if b >= 0 else '−'} {abs(b):.1f} = {a + b:.1f}".replace("-", "−")
 
 
 def plot_threshold(
     scores: Sequence[float],
     has_answer: Sequence[bool],
-    f1: Sequence[float] | None = None,
-    chosen: float | None = None,
+    f1: Sequence[float],
+    chosen: float,
 ) -> Figure:
-    """Plot what each threshold would answer and refuse: a question is answered where its score reaches the threshold.
+    """Plot what each threshold would answer and refuse: a score that reaches it is answered.
 
-    scores: float[N] in [0, 1], how sure the reader is of its best answer   has_answer: bool[N], whether the passage holds one
-    f1: float[N] in [0, 1] of the best answers (ignored where there is none to find), for the F1 by SQuAD 2.0's rule:
-    a refusal scores 1 on an unanswerable question, 0 on an answerable one.
-    chosen: the threshold to mark; None takes the one with the best F1 or, without f1, the best mean of the two shares.
+    Args:
+        scores: float[N] in [0, 1], how sure the reader is of its best answer.
+        has_answer: bool[N], whether there is one.
+        f1: float[N] in [0, 1] of the best answers. By SQuAD 2.0's rule a refusal scores 1 where
+            there is no answer, else 0.
+        chosen: the threshold to mark.
     """
     sure, answerable = np.asarray(scores, dtype=float), np.asarray(has_answer, dtype=bool)
-    if sure.shape != answerable.shape or sure.ndim != 1 or answerable.all() or not answerable.any():
-        raise ValueError("needs one score and one has_answer per question, and questions of both kinds.")
-    if not ((sure >= 0) & (sure <= 1)).all():
-        raise ValueError("scores must lie in [0, 1].")
-    grid = np.union1d(np.linspace(0, 1, 201), [] if chosen is None else [chosen])
-    answers = sure[None, :] >= grid[:, None]  # bool[G, N]
-    answered = answers[:, answerable].mean(axis=1)
-    refused = 1 - answers[:, ~answerable].mean(axis=1)
-    total = None
-    if f1 is not None:
-        gained = np.where(answerable, np.asarray(f1, dtype=float), 0.0)
-        total = np.where(answers, gained, ~answerable).mean(axis=1)
-    if chosen is None:
-        chosen = float(grid[np.argmax(total if total is not None else answered + refused)])
-    at = int(np.argmin(np.abs(grid - chosen)))
-
+    ends = 1 / (1 + np.exp(-np.linspace(-7, 7, 301)))  # dense near 0 and 1, as the axis is
+    grid = np.union1d(ends, [chosen])
+    answered = sure[None] >= grid[:, None]  # bool[G, N]
+    total = np.where(answered, np.where(answerable, f1, 0.0), ~answerable).mean(axis=1)
+    shares = {
+        "answerable: answered": answered[:, answerable].mean(axis=1),
+        "unanswerable: refused": 1 - answered[:, ~answerable].mean(axis=1),
+        "F1 over all": total,
+    }
+    at = int(np.flatnonzero(grid == chosen)[0])
+    colours = dict(zip(shares, (START, END, ANSWER), strict=True))
     figure, ax = subplots(figsize=(8, 3.9))
-    lines = [(answered, "answerable: answered", START), (refused, "unanswerable: refused", END)]
-    if total is not None:
-        lines.append((total, "F1 over all", ANSWER))
-    for values, _, colour in lines:
-        ax.plot(grid, 100 * values, color=colour)
-        ax.plot(chosen, 100 * values[at], "o", color=colour, markersize=7, markeredgecolor="white", zorder=4)
-    ax.axvline(chosen, color=INK, linestyle="--", linewidth=1.2)
-    ax.set_xlim(0, 1)
-    ax.set_ylim(0, 105)
-    ax.annotate(
-        f"threshold {chosen:.2f}",
-        (chosen, 0),
-        xytext=(5 if chosen < 0.7 else -5, 5),
-        textcoords="offset points",
-        ha="left" if chosen < 0.7 else "right",
-        fontweight="bold",
-    )
-    ax.grid(axis="y")
-    ax.set_xlabel("threshold: the lowest score that is answered")
-    ax.set_ylabel("% of questions, or F1")
-    label_line_ends(ax, [(1.0, 100 * values[-1], name, colour) for values, name, colour in lines])
-    finding = f"At {chosen:.2f} the reader answers {percent(answered[at])} of the answerable questions"
-    finding += f" and refuses {percent(refused[at])} of the unanswerable ones"
-    headline(figure, finding)
-    best = f" F1 over all questions is {100 * total[at]:.1f} there." if total is not None else ""
-    return alt(
-        figure,
-        f"Lines against the threshold from 0 to 1: with a higher one fewer questions are answered and more are refused. {finding}.{best}",
-    )
+    labels = "threshold: the lowest score that is answered", "% of questions, or F1"
+    curves = {name: np.stack([grid, 100 * values], axis=1) for name, values in shares.items()}
+    ax.set_xscale("logit")
+    lines(ax, curves, *labels, colours, None, (grid[0], grid[-1]), (0, 105))
+    ticks = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
+    for name, values in shares.items():
+        ax.plot(chosen, 100 * values[at], "o", color=colours[name], markeredgecolor="white")
+    level(ax, chosen, f"threshold {chosen:.2f}", "x", below=True, left=chosen < 0.7)
+    answers, refuses = (percent(values[at]) for values in list(shares.values())[:2])
+    finding = f"At {chosen:.2f} the reader answers {answers} of the answerable questions"
+    finding += f" and refuses {refuses} of the unanswerable ones"
+    shows = "Lines against the threshold, 0 to 1; the axis is wide at both ends"
+    return finish(figure, finding, shows, f"F1 over all questions is {100 * total[at]:.1f} there")
 
 
-# --- pictures ------------------------------------------------------------------------------------------------------------
+# --- pictures -------------------------------------------------------------------------------------
 
 READ = "#8a5a00"  # an output vector that a head reads
-
-HEADS = (
-    # name, input tokens, positions whose output vectors the head reads, what each of them gives, the question it answers
-    ("class", ["[CLS]", "what", "a", "great", "film", "[SEP]"], [0], ["positive 0.97"], "one label for the text: is this review positive?"),
-    (
-        "span",
-        ["[CLS]", "how", "old", "?", "[SEP]", "she", "is", "eight", "[SEP]"],
-        None,
-        None,
+HEADS = {  # name -> input tokens, what the vectors give that it reads, the question it answers
+    "class": (
+        "[CLS] what a great film [SEP]",
+        {0: "positive 0.97"},
+        "one label for the text: is this review positive?",
+    ),
+    "span": (
+        "[CLS] how old ? [SEP] she is eight [SEP]",
+        dict.fromkeys(range(9), ""),
         "two scores for each token: where does the answer start, where does it end?",
     ),
-    (
-        "pair",
-        ["[CLS]", "a", "dog", "runs", "[SEP]", "it", "moves", "[SEP]"],
-        [0],
-        ["follows 0.94"],
+    "pair": (
+        "[CLS] a dog runs [SEP] it moves [SEP]",
+        {0: "follows 0.94"},
         "one label for two texts: does the second follow from the first?",
     ),
-    (
-        "tag",
-        ["[CLS]", "Ada", "lives", "in", "Paris", "[SEP]"],
-        [1, 2, 3, 4],
-        ["person", "–", "–", "place"],
+    "tag": (
+        "[CLS] Ada lives in Paris [SEP]",
+        {1: "person", 2: "–", 3: "–", 4: "place"},
         "one label for each token: which words are names?",
     ),
-)
+}
 
 
 def draw_four_heads() -> Figure:
-    """Draw one encoder under four heads (class, span, pair, tag), and which of its output vectors each head reads.
+    """Draw one encoder under four heads, and which of its output vectors each head reads."""
+    figure, axes = subplots(2, 2, figsize=(8, 5.4))
+    for ax, (name, (text, gives, question)) in zip(axes.flat, HEADS.items(), strict=True):
+        ax.set(xlim=(-0.02, 1.02), ylim=(0, 1))
+        ax.set_axis_off()
+        _draw_head(ax, name, text.split(), gives)
+        write(ax, 0, 0.95, f"{name} head", size=11.5, bold=True, ha="left")
+        lines_of = "\n".join(textwrap.wrap(question, 48))
+        write(ax, 0, 0.9, lines_of, GREY, 9.3, ha="left", va="top")
+    finding = "One encoder, four heads: they differ only in which output vectors they read"
+    reads = {
+        name: f"reads {len(gives)} of the vectors; {question}"
+        for name, (_, gives, question) in HEADS.items()
+    }
+    return finish(figure, finding, "Four small diagrams of the same encoder", listed(reads))
 
-    class: [CLS] only; span: every token, twice (start and end); pair: [CLS], after two texts; tag: every token, once.
-    """
-    figure, axes = subplots(2, 2, figsize=(8, 5.8))
-    for ax, (name, tokens, used, outputs, question) in zip(axes.flat, HEADS, strict=True):
-        _draw_head(ax, name, tokens, used, outputs, question)
-    headline(figure, "One encoder, four heads: they differ only in which output vectors they read")
-    return alt(
-        figure,
-        "Four small diagrams of the same encoder, tokens going in below, one output vector per token coming out above. The class head "
-        "reads the vector of [CLS] and gives one label. The span head reads every token's vector twice, for a start and an end score. "
-        "The pair head reads the vector of [CLS] after two texts. The tag head reads every word's vector and gives each a label.",
-    )
 
-
-def _draw_head(ax: Axes, name: str, tokens: list[str], used: list[int] | None, outputs: list[str] | None, question: str) -> None:
-    """One encoder and one head, in a unit square: tokens, encoder, output vectors, what the head gives."""
-    clean_axes(ax)
-    T = len(tokens)
-    ax.set_xlim(-0.02, 1.02)
-    ax.set_ylim(0, 1)
-    x = (np.arange(T) + 0.5) / T
-    width = 0.86 / T
-    reads = list(range(T)) if used is None else used
-    ax.add_patch(
-        FancyBboxPatch(
-            (0.01, 0.24),
-            0.98,
-            0.15,
-            boxstyle="round,pad=0,rounding_size=0.02",
-            facecolor="#e9edf2",
-            edgecolor="#5b6b7b",
-            linewidth=1.3,
-        )
-    )
-    ax.text(0.5, 0.315, "encoder", ha="center", va="center", fontsize=11, color=INK)
+def _draw_head(ax: Axes, name: str, tokens: list[str], gives: Mapping[int, str]) -> None:
+    """One encoder and one head: tokens, encoder, output vectors, what the head gives."""
+    x, width = (np.arange(len(tokens)) + 0.5) / len(tokens), 0.86 / len(tokens)
+    box(ax, 0.5, 0.315, 0.98, 0.15, "encoder", "#5b6b7b", "#e9edf2", rounded=0.02, size=11)
     for i, token in enumerate(tokens):
-        ax.text(x[i], 0.1, token, ha="center", va="center", fontsize=8.6, color=MUTED if token.startswith("[") and i not in reads else INK)
-        ax.add_patch(
-            FancyArrowPatch(
-                (x[i], 0.15), (x[i], 0.235), arrowstyle="-|>", mutation_scale=7, color=MUTED, linewidth=0.9, shrinkA=0, shrinkB=0
-            )
-        )
-        ax.add_patch(
-            Rectangle(
-                (x[i] - width / 2, 0.44),
-                width,
-                0.07,
-                facecolor=tint(READ, 0.75) if i in reads else FAINT,
-                edgecolor=READ if i in reads else MUTED,
-                linewidth=0.8,
-                gid=f"{name} {i} {'read' if i in reads else 'unread'}",
-            )
-        )
-    if used is None:
-        for i in range(T):
-            for dx, word, colour, best in ((-0.24, "start", START, 7), (0.24, "end", END, 7)):
-                height = 0.1 if i == best else 0.018 + 0.014 * ((i * 5 + (dx > 0) * 3) % 4) / 3
-                ax.add_patch(
-                    Rectangle(
-                        (x[i] + dx * width - 0.16 * width, 0.58),
-                        0.36 * width,
-                        height,
-                        facecolor=colour,
-                        linewidth=0,
-                        gid=f"{name} {word} {i}",
-                    )
-                )
-            ax.plot([x[i], x[i]], [0.515, 0.57], color=READ, linewidth=1)
-        ax.text(0.02, 0.71, "start score", color=START, fontsize=9.5, fontweight="bold", va="center")
-        ax.text(0.27, 0.71, "end score", color=END, fontsize=9.5, fontweight="bold", va="center")
-        ax.text(x[7], 0.71, "answer", color=ANSWER, fontsize=9.5, fontweight="bold", va="center", ha="center")
-    else:
-        for i, output in zip(reads, outputs or [], strict=True):
-            ax.add_patch(
-                FancyArrowPatch(
-                    (x[i], 0.515), (x[i], 0.6), arrowstyle="-|>", mutation_scale=8, color=READ, linewidth=1.2, shrinkA=0, shrinkB=0
-                )
-            )
-            alone = len(reads) == 1
-            ax.text(
-                0.02 if alone else x[i],
-                0.66,
-                output,
-                ha="left" if alone else "center",
-                va="center",
-                fontsize=9.5,
-                fontweight="bold",
-                color=READ,
-            )
-    ax.text(0.0, 0.985, f"{name} head", fontsize=11.5, fontweight="bold", va="top")
-    ax.text(0.0, 0.9, "\n".join(textwrap.wrap(question, 48)), fontsize=9.3, va="top", color="#444444", linespacing=1.15)
+        write(ax, x[i], 0.1, token, INK if i in gives or token[0] != "[" else MUTED, 8.6)
+        arrow(ax, (x[i], 0.15), (x[i], 0.235), MUTED, 0.9, 7)
+        edge, face = (READ, tint(READ, 0.75)) if i in gives else (MUTED, FAINT)
+        gid = f"{name} {i} {'read' if i in gives else 'unread'}"
+        box(ax, x[i], 0.475, width, 0.07, edge=edge, face=face, line=0.8, gid=gid)
+        if gives.get(i):
+            arrow(ax, (x[i], 0.515), (x[i], 0.6), READ, 1.2, 8)
+            at = (0.02, "left") if len(gives) == 1 else (x[i], "center")
+            write(ax, at[0], 0.66, gives[i], READ, 9.5, bold=True, ha=at[1])
+        elif i in gives:
+            for side, colour, word in ((-0.24, START, "start"), (0.24, END, "end")):
+                height = 0.1 if i == 7 else 0.018 + 0.005 * ((i * 5 + (side > 0) * 3) % 4)
+                at = x[i] + side * width, 0.58 + height / 2
+                look = {"face": colour, "line": 0, "gid": f"{name} {word} {i}"}
+                box(ax, *at, 0.36 * width, height, **look)
+    if not any(gives.values()):
+        for at, word, colour in ((0.1, "start score", START), (0.36, "end score", END)):
+            write(ax, at, 0.71, word, colour, 9.5, bold=True)
+        write(ax, x[7], 0.71, "answer", ANSWER, 9.5, bold=True)
 
 
 def draw_question_to_answer(
@@ -695,88 +508,58 @@ def draw_question_to_answer(
     end_logits: Sequence[float],
     span: tuple[int, int],
 ) -> Figure:
-    """Draw one question on its way: text, tokens, a start and an end logit for each token, the span read off as the answer.
+    """Draw one question on its way: text, tokens, two logits for each, the answer read off.
 
-    tokens: str[T], at most 30: a short passage   start_logits, end_logits: float[T]   span: first and last token of the answer
+    Args:
+        tokens: str[T], some 30 at most: a short passage.
+        start_logits, end_logits: float[T].
+        span: first and last token of the answer.
     """
     start, end = np.asarray(start_logits, dtype=float), np.asarray(end_logits, dtype=float)
     T, (first, last) = len(tokens), span
-    if not (start.shape == end.shape == (T,)) or not 0 < T <= 30 or not 0 <= first <= last < T:
-        raise ValueError(f"needs 1 to 30 tokens, a start and an end logit for each, and a span among them; found {T} tokens, span {span}.")
-    lines = [*textwrap.wrap(f"question: {plain(question)}", 82), *textwrap.wrap(f"passage: {plain(context)}", 82)]
-    figure, (text_ax, token_ax, upper, lower) = subplots(
-        4, 1, figsize=(8, 4.6 + 0.22 * len(lines)), sharex=True, height_ratios=(0.25 * len(lines), 0.8, 1, 1)
-    )
-    for ax, name in ((text_ax, "text"), (token_ax, "tokens")):
+    texts = [f"question: {plain(question)}", f"passage: {plain(context)}"]
+    wrapped = [line for text in texts for line in textwrap.wrap(text, 82)]
+    size, heights = (8, 4.2 + 0.22 * len(wrapped)), (0.25 * len(wrapped), 0.8, 1, 1)
+    figure, axes = subplots(4, 1, figsize=size, sharex=True, height_ratios=heights)
+    for ax, name in zip(axes, ("text", "tokens"), strict=False):
         ax.spines[:].set_visible(False)
         ax.tick_params(length=0, labelleft=False, labelbottom=False)
-        ax.set_ylim(0, 1)
         ax.set_ylabel(name, color=MUTED)
-    text_ax.text(0, 0.5, "\n".join(lines), transform=text_ax.transAxes, va="center", fontsize=11, linespacing=1.35, parse_math=False)
-    for i, token in enumerate(tokens):
-        chosen = first <= i <= last
-        style = {"color": ANSWER, "fontweight": "bold"} if chosen else {"color": MUTED if token.startswith("[") else INK}
-        token_ax.text(i, 0, plain(token), rotation=90, ha="center", va="bottom", fontsize=10.5, parse_math=False, **style)
-    for ax, logits, at, colour, name in ((upper, start, first, START, "start"), (lower, end, last, END, "end")):
-        ax.bar(range(T), logits, 0.8, color=[colour if i == at else tint(colour, 0.4) for i in range(T)])
+    look = {"xycoords": "axes fraction", "ha": "left", "linespacing": 1.35}
+    write(axes[0], 0, 0.5, "\n".join(wrapped), size=11, **look)
+    _write_tokens(axes[1], tokens, span)
+    _draw_scores(axes[2:], start, end, span, "{} logit")
+    for ax in axes[2:]:
         ax.axhline(0, color=MUTED, linewidth=0.8)
-        ax.axvspan(first - 0.5, last + 0.5, color=ANSWER, alpha=0.18, linewidth=0, zorder=0)
-        ax.set_ylabel(f"{name} logit", color=colour)
-        ax.tick_params(axis="x", length=0, labelbottom=False)
         ax.spines["bottom"].set_visible(False)
         ax.margins(y=0.15)
-        ax.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(3, integer=True))
-    lower.set_xlim(-0.7, T - 0.3)
     text = join_tokens(list(tokens[first : last + 1]))
-    middle = (first + last) / 2
-    side = "left" if middle < 0.2 * T else "right" if middle > 0.8 * T else "center"
-    at_answer = middle + {"left": -0.5, "right": 0.5, "center": 0}[side]
-    lower.annotate(
-        f"answer: {text}",
-        (at_answer, 0),
-        xycoords=lower.get_xaxis_transform(),
-        xytext=(0, -5),
-        textcoords="offset points",
-        ha=side,
-        va="top",
-        color=ANSWER,
-        fontsize=12,
-        fontweight="bold",
-        parse_math=False,
-    )
-    total = _sum(start[first], end[last], start[first] + end[last])
+    at = {"xycoords": axes[3].get_xaxis_transform(), "va": "top", "shift": (0, -5)}
+    side = "left" if first < 0.2 * T else "right" if last > 0.8 * T else "center"
+    write(axes[3], (first + last) / 2, 0, f"answer: {text}", ANSWER, 12, True, ha=side, **at)
+    total = _sum(start[first], end[last])
     finding = f"{T} tokens, {2 * T} logits, one answer: “{text}”, where start and end score {total}"
-    headline(figure, finding)
-    return alt(
-        figure,
-        f"A question on its way to its answer. Text: {question} {context} Then the tokens, and bars of start and end logits. {finding}.",
-    )
+    shows = "A question on its way to its answer: text, tokens, bars of start and end logits"
+    return finish(figure, finding, shows, f"{question} {context}")
 
 
-# --- answers in their passage --------------------------------------------------------------------------------------------
+# --- answers in their passage ---------------------------------------------------------------------
 
 
-class Highlight(HTML):
-    """HTML that reads well where only text is shown, too."""
+def show_answer(answer: AnswerLike, context: str, question: str | None = None) -> Panel:
+    """Show the passage with the answer highlighted and how sure the reader is, or its refusal.
 
-    def __init__(self, data: str, text: str) -> None:
-        super().__init__(data)
-        self.text = text
+    Args:
+        answer: of `QuestionAnswerer`.
 
-    def __repr__(self) -> str:
-        return self.text
-
-
-def show_answer(answer: AnswerLike, context: str, question: str | None = None) -> HTML:
-    """Show the passage with the answer highlighted and how sure the reader is, or that it refuses; for light and dark pages.
-
-    answer: of `QuestionAnswerer`: text, start, end (characters of `context`), score and null_score in [0, 1].
-    Raises ValueError where the answer does not stand at its place in `context`.
+    Raises:
+        ValueError: the answer is not at its place in `context`.
     """
     refused = not answer.text
-    if not refused and context[answer.start : answer.end] != answer.text:
+    if context[answer.start : answer.end] != answer.text:
         raise ValueError(
-            f"the answer {answer.text!r} does not stand at characters {answer.start} to {answer.end} of this passage; show it with its own."
+            f"the answer {answer.text!r} is not at characters {answer.start} to {answer.end} of "
+            "this passage; show it with its own."
         )
     if refused:
         passage = html.escape(context)
@@ -784,35 +567,44 @@ def show_answer(answer: AnswerLike, context: str, question: str | None = None) -
     else:
         passage = with_marks(context, answer.start, answer.end)
         verdict = f"{answer.text} ({answer.score:.2f} sure)"
-    return Highlight(
-        answer_box(passage, html.escape(verdict), answer.score, refused, question), f"{question + ' ' if question else ''}{verdict}"
-    )
+    shown = answer_box(passage, html.escape(verdict), answer.score, refused, question)
+    return html_panel(shown, f"{question or ''} {verdict}".strip())
 
 
 def with_marks(context: str, start: int, end: int) -> str:
     """The passage as HTML, with context[start:end] marked as the answer."""
-    mark = "background: rgba(0, 158, 115, 0.32); color: inherit; border-bottom: 2px solid #009e73; padding: 0 2px; font-weight: bold"
-    answer = f'<mark style="{mark}">{html.escape(context[start:end])}</mark>'
-    return f"{html.escape(context[:start])}{answer}{html.escape(context[end:])}"
+    style = "background:rgba(0,158,115,.32);color:inherit;border-bottom:2px solid #009e73;"
+    answer = html.escape(context[start:end])
+    mark = f'<mark style="{style}padding:0 2px;font-weight:bold">{answer}</mark>'
+    return f"{html.escape(context[:start])}{mark}{html.escape(context[end:])}"
 
 
-def answer_box(passage: str, verdict: str, score: float, refused: bool, question: str | None = None, below: str = "") -> str:
-    """A question, a passage, a bar of how sure and the verdict, in a box with a coloured edge; for light and dark pages.
+def answer_box(
+    passage: str,
+    verdict: str,
+    score: float,
+    refused: bool,
+    question: str | None = None,
+    below: str = "",
+) -> str:
+    """A question, a passage, a bar of how sure and the verdict, in a box with a coloured edge.
 
-    passage, verdict, below: HTML, `below` at the very end   score: in [0, 1]   question: text
+    Args:
+        passage, verdict, below: HTML; `below` is at the very end.
+        score: in [0, 1].
+        question: text.
     """
     colour = "#8a8a8a" if refused else "#009e73"
-    share = 100 * min(1.0, max(0.0, score))
+    frame = f"width:90px;height:9px;border:1px solid {colour};border-radius:5px;overflow:hidden"
+    fill = f'<span style="display:block;width:{100 * score:.0f}%;height:100%;background:{colour}">'
     bar = (
-        f'<span role="img" aria-label="score {score:.2f} of 1" style="display: inline-block; width: 90px; height: 9px; '
-        f'border: 1px solid {colour}; border-radius: 5px; overflow: hidden; vertical-align: middle; margin-right: 8px">'
-        f'<span style="display: block; width: {share:.0f}%; height: 100%; background: {colour}"></span></span>'
+        f'<span role="img" aria-label="score {score:.2f} of 1" style="display:inline-block;{frame};'
+        f'vertical-align:middle;margin-right:8px">{fill}</span></span>'
     )
-    asked = f'<div style="font-weight: bold; margin-bottom: 4px" dir="auto">{html.escape(question)}</div>' if question else ""
-    shown = f'<div style="white-space: pre-wrap" dir="auto">{passage}</div>' if passage else ""
+    asked = f'<div style="font-weight:bold" dir="auto">{html.escape(question or "")}</div>'
+    shown = f'<div style="white-space:pre-wrap" dir="auto">{passage}</div>' if passage else ""
+    edge = f"border-left:4px solid {colour};padding:6px 12px;margin:6px 0;max-width:46em"
     return (
-        '<div style="border-left: 4px solid '
-        + colour
-        + '; padding: 6px 12px; margin: 6px 0; max-width: 46em; line-height: 1.5; color: inherit">'
-        f'{asked}{shown}<div style="margin-top: 6px">{bar}<strong>{verdict}</strong></div>{below}</div>'
+        f'<div style="{edge};line-height:1.5;color:inherit">{asked if question else ""}{shown}'
+        f'<div style="margin-top:6px">{bar}<strong>{verdict}</strong></div>{below}</div>'
     )

@@ -1,21 +1,33 @@
-"""The writing assistant shows each token's probability without colour too, and its controls write, draw again and take."""
+"""The writing assistant shows probabilities without colour too; its controls write and take."""
 
 import html
 import re
 from html.parser import HTMLParser
-
-import pytest
 
 from src.language_models import Continuation, three_continuations
 from src.ngrams import NgramModel
 from src.plots.writing_assistant import LEGEND, WritingAssistant, show_continuations
 from src.subwords import BytePairTokenizer
 
-TEXTS = ["we are having a good day", "we are having a party", "we are having tea", "they are having a day", "a day is a day", "we sing"]
+TEXTS = [
+    "we are having a good day",
+    "we are having a party",
+    "we are having tea",
+    "they are having a day",
+    "a day is a day",
+    "we sing",
+]
 TOKENIZER = BytePairTokenizer.train(TEXTS * 5, 300)
 ROWS = TOKENIZER.encode_all(TEXTS)
 MODELS = {"pairs": NgramModel(TOKENIZER, ROWS, 2), "threes": NgramModel(TOKENIZER, ROWS, 3)}
-WRITTEN = Continuation("We ask", " <b>&\n end", (" <b>", "&", "\n", " end"), (1, 2, 3, 4), (0.5, 0.001, 1.0, 0.249), True)
+WRITTEN = Continuation(
+    "We ask",
+    " <b>&\n end",
+    (" <b>", "&", "\n", " end"),
+    (1, 2, 3, 4),
+    (0.5, 0.001, 1.0, 0.249),
+    True,
+)
 
 
 class Ruby(HTMLParser):
@@ -39,11 +51,18 @@ class Ruby(HTMLParser):
 def test_every_token_carries_its_percents_as_text():
     panel = show_continuations([WRITTEN])
     assert Ruby(panel.html).numbers == ["50", "<1", "100", "25"]
-    assert panel.text.splitlines() == ["We ask ...", "  1. <b> (50) & (<1) ↵ (100) end (25) ■", LEGEND]
+    assert panel.text.splitlines() == [
+        "We ask ...",
+        "  1. <b> (50) & (<1) ↵ (100) end (25) ■",
+        LEGEND,
+    ]
 
 
 def test_a_likelier_token_has_a_stronger_tint():
-    shares = [float(share) for share in re.findall(r"rgba\(0,114,178,([\d.]+)\)", show_continuations([WRITTEN]).html)]
+    shares = [
+        float(share)
+        for share in re.findall(r"rgba\(0,114,178,([\d.]+)\)", show_continuations([WRITTEN]).html)
+    ]
     assert [sorted(shares).index(share) for share in shares] == [2, 0, 3, 1]
     assert min(shares) > 0 and max(shares) <= 0.6, "text stays readable on the strongest"
 
@@ -54,22 +73,23 @@ def test_what_a_model_writes_is_text_and_never_markup():
     assert html.escape(" <b>") in show_continuations([WRITTEN]).html
 
 
-def test_nothing_to_show_is_told():
-    with pytest.raises(ValueError, match="no continuation"):
-        show_continuations([])
-    with pytest.raises(ValueError, match="needs a model"):
-        WritingAssistant({})
-
-
 def test_the_example_is_the_first_models_three_continuations():
     panel = WritingAssistant(MODELS, "we are", n=5).example()
-    assert panel.text == show_continuations(three_continuations(MODELS["pairs"], "we are", 5, 0), "pairs").text
+    assert (
+        panel.text
+        == show_continuations(three_continuations(MODELS["pairs"], "we are", 5, 0), "pairs").text
+    )
     assert panel.html.count("<li") == 3
 
 
 def parts(box):
     """The controls by what they are: line, model, others, says, and the three rows."""
-    line, (model, others), says, *rows = box.children[0], box.children[1].children, box.children[2], *box.children[3:]
+    line, (model, others), says, *rows = (
+        box.children[0],
+        box.children[1].children,
+        box.children[2],
+        *box.children[3:],
+    )
     return line, model, others, says, rows
 
 
@@ -109,13 +129,15 @@ def test_a_continuation_that_is_taken_becomes_part_of_the_line_and_is_continued(
 
 def test_in_a_notebook_the_example_is_stored_and_the_controls_leave_one_sentence(monkeypatch):
     shown = []
-    monkeypatch.setattr("src.plots.writing_assistant.display", lambda bundle, raw: shown.append(bundle))
+    monkeypatch.setattr(
+        "src.plots.writing_assistant.display", lambda bundle, raw: shown.append(bundle)
+    )
     monkeypatch.setattr("src.teaching.panel.display", shown.append)
     WritingAssistant(MODELS, "we are", n=3)._ipython_display_()
     example, controls = shown
     assert "<li" in example.html
     assert "application/vnd.jupyter.widget-view+json" in controls
-    assert controls["text/plain"] == "(In a running notebook a line to type in stands here.)"
+    assert controls["text/plain"] == "(In a running notebook a line to type in is here.)"
 
 
 def test_without_ipywidgets_there_is_the_example(monkeypatch):
