@@ -68,7 +68,7 @@ def _checked(text: str, what: str, most: int) -> str:
     if len(text) > most:
         count = f"The {what} has {len(text):,} characters"
         raise Problem(400, f"{count}; at most {most:,} are read, so shorten it.")
-    return text.encode(errors="replace").decode()  # halves of characters are no text
+    return text.encode(errors="replace").decode()  # a lone surrogate is no text
 
 
 def looks_foreign(question: str) -> bool:

@@ -44,7 +44,7 @@ class Room:
 
     Everything is in the store before anybody is told so, and is taken up from there at the
     start. `moved` wakes who waits for another question or phase, `counted` also those who wait
-    for votes. What a browser asks and cannot have raises Problem.
+    for votes. A request that cannot be met raises Problem.
 
     Args:
         questions: what is asked.

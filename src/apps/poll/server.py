@@ -95,7 +95,7 @@ class EventStream(PollHandler):
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")  # nginx must not gather what should arrive
         pulse = f"event: pulse\ndata: {HEARTBEAT:g}\n\n"  # how long silence means nothing
-        self.write(f"retry: 1000\n{pulse}")  # milliseconds until a lost browser looks again
+        self.write(f"retry: 1000\n{pulse}")  # milliseconds until a browser reconnects
         with suppress(StreamClosedError, asyncio.CancelledError):
             while True:
                 change = changed.wait(timedelta(seconds=HEARTBEAT))  # from now on, none is missed
@@ -166,7 +166,7 @@ class InstructorHandler(PollHandler):
             raise Problem(403, NOT_YOURS)
 
     def is_token(self, text: str) -> bool:
-        """Whether this is the token; how long it takes does not say how much of it is right."""
+        """Whether this is the token, compared in constant time."""
         token = self.settings["token"].encode()
         return hmac.compare_digest(text.encode(errors="replace"), token)
 
@@ -296,9 +296,9 @@ def public_address(url: str) -> str:
 
 
 def end_silent_connections(listening: socket.socket) -> None:
-    """Have the system end connections whose other end is silent, where it can: on Linux.
+    """Have the system end connections whose other end is silent, which only Linux can.
 
-    A phone that left says nothing, and would be "here" for 15 minutes more.
+    A phone that left says nothing, and would be "here" for 15 more minutes.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         milliseconds = 1000 * SILENT_SECONDS
@@ -306,7 +306,7 @@ def end_silent_connections(listening: socket.socket) -> None:
 
 
 def raise_file_limit() -> None:
-    """Have the system let this process open as many files as a full room needs, if it may."""
+    """Let this process open as many files as a full room needs, where the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

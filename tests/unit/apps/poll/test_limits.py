@@ -13,7 +13,7 @@ from src.apps.poll.limits import ConcurrencyLimit, RateLimit, VoterLimits, rate_
 
 
 class Clock:
-    """Stands where it is put."""
+    """Shows the time that it is set to."""
 
     now = 100.0
 
