@@ -85,7 +85,7 @@ def make_head(encoder: FrozenEncoder, articles: dict, target: Path, remark: str)
     head = MaskedWordHead.untrained(encoder, articles["train"])
     vectors, labels = collect(masked_batches(encoder, articles["test"], TEST_SEED, blanks_only=True), TEST_PIECES)
     untrained = masked_accuracy(head, encoder, vectors, labels)
-    train_masked_words(head, encoder, articles, MINUTES["mlm-head"], SEED, target, tell("mlm-head", "accuracy"))
+    train_masked_words(head, encoder, articles, MINUTES["mlm-head"], SEED, folder=target, report=tell("mlm-head", "accuracy"))
     stored = load_run(target, MaskedWordHead)
     commonest = torch.bincount(labels).max().item() / len(labels)
     accuracy = masked_accuracy(stored.model, encoder, vectors, labels)
@@ -96,7 +96,8 @@ def make_head(encoder: FrozenEncoder, articles: dict, target: Path, remark: str)
 def make_pair_classifier(name: str, encoder: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
     """Train a classifier of sentence pairs, and score the stored file on pairs of test articles."""
     torch.manual_seed(SEED)
-    train_pairs(PairClassifier(encoder.D), encoder, articles, PAIRS[name], MINUTES[name], SEED, target, tell(name, "accuracy"))
+    options = {"folder": target, "report": tell(name, "accuracy")}
+    train_pairs(PairClassifier(encoder.D), encoder, articles, PAIRS[name], MINUTES[name], SEED, **options)
     stored = load_run(target, PairClassifier)
     features, follows = collect(pair_batches(encoder, articles["test"], PAIRS[name], TEST_SEED), TEST_PIECES)
     scores = {"test_accuracy": binary_accuracy(stored.model, features, follows)}
