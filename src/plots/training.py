@@ -81,11 +81,9 @@ class LiveCurve:
         """Put the picture into the one display. The last one is sharper than those before."""
         from IPython.display import display
 
-        picture = self.figure(progress).to_html(scale=None if last else 1)
-        bundle = {
-            "text/html": picture,
-            "text/plain": f"{self.title}: {progress_line(progress)}",
-        }
+        picture, line = self.figure(progress), progress_line(progress)
+        page = picture.to_html(scale=None if last else 1)
+        bundle = {"text/html": page, "text/plain": f"{self.title}: {line}"}
         if self._handle is None:
             self._handle = display(bundle, raw=True, display_id=True)
         else:
@@ -174,7 +172,8 @@ def plot_training_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
     axes[-1, 0].set_xlabel("training, seconds")
     steps = max(int(as_number(log.get("step")) or 0) for log in history)
     finding = f"The loss {'fell' if smooth[-1] < losses[0] else 'rose'} from {losses[0]:.2f} to"
-    finding += f" {smooth[-1]:.2f} in {_duration(seconds[-1])}{f', {steps:,} steps' * bool(steps)}"
+    finding += f" {smooth[-1]:.2f} in {_duration(seconds[-1])}"
+    finding += f", {steps:,} steps" if steps else ""
     rate = ""
     if rows == 2:
         rate = f"The learning rate ends at {rates[-1]:.1e}, its peak is {rates.max():.1e}"
@@ -291,11 +290,11 @@ def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray
 
 def _smooth(values: np.ndarray) -> np.ndarray:
     """Mean of each value and its neighbours, a twentieth of the series to either side: float[N]."""
-    reach = len(values) // 20 if len(values) > 8 else 0
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    stops = np.minimum(np.arange(len(values)) + reach + 1, len(values))
-    starts = np.maximum(np.arange(len(values)) - reach, 0)
-    return (sums[stops] - sums[starts]) / (stops - starts)
+    if len(values) < 20:
+        return values
+    window = np.ones(2 * (len(values) // 20) + 1)
+    there = np.convolve(np.ones(len(values)), window, "same")  # fewer neighbours at the ends
+    return np.convolve(values, window, "same") / there
 
 
 def _loss_limits(ax: Axes, losses: np.ndarray) -> None:
