@@ -196,16 +196,14 @@ def fit(
     steps: int | None = None,
     folder: str | Path | None = None,
 ) -> Run:
-    """Train a model in place, for so many minutes or steps, or until Ctrl-C.
+    """Train a model in place, by minutes or by steps, or until Ctrl-C.
 
     Args:
         model: the model.
         batches: without end.
         loss_of: the mean loss of a batch, with gradients.
-        minutes: wall time from the call to the last step. Scoring and
-            reporting stop the clock.
-        score: what is measured ten times on the way: its name, and a function
-            that measures it.
+        minutes: wall time from the call to the last step; scoring and reporting stop the clock.
+        score: what is measured ten times on the way: its name, and a function that measures it.
         batch_size: how many `unit` a batch has.
         learning_rate: its peak; see `learning_rate_at`.
         clip: longest gradient; a longer one is scaled down to it.
@@ -215,13 +213,10 @@ def fit(
         steps: how many to take; None for a run by minutes.
         folder: where to save the run, if at all; see `save_run`.
 
-    Returns:
-        The run, with the model.
-
     Raises:
-        ValueError: `Budget` refuses, the batches end, or the loss or a weight
-            is not a number any more; then nothing is saved.
-        OSError: one may not write into `folder`.
+        ValueError: `Budget` refuses, the batches end, or the loss or a weight is not a number any
+            more; then nothing is saved.
+        OSError: `folder` cannot be written.
     """
     budget = Budget(minutes, steps)
     if folder is not None:
@@ -230,39 +225,52 @@ def fit(
     settings |= {"learning_rate": learning_rate, "clip": clip, "seed": seed}
 
     def speed(step: float, seconds: float) -> dict:
-        rate = step * batch_size / seconds
-        return {"examples_per_second": rate, "unit": unit}
+        return {"examples_per_second": step * batch_size / seconds, "unit": unit}
 
     log = Log(budget, learning_rate, speed, score, report)
-    weights = list(model.parameters())
-    optimizer = torch.optim.AdamW(weights, weight_decay=0.01, fused=True)
-    model.train()
-    # The reader's own random numbers go on as if nothing had been drawn.
+    # The reader's own random numbers stay as they are.
     with compute.one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        try:
-            for batch in batches:
-                if budget.is_over(log.step):
-                    break
-                rate = budget.learning_rate(log.step, peak=learning_rate)
-                optimizer.param_groups[0]["lr"] = rate
-                optimizer.zero_grad()
-                loss = loss_of(batch)
-                loss.backward()
-                nn.utils.clip_grad_norm_(weights, clip)
-                optimizer.step()
-                log.add(loss.item(), rate)
-            else:
-                raise ValueError(f"the batches ended after step {log.step}.")
-            check_numbers(dict(model.named_parameters()), "the model", LOWER)
-            log.write("finished")
-        except KeyboardInterrupt:
-            log.write("stopped")
-    model.eval()
+        take_steps(model, batches, loss_of, log, clip)
     run = Run(model, log.history, budget.seconds, settings, log.finished)
     if folder is not None:
         save_run(run, folder)
     return run
+
+
+def take_steps(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    loss_of: Callable[[Batch], Tensor],
+    log: Log,
+    clip: float,
+) -> None:
+    """The loop of `fit`: step after step until the budget is spent.
+
+    Ctrl-C ends it early, which leaves the model as it is then.
+    """
+    budget, weights = log.budget, list(model.parameters())
+    optimizer = torch.optim.AdamW(weights, weight_decay=0.01, fused=True)
+    model.train()
+    try:
+        for batch in batches:
+            if budget.is_over(log.step):
+                break
+            rate = budget.learning_rate(log.step, peak=log.peak)
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.zero_grad()
+            loss = loss_of(batch)
+            loss.backward()
+            nn.utils.clip_grad_norm_(weights, clip)
+            optimizer.step()
+            log.add(loss.item(), rate)
+        else:
+            raise ValueError(f"the batches ended after step {log.step}.")
+        check_numbers(dict(model.named_parameters()), "the model", LOWER)
+        log.write("finished")
+    except KeyboardInterrupt:
+        log.write("stopped")
+    model.eval()
 
 
 class Log:
@@ -354,7 +362,7 @@ class Log:
         return self.step if self.passes is None else self.passes
 
 
-# --- keeping a run -----------------------------------------------------------------------------
+# --- keeping a run -------------------------------------------------------------------------------
 
 
 def save_run(run: Run, folder: str | Path, others: Mapping[str, bytes] | None = None) -> None:
