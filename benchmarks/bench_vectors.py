@@ -1,8 +1,9 @@
-"""WordVectors against gensim's KeyedVectors on GloVe's 400,000 words: the same neighbours and analogies, queries per second of both.
+"""WordVectors against gensim's KeyedVectors on GloVe's 400,000 words: the same answers, and speed.
 
-Both take turns within every round, so that a busy machine is busy for both; the median of the rounds counts. `nearest` answers the
-same queries all at once. Results count as the same where the words are the same in the same order, or where the cosines of those
-that are not differ by less than 1e-5, which is what two orders of adding up float32 numbers come to.
+Both take turns within every round, so that a busy machine is busy for both; the median of the
+rounds counts. `nearest` answers the same queries all at once. Results count as the same where the
+words are the same in the same order, or where the cosines of those that are not differ by less
+than 1e-5, which is what two orders of adding up float32 numbers come to.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Answers = list[list[tuple[str, float]]]
 
 
 def same(ours: Answers, theirs: Answers) -> tuple[int, float]:
-    """How many answers are the same, and the largest difference of two cosines at the same place."""
+    """How many answers are the same, and the largest difference of two cosines."""
     equal, largest = 0, 0.0
     for mine, other in zip(ours, theirs, strict=True):
         differences = [abs(a - b) for (_, a), (_, b) in zip(mine, other, strict=True)]
@@ -55,7 +56,7 @@ def main() -> int:
     opened = time.perf_counter() - start
     common.announce(
         "Word vectors",
-        f"{options.queries} random words of {len(wv):,} and {options.queries} random analogies, seed 0",
+        f"{options.queries} random words of {len(wv):,}, as many random analogies, seed 0",
     )
 
     words = wv.vocabulary.words
@@ -127,8 +128,7 @@ def main() -> int:
             "largest_difference": largest,
         }
     common.print_table(
-        f"GloVe opened in {opened:.2f} s; top {n} of {V:,} words, {options.queries} queries of each kind",
-        table,
+        f"GloVe opened in {opened:.2f} s; top {n} of {V:,}, {options.queries} queries each", table
     )
     common.write("vectors", result)
     return (

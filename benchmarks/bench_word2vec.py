@@ -1,9 +1,10 @@
-"""Skip-gram on the Wikipedia introductions: ours against gensim with two workers, and against the full softmax.
+"""Skip-gram on the Wikipedia introductions: ours, gensim with two workers, and the full softmax.
 
-All three read the same sentences and make pairs in the same way. Ours and gensim make the same number of passes; the full
-softmax (the model `SkipGram` with autograd and Adam, as one would write it first) is given the seconds that ours took. Speeds
-include reading and counting the text. The loss of ours and of gensim is the negative sampling loss of the finished vectors
-over the text; that of the full softmax is its cross-entropy in its last steps, to be compared with ln V.
+All three read the same sentences and make pairs in the same way. Ours and gensim make the same
+number of passes; the full softmax (`SkipGram` with autograd and Adam, as one would write it first)
+gets the seconds that ours took. Speeds include reading and counting the text. The loss of ours and
+of gensim is the negative-sampling loss of the finished vectors over the text; that of the full
+softmax is its cross-entropy in its last steps, to be compared with ln V.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def batches_of(
 
 
 def text_loss(run: Word2VecRun, sentences: list[list[str]], seed: int = 0) -> float:
-    """The mean negative-sampling loss of a finished run over a text, per target: fresh windows, fresh negatives."""
+    """The mean loss of a finished run over a text, per target, with fresh windows and negatives."""
     text, settings = EncodedText.read(sentences, run.vocabulary), run.settings
     first, second = (
         AdagradRows(torch.from_numpy(run.embeddings)),
@@ -67,7 +68,7 @@ def text_loss(run: Word2VecRun, sentences: list[list[str]], seed: int = 0) -> fl
 def train_full_softmax(
     sentences: list[list[str]], settings: dict, seconds: float
 ) -> tuple[WordVectors, dict]:
-    """Train `SkipGram` with the softmax over all words for so many seconds. Returns its vectors and what was measured."""
+    """Train `SkipGram` with the full softmax; returns its vectors and what was measured."""
     began = time.perf_counter()
     vocabulary = Vocabulary.from_sentences(sentences, settings["min_count"])
     text = EncodedText.read(sentences, vocabulary)
@@ -123,9 +124,8 @@ def main() -> int:
     options = parser.parse_args()
     sentences = load_sentences()[: options.sentences]
     words = sum(map(len, sentences))
-    print(
-        f"word2vec\nmachine: {runtime.machine()}; {torch.get_num_threads()} threads\ntext: {len(sentences):,} sentences, {words:,} words"
-    )
+    print(f"word2vec\nmachine: {runtime.machine()}; {torch.get_num_threads()} threads")
+    print(f"text: {len(sentences):,} sentences, {words:,} words")
 
     results = {}
     asked = {"D": options.width, "epochs": options.epochs}
@@ -161,10 +161,11 @@ def main() -> int:
         "times_full_softmax": ours["words_per_second"] / softmax["words_per_second"],
         "wordsim_minus_gensims": ours["wordsim353"] - gensim["wordsim353"],
     }
+    speed, softmax_speed, difference = compared.values()
     print(
-        f"\nOurs runs at {compared['of_gensims_speed']:.2f} of gensim's speed and {compared['times_full_softmax']:.0f} times as fast as "
-        f"the full softmax; its WordSim-353 differs from gensim's by {compared['wordsim_minus_gensims']:+.3f}"
+        f"\nOurs runs at {speed:.2f} of gensim's speed and {softmax_speed:.0f} times as fast as the"
     )
+    print(f"full softmax; its WordSim-353 differs from gensim's by {difference:+.3f}")
     common.write("word2vec", {"settings": settings, "vocabulary": V, "results": results} | compared)
     return 0
 

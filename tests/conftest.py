@@ -1,4 +1,4 @@
-"""What tests of all folders share: the course's folder, an environment without the tester's settings, a clonable copy."""
+"""What tests of all folders share."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from src import runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 
-runtime.configure_libraries()  # as every way into the course does, before any test imports a Hugging Face library
+runtime.configure_libraries()  # before any test imports a Hugging Face library
 
 # Figures are drawn, never shown; set before any test imports matplotlib.
 os.environ.setdefault("MPLBACKEND", "agg")
 
-# Where a computer without a network has no name to be asked for, torch's processes warn of it among what they are expected to say.
+# On a computer without a network torch's processes would warn that it has no name.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 # Speed is measured in benchmarks/; a test that is slow because the machine is busy has not failed.
@@ -38,7 +38,7 @@ def course() -> Path:
 def ticking_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The clock of `src.training`: it goes on by `tick` seconds whenever somebody looks at it.
 
-    So a training by minutes takes the same steps on every machine; `fit` looks at it three times in a step.
+    So a training by minutes takes the same steps on every machine; `fit` looks three times a step.
     """
     from src import training  # here, since torch is slow to import and many tests do without
 
@@ -55,17 +55,27 @@ def ticking_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def clean_environment() -> dict[str, str]:
-    """The environment of a stranger: without this course's variables, Hugging Face's, or a PYTHONPATH."""
-    prefixes = ("COURSE_", "HF_", "TRANSFORMERS_", "PYTHON", "TOKENIZERS_", "PYTEST_", "MPL", "GIT_", "MAKE", "MFLAGS")
+    """The environment of a stranger, without this course's variables or Hugging Face's."""
+    prefixes = ("COURSE_", "HF_", "TRANSFORMERS_", "PYTHON", "TOKENIZERS_", "PYTEST_", "MPL")
+    prefixes += ("GIT_", "MAKE", "MFLAGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
 
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git repository with one commit that holds the working tree as it is now (all that git does not ignore)."""
+    """A git repository with one commit: the working tree, without what git ignores."""
     folder = tmp_path_factory.mktemp("published") / "words-to-answers.git"
     listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
         cwd=ROOT,
         capture_output=True,
         check=True,
@@ -75,7 +85,19 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if source.is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"]
-    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "as it is"]):
+    git = [
+        "git",
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@example.invalid",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["commit", "--quiet", "--message", "as it is"],
+    ):
         subprocess.run([*git, *command], cwd=folder, check=True, capture_output=True)
     return folder

@@ -1,11 +1,12 @@
 """Train the released word vectors: `python tools/make_word2vec.py`.
 
-Skip-gram and CBOW, 300 wide, on the Wikipedia introductions, by `src.word2vec.train_word2vec`. Settings were chosen by the development
-half of the Google analogies (the even lines of the file), with WordSim-353 beside.
+Skip-gram and CBOW, 300 wide, on the Wikipedia introductions. Settings were chosen by the
+development half of the Google analogies (the even lines of the file), with WordSim-353 beside.
 
-Results go to build/weights/word2vec-skipgram and -cbow. The shipped files in weights/ are written only with --release, which also
-answers the test half of the analogies and trains four more seeds for the rank of `queen`: once, when every choice is made.
---other-seeds trains those four alone and completes the card of what is shipped.
+Results go to build/weights/word2vec-skipgram and -cbow. The shipped files in weights/ are written
+only with --release, which also answers the test half of the analogies and trains four more seeds
+for the rank of `queen`: once, when every choice is made. --other-seeds trains those four alone and
+completes the card of what is shipped.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from src.embeddings import WordVectors, evaluate_analogies, evaluate_similarity
 from src.files import write_json
 from src.word2vec import Word2VecRun, load_sentences, save_word2vec, train_word2vec
 
-# Windows reach over the ends of sentences, within an introduction. A higher min_count would leave room for the second layer in the
-# file, but rarer words then have no vector, and fewer questions in all are answered.
+# Windows reach over the ends of sentences, within an introduction. A higher min_count would leave
+# room for the second layer in the file, but rarer words then have no vector.
 RECIPE = {"D": 300, "window": 10, "negatives": 5, "epochs": 20, "min_count": 5, "subsample": 1e-4}
 RECIPES = {"skipgram": RECIPE, "cbow": RECIPE}
 SEED, OTHER_SEEDS = 0, (1, 2, 3, 4)
@@ -31,12 +32,12 @@ EVERYTHING = 10**6  # asked for so many nearest words, they all come
 
 
 def rank_of_queen(wv: WordVectors) -> int:
-    """Where `queen` stands among the answers to king - man + woman; 1 is first."""
+    """The place of `queen` among the answers to king - man + woman; 1 is first."""
     return 1 + list(wv.analogy("man", "king", "woman", EVERYTHING)).index("queen")
 
 
 def scores_of(wv: WordVectors, halves: tuple[str, ...]) -> dict:
-    """What the card reports: rank correlations with people's marks, and the share of analogies that come out right, by half."""
+    """What the card reports."""
     scores = {}
     for name in ("wordsim353", "simlex999"):
         report = evaluate_similarity(wv, name)
@@ -55,52 +56,51 @@ def scores_of(wv: WordVectors, halves: tuple[str, ...]) -> dict:
 
 def describe(card: dict) -> str:
     """The card as a page for people: every number in it is from card.json."""
-    recipe, scores = card["recipe"], card["scores"]
-    lines = [
-        f"# {card['name']}: word vectors from {card['data']['words'] / 1000:,.0f} thousand words of Wikipedia",
-        "",
-        f'Written by `tools/make_word2vec.py` from `card.json`. Open them with `WordVectors.load("{card["name"]}")`;',
-        f"`load_word2vec` reads the loss curve too. {card['data']['vocabulary']:,} words, {recipe['D']} numbers each, half precision: "
-        f"{', '.join(card['layers'])}.",
-        "",
-        f"Data: {card['data']['source']}, each taken whole, {card['data']['words']:,} words. "
-        f"Licence of the text: {card['data']['licence']}.",
-        "",
-        f"Recipe: {card['architecture']}, window {recipe['window']}, {recipe['negatives']} negatives, {recipe['epochs']} passes, words "
-        f"from {recipe['min_count']} occurrences, subsampling {recipe['subsample']:g}, learning rate {recipe['learning_rate']:g}, seed "
-        f"{recipe['seed']}; {card['minutes']} minutes, {card['words_per_second']:,} words per second on {card['machine']}; {card['date']}.",
-        "",
-        "| scores of this file | |",
-        "| --- | --- |",
-        f"| WordSim-353, Spearman correlation ({scores['wordsim353_pairs']} pairs) | {scores['wordsim353']} |",
-        f"| SimLex-999, Spearman correlation ({scores['simlex999_pairs']} pairs) | {scores['simlex999']} |",
-    ]
-    names = {"development": "settings were chosen on it", "test": "scored once"}
-    for half, remark in names.items():
-        if f"analogies_{half}_percent" in scores:
+    name, data, recipe, scores = (card[key] for key in ("name", "data", "recipe", "scores"))
+    ranks = ", ".join(f"{seed}: {rank}" for seed, rank in card["rank_of_queen_by_seed"].items())
+    rows = {
+        f"WordSim-353, Spearman correlation ({scores['wordsim353_pairs']} pairs)": "wordsim353",
+        f"SimLex-999, Spearman correlation ({scores['simlex999_pairs']} pairs)": "simlex999",
+    }
+    rows = {text: scores[score] for text, score in rows.items()}
+    remarks = {"development": "settings were chosen on it", "test": "scored once"}
+    for half, remark in remarks.items():
+        if (percent := scores.get(f"analogies_{half}_percent")) is not None:
             known = f"{scores[f'analogies_{half}_known']:,} of known words"
-            lines.append(
-                f"| Google analogies, {half} half ({known}), {remark} | {scores[f'analogies_{half}_percent']} % right |"
-            )
-    lines.append(f"| king - man + woman | {', '.join(scores['king_man_woman'])} |")
-    lines.append(
-        f"| rank of queen there, by seed | {', '.join(f'{seed}: {rank}' for seed, rank in card['rank_of_queen_by_seed'].items())} |"
-    )
-    return "\n".join([*lines, ""])
+            rows[f"Google analogies, {half} half ({known}), {remark}"] = f"{percent} % right"
+    rows |= {"king - man + woman": ", ".join(scores["king_man_woman"])}
+    rows |= {"rank of queen there, by seed": ranks}
+    return f"""# {name}: word vectors from {data["words"] / 1000:,.0f} thousand words of Wikipedia
+
+Written by `tools/make_word2vec.py` from `card.json`. Open them with `WordVectors.load("{name}")`;
+`load_word2vec` reads the loss curve too. {data["vocabulary"]:,} words, {recipe["D"]} numbers each,
+half precision: {", ".join(card["layers"])}.
+
+Data: {data["source"]}, each taken whole, {data["words"]:,} words.
+Licence of the text: {data["licence"]}.
+
+Recipe: {card["architecture"]}, window {recipe["window"]}, {recipe["negatives"]} negatives,
+{recipe["epochs"]} passes, words from {recipe["min_count"]} occurrences, subsampling
+{recipe["subsample"]:g}, learning rate {recipe["learning_rate"]:g}, seed {recipe["seed"]};
+{card["minutes"]} minutes, {card["words_per_second"]:,} words per second on {card["machine"]};
+{card["date"]}.
+
+| scores of this file | |
+| --- | --- |
+""" + "".join(f"| {text} | {value} |\n" for text, value in rows.items())
 
 
 def train(architecture: str, sentences: list[list[str]], seed: int) -> Word2VecRun:
-    def tell(entry: dict) -> None:
-        if entry["step"] == 1 or entry["phase"] != "training" or entry["epoch"] - told[-1] >= 1:
+    def report(entry: dict) -> None:
+        if entry["phase"] != "training" or entry["epoch"] - told[-1] >= 1:
             told.append(entry["epoch"])
-            loss = f"loss {entry['loss']:.3f}" if "loss" in entry else ""
-            print(
-                f"{architecture}, seed {seed}: pass {entry['epoch']:.1f}, {entry['seconds']:.0f} s, {loss}",
-                flush=True,
-            )
+            print(f"{architecture}, seed {seed}: pass {entry['epoch']:.1f}", end=", ")
+            print(f"{entry['seconds']:.0f} s, loss {entry['loss']:.3f}", flush=True)
 
     told = [0.0]
-    return train_word2vec(sentences, architecture, seed=seed, report=tell, **RECIPES[architecture])
+    return train_word2vec(
+        sentences, architecture, seed=seed, report=report, **RECIPES[architecture]
+    )
 
 
 def ranks_of_other_seeds(architecture: str, sentences: list[list[str]]) -> dict[str, int]:
@@ -162,7 +162,7 @@ def main() -> None:
             "architecture": architecture,
             "layers": ["embeddings.weight"],
             "data": {
-                "source": "the introductions of 10,033 English Wikipedia articles (asset wikipedia)",
+                "source": "10,033 introductions of English Wikipedia articles (asset wikipedia)",
                 "licence": "CC BY-SA 4.0",
                 "introductions": len(sentences),
                 "words": sum(map(len, sentences)),

@@ -1,4 +1,4 @@
-"""The real outside files: no network needed once they are there, one sentence when there is none, and a true conversion."""
+"""The real outside files: without a network, from the real index, and converted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outside files: what is fetched, what is refused, and how each mishap is survived. Small wheels, no network, real pip."""
+"""Outside files: what is fetched, what is refused, how mishaps are survived; with real pip."""
 
 from __future__ import annotations
 
@@ -180,16 +180,11 @@ def test_a_file_is_hashed_once_per_process(bench: Bench, monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("copied")
-def test_a_new_pin_replaces_the_old_version(bench: Bench) -> None:
-    bench.store().path("plain")
-    bench.build({"course_fake/data/words.json": b"[]"})
-    assert (bench.store().path("plain") / "words.json").read_bytes() == b"[]"
-
-
-@pytest.mark.usefixtures("copied")
-def test_a_registry_that_asks_for_more_files_gets_them(bench: Bench) -> None:
+def test_a_new_pin_and_a_longer_list_of_files_replace_the_old_copy(bench: Bench) -> None:
     bench.store(dataclasses.replace(PLAIN, files=("words.json",))).path("plain")
     assert (bench.store().path("plain") / "numbers.npy").read_bytes() == NUMBERS
+    bench.build({"course_fake/data/words.json": b"[]"})
+    assert (bench.store().path("plain") / "words.json").read_bytes() == b"[]"
 
 
 @pytest.mark.usefixtures("copied")
@@ -238,21 +233,6 @@ def test_a_damaged_conversion_is_made_again_from_the_original(bench: Bench) -> N
 
 
 @pytest.mark.usefixtures("copied")
-def test_a_flipped_byte_in_the_cache_is_noticed_and_healed(bench: Bench) -> None:
-    folder = bench.store().path("plain")
-    flip_a_byte(folder / "numbers.npy")
-    found = bench.store().problem("plain")
-    assert found is not None and "numbers.npy is damaged" in found
-    assert bench.store().path("plain") == folder
-    assert (folder / "words.json").read_bytes() == WORDS and (
-        folder / "numbers.npy"
-    ).read_bytes() == NUMBERS
-    assert any(
-        "damaged" in notice and "; fetching course-fake==1.0" in notice for notice in bench.notices
-    )
-
-
-@pytest.mark.usefixtures("copied")
 def test_damage_done_while_a_process_runs_is_noticed_by_that_process(bench: Bench) -> None:
     bench.store().path("plain")
     store = bench.store()
@@ -267,28 +247,20 @@ def test_damage_done_while_a_process_runs_is_noticed_by_that_process(bench: Benc
 @pytest.mark.parametrize(
     "harm",
     [
+        lambda folder: flip_a_byte(folder / "words.json"),
         lambda folder: (folder / "words.json").unlink(),
         lambda folder: (folder / "words.json").write_bytes(WORDS[:100]),
         lambda folder: (folder / assets.MANIFEST).unlink(),
-        lambda folder: (folder / assets.MANIFEST).write_text("{"),
-        lambda folder: (folder / assets.MANIFEST).write_text("[1]"),
         lambda folder: (folder / assets.MANIFEST).write_text(
             (folder / assets.MANIFEST).read_text().replace("words", "birds")
         ),
     ],
-    ids=[
-        "file missing",
-        "file short",
-        "no manifest",
-        "broken manifest",
-        "odd manifest",
-        "other manifest",
-    ],
 )
-def test_every_other_damage_is_healed_too(bench: Bench, harm: Callable[[Path], object]) -> None:
+def test_damage_is_noticed_and_healed(bench: Bench, harm: Callable[[Path], object]) -> None:
     folder = bench.store().path("plain")
     harm(folder)
     assert bench.store().problem("plain") is not None
+    bench.notices.clear()
     assert (bench.store().path("plain") / "words.json").read_bytes() == WORDS
     assert bench.store().problem("plain") is None
 
@@ -566,20 +538,6 @@ def test_a_second_process_says_that_it_waits(bench: Bench, serve: Callable[..., 
     assert any("another process is fetching it" in notice for notice in bench.notices)
 
 
-@pytest.mark.usefixtures("copied")
-def test_an_interrupt_leaves_nothing_half_done(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as once, pytest.raises(KeyboardInterrupt):
-        once.setattr(shutil, "copyfileobj", interrupt)
-        bench.store().path("plain")
-    assert not list((bench.folder / "cache" / ".partial").iterdir())
-    bench.store().path("plain")
-
-
 # -- the disk -------------------------------------------------------------------------------------
 
 
@@ -702,16 +660,10 @@ def test_every_asset_is_in_the_licence_list_with_its_version_and_licence() -> No
 )
 def test_a_lock_line_that_pins_nothing_is_refused(bench: Bench, line: str) -> None:
     bench.lock.write_text(line + "\n")
-    with pytest.raises(AssetError, match=r"assets\.txt"):
-        bench.store().path("plain")
-
-
-def test_a_missing_lock_file_or_line_is_one_sentence(bench: Bench) -> None:
-    bench.lock.write_text("# nothing\n")
-    with pytest.raises(AssetError, match="no line for course-fake"):
+    with pytest.raises(AssetError, match=r"assets\.txt has no line for course-fake with version"):
         bench.store().path("plain")
     bench.lock.unlink()
-    with pytest.raises(AssetError, match="restore it from the repository"):
+    with pytest.raises(AssetError, match=r"cannot be read .*; restore it from the repository"):
         bench.store().path("plain")
 
 
@@ -761,14 +713,6 @@ def test_fetch_prints_one_line_per_asset_and_downloads_only_what_is_missing_or_d
     capsys.readouterr()
     assert assets.main(["list"]) == 0
     assert "course-fake==1.0" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("arguments", [["fetch", "bert"], ["verify", "plain"], ["list", "bert"]])
-def test_trouble_is_status_two_and_one_line_on_stderr(
-    course: Bench, capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    assert assets.main(arguments) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_the_command_line_runs_as_a_module(tmp_path: Path) -> None:

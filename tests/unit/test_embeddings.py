@@ -1,4 +1,4 @@
-"""Word vectors: finding words, nearest words and equations against gensim's, both evaluations against gensim's, reading files."""
+"""Word vectors: nearest words, equations and both evaluations against gensim's; reading files."""
 
 from __future__ import annotations
 
@@ -87,11 +87,9 @@ def test_similarity_is_the_cosine_whatever_the_lengths(compass: WordVectors) -> 
     assert compass.similarity("east", "northeast") == pytest.approx(np.sqrt(0.5))
     assert compass.similarity("up", "northeast") == pytest.approx(np.sqrt(0.5))
     assert compass.similarity("east", "west") == pytest.approx(-1)
-
-
-def test_a_vector_of_zeros_has_the_cosine_0_with_everything(compass: WordVectors) -> None:
-    assert compass.similarity("home", "east") == 0
-    assert set(compass.get_top_similar("home").values()) == {0.0}
+    assert compass.similarity("home", "east") == 0, "a vector of zeros has no direction"
+    with pytest.raises(ValueError, match=r"are 2 wide; got vectors of shape \(1, 3\)"):
+        compass.most_similar_to(np.ones(3))
 
 
 def test_top_similar_is_a_plain_dict_best_first_without_the_word_itself(
@@ -132,18 +130,8 @@ def test_nearest_gives_no_more_words_than_there_are(compass: WordVectors) -> Non
     assert found.shape == (2, 4)
     assert 0 not in found[0] and 1 not in found[1]
     assert compass.nearest(np.zeros((0, 2)), 3)[0].shape == (0, 3)
-
-
-def test_nearest_among_the_first_words_sees_only_these(compass: WordVectors) -> None:
-    found, _ = compass.nearest(np.array([[1.0, 1.0]]), n=5, among=2, leave_out=[[3]])
-    assert sorted(found[0].tolist()) == [0, 1]
-
-
-def test_vectors_of_another_shape_are_refused_in_one_sentence(compass: WordVectors) -> None:
-    with pytest.raises(ValueError, match=r"are 2 wide; got vectors of shape \(1, 3\)"):
-        compass.most_similar_to(np.ones(3))
-    with pytest.raises(ValueError, match=r"5 words need vectors of shape \(5, D\); got \(4, 2\)"):
-        WordVectors(compass.vocabulary, np.ones((4, 2)))
+    among, _ = compass.nearest(np.array([[1.0, 1.0]]), n=5, among=2, leave_out=[[3]])
+    assert sorted(among[0].tolist()) == [0, 1]
 
 
 # --- against gensim ------------------------------------------------------------------------------
@@ -186,16 +174,6 @@ def test_analogies_by_category_equal_gensims_with_unknown_words_counted(
     assert 0 < report.right < report.known < report.asked
     assert report.accuracy == report.right / report.known
     assert "5,000 words searched" in str(report)
-
-
-def test_every_answer_is_the_one_analogy_gives(small: WordVectors) -> None:
-    report = evaluate_analogies(small, among=None)
-    answered = [number for number, answer in enumerate(report.answers) if answer is not None]
-    for number in np.random.default_rng(3).choice(answered, 50, replace=False):
-        question = report.questions[number]
-        assert report.answers[number] == next(
-            iter(small.analogy(question.a, question.b, question.c, 1))
-        )
 
 
 @pytest.mark.parametrize("name", ["wordsim353", "simlex999"])

