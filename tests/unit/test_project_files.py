@@ -142,7 +142,7 @@ def test_the_readme_says_which_notebooks_are_here_and_links_lead_somewhere() -> 
 
 
 def test_the_set_up_cell_clones_the_address_in_pyproject() -> None:
-    assert f'os.environ.get("COURSE_REPOSITORY", "{REPOSITORY}")' in (ROOT / "tools" / "setup_cell.py").read_text()
+    assert f'ADDRESS = "{REPOSITORY}"' in (ROOT / "tools" / "setup_cell.py").read_text()
 
 
 def test_a_warning_in_our_own_code_fails_a_test_and_one_of_a_library_does_not(tmp_path: Path) -> None:
