@@ -328,16 +328,7 @@ class AttentionEncoderDecoder(nn.Module):
         return self.output(torch.cat([queries, contexts], dim=-1)), state, weights
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
-        """Teacher forcing: the decoder reads the right characters, whatever it would write.
-
-        Args:
-            source_ids: int64[B, S].
-            source_mask: bool[B, S].
-            target_ids: int64[B, T], from START on.
-
-        Returns:
-            logits float[B, T, V].
-        """
+        """Teacher forcing: the decoder reads the right characters, whatever it would write."""
         source, last = self.encode(source_ids, source_mask)
         state = EncoderDecoder.first_state(last)
         return self.decode(target_ids, state, source, source_mask)[0]
@@ -354,11 +345,7 @@ class AttentionEncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor:
-        """Write the most likely character, read it back in, and so on, max_length times.
-
-        Returns:
-            int64[B, max_length] without START; characters after a row's END do not count.
-        """
+        """Write the most likely character, read it back in, and so on, max_length times."""
         source, last = self.encode(source_ids, source_mask)
         state = EncoderDecoder.first_state(last)
         written = [torch.full_like(source_ids[:, :1], START_ID)]

@@ -436,16 +436,7 @@ class Transformer(nn.Module):
         self.output = nn.Linear(D, V)
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
-        """Teacher forcing: the decoder reads the right characters, all at once.
-
-        Args:
-            source_ids: int64[B, S].
-            source_mask: bool[B, S].
-            target_ids: int64[B, T], from START on.
-
-        Returns:
-            logits float[B, T, V].
-        """
+        """Teacher forcing: the decoder reads the right characters, all at once."""
         source = self.encode(source_ids, source_mask)
         return self.decode(target_ids, source, source_mask)[0]
 
@@ -503,11 +494,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor:
-        """Write the most likely character, read it back in, and so on, max_length times.
-
-        Returns:
-            int64[B, max_length] without START; characters after a row's END do not count.
-        """
+        """Write the most likely character, read it back in, and so on, max_length times."""
         source = self.encode(source_ids, source_mask)
         cache = [KeyValueCache() for _ in self.decoder]
         written = [torch.full_like(source_ids[:, :1], START_ID)]
