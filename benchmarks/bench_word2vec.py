@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import common
 import numpy as np
 import torch
+from gensim.models import Word2Vec
 from torch.nn import functional as F
 
 from src import runtime
@@ -27,10 +28,10 @@ from src.text import Vocabulary
 from src.word2vec import (
     SkipGram,
     Word2VecRun,
+    from_gensim,
     load_sentences,
     noise_distribution,
     subsampling_keep,
-    train_with_gensim,
     train_word2vec,
 )
 from src.word2vec_engine import AdagradRows, Batch, EncodedText, batch_loss
@@ -63,6 +64,16 @@ def text_loss(run: Word2VecRun, sentences: list[list[str]], seed: int = 0) -> fl
         loss += batch_loss(run.architecture, first, second, batch, weight).item()
         targets += batch.targets(run.architecture)
     return loss / targets
+
+
+def train_with_gensim(
+    sentences: list[list[str]], architecture: str, D: int, epochs: int
+) -> Word2VecRun:
+    """The same by gensim, whose other settings are ours."""
+    began = time.perf_counter()
+    options = {"vector_size": D, "epochs": epochs, "sg": int(architecture == "skipgram")}
+    model = Word2Vec(sentences, workers=2, **options)
+    return from_gensim(model, time.perf_counter() - began)
 
 
 def train_full_softmax(

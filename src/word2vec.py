@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ from src.word2vec_engine import (
     EncodedText,
     train_step,
 )
+
+if TYPE_CHECKING:
+    import gensim
 
 # Chosen on the development half of the Google analogies.
 LEARNING_RATES: dict[str, float] = {"skipgram": 6.0, "cbow": 6.0}
@@ -345,7 +348,11 @@ def train_word2vec(
     _check_settings(architecture, settings)
     budget = Budget(minutes, epochs if minutes is None else None)
     text, vocabulary = _read_text(sentences, min_count)
-    log = _log(budget, text.words, peak, report)
+
+    def speed(passes: float, seconds: float) -> dict:
+        return {"epoch": passes, "words_per_second": text.words * passes / seconds}
+
+    log = Log(budget, peak, speed, report=report)
     with torch.random.fork_rng(devices=[]):  # the reader's own random numbers stay as they are
         torch.manual_seed(seed)
         model = EmbeddingModel(len(vocabulary), D).requires_grad_(False)
@@ -355,7 +362,20 @@ def train_word2vec(
     noise = noise_distribution(vocabulary.counts)
     batches = text.batches(window, keep, noise, np.random.default_rng(seed))
     train_on_batches(architecture, layers, batches, log, negatives)
-    return _run(log, architecture, vocabulary, *(layer.weights for layer in layers), settings)
+    embeddings, output = (layer.weights for layer in layers)
+    check_numbers({"embeddings": embeddings, "output": output}, "the model", LOWER)
+    last = log.history[-1]
+    return Word2VecRun(
+        architecture,
+        vocabulary,
+        embeddings.numpy(),
+        output.numpy(),
+        log.history,
+        last["words_per_second"],
+        last["seconds"],
+        settings,
+        log.finished,
+    )
 
 
 def train_on_batches(
@@ -373,6 +393,7 @@ def train_on_batches(
     budget = log.budget
     by_passes = [torch.get_num_threads()] if budget.minutes is None else None
     tuner, weight = ThreadTuner(by_passes), negatives / SHARED_NEGATIVES
+    log.passes = 0.0
     try:
         for batch in batches:
             log.passes = batch.epoch
@@ -389,69 +410,37 @@ def train_on_batches(
         log.write("stopped")
 
 
-def train_with_gensim(
-    sentences: Iterable[Sequence[str]],
-    architecture: Architecture = "skipgram",
-    D: int = 300,
-    window: int = 5,
-    negatives: int = 5,
-    epochs: int = 10,
-    min_count: int = 5,
-    subsample: float = 1e-3,
-    learning_rate: float = 0.025,
-    seed: int = 0,
-    workers: int = 2,
-    report: Report | None = None,
-) -> Word2VecRun:
-    """The same with gensim's Word2Vec: the same settings, the same kind of result.
+def from_gensim(model: gensim.models.Word2Vec, seconds: float) -> Word2VecRun:
+    """A model that gensim has trained, as a run: the same evaluation, the same files.
 
     Args:
-        sentences, architecture, D, window, negatives, epochs, min_count, subsample,
-            learning_rate, seed: as in `train_word2vec`.
-        workers: threads; with more than one, gensim gives slightly other vectors each time.
-        report: called after every pass.
+        model: trained with negative sampling.
+        seconds: how long that took, with reading and counting the text.
     """
-    from gensim.models.callbacks import CallbackAny2Vec
-    from gensim.models.word2vec import Word2Vec
-
-    settings = {"D": D, "window": window, "negatives": negatives, "epochs": epochs}
-    settings |= {"minutes": None, "min_count": min_count, "subsample": subsample}
-    settings |= {"learning_rate": learning_rate, "seed": seed, "workers": workers}
-    _check_settings(architecture, settings)
-    sentences = list(sentences)
-    words = _read_text(sentences, min_count)[0].words
-    budget = Budget(steps=epochs)  # its clock starts here: gensim reads the text itself
-    log = _log(budget, words, learning_rate, report)
-
-    class AfterEachPass(CallbackAny2Vec):
-        def on_epoch_end(self, model: Word2Vec) -> None:
-            log.passes += 1
-            log.write("finished" if budget.is_over(log.passes) else "training")
-
-    model = Word2Vec(
-        sentences,
-        sg=int(architecture == "skipgram"),
-        vector_size=D,
-        window=window,
-        negative=negatives,
-        epochs=epochs,
-        min_count=min_count,
-        sample=subsample,
-        alpha=learning_rate,
-        seed=seed,
-        workers=workers,
-        callbacks=[AfterEachPass()],
+    settings = {"D": model.vector_size, "window": model.window, "negatives": model.negative}
+    settings |= {"epochs": model.epochs, "minutes": None, "min_count": model.min_count}
+    settings |= {"subsample": model.sample, "learning_rate": model.alpha}
+    settings |= {"seed": model.seed, "workers": model.workers}
+    words = model.wv.index_to_key
+    vocabulary = Vocabulary(words, [model.wv.get_vecattr(word, "count") for word in words])
+    speed = model.epochs * model.corpus_total_words / seconds
+    entry = {"epoch": model.epochs, "seconds": seconds, "words_per_second": speed}
+    return Word2VecRun(
+        "skipgram" if model.sg else "cbow",
+        vocabulary,
+        model.wv.vectors,
+        model.syn1neg,
+        [entry | {"phase": "finished"}],
+        speed,
+        seconds,
+        settings,
     )
-    found = model.wv.index_to_key
-    vocabulary = Vocabulary(found, [model.wv.get_vecattr(word, "count") for word in found])
-    layers = torch.from_numpy(model.wv.vectors), torch.from_numpy(model.syn1neg)
-    return _run(log, architecture, vocabulary, *layers, settings)
 
 
 def _check_settings(architecture: str, settings: dict[str, Any]) -> None:
     """What `Budget` and `Log` do not check."""
-    if architecture not in get_args(Architecture):
-        known = ", ".join(get_args(Architecture))
+    if architecture not in LEARNING_RATES:
+        known = ", ".join(LEARNING_RATES)
         raise ValueError(f"there is no architecture {architecture!r}; there are {known}.")
     for name in ("D", "window", "negatives", "min_count", "epochs"):
         if not settings[name] >= 1:
@@ -481,41 +470,6 @@ def _read_text(
     return text, vocabulary
 
 
-def _log(budget: Budget, words: int, peak: float, report: Report | None) -> Log:
-    """The log of a run that counts passes over a text."""
-
-    def speed(passes: float, seconds: float) -> dict:
-        return {"epoch": passes, "words_per_second": words * passes / seconds}
-
-    log = Log(budget, peak, speed, report=report)
-    log.passes = 0.0
-    return log
-
-
-def _run(
-    log: Log,
-    architecture: Architecture,
-    vocabulary: Vocabulary,
-    embeddings: Tensor,
-    output: Tensor,
-    settings: dict[str, Any],
-) -> Word2VecRun:
-    """What was trained; ValueError where a weight is not a number any more."""
-    check_numbers({"embeddings": embeddings, "output": output}, "the model", LOWER)
-    last = log.history[-1]
-    return Word2VecRun(
-        architecture,
-        vocabulary,
-        embeddings.numpy(),
-        output.numpy(),
-        log.history,
-        last["words_per_second"],
-        last["seconds"],
-        settings,
-        log.finished,
-    )
-
-
 # --- keeping a run -------------------------------------------------------------------------------
 
 
@@ -527,7 +481,7 @@ def save_word2vec(
     `WordVectors.load(folder)` reads the vectors, `load_word2vec(folder)` all of it.
 
     Args:
-        run: of `train_word2vec` or `train_with_gensim`.
+        run: of `train_word2vec` or `from_gensim`.
         folder: made where there is none. model.safetensors holds embeddings.weight and
             output.weight, float16[V, D]; vocabulary.json the words and their counts; for the
             other files see `src.training.write_run`.
