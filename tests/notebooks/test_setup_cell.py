@@ -152,10 +152,8 @@ def test_a_repository_that_wants_a_login_is_an_error_and_never_a_question(
         server.kill()
         server.wait()
         server.stdout.close()
-    assert (
-        result.returncode != 0
-        and " failed; it takes git, " in result.stderr.strip().splitlines()[-1]
-    )
+    assert result.returncode != 0
+    assert " failed; it takes git, " in result.stderr.strip().splitlines()[-1]
     assert time.monotonic() - begin < 20, "it waited for somebody to type"
 
 
@@ -283,10 +281,8 @@ def test_a_clone_that_was_cut_off_among_its_last_files_is_told_in_one_sentence(
     result = run_cell(checkout / "notebooks", clean_environment)
     assert result.returncode != 0
     last = result.stderr.strip().splitlines()[-1]
-    assert (
-        last.startswith(f"ImportError: {checkout} holds part of the course only")
-        and "move it away" in last
-    )
+    assert last.startswith(f"ImportError: {checkout} holds part of the course only")
+    assert "move it away" in last
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(
@@ -313,10 +309,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
         text=True,
     )
     last = result.stderr.strip().splitlines()[-1]
-    assert (
-        last.startswith(f"RuntimeError: Fetching the course into {tmp_path} failed; ")
-        and result.stdout == ""
-    )
+    assert last.startswith(f"RuntimeError: Fetching the course into {tmp_path} failed; ")
+    assert result.stdout == ""
     assert "No space left on device" in last or "unable to write file" in last
 
 
@@ -357,11 +351,9 @@ def test_a_strangers_src_that_is_loaded_already_is_named_in_one_sentence(
     )
     assert result.returncode != 0
     last = result.stderr.strip().splitlines()[-1]
-    assert (
-        last.startswith("ImportError: Another package named src is loaded")
-        and str(stranger) in last
-        and "restart the kernel" in last
-    )
+    assert last.startswith("ImportError: Another package named src is loaded")
+    assert str(stranger) in last
+    assert "restart the kernel" in last
 
 
 def test_running_the_cell_twice_in_one_kernel_changes_nothing(
@@ -483,11 +475,9 @@ def test_a_compiled_package_that_is_loaded_and_gets_replaced_asks_for_a_new_kern
     )
     assert first.returncode != 0
     last = first.stderr.strip().splitlines()[-1]
-    assert (
-        last.startswith("ImportError: ")
-        and "(course-missing-piece)" in last
-        and "restart the kernel" in last
-    )
+    assert last.startswith("ImportError: ")
+    assert "(course-missing-piece)" in last
+    assert "restart the kernel" in last
     again = run_cell(
         fetched.parent,
         only_here,
@@ -616,10 +606,8 @@ def test_a_notebook_alone_in_a_folder_fetches_the_course_and_runs_to_its_end_on_
     )
     assert set_up.outputs == []
     used, course, transformers = content.cells[-1].outputs[0].text.splitlines()
-    assert (
-        json.loads(used) == [versions[name] for name in sorted(versions)]
-        and Path(course) == alone.parent / "words-to-answers"
-    )
+    assert json.loads(used) == [versions[name] for name in sorted(versions)]
+    assert Path(course) == alone.parent / "words-to-answers"
     assert transformers == versions.get("transformers", transformers)
 
 

