@@ -72,9 +72,7 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
 def test_it_finds_the_course_from_inside_the_checkout(
     checkout: Path, clean_environment: dict[str, str], place: str
 ) -> None:
-    begin = time.monotonic()
     assert course_of(run_cell(checkout / place, clean_environment)) == checkout
-    assert time.monotonic() - begin < 3
 
 
 def test_in_an_empty_folder_it_fetches_the_course_once(

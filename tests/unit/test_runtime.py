@@ -34,10 +34,8 @@ def test_starting_is_quiet_and_loads_nothing_heavy(
 ) -> None:
     code = "import sys; from src import runtime; runtime.start(); runtime.start(); "
     code += f"sys.exit(' '.join(set({HEAVY}) & set(sys.modules)))"
-    begin = time.monotonic()
     result = run_python(code, course, clean_environment)
     assert (result.stdout, result.stderr.strip()) == ("", "")
-    assert time.monotonic() - begin < 3
 
 
 def test_the_hub_is_off_unless_asked_for_and_a_readers_own_setting_wins(
