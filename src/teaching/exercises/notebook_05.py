@@ -59,12 +59,14 @@ BIGRAM_PROBABILITY = Exercise(
         "often the second word comes. That predicts backwards.",
         "return bigram_probability(before, word, following, V, 0)": "k has no effect. Without it a "
         "single pair that never came makes the whole text impossible.",
-        "+ k * V ->": "k is added above the line only, so the V probabilities sum to more than "
-        "one. Add k V below.",
-        "k * V -> k": "Below the line k is added once. Each of the V words gets it, so it is k V.",
-        "k * V -> V": "Below the line it adds V instead of k V, which is the same for k = 1 only.",
-        "k * V -> k * len(counts)": "Below the line it counts the words that have followed, not "
-        "the V that could. Smoothing is there for those that have not.",
+        "+ k * V ->": "k is added to the numerator only, so the V probabilities sum to more than "
+        "one. Add k V to the denominator.",
+        "k * V -> k": "In the denominator k is added once. Each of the V words gets it, so it is k "
+        "V.",
+        "k * V -> V": "In the denominator it adds V instead of k V, which is the same for k = 1 "
+        "only.",
+        "k * V -> k * len(counts)": "In the denominator it counts the words that have followed, "
+        "not the V that could. Smoothing is there for those that have not.",
         "following.get(before, {}) -> following[before]; counts.get(word, 0) -> counts[word]": "It "
         "fails on a pair that is not in the dictionary. Most pairs never came: use `.get`.",
         "else 1 / V -> else 0.0": "After a word that nothing followed it gives 0 to every word if "

@@ -42,8 +42,8 @@ RARE = math.log(1001 / 10.5)  # the weight of a word in 10 of 1000 documents
 
 BM25_TERM = Exercise(
     bm25_term,
-    hint="Three lines: the weight, `math.log(1 + ...)`; what is added to `frequency` below the "
-    "line; and the product.",
+    hint="Three lines: the weight, `math.log(1 + ...)`; what is added to `frequency` in the "
+    "denominator; and the product.",
     insight="bm25s works this out for every word in every document when the index is built. A "
     "question only looks up its words and adds, which is why `KeywordIndex` is so fast.",
     cases=[
@@ -75,10 +75,10 @@ BM25_TERM = Exercise(
         ): "`containing` and `documents` are swapped. A rare word should weigh more.",
         "/ (frequency + room) ->": "It multiplies the weight by `frequency`. Then a page that says "
         "a word fifty times beats every other. The part should never reach 1.",
-        "frequency / (frequency + room) -> (frequency / frequency + room)": "The brackets below "
-        "the line are missing: `f / f + x` is 1 + x in Python. Write `f / (f + x)`.",
-        "return weight -> return (k1 + 1) * weight": "It has the factor k1 + 1 above the line, as "
-        "BM25 is often written. It changes no order; this version leaves it out.",
+        "frequency / (frequency + room) -> (frequency / frequency + room)": "The brackets in "
+        "the denominator are missing: `f / f + x` is 1 + x in Python. Write `f / (f + x)`.",
+        "return weight -> return (k1 + 1) * weight": "It has the factor k1 + 1 in the numerator, "
+        "as BM25 is often written. It changes no order; this version leaves it out.",
         "room = k1 * (1 - b + b * length / mean_length) -> room = k1": "The document's length has "
         "no effect. A long document has more of everything: 1 - b + b * length / mean_length.",
         "length / mean_length -> mean_length / length": "Length and mean are the wrong way round: "
@@ -86,7 +86,7 @@ BM25_TERM = Exercise(
         "1 - b + b * -> b + (1 - b) *": "`b` and `1 - b` are mixed up. `b` says how much length "
         "counts: with 0 not at all.",
         "(frequency + room) -> (frequency + k1) / (1 - b + b * length / mean_length)": "Length "
-        "divides the whole score. It belongs next to `k1`, below the line.",
+        "divides the whole score. It belongs next to `k1`, in the denominator.",
     },
 )
 
@@ -240,7 +240,7 @@ RECALL_AT = Exercise(
         "share is wanted, between 0 and 1.",
         "/ len(ranks) ->": "It returns how many questions, not which share of them. Divide by how "
         "many there are.",
-        "/ len(ranks) -> / k": "It divides by `k`. That is how far down each list one looks; the "
+        "/ len(ranks) -> / k": "It divides by `k`. That is how far down each list you look; the "
         "share is of the questions, `len(ranks)`.",
         "return found -> return 1 - found": "It is the share of questions whose passage is *not* "
         "among the first k. Subtract it from 1.",
