@@ -1,18 +1,15 @@
 """Train the released heads of notebook 05b: `python tools/make_pretraining.py`.
 
-On the frozen MiniLM: a head for masked words, a classifier of sentence pairs for each kind of wrong pairs, and a discriminator of replaced
-tokens, whose generator is the masked-word head. Each in less than 3.5 minutes. Settings were chosen on development articles; the scores
-on the cards are those of test articles.
-
-Results go to build/weights/. The shipped files in weights/ are written only with --release.
+On the frozen MiniLM: a head for masked words, a classifier of sentence pairs for each kind of
+negatives, and a discriminator of replaced tokens, whose generator is the masked-word head. Each
+in less than 3.5 minutes. Settings were chosen on development articles; the scores on the cards
+are those of test articles. Results go to build/weights/, with --release to weights/.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
@@ -26,8 +23,8 @@ from src.pretraining import (  # noqa: E402
     FrozenEncoder,
     MaskedWordGenerator,
     MaskedWordHead,
+    Negatives,
     PairClassifier,
-    Wrong,
     binary_accuracy,
     collect,
     discriminator_scores,
@@ -42,99 +39,91 @@ from src.pretraining import (  # noqa: E402
     train_pairs,
 )
 from src.training import Run, load_run  # noqa: E402
-from tools.cards import card_of, model_line, recipe_line, save_with_page, tell  # noqa: E402
+from tools.cards import card_of, describe, parse_options, save_with_page, tell  # noqa: E402
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
-PAIRS: dict[str, Wrong] = {"next-sentence": "another article", "sentence-order": "swapped"}
-SEED, TEST_SEED = 0, 0
-TEST_PIECES = 24  # batches that the scores on the cards are taken on
+PAIRS: dict[str, Negatives] = {"next-sentence": "another article", "sentence-order": "swapped"}
+SEED = 0
+TEST_BATCHES = 24  # that the scores on the cards are taken on
+
+Found = tuple[Run, dict[str, float], str, int]  # the stored run, its scores, on how many of what
 
 
-def write_card(name: str, run: Run, scores: dict[str, float], asked: str, number: int, target: Path, remark: str) -> None:
-    """Write the run again with its card, and the card as a page for people: every number in it is from card.json.
-
-    asked, number: what the scores were taken on, and how many of them
-    """
-    data = {"source": "sentences of introductions of English Wikipedia articles (asset wikipedia)", "licence": "CC BY-SA 4.0"}
-    run.card = card_of(name, run, data, remark) | {
-        "encoder": "minilm, frozen (asset minilm, Apache-2.0)",
-        "scores": {score: round(value, 4) for score, value in scores.items()} | {f"test_{asked}": number},
-    }
-    card = run.card
-    page = [
-        f"# {name}: learned from plain text, on a frozen encoder",
-        "",
-        f'Written by `tools/make_pretraining.py` from `card.json`. Open it with `load_run("weights/{name}", {card["model"]["class"]})`.',
-        f"{model_line(card)}, on {card['encoder']}.",
-        "",
-        f"Data: {card['data']['source']}. Licence: {card['data']['licence']}. The labels are made from the text (src/pretraining.py).",
-        "",
-        recipe_line(card),
-        "",
-        f"| on {number:,} {asked} of test articles | |",
-        "| --- | --- |",
-        *(f"| {score.replace('_', ' ')} | {100 * value:.1f} % |" for score, value in scores.items()),
-        "",
-    ]
-    save_with_page(run, target, "\n".join(page))
-
-
-def make_head(encoder: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
+def make_head(encoder: FrozenEncoder, articles: dict, target: Path, options: dict) -> Found:
     """Train the head for masked words, and score the stored file on blanks in test sentences."""
-    torch.manual_seed(SEED)
     head = MaskedWordHead.untrained(encoder, articles["train"])
-    vectors, labels = collect(masked_batches(encoder, articles["test"], TEST_SEED, blanks_only=True), TEST_PIECES)
+    batches = masked_batches(encoder, articles["test"], SEED, blanks_only=True)
+    vectors, labels = collect(batches, TEST_BATCHES)
     untrained = masked_accuracy(head, encoder, vectors, labels)
-    train_masked_words(head, encoder, articles, MINUTES["mlm-head"], SEED, folder=target, report=tell("mlm-head", "accuracy"))
+    train_masked_words(head, encoder, articles, seed=SEED, folder=target, **options)
     stored = load_run(target, MaskedWordHead)
-    commonest = torch.bincount(labels).max().item() / len(labels)
-    accuracy = masked_accuracy(stored.model, encoder, vectors, labels)
-    scores = {"test_accuracy": accuracy, "before_training": untrained, "always_the_commonest": commonest}
-    write_card("mlm-head", stored, scores, "blanks", len(labels), target, remark)
+    scores = {
+        "test_accuracy": masked_accuracy(stored.model, encoder, vectors, labels),
+        "before_training": untrained,
+        "always_the_commonest": torch.bincount(labels).max().item() / len(labels),
+    }
+    return stored, scores, "blanks", len(labels)
 
 
-def make_pair_classifier(name: str, encoder: FrozenEncoder, articles: dict, target: Path, remark: str) -> None:
+def make_pair_classifier(
+    encoder: FrozenEncoder, articles: dict, target: Path, options: dict
+) -> Found:
     """Train a classifier of sentence pairs, and score the stored file on pairs of test articles."""
-    torch.manual_seed(SEED)
-    options = {"folder": target, "report": tell(name, "accuracy")}
-    train_pairs(PairClassifier(encoder.D), encoder, articles, PAIRS[name], MINUTES[name], SEED, **options)
+    negatives = PAIRS[target.name]
+    classifier = PairClassifier(encoder.D)
+    train_pairs(classifier, encoder, articles, negatives, seed=SEED, folder=target, **options)
     stored = load_run(target, PairClassifier)
-    features, follows = collect(pair_batches(encoder, articles["test"], PAIRS[name], TEST_SEED), TEST_PIECES)
+    batches = pair_batches(encoder, articles["test"], negatives, SEED)
+    features, follows = collect(batches, TEST_BATCHES)
     scores = {"test_accuracy": binary_accuracy(stored.model, features, follows)}
-    write_card(name, stored, scores, "pairs", len(follows), target, remark)
+    return stored, scores, "pairs", len(follows)
 
 
-def make_discriminator(encoder: FrozenEncoder, articles: dict, head_folder: Path, target: Path, remark: str) -> None:
-    """Train the discriminator of replaced tokens against the head in `head_folder`, and score the stored file on test sentences."""
-    torch.manual_seed(SEED)
-    generator = MaskedWordGenerator(load_run(head_folder, MaskedWordHead).model, encoder)
-    name = "replaced-tokens"
-    train_discriminator(
-        Discriminator(encoder.D, encoder.D_words), encoder, articles, generator, MINUTES[name], SEED, target, tell(name, "accuracy")
-    )
+def make_discriminator(
+    encoder: FrozenEncoder, articles: dict, target: Path, options: dict
+) -> Found:
+    """Train the discriminator against the head in the folder beside, and score it likewise."""
+    head = load_run(target.parent / "mlm-head", MaskedWordHead).model
+    draw, model = MaskedWordGenerator(head, encoder), Discriminator(encoder.D, encoder.D_words)
+    train_discriminator(model, encoder, articles, draw, seed=SEED, folder=target, **options)
     stored = load_run(target, Discriminator)
-    features, replaced = collect(replaced_batches(encoder, articles["test"], generator, TEST_SEED), TEST_PIECES)
-    write_card(name, stored, discriminator_scores(stored.model, features, replaced), "tokens", len(replaced), target, remark)
+    batches = replaced_batches(encoder, articles["test"], draw, SEED)
+    features, replaced = collect(batches, TEST_BATCHES)
+    scores = discriminator_scores(stored.model, features, replaced)
+    return stored, scores, "tokens", len(replaced)
+
+
+MAKERS = {
+    "mlm-head": make_head,
+    **dict.fromkeys(PAIRS, make_pair_classifier),
+    "replaced-tokens": make_discriminator,
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=list(MINUTES), default=list(MINUTES), help="train some of them")
-    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for their folders")
-    parser.add_argument("--release", action="store_true", help="write weights/: once for a release")
-    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
-    options = parser.parse_args()
-
-    folder = runtime.COURSE / "weights" if options.release else options.to
+    options = parse_options(__doc__, list(MAKERS))
     encoder, articles = load_encoder(), load_articles()
     for name in options.only:
-        arguments: tuple[Any, ...] = (encoder, articles, folder / name, options.remark)
-        if name == "mlm-head":
-            make_head(*arguments)
-        elif name in PAIRS:
-            make_pair_classifier(name, *arguments)
-        else:
-            make_discriminator(encoder, articles, folder / "mlm-head", folder / name, options.remark)
+        target = options.folder / name
+        torch.manual_seed(SEED)
+        settings = {"minutes": MINUTES[name], "report": tell(name, "accuracy")}
+        run, scores, asked, number = MAKERS[name](encoder, articles, target, settings)
+        data = {
+            "source": "sentences of introductions of English Wikipedia articles (asset wikipedia)",
+            "licence": "CC BY-SA 4.0",
+        }
+        run.card = card_of(name, run, data, options.remark) | {
+            "encoder": "minilm, frozen (asset minilm, Apache-2.0)",
+            "scores": {score: round(value, 4) for score, value in scores.items()}
+            | {f"test_{asked}": number},
+        }
+        table = [f"| on {number:,} {asked} of test articles | |", "| --- | --- |"]
+        for score, value in scores.items():
+            table.append(f"| {score.replace('_', ' ')} | {100 * value:.1f} % |")
+        opened_by = f'load_run("weights/{name}", {type(run.model).__name__})'
+        title = "learned from plain text, on a frozen encoder"
+        page = describe(run.card, "make_pretraining", title, opened_by, table)
+        save_with_page(run, target, page)
 
 
 if __name__ == "__main__":

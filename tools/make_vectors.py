@@ -1,12 +1,12 @@
-"""Compute the released sentence vectors of Wikipedia's introductions: `python tools/make_vectors.py`, a minute or two.
+"""Compute the released vectors of Wikipedia's introductions: `python tools/make_vectors.py`.
 
-Nothing is trained: MiniLM reads every introduction of the `wikipedia` asset once. Results go to build/weights/wikipedia-vectors;
-with --release to weights/, where `src.qa.dense` finds them. From such a vector nobody can read the text back.
+Nothing is trained: MiniLM reads every introduction of the `wikipedia` asset once, in a minute or
+two. Results go to build/weights/wikipedia-vectors; with --release to weights/, where
+`src.qa.dense` finds them. From such a vector nobody can read the text back.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -19,36 +19,39 @@ from src import runtime
 
 runtime.configure_libraries()
 
+from src.files import write_json  # noqa: E402
 from src.qa import dense  # noqa: E402
 from src.qa.documents import wikipedia  # noqa: E402
+from tools.cards import parse_options  # noqa: E402
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for its folder")
-    parser.add_argument("--release", action="store_true", help="write weights/wikipedia-vectors")
-    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
-    options = parser.parse_args()
-    target = (dense.SHIPPED.parent if options.release else options.to) / dense.SHIPPED.name
+    options = parse_options(__doc__, [dense.SHIPPED.name])
+    target = options.folder / dense.SHIPPED.name
     shutil.rmtree(target, ignore_errors=True)
     building = options.to / f"{target.name}.building"  # an interrupted call goes on from here
     documents = wikipedia()
-    start = time.perf_counter()
-    dense.DenseIndex.open(documents, building, lambda told: print(runtime.progress_line(told), flush=True), shipped=None)
-    seconds = time.perf_counter() - start
+    began = time.perf_counter()
+
+    def tell(progress) -> None:
+        print(runtime.progress_line(progress), flush=True)
+
+    dense.DenseIndex.open(documents, building, tell, shipped=None)
+    seconds = time.perf_counter() - began
     file = dense.join_vectors(building, documents, target)
     card = {
         "documents": len(documents),
         "encoder": dense.ENCODER,
         "max_tokens": dense.MAX_TOKENS,
-        "data": "introductions of English Wikipedia articles (asset wikipedia), each with its title in front",
+        "data": "introductions of English Wikipedia articles (asset wikipedia), each with its "
+        "title in front",
         "licence": "CC BY-SA 4.0",
         "megabytes": round(file.stat().st_size / 1e6, 2),
         "minutes": round(seconds / 60, 2),
         "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
         "date": date.today().isoformat(),
     }
-    (target / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(target / "card.json", card)
     (target / "README.md").write_text(describe(card), encoding="utf-8")
     shutil.rmtree(building)
     print(json.dumps(card, indent=1), flush=True)
@@ -58,13 +61,16 @@ def describe(card: dict) -> str:
     """The card as a page for people: every number in it is from card.json."""
     return f"""# wikipedia-vectors: {card["documents"]:,} introductions as sentence vectors
 
-Written by `tools/make_vectors.py` from `card.json`. {card["megabytes"]} MB, half precision. `src.qa.dense` takes them where an
-introduction is searched for by meaning; whose text differs from the one they were made of is read anew.
+Written by `tools/make_vectors.py` from `card.json`. {card["megabytes"]} MB, half precision.
+`src.qa.dense` takes them where an introduction is searched for by meaning; one whose text differs
+from what they were made of is read anew.
 
-Data: {card["data"]}. Licence of the text: {card["licence"]}. The text cannot be read back from them.
+Data: {card["data"]}. Licence of the text: {card["licence"]}. The text cannot be read back from
+them.
 
-Made by the encoder `{card["encoder"]}` (Apache-2.0), mean of the token vectors of the first {card["max_tokens"]} tokens, length one;
-{card["minutes"]:g} minutes on {card["machine"]}; {card["date"]}.
+Made by the encoder `{card["encoder"]}` (Apache-2.0), mean of the token vectors of the first
+{card["max_tokens"]} tokens, length one; {card["minutes"]:g} minutes on {card["machine"]};
+{card["date"]}.
 """
 
 
