@@ -25,6 +25,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ft2font import FT2Font
 from matplotlib.patches import FancyArrowPatch
+from matplotlib.patheffects import withStroke
 from PIL import Image
 
 # What a colour means, in every figure: entries of the style's colour cycle.
@@ -265,7 +266,8 @@ def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: fl
     for (x, y, name, colour), target, own in zip(order, placed, wanted, strict=True):
         look = {"color": colour, "fontsize": 10, "fontweight": "bold", "parse_math": False}
         place = {"xytext": (7, target - own), "textcoords": "offset points", "va": "center"}
-        ax.annotate(name, (x, y), annotation_clip=False, **place, **look)
+        halo = [withStroke(linewidth=3, foreground="white")]  # where another line crosses it
+        ax.annotate(name, (x, y), annotation_clip=False, path_effects=halo, **place, **look)
 
 
 def move_apart(

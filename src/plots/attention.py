@@ -131,7 +131,7 @@ def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
     size = 11 if len(written) < 45 else 8.5
     heatmap(ax, weights, list(iso), list(written.replace(" ", "␣")), high=1, unit=SHARE, size=size)
     ax.set(xlabel="read: the written date, character by character", ylabel="written: downwards")
-    dates = aligned_words(weights, written, iso)
+    dates = _aligned_words(weights, written, iso)
     found = [", ".join(f"{part} from “{word}”" for part, word in date.items()) for date in dates]
     finding = f"It writes {iso}: " + ("; then ".join(found) or "each character looks at a few")
     peaks = [f"{mark} at {written[row.argmax()]}" for mark, row in zip(iso, weights, strict=True)]
@@ -139,16 +139,8 @@ def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
     return finish(figure, finding, shows, f"Each looks most, {', '.join(peaks)}")
 
 
-def aligned_words(weights: np.ndarray, written: str, iso: str) -> list[dict[str, str]]:
-    """Find the words of `written` that year, month and day of each ISO date look at most.
-
-    Args:
-        weights: float[T, S], as in `plot_alignment`.
-        iso: a date, or two with a slash between them.
-
-    Returns:
-        part -> word for each date; [] where `iso` is none.
-    """
+def _aligned_words(weights: np.ndarray, written: str, iso: str) -> list[dict[str, str]]:
+    """Of each date of `iso` part -> the word that it looks at most; [] where it is no date."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?", iso):
         return []
     words = [match.span() for match in re.finditer(r"[^\s,]+", written)]
@@ -325,20 +317,20 @@ def plot_entropy(widths: Sequence[int], entropies: Mapping[str, Any], S: int) ->
     return finish(figure, finding, f"Lines of entropy over {S} keys by width", listed(bits))
 
 
-def plot_positions(tables: Mapping[str, Any], shown: int = 48) -> Figure:
+def plot_positions(tables: Mapping[str, Any]) -> Figure:
     """Plot tables of position vectors, a row for each position, and below how alike they are.
 
     Args:
-        tables: name -> float[T, D].
-        shown: numbers of each vector that are drawn, from the first on.
+        tables: name -> float[T, D]; the first 48 numbers of each vector are drawn.
     """
     figure, axes = subplots(2, len(tables), figsize=(8.6, 5.4), squeeze=False)
     reach = {}
     for (upper, lower), (name, values) in zip(axes.T, tables.items(), strict=True):
         table = np.asarray(values, dtype=float)
-        alike = position_cosines(table)
-        limit = np.quantile(np.abs(table[:, :shown]), 0.98)  # a few numbers are far larger
-        heatmap(upper, table[:, :shown], None, None, None, -limit, limit, unit="value")
+        alike = _position_cosines(table)
+        drawn = table[:, :48]
+        limit = np.quantile(np.abs(drawn), 0.98)  # a few numbers are far larger
+        heatmap(upper, drawn, None, None, None, -limit, limit, unit="value")
         heatmap(lower, alike, None, None, None, -1, 1, unit="cosine")
         places = range(0, len(table), 20)
         upper.set(xlabel="place in the vector", ylabel="position")
@@ -355,15 +347,8 @@ def plot_positions(tables: Mapping[str, Any], shown: int = 48) -> Figure:
     return finish(figure, finding, shows, listed(shapes))
 
 
-def position_cosines(table: np.ndarray) -> np.ndarray:
-    """Compare every position's vector with every other's, the mean of all taken off.
-
-    Args:
-        table: float[T, D].
-
-    Returns:
-        float[T, T], cosines.
-    """
+def _position_cosines(table: np.ndarray) -> np.ndarray:
+    """Compare every position's vector with every other's, the mean of all taken off."""
     centred = table - table.mean(axis=0)
     units = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
     return units @ units.T

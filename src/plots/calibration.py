@@ -65,9 +65,7 @@ def _draw_reliability(ax: Axes, diagram: Reliability, name: str) -> None:
     ax.grid(axis="y")
 
 
-def plot_coverage(
-    curves: Mapping[str, Coverage], wanted: float | None = None, chosen: AtThreshold | None = None
-) -> Figure:
+def plot_coverage(curves: Mapping[str, Coverage], wanted: float, chosen: AtThreshold) -> Figure:
     """Plot the share of answers that are right against the share of questions answered.
 
     Args:
@@ -77,13 +75,12 @@ def plot_coverage(
     """
     figure, ax = subplots(figsize=(8, 4))
     points = {name: 100 * np.stack([c.coverage, c.accuracy], axis=1) for name, c in curves.items()}
-    given = chosen is not None and chosen.answered > 0
+    given = chosen.answered > 0
     low, high = (100 * end for end in chosen.interval) if given else (100, 100)
     bottom = max(0, 10 * (min(low, *(each[:, 1].min() for each in points.values())) // 10) - 10)
     labels = "% of questions answered, the surest first", "% of answers right"
     lines(ax, points, *labels, xlim=(0, 101), ylim=(bottom, 101))
-    if wanted is not None:
-        level(ax, 100 * wanted, f"{100 * wanted:g} % right")
+    level(ax, 100 * wanted, f"{100 * wanted:g} % right")
     every = {name: each[-1, 1] for name, each in points.items()}
     half = {name: each[np.argmax(each[:, 0] >= 50), 1] for name, each in points.items()}
     everything, surest = (next(iter(each.values())) for each in (every, half))

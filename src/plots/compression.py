@@ -152,21 +152,18 @@ def plot_pruning(
 # --- a student, and all together ------------------------------------------------------------------
 
 
-def draw_soft_targets(
-    tokens: Sequence[str], logits: Any, right: int, temperatures: Sequence[float] = (1.0, 2.0)
-) -> Figure:
+def draw_soft_targets(tokens: Sequence[str], logits: Any, right: int) -> Figure:
     """Draw what there is to learn from one question: the label, and the teacher's probabilities.
 
     Args:
         tokens: str[T].
         logits: float[T], the teacher's start logits; the eight likeliest are drawn.
         right: the label's place.
-        temperatures: by which the logits are divided.
     """
     logits = np.asarray(logits, dtype=float)
     order = np.sort(np.argsort(-logits, kind="stable")[:8])
     columns = {"the label": np.eye(len(logits))[right]}
-    for temperature in temperatures:
+    for temperature in (1, 2):
         weights = np.exp((logits - logits.max()) / temperature)
         columns[f"the teacher, T = {temperature:g}"] = weights / weights.sum()
     size = (8.6, 0.95 + 0.29 * len(order))

@@ -262,14 +262,7 @@ def draw_reach(tokens: Sequence[str], kinds: Sequence[str] = tuple(REACH), n: in
         colour, y = REACH[kind][0], 2.4 * row + 2
         write(axes, 0.8, y - 1.8, text, colour, 10.5, bold=True, ha="left")
         for t, (word, x) in enumerate(zip(words, middles, strict=True)):
-            asked, seen = t == T, kind != "counting" or T - t < n
-            face = "white" if asked else tint(colour, 0.25) if seen else "#f4f4f4"
-            look = {"edge": INK if asked else colour if seen else FAINT, "face": face}
-            look |= {
-                "colour": INK if seen else MUTED,
-                "gid": f"{kind} {t} {'' if seen else 'un'}seen",
-            }
-            box(axes, x, y, widths[t], 0.72, word, **look)
+            _token(axes, x, y, widths[t], word, kind, kind != "counting" or T - t < n, t)
         if kind == "recurring":
             _states(axes, middles, y, colour)
             continue
@@ -277,12 +270,20 @@ def draw_reach(tokens: Sequence[str], kinds: Sequence[str] = tuple(REACH), n: in
             bend = -min(0.42, 2.6 / (middles[T] - middles[t]))
             target = middles[T] - 0.2 * (T - t) / T
             arrow(axes, (middles[t], y - 0.36), (target, y - 0.36), colour, bend=bend)
-    finding = (
-        f"{len(kinds)} answers to one question: what is known when the next token is predicted?"
-    )
+    finding = f"{len(kinds)} answers: what is known when the next token is predicted?"
     if len(kinds) == 1:
         finding = f"What a model by {kinds[0]} knows when it predicts the next token"
     return finish(figure, finding, f"The tokens “{' '.join(tokens)}” and a “?”", ". ".join(says))
+
+
+def _token(
+    ax: Axes, x: float, y: float, width: float, word: str, kind: str, seen: bool, t: int
+) -> None:
+    """A token in its box, pale where the model does not see it; the question in an open one."""
+    colour = REACH[kind][0] if seen else FAINT
+    edge, face = (INK, "white") if word == "?" else (colour, tint(colour, 0.25))
+    look = {"colour": INK if seen else MUTED, "gid": f"{kind} {t} {'' if seen else 'un'}seen"}
+    box(ax, x, y, width, 0.72, word, edge, face, **look)
 
 
 def _states(ax: Axes, middles: np.ndarray, y: float, colour: Any) -> None:
@@ -300,7 +301,7 @@ def _states(ax: Axes, middles: np.ndarray, y: float, colour: Any) -> None:
 
 
 def plot_learning(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mapping[str, float] | None = None
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mapping[str, float]
 ) -> Figure:
     """Plot the perplexity per word on development texts against seconds of training.
 
@@ -311,25 +312,17 @@ def plot_learning(
     Raises:
         ValueError: no run was scored.
     """
-    scored = {
-        name: [
-            (as_number(log["seconds"]), as_number(log.get("perplexity_per_word")))
-            for log in history
-        ]
-        for name, history in runs.items()
-    }
-    curves = {name: [(x, y) for x, y in each if x and y] for name, each in scored.items()}
+    curves = {name: _scored(history) for name, history in runs.items()}
     curves = {name: points for name, points in curves.items() if points}
     if not curves:
         raise ValueError("none of these runs has a perplexity in its history.")
-    first, last = (edge(x for each in curves.values() for x, _ in each) for edge in (min, max))
-    levels = dict(levels or {})
-    everything = curves | {name: [(first, y), (last, y)] for name, y in levels.items()}
-    lowest, highest = (
-        edge(y for each in everything.values() for _, y in each) for edge in (min, max)
-    )
+    seconds = [x for points in curves.values() for x, _ in points]
+    values = [y for points in curves.values() for _, y in points] + list(levels.values())
+    ends = min(seconds), max(seconds)
+    everything = curves | {name: [(x, y) for x in ends] for name, y in levels.items()}
     figure, ax = subplots(figsize=(8.4, 4))
-    limits = (first / 1.2, last * 1.05), (lowest / 1.3, min(1.2 * highest, 200 * lowest))
+    lowest, highest = min(values) / 1.3, min(1.2 * max(values), 200 * min(values))
+    limits = (ends[0] / 1.2, ends[1] * 1.05), (lowest, highest)
     colours = {name: colour_of(name) for name in everything}
     lines(ax, everything, "training, seconds", "perplexity per word", colours, None, *limits, "xy")
     for line in ax.lines:
@@ -340,12 +333,15 @@ def plot_learning(
     seconds, value = curves[best][-1]
     finding = f"“{plain(best)}” ends lowest, at {value:,.0f} per word after {seconds:.0f} s"
     finding += "".join(f"; {plain(name)} {value:,.0f}" for name, value in levels.items())
-    ends = {
-        name: f"{y:,.0f} after {x:.0f} s"
-        for name, points in everything.items()
-        for x, y in points[-1:]
-    }
-    return finish(figure, finding, "Lines of perplexity against seconds of training", listed(ends))
+    last = {name: f"{y:,.0f} after {x:.0f} s" for name, (*_, (x, y)) in everything.items()}
+    return finish(figure, finding, "Lines of perplexity against seconds of training", listed(last))
+
+
+def _scored(history: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """(seconds, perplexity per word) of each log that has one."""
+    pairs = [(log["seconds"], log.get("perplexity_per_word")) for log in history]
+    points = [(as_number(seconds), as_number(value)) for seconds, value in pairs]
+    return [(seconds, value) for seconds, value in points if seconds and value]
 
 
 def plot_speeds(speeds: Mapping[str, Mapping[int, float]]) -> Figure:
@@ -420,19 +416,17 @@ def plot_ladder(rungs: Sequence[Rung]) -> Figure:
 # --- sampling -------------------------------------------------------------------------------------
 
 
-def plot_samplers(
-    probs: Mapping[str, Any], pieces: Callable[[list[int]], list[str]], count: int = 12
-) -> Figure:
+def plot_samplers(probs: Mapping[str, Any], pieces: Callable[[list[int]], list[str]]) -> Figure:
     """Plot one distribution as it is, and as several samplers change it.
 
     Args:
         probs: sampler -> float[V], the first as it is.
-        pieces: token numbers -> tokens (`tokenizer.pieces`).
-        count: tokens drawn, the likeliest.
+        pieces: token numbers -> tokens (`tokenizer.pieces`); the twelve likeliest are drawn.
     """
     tables = {name: np.asarray(values, dtype=float) for name, values in probs.items()}
     original = next(iter(tables.values()))
-    order = np.argsort(-original, kind="stable")[:count]
+    order = np.argsort(-original, kind="stable")[:12]
+    count = len(order)
     tokens = [visible(piece) for piece in pieces(order.tolist())]
     kept = {name: int((values > 0).sum()) for name, values in tables.items()}
     size = (8.8, 1.35 + 0.235 * (count + 1))
@@ -461,23 +455,25 @@ def plot_samplers(
     return finish(figure, finding, "Bars of the likeliest tokens by sampler", listed(said))
 
 
-def repeats(token_ids: Sequence[int], n: int = 4) -> list[bool]:
+RUN = 4  # a token repeats when the run of so many tokens that it ends has come before
+
+
+def repeats(token_ids: Sequence[int], n: int = RUN) -> list[bool]:
     """Say of each token whether it ends a run of n tokens that has come before: bool[T]."""
     runs = [tuple(token_ids[t - n + 1 : t + 1]) for t in range(n - 1, len(token_ids))]
     return [False] * (len(token_ids) - len(runs)) + [run in runs[:i] for i, run in enumerate(runs)]
 
 
-def plot_repetition(texts: Mapping[str, Continuation], n: int = 4) -> Figure:
+def plot_repetition(texts: Mapping[str, Continuation]) -> Figure:
     """Plot how likely each token of written texts was, and which only repeat what was said.
 
     Args:
         texts: how it was chosen -> what was written.
-        n: a token repeats when the run of n tokens that it ends has come before.
     """
     size, shares = (8.6, 0.9 + 1.45 * len(texts)), {}
     figure, axes = subplots(len(texts), 1, figsize=size, sharex=True, squeeze=False)
     for ax, (name, text) in zip(axes[:, 0], texts.items(), strict=True):
-        again = repeats(text.token_ids, n)
+        again = repeats(text.token_ids)
         shares[name] = sum(again) / max(1, len(again))
         colours = [END if repeated else tint(START, 0.6) for repeated in again]
         drawn = ax.bar(range(1, len(again) + 1), text.probs, 1.0, color=colours)
@@ -487,7 +483,7 @@ def plot_repetition(texts: Mapping[str, Continuation], n: int = 4) -> Figure:
         ax.set_title(f"{name}: {plain(begins)}", fontsize=9, fontweight="normal", parse_math=False)
         ax.set(ylim=(0, 1.05), yticks=(0, 0.5, 1), ylabel="probability")
         ax.margins(x=0.01)
-    axes[-1, 0].set_xlabel(f"token (orange: the last {n} tokens have come before in this order)")
+    axes[-1, 0].set_xlabel(f"token (orange: the last {RUN} tokens have come before in this order)")
     found = ", ".join(f"{percent(share)} {name}" for name, share in shares.items())
     finding = f"Tokens that only say again what was said: {found}"
     means = {name: np.mean(text.probs) for name, text in texts.items() if text.probs}

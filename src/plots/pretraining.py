@@ -123,33 +123,17 @@ def draw_fill_ins(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
     for row, (sentence, answers) in enumerate(table.items()):
         y = 1.7 * row
         write(ax, 0, y, sentence.replace("[MASK]", "_____"), size=10.5, ha="left")
-        for i, words in enumerate(map(answers.__getitem__, heads)):
+        for i, head in enumerate(heads):
+            words = answers[head]
             text = "  ".join(f"{plain(word)} {percent(share)}" for word, share in words.items())
-            face = tint(HIDDEN, 0.08 + 0.6 * next(iter(words.values())))
-            size = min(9.5, 12 * (column - 2) / len(text))
-            x, look = i * column + (column - 1) / 2, {"edge": "white", "gid": f"{row} {heads[i]}"}
-            box(
-                ax,
-                x,
-                y + 0.69,
-                column - 1,
-                0.66,
-                text,
-                face=face,
-                colour=readable_on(face),
-                size=size,
-                **look,
-            )
-    first, last = (
-        [next(iter(answers[name])) for answers in table.values()] for name in (heads[0], heads[-1])
-    )
-    changed = sum(a != b for a, b in zip(first, last, strict=True))
+            face = tint(HIDDEN, 0.08 + 0.6 * max(words.values()))
+            look = {"edge": "white", "face": face, "colour": readable_on(face)}
+            look |= {"size": min(9.5, 12 * (column - 2) / len(text)), "gid": f"{row} {head}"}
+            box(ax, i * column + (column - 1) / 2, y + 0.69, column - 1, 0.66, text, **look)
+    tops = {s: {head: max(a[head], key=a[head].get) for head in heads} for s, a in table.items()}
+    changed = sum(words[heads[0]] != words[heads[-1]] for words in tops.values())
     finding = f"“{heads[-1]}” fills {changed} of {len(table)} blanks otherwise than “{heads[0]}”"
-    said = {
-        sentence.replace("[MASK]", "blank"): {name: next(iter(answers[name])) for name in heads}
-        for sentence, answers in table.items()
-    }
-    return finish(figure, finding, "Sentences with a blank, and words for it", listed(said))
+    return finish(figure, finding, "Sentences with a blank, and words for it", listed(tops))
 
 
 def plot_shares(shares: Mapping[str, float], what: str, guess: tuple[float, str]) -> Figure:

@@ -83,70 +83,62 @@ def draw_windows(features: Rows, tokenizer: PreTrainedTokenizerBase) -> Figure:
         )
     places, answers = _passage_places(rows)
     T = max((place[-1] + 1 for place in places if len(place)), default=0)
-    answer = max(answers, key=len)
-    covered = np.bincount(np.concatenate(places), minlength=T) if T else np.zeros(0)
+    held = np.bincount(np.concatenate(places).astype(int), minlength=T)  # by how many windows
     figure, ax = subplots(figsize=(8, 1.75 + 0.42 * min(len(rows), 14)))
-    kinds = {"[CLS] question [SEP]": "#d9d9d9", "in one window": tint(PALE, 0.45)}
-    kinds |= {"in several": tint(START, 0.65), "the answer": ANSWER, "cut answer": "C4"}
+    colours = {"[CLS] question [SEP]": "#d9d9d9", "in one window": tint(PALE, 0.45)}
+    colours |= {"in several": tint(START, 0.65), "the answer": ANSWER, "cut answer": "C4"}
     gap = max(1.0, 0.015 * T)
     for k, (row, place) in enumerate(zip(rows, places, strict=True)):
-        before = next(
-            (i for i, s in enumerate(row["token_starts"]) if s >= 0), len(row["input_ids"])
-        )
-        _stretch(ax, k, -gap - before, before, kinds["[CLS] question [SEP]"], f"question {k}")
-        if not len(place):
-            continue
-        _stretch(ax, k, place[0], len(place), kinds["in one window"], f"window {k}")
-        shared = place[covered[place] > 1]
-        for run in np.split(shared, np.flatnonzero(np.diff(shared) > 1) + 1):
-            _stretch(
-                ax, k, run[0] if len(run) else 0, len(run), kinds["in several"], f"overlap {k}"
-            )
-        inside = np.intersect1d(answer, place)
-        if len(inside):
-            colour = kinds["the answer" if len(answers[k]) else "cut answer"]
-            _stretch(ax, k, inside[0], len(inside), colour, f"answer {k}")
+        before = [start >= 0 for start in [*row["token_starts"], 0]].index(True)
+        inside = np.intersect1d(max(answers, key=len), place)
+        answer = "the answer" if len(answers[k]) else "cut answer"
+        parts = [("[CLS] question [SEP]", np.arange(before) - before - gap, "question")]
+        parts += [("in one window", place, "window")]
+        parts += [("in several", run, "overlap") for run in _runs(place[held[place] > 1])]
+        parts += [(answer, inside, "answer")]
+        for kind, tokens, gid in parts:
+            if len(tokens):
+                look = {"color": colours[kind], "edgecolor": MUTED, "gid": f"{gid} {k}"}
+                ax.barh(k, len(tokens), 0.66, left=tokens[0], linewidth=0.6, **look)
         if "start_positions" in row:
             told, colour = ("the answer", ANSWER) if len(answers[k]) else ("[CLS]", MUTED)
             look = {"bold": True, "ha": "left", "gid": f"label {k}"}
             write(ax, T + gap, k, f"labelled: {told}", colour, 9.5, **look)
-    name_bars(ax, [f"window {k + 1}" for k in range(len(rows))], "token of the passage")
+    _finish_windows(figure, ax, len(rows), T, colours)
+    finding = _windows_in_words(rows, places, answers, T, tokenizer)
+    ranges = {f"window {k}": f"{len(place)} tokens" for k, place in enumerate(places, 1)}
+    return finish(figure, finding, f"Bars over a passage of {T} tokens", listed(ranges))
+
+
+def _runs(tokens: np.ndarray) -> list[np.ndarray]:
+    """The tokens cut where one is missing between two."""
+    return np.split(tokens, np.flatnonzero(np.diff(tokens) > 1) + 1)
+
+
+def _finish_windows(figure: Figure, ax: Axes, N: int, T: int, colours: Mapping[str, Any]) -> None:
+    """Axes of the passage's tokens, and a legend of the colours that were drawn."""
+    name_bars(ax, [f"window {k + 1}" for k in range(N)], "token of the passage")
     ax.spines["left"].set_visible(False)
     ax.spines["bottom"].set_bounds(0, T)
     ax.set_xlim(right=1.24 * T)
     ax.set_xticks([tick for tick in MaxNLocator(7).tick_values(0, T) if 0 <= tick <= T])
-    drawn = {to_hex(patch.get_facecolor()) for patch in ax.patches if patch.get_width()}
-    legend(figure, {name: c for name, c in kinds.items() if to_hex(c) in drawn})
-    return _tell_windows(figure, rows, places, answers, T, tokenizer)
+    drawn = {to_hex(patch.get_facecolor()) for patch in ax.patches}
+    legend(figure, {name: colour for name, colour in colours.items() if to_hex(colour) in drawn})
 
 
-def _stretch(ax: Axes, y: int, left: float, width: int, colour: Any, gid: str) -> None:
-    ax.barh(y, width, 0.66, left=left, color=colour, edgecolor=MUTED, linewidth=0.6, gid=gid)
-
-
-def _tell_windows(
-    figure: Figure, rows: list, places: list, answers: list, T: int, tokenizer: Any
-) -> Figure:
-    """What windows hold, as headline and alternative text."""
-    longest = max(len(row["input_ids"]) for row in rows)
-    read = "1 window" if len(rows) == 1 else f"{len(rows)} windows"
-    finding = f"{read} of up to {longest} tokens for a passage of {T}"
+def _windows_in_words(rows: list, places: list, answers: list, T: int, tokenizer: Any) -> str:
+    """How many windows there are, what they share, and how many hold the answer."""
+    finding = "1 window" if len(rows) == 1 else f"{len(rows)} windows"
+    finding += f" of up to {max(len(row['input_ids']) for row in rows)} tokens for a passage of {T}"
     if len(rows) > 1:
-        finding += f", {len(np.intersect1d(places[0], places[1]))} shared (doc_stride)"
+        finding += f", {len(np.intersect1d(*places[:2]))} shared (doc_stride)"
     holding = [row for row, answer in zip(rows, answers, strict=True) if len(answer)]
     if holding:
         first, last = holding[0]["start_positions"], holding[0]["end_positions"]
-        text = tokenizer.decode(holding[0]["input_ids"][first : last + 1])
-        text = textwrap.shorten(plain(text), 60, placeholder=" ...")
+        text = plain(tokenizer.decode(holding[0]["input_ids"][first : last + 1]))
+        text = textwrap.shorten(text, 60, placeholder=" ...")
         finding += f"; {len(holding)} of {len(rows)} with the whole answer “{text}”"
-    elif "start_positions" in rows[0]:
-        finding += "; none holds an answer"
-    ranges = {
-        f"window {k}": f"tokens {place[0]} to {place[-1]}"
-        for k, place in enumerate(places, 1)
-        if len(place)
-    }
-    return finish(figure, finding, f"Bars over a passage of {T} tokens", listed(ranges))
+    return finding if holding or "start_positions" not in rows[0] else f"{finding}; none with it"
 
 
 def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -204,12 +196,11 @@ def plot_answer_positions(dataset: Rows) -> Figure:
     return finish(figure, finding, f"Two histograms of {N:,} answers, in %", listed(said, "{}"))
 
 
-def plot_question_mix(splits: Mapping[str, Rows], first_words: int = 8) -> Figure:
+def plot_question_mix(splits: Mapping[str, Rows]) -> Figure:
     """Plot how many questions have an answer in their passage, and how the questions begin.
 
     Args:
         splits: name -> rows with question and answers (SQuAD's columns), such as a DatasetDict.
-        first_words: how many of the most frequent first words get a bar.
     """
     asked = [
         (name, (row["question"].split() or [""])[0].lower(), bool(row["answers"]["text"]))
@@ -218,7 +209,7 @@ def plot_question_mix(splits: Mapping[str, Rows], first_words: int = 8) -> Figur
     ]
     total = len(asked)
     words = Counter(word for _, word, _ in asked)
-    common = [word for word, _ in words.most_common(first_words)]
+    common = [word for word, _ in words.most_common(8)]
     by_split = {name: [has for split, _, has in asked if split == name] for name in splits}
     by_word = {f"{word} …": [has for _, w, has in asked if w == word] for word in common}
     by_word["others"] = [has for _, word, has in asked if word not in common]
@@ -280,24 +271,18 @@ def plot_token_scores(
     tokens: Sequence[str],
     start_probs: Sequence[float],
     end_probs: Sequence[float],
-    answer: tuple[int, int] | None = None,
-    show: int = 46,
 ) -> Figure:
     """Plot each token's probability of being the answer's start, and its end.
 
     Args:
         tokens: str[T], question and passage as the model reads them.
-        start_probs, end_probs: float[T], each summing to one.
-        answer: first and last token of the span to mark; None takes the likeliest. (0, 0) is
-            [CLS]: no answer.
-        show: tokens drawn at most: [CLS], and the part around the answer.
+        start_probs, end_probs: float[T]; the likeliest span is marked, (0, 0) is no answer.
     """
     start, end = np.asarray(start_probs, dtype=float), np.asarray(end_probs, dtype=float)
     T = len(tokens)
-    if answer is None:
-        answer = np.unravel_index(np.argmax(np.triu(np.outer(start, end))), (T, T))
-    first, last = int(answer[0]), int(answer[1])
-    shown = _around(T, first, last, show)
+    best = np.argmax(np.triu(np.outer(start, end)))
+    first, last = (int(place) for place in np.unravel_index(best, (T, T)))
+    shown = _around(T, first, last)
     labels = ["⋯" if i is None else plain(tokens[i]) for i in shown]
     figure, axes = subplots(3, 1, figsize=(8, 4.4), sharex=True, height_ratios=(1, 0.55, 1))
     values = [[0 if i is None else 100 * p[i] for i in shown] for p in (start, end)]
@@ -321,7 +306,7 @@ def plot_token_scores(
     return finish(figure, finding, shows, f"Tokens shown: {' '.join(labels)}")
 
 
-def _around(T: int, first: int, last: int, show: int) -> list[int | None]:
+def _around(T: int, first: int, last: int, show: int = 46) -> list[int | None]:
     """At most `show` positions: all, or [CLS] and what is around the answer; None is a gap."""
     if show >= T:
         return list(range(T))
@@ -343,7 +328,6 @@ def plot_span_matrix(
     end_logits: Sequence[float],
     tokens: Sequence[str],
     max_answer_tokens: int = 30,
-    show: int = 26,
 ) -> Figure:
     """Draw the score of every span, start + end: rows are first tokens, columns last ones.
 
@@ -351,7 +335,6 @@ def plot_span_matrix(
         start_logits, end_logits: float[T].
         tokens: str[T], the passage's part of a window.
         max_answer_tokens: longer spans are not allowed.
-        show: tokens drawn at most, around the best span.
     """
     start, end = np.asarray(start_logits, dtype=float), np.asarray(end_logits, dtype=float)
     T = len(tokens)
@@ -359,7 +342,7 @@ def plot_span_matrix(
     allowed = (columns >= rows) & (columns - rows < max_answer_tokens)
     scores = np.where(allowed, start[:, None] + end, -np.inf)
     first, last = (int(i) for i in np.unravel_index(np.argmax(scores), scores.shape))
-    size = min(T, max(show, last - first + 1))
+    size = min(T, max(26, last - first + 1))
     begin = min(max(0, (first + last + 1 - size) // 2), T - size)
     part = slice(begin, begin + size)
     figure, ax = subplots(figsize=(8, 5.8))

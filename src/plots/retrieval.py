@@ -54,14 +54,13 @@ WAY_NAMES = {"keyword": "by keyword", "dense": "by meaning", "fused": "both, fus
 # --- an answer with its evidence ------------------------------------------------------------------
 
 
-def show_open_answer(answer: OpenAnswer, question: str | None = None, runners_up: int = 3) -> Panel:
+def show_open_answer(answer: OpenAnswer, question: str | None = None) -> Panel:
     """Show an answer in its passage, its sentence tinted, with what else was found; or a refusal.
 
     Args:
         answer: of `WikipediaAnswerer`.
-        runners_up: how many other candidates to list at most.
     """
-    others = answer.runners_up[:runners_up]
+    others = answer.runners_up[:3]
     listing = [f"{found.score:.2f}  {found.text}  (in: {found.title})" for found in others]
     if answer.is_refusal:
         verdict = "I don't know: nothing found supports an answer "
@@ -190,18 +189,17 @@ def plot_term_weights(
 # --- by meaning -----------------------------------------------------------------------------------
 
 
-def draw_pooling(tokens: Sequence[str], vectors: Any, mean: Any, shown: int = 40) -> Figure:
+def draw_pooling(tokens: Sequence[str], vectors: Any, mean: Any) -> Figure:
     """Draw the vectors of a sentence's tokens as rows, and below them the one that is their mean.
 
     Args:
         tokens: str[T].
-        vectors: float[T, D].
+        vectors: float[T, D], of which the first 40 numbers are drawn.
         mean: float[D].
-        shown: how many of the D numbers, the first ones.
     """
     both = np.concatenate([np.asarray(vectors, dtype=float), np.asarray(mean)[None]])
     T, D = both.shape[0] - 1, both.shape[1]
-    part = both[:, :shown]
+    part = both[:, :40]
     limit = np.abs(part).max()
     size, heights = (8, 1.9 + 0.24 * T), (T, 1.3)
     figure, (upper, lower) = subplots(2, 1, figsize=size, height_ratios=heights, sharex=True)
@@ -277,15 +275,15 @@ def draw_fusion(rankings: Mapping[str, Sequence[str]], fused: Mapping[str, float
     return finish(figure, finding, shows, listed(lists), listed(fused, "{:.4f}"))
 
 
-def plot_recall(ranks: Mapping[str, Sequence[float]], depths: Sequence[int] = (1, 5, 20)) -> Figure:
+def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
     """Plot for how many questions the right article is among the first k found, with intervals.
 
     Args:
         ranks: "keyword", "dense", "fused" -> the right article's rank for each question,
             infinite where it was not found.
-        depths: the k.
     """
     figure, ax = subplots(figsize=(8, 3.7))
+    depths = (1, 5, 20)
     count, width = len(next(iter(ranks.values()))), 0.8 / len(ranks)
     recall = {}
     for number, (name, places) in enumerate(ranks.items()):

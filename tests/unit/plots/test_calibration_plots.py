@@ -17,15 +17,14 @@ FIGURES = {
         lambda: plot_reliability({"as it is": DIAGRAM, "scaled": reliability(SCORES**2, CORRECT)}),
         "As it is, what it says is off by 25.6 points on average; scaled, by 33.0 points",
     ),
-    "plot_coverage": (lambda: plot_coverage({"reader": CURVE, "another": CURVE}, 0.9), HALF),
+    "plot_coverage": (
+        lambda: plot_coverage({"reader": CURVE, "another": CURVE}, 0.9, SILENT),
+        HALF,
+    ),
     "plot_coverage with a threshold": (
         lambda: plot_coverage({"reader": CURVE}, 0.9, CHOSEN),
         "Answering only the surest 25 % of questions is right 100 % of the time; "
         "answering all, 50 %",
-    ),
-    "plot_coverage with one that answers nothing": (
-        lambda: plot_coverage({"reader": CURVE}, chosen=SILENT),
-        HALF,
     ),
 }
 
@@ -52,5 +51,5 @@ def test_the_curve_and_the_chosen_threshold_are_those_of_the_numbers(mark):
 def test_a_threshold_has_as_many_digits_as_tell_it_from_zero_and_one(threshold, shown, texts):
     scores, correct = np.array([0.99999, 0.9, 0.1]), [1, 1, 0]
     chosen = at_threshold(scores, correct, threshold)
-    figure = plot_coverage({"reader": coverage_curve(scores, correct)}, chosen=chosen)
+    figure = plot_coverage({"reader": coverage_curve(scores, correct)}, 0.9, chosen)
     assert f"threshold {shown}" in texts(figure)

@@ -51,8 +51,8 @@ FIGURES = {
         "but zeros are multiplied like any other number: 1.0 times the speed",
     ),
     "draw_soft_targets": (
-        lambda: compression.draw_soft_targets(["a", "b", "$c", "d"], LOGITS, 2, (1, 4)),
-        "The label says one token; the teacher, softened, spreads 37 % over the others",
+        lambda: compression.draw_soft_targets(["a", "b", "$c", "d"], LOGITS, 2),
+        "The label says one token; the teacher, softened, spreads 14 % over the others",
     ),
     "plot_measurements": (
         lambda: compression.plot_measurements([reader("fp32"), INT8, TINY]),
@@ -118,8 +118,8 @@ def test_lines_and_bars_are_what_was_measured(texts):
 def test_soft_targets_are_the_softmax_of_the_logits_divided_by_the_temperature():
     figure = FIGURES["draw_soft_targets"][0]()
     titles = [ax.get_title(loc="left") for ax in figure.axes]
-    assert titles == ["the label", "the teacher, T = 1", "the teacher, T = 4"]
-    wanted = np.eye(4)[2], np.exp(LOGITS), np.exp(LOGITS / 4)
+    assert titles == ["the label", "the teacher, T = 1", "the teacher, T = 2"]
+    wanted = np.eye(4)[2], np.exp(LOGITS), np.exp(LOGITS / 2)
     for ax, expected in zip(figure.axes, wanted, strict=True):
         widths = [bar.get_width() for bar in ax.patches]
         assert widths == pytest.approx((expected / expected.sum()).tolist())

@@ -39,7 +39,9 @@ RUNGS = [
     lm.Rung("GPT, 20 s", 1_300_000, 20.0, 2000.0),
     lm.Rung("SmolLM2", 134_515_008, 1e10, 30.0, estimated=True),
 ]
-SAMPLERS = {"as it is": np.array([0.4, 0.3, 0.2, 0.1, 0]), "cut": np.array([0, 0.6, 0.4, 0, 0])}
+RATES = 0.5 ** np.arange(1, 41)
+CUT = np.where(np.arange(40) < 2, 0.5, 0)
+SAMPLERS = {"as it is": RATES / RATES.sum(), "cut": CUT}
 
 
 def pieces(token_ids):
@@ -90,7 +92,7 @@ FIGURES = {
     ),
     "draw_reach": (
         lambda: lm.draw_reach(RIVER),
-        "3 answers to one question: what is known when the next token is predicted?",
+        "3 answers: what is known when the next token is predicted?",
     ),
     "draw_reach of one": (
         lambda: lm.draw_reach(["the", "cat", "sat"], ["counting"], n=2),
@@ -109,8 +111,8 @@ FIGURES = {
         "From 2,000 (GPT, 20 s) down to 30 per word (SmolLM2)",
     ),
     "plot_samplers": (
-        lambda: lm.plot_samplers(SAMPLERS, pieces, count=3),
-        "One distribution, 2 ways to draw from it: “cut” leaves 2 of 5 tokens",
+        lambda: lm.plot_samplers(SAMPLERS, pieces),
+        "One distribution, 2 ways to draw from it: “cut” leaves 2 of 40 tokens",
     ),
     "plot_repetition": (
         lambda: lm.plot_repetition(REPEATED),
@@ -181,7 +183,7 @@ def test_learning_draws_the_scored_moments_and_the_level_to_beat(mark):
     assert mark(figure, "5-gram").get_xydata().tolist() == [[4, 1400], [20, 1400]]
     assert mark(figure, "GPT, shipped").get_linestyle() == "--"
     with pytest.raises(ValueError, match="none of these runs"):
-        lm.plot_learning({"LSTM": HISTORY[:1]})
+        lm.plot_learning({"LSTM": HISTORY[:1]}, {})
 
 
 def test_each_model_keeps_its_colour():
@@ -200,12 +202,11 @@ def test_the_ladder_has_each_model_at_one_height_in_both_charts(mark):
 
 def test_samplers_are_drawn_over_the_same_tokens_with_what_stays_possible(mark, texts):
     figure = drawn("plot_samplers")
-    assert [mark(figure, f"cut {y}").get_width() for y in range(4)] == pytest.approx(
-        [0, 0.6, 0.4, 0]
-    )
-    assert mark(figure, "as it is 3").get_width() == pytest.approx(0.1), "all others together"
+    assert [mark(figure, f"cut {y}").get_width() for y in range(13)] == [0.5, 0.5] + [0] * 11
+    rest = mark(figure, "as it is 12").get_width()
+    assert rest == pytest.approx(0.5**12, rel=1e-3), "all others together"
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert names == ["␣t0", "␣t1", "␣t2", "all others"] and "out" in texts(figure)
+    assert names == [f"␣t{i}" for i in range(12)] + ["all others"] and "out" in texts(figure)
 
 
 def test_a_token_repeats_when_the_run_it_ends_has_come_before():

@@ -47,7 +47,7 @@ FIGURES = {
         "a word in 1 text weighs 8.8, one in 10,000 weighs 0.00",
     ),
     "draw_pooling": (
-        lambda: retrieval.draw_pooling(["a", "b", "$"], VECTORS, VECTORS.mean(0), shown=2),
+        lambda: retrieval.draw_pooling(["a", "b", "$"], VECTORS, VECTORS.mean(0)),
         "3 vectors of 4 numbers, one for each token, become one for the sentence: their mean",
     ),
     "plot_two_searches": (
@@ -131,10 +131,10 @@ def test_a_refusal_shows_no_passage_and_says_what_was_turned_down():
     assert "0.12  8  (in: Oxygen)" in shown.html
 
 
-def test_no_more_runners_up_are_shown_than_asked_for():
+def test_no_more_than_three_runners_up_are_shown():
     answer = answered(*(found("8", f"title {i}", 0.9 - i / 10) for i in range(6)))
-    page = retrieval.show_open_answer(answer, runners_up=2).html
-    assert re.findall(r"title \d", page) == ["title 0", "title 1", "title 2"]  # its own, two more
+    page = retrieval.show_open_answer(answer).html
+    assert re.findall(r"title \d", page) == [f"title {i}" for i in range(4)]  # its own, three more
     assert "runners-up" not in retrieval.show_open_answer(answered(found("8"))).html
 
 
@@ -169,7 +169,7 @@ def test_curves_and_heatmaps_are_the_numbers_given(mark):
     curve = figure.axes[1].lines[0].get_xydata()
     assert dict(curve.tolist()) == WEIGHTS
     above, below = (ax.images[0].get_array() for ax in drawn("draw_pooling").axes[:2])
-    assert above.tolist() == VECTORS[:, :2].tolist() and below.tolist() == [[4.0, 5.0]]
+    assert above.tolist() == VECTORS.tolist() and below.tolist() == [[4, 5, 6, 7]]
     line = mark(drawn("plot_passages_read"), "with")
     assert line.get_xydata().tolist() == [[1, 70], [5, 75.2]]
 
