@@ -33,109 +33,81 @@ def same(ours: Answers, theirs: Answers) -> tuple[int, float]:
     return equal, largest
 
 
-def timed(seconds: list[float], action: Callable[[], Answers]) -> Answers:
-    """Run `action` and add its wall time, in seconds, to the list."""
-    start = time.perf_counter()
-    answers = action()
-    seconds.append(time.perf_counter() - start)
-    return answers
+def ways_of(wv: WordVectors, n: int) -> dict[str, Callable[[np.ndarray], Answers]]:
+    """The three ways: each answers int[Q, 1], neighbours of a word, or int[Q, 3], analogies."""
+    words = wv.vocabulary.words
+    kv = KeyedVectors(wv.vectors.shape[1])
+    kv.add_vectors(words, np.array(wv.vectors))
+    kv.fill_norms()
+
+    def gensim(rows: np.ndarray) -> Answers:
+        named = [[words[number] for number in row] for row in rows]
+        if rows.shape[1] == 1:
+            return [kv.most_similar(word, topn=n) for (word,) in named]
+        return [kv.most_similar([b, c], [a], topn=n) for a, b, c in named]
+
+    def ours(rows: np.ndarray) -> Answers:
+        named = [[words[number] for number in row] for row in rows]
+        ask = wv.get_top_similar if rows.shape[1] == 1 else wv.analogy
+        return [list(ask(*row, n).items()) for row in named]
+
+    def at_once(rows: np.ndarray) -> Answers:
+        units = wv.units[rows]  # [Q, 1 or 3, D]
+        targets = units[:, 0] if rows.shape[1] == 1 else units[:, 1] - units[:, 0] + units[:, 2]
+        found, cosines = wv.nearest(targets, n, rows.tolist())
+        named = [wv.vocabulary.decode(ids) for ids in found]
+        return [list(zip(*pair, strict=True)) for pair in zip(named, cosines.tolist(), strict=True)]
+
+    return {"gensim": gensim, "ours": ours, "ours, all at once": at_once}
+
+
+def measure(ways: dict[str, Callable], rows: np.ndarray, rounds: int) -> dict:
+    """Answers per second of each way, which take turns, and how many answers are the same."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    answers: dict[str, Answers] = {name: [] for name in ways}
+    for way in ways.values():
+        way(rows[:3])  # the first calls make what is cached
+    for part in np.array_split(rows, rounds):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            answers[name] += way(part)
+            seconds[name].append(time.perf_counter() - start)
+    size = len(rows) / rounds
+    rates = {name: size / float(np.median(values)) for name, values in seconds.items()}
+    equal, largest = same(answers["ours"], answers["gensim"])
+    equal_at_once, _ = same(answers["ours, all at once"], answers["gensim"])
+    result = {"per_second": rates, "same": equal, "same_at_once": equal_at_once}
+    return result | {"largest_difference": largest}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--queries", type=int, default=1000, help="random words, and as many random analogies"
-    )
+    parser.add_argument("--queries", type=int, default=1000, help="of each kind, at random")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--top", type=int, default=10)
     options = parser.parse_args()
+    Q = options.queries
     start = time.perf_counter()
     wv = WordVectors.load("glove")
-    opened = time.perf_counter() - start
-    common.announce(
-        "Word vectors",
-        f"{options.queries} random words of {len(wv):,}, as many random analogies, seed 0",
-    )
+    opened, V = time.perf_counter() - start, len(wv)
+    common.announce("Word vectors", f"{Q} random words of {V:,} and {Q} random analogies, seed 0")
 
-    words = wv.vocabulary.words
-    kv = KeyedVectors(wv.vectors.shape[1])
-    kv.add_vectors(words, np.array(wv.vectors))
-    kv.fill_norms()
-    V, n = len(wv), options.top
-    rng = np.random.default_rng(0)
-    queries = rng.choice(V, (options.queries, 1), replace=False)
-    analogies = rng.integers(0, V, (options.queries, 3))
-
-    def one_by_one(rows: np.ndarray) -> Answers:
-        named = [[words[number] for number in row] for row in rows]
-        return [
-            list((wv.get_top_similar(*row, n) if len(row) == 1 else wv.analogy(*row, n)).items())
-            for row in named
-        ]
-
-    def at_once(rows: np.ndarray) -> Answers:
-        units = wv.units[rows]  # [Q, 1 or 3, D]
-        targets = units[:, 0] if rows.shape[1] == 1 else units[:, 1] - units[:, 0] + units[:, 2]
-        found, cosines = wv.nearest(targets, n, rows.tolist())
-        return [
-            list(zip(wv.vocabulary.decode(ids), values, strict=True))
-            for ids, values in zip(found, cosines.tolist(), strict=True)
-        ]
-
-    def gensim(rows: np.ndarray) -> Answers:
-        named = [[words[number] for number in row] for row in rows]
-        return [
-            kv.most_similar(row[0], topn=n)
-            if len(row) == 1
-            else kv.most_similar(row[1:], row[:1], topn=n)
-            for row in named
-        ]
-
-    ways = {"gensim": gensim, "ours": one_by_one, "ours, all at once": at_once}
-    table: list[tuple[object, ...]] = [
-        ("queries per second", *ways, "ours / gensim", "the same", "largest difference")
-    ]
-    result: dict[str, object] = {"opened_seconds": opened, "queries": options.queries, "words": V}
-    for kind, rows in (("neighbours", queries), ("analogies", analogies)):
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
-        answers: dict[str, Answers] = {name: [] for name in ways}
-        for way in ways.values():
-            way(rows[:3])  # the first calls make what is cached
-        for part in np.array_split(rows, options.rounds):
-            for name, way in ways.items():
-                answers[name] += timed(seconds[name], lambda way=way, part=part: way(part))
-        rates = {
-            name: len(rows) / options.rounds / float(np.median(values))
-            for name, values in seconds.items()
-        }
-        equal, largest = same(answers["ours"], answers["gensim"])
-        equal_at_once, _ = same(answers["ours, all at once"], answers["gensim"])
-        table.append(
-            (
-                kind,
-                *rates.values(),
-                rates["ours"] / rates["gensim"],
-                f"{equal} and {equal_at_once}",
-                f"{largest:.1e}",
-            )
-        )
-        result[kind] = {
-            "per_second": rates,
-            "same": equal,
-            "same_at_once": equal_at_once,
-            "largest_difference": largest,
-        }
-    common.print_table(
-        f"GloVe opened in {opened:.2f} s; top {n} of {V:,}, {options.queries} queries each", table
-    )
-    common.write("vectors", result)
-    return (
-        0
-        if all(result[kind]["same"] == options.queries for kind in ("neighbours", "analogies"))
-        else 1
-    )  # type: ignore[index]
+    rng, ways = np.random.default_rng(0), ways_of(wv, options.top)
+    kinds = {"neighbours": rng.choice(V, (Q, 1), replace=False)}
+    kinds |= {"analogies": rng.integers(0, V, (Q, 3))}
+    results = {kind: measure(ways, rows, options.rounds) for kind, rows in kinds.items()}
+    heads = ("queries per second", *ways, "ours / gensim", "the same", "largest difference")
+    table: list[tuple[object, ...]] = [heads]
+    for kind, result in results.items():
+        rates, equal = result["per_second"], f"{result['same']} and {result['same_at_once']}"
+        speed, largest = rates["ours"] / rates["gensim"], f"{result['largest_difference']:.1e}"
+        table.append((kind, *rates.values(), speed, equal, largest))
+    about = f"GloVe opened in {opened:.2f} s; top {options.top} of {V:,}, {Q} queries of each kind"
+    common.print_table(about, table)
+    common.write("vectors", {"opened_seconds": opened, "queries": Q, "words": V} | results)
+    return 0 if all(result["same"] == Q for result in results.values()) else 1
 
 
 if __name__ == "__main__":

@@ -324,7 +324,7 @@ def train_word2vec(
     the same vectors, to the bit; with `minutes` they depend on the machine's speed.
 
     Args:
-        sentences: lists of words; a window never reaches over the end of a sentence.
+        sentences: lists of words; no window reaches over the end of one.
         architecture: "skipgram" or "cbow".
         D: width of the vectors.
         window: how many places before and after a word its neighbours are found.
@@ -362,20 +362,7 @@ def train_word2vec(
     noise = noise_distribution(vocabulary.counts)
     batches = text.batches(window, keep, noise, np.random.default_rng(seed))
     train_on_batches(architecture, layers, batches, log, negatives)
-    embeddings, output = (layer.weights for layer in layers)
-    check_numbers({"embeddings": embeddings, "output": output}, "the model", LOWER)
-    last = log.history[-1]
-    return Word2VecRun(
-        architecture,
-        vocabulary,
-        embeddings.numpy(),
-        output.numpy(),
-        log.history,
-        last["words_per_second"],
-        last["seconds"],
-        settings,
-        log.finished,
-    )
+    return _run(log, architecture, vocabulary, layers, settings)
 
 
 def train_on_batches(
@@ -408,6 +395,30 @@ def train_on_batches(
         log.write("finished")
     except KeyboardInterrupt:
         log.write("stopped")
+
+
+def _run(
+    log: Log,
+    architecture: Architecture,
+    vocabulary: Vocabulary,
+    layers: tuple[AdagradRows, AdagradRows],
+    settings: dict[str, Any],
+) -> Word2VecRun:
+    """What was trained; ValueError where a weight is not a number any more."""
+    embeddings, output = (layer.weights for layer in layers)
+    check_numbers({"embeddings": embeddings, "output": output}, "the model", LOWER)
+    last = log.history[-1]
+    return Word2VecRun(
+        architecture,
+        vocabulary,
+        embeddings.numpy(),
+        output.numpy(),
+        log.history,
+        last["words_per_second"],
+        last["seconds"],
+        settings,
+        log.finished,
+    )
 
 
 def from_gensim(model: gensim.models.Word2Vec, seconds: float) -> Word2VecRun:

@@ -121,69 +121,57 @@ def complete_card(architecture: str, sentences: list[list[str]]) -> None:
     print(f"{card['name']}: rank of queen by seed {card['rank_of_queen_by_seed']}", flush=True)
 
 
+def release(architecture: str, sentences: list[list[str]], options: argparse.Namespace) -> None:
+    """Train one of the two, and write its folder with its card."""
+    name = f"word2vec-{architecture}"
+    target = (runtime.COURSE / "weights" if options.release else options.to) / name
+    run = train(architecture, sentences, SEED)
+    card = {
+        "name": name,
+        "architecture": architecture,
+        "layers": ["embeddings.weight"],
+        "data": {
+            "source": "the introductions of 10,033 English Wikipedia articles (asset wikipedia)",
+            "licence": "CC BY-SA 4.0",
+            "introductions": len(sentences),
+            "words": sum(map(len, sentences)),
+            "vocabulary": len(run.vocabulary),
+        },
+        "recipe": run.settings,
+        "minutes": round(run.seconds / 60, 1),
+        "words_per_second": round(run.words_per_second),
+        "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
+        "date": date.today().isoformat(),
+    }
+    save_word2vec(run, target, card, with_output=False)
+    wv = WordVectors.load(target)  # the scores are those of the stored file
+    halves = ("development", "test") if options.release else ("development",)
+    card["scores"] = scores_of(wv, halves)
+    others = ranks_of_other_seeds(architecture, sentences) if options.release else {}
+    card["rank_of_queen_by_seed"] = {str(SEED): card["scores"]["rank_of_queen"]} | others
+    save_word2vec(run, target, card, with_output=False)
+    (target / "README.md").write_text(describe(card), encoding="utf-8")
+    print(json.dumps(card, indent=1), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    built = runtime.COURSE / "build" / "weights"
     parser.add_argument("--only", choices=list(RECIPES), help="train one of the two")
-    parser.add_argument(
-        "--to",
-        type=Path,
-        default=runtime.COURSE / "build" / "weights",
-        help="the folder for their folders",
-    )
-    parser.add_argument(
-        "--release",
-        action="store_true",
-        help="write weights/, score the test half, train five seeds: once for a release",
-    )
-    parser.add_argument(
-        "--other-seeds",
-        action="store_true",
-        help="train the other seeds alone, for the cards of the shipped vectors",
-    )
-    parser.add_argument(
-        "--remark",
-        default="",
-        help="words about the machine for the card, such as: busy with other work",
-    )
+    parser.add_argument("--to", type=Path, default=built, help="the folder for their folders")
+    parser.add_argument("--release", action="store_true", help="write weights/, with all scores")
+    parser.add_argument("--other-seeds", action="store_true", help="complete the shipped cards")
+    parser.add_argument("--remark", default="", help="about the machine, such as: busy")
     options = parser.parse_args()
 
     sentences = load_sentences(whole=True)
     for architecture in [options.only] if options.only else RECIPES:
         if options.other_seeds:
             complete_card(architecture, sentences)
-            continue
-        name = f"word2vec-{architecture}"
-        target = (runtime.COURSE / "weights" if options.release else options.to) / name
-        run = train(architecture, sentences, SEED)
-        card = {
-            "name": name,
-            "architecture": architecture,
-            "layers": ["embeddings.weight"],
-            "data": {
-                "source": "10,033 introductions of English Wikipedia articles (asset wikipedia)",
-                "licence": "CC BY-SA 4.0",
-                "introductions": len(sentences),
-                "words": sum(map(len, sentences)),
-                "vocabulary": len(run.vocabulary),
-            },
-            "recipe": run.settings,
-            "minutes": round(run.seconds / 60, 1),
-            "words_per_second": round(run.words_per_second),
-            "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
-            "date": date.today().isoformat(),
-        }
-        save_word2vec(run, target, card, with_output=False)
-        wv = WordVectors.load(target)  # the scores are those of the stored file
-        card["scores"] = scores_of(
-            wv, ("development", "test") if options.release else ("development",)
-        )
-        others = ranks_of_other_seeds(architecture, sentences) if options.release else {}
-        card["rank_of_queen_by_seed"] = {str(SEED): card["scores"]["rank_of_queen"]} | others
-        save_word2vec(run, target, card, with_output=False)
-        (target / "README.md").write_text(describe(card), encoding="utf-8")
-        print(json.dumps(card, indent=1), flush=True)
+        else:
+            release(architecture, sentences, options)
 
 
 if __name__ == "__main__":
