@@ -131,7 +131,7 @@ def main() -> int:
     )
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--width", type=int, default=300)
-    parser.add_argument("--sentences", type=int, help="take the first so many sentences only")
+    parser.add_argument("--sentences", type=int, help="take only this many sentences")
     options = parser.parse_args()
     sentences = load_sentences()[: options.sentences]
     words = sum(map(len, sentences))

@@ -28,7 +28,7 @@ from src.word2vec import Word2VecRun, load_sentences, save_word2vec, train_word2
 RECIPE = {"D": 300, "window": 10, "negatives": 5, "epochs": 20, "min_count": 5, "subsample": 1e-4}
 RECIPES = {"skipgram": RECIPE, "cbow": RECIPE}
 SEED, OTHER_SEEDS = 0, (1, 2, 3, 4)
-EVERYTHING = 10**6  # asked for so many nearest words, they all come
+EVERYTHING = 10**6  # more nearest words than there are
 
 
 def rank_of_queen(wv: WordVectors) -> int:

@@ -169,39 +169,12 @@ def test_a_good_copy_needs_neither_network_nor_pip_nor_a_writable_folder(
     assert bench.store().fetch("plain") == 0
 
 
-def test_a_file_is_hashed_once_per_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.store().path("plain")
-    hashed: list[str] = []
-    honest = assets._sha256
-    monkeypatch.setattr(assets, "_sha256", lambda file: hashed.append(file.name) or honest(file))
-    store = bench.store()
-    for _ in range(3):
-        store.path("plain")
-    assert sorted(hashed) == ["numbers.npy", "words.json"]
-
-
 @pytest.mark.usefixtures("copied")
 def test_a_new_pin_and_a_longer_list_of_files_replace_the_old_copy(bench: Bench) -> None:
     bench.store(dataclasses.replace(PLAIN, files=("words.json",))).path("plain")
     assert (bench.store().path("plain") / "numbers.npy").read_bytes() == NUMBERS
     bench.build({"course_fake/data/words.json": b"[]"})
     assert (bench.store().path("plain") / "words.json").read_bytes() == b"[]"
-
-
-@pytest.mark.usefixtures("copied")
-def test_what_a_dead_process_left_is_gone_before_the_next_download(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stale = bench.folder / "cache" / ".partial" / "plain" / "0000"
-    stale.mkdir(parents=True)
-    download = Store._download
-
-    def look(*arguments: object) -> Path:
-        assert not stale.exists()  # its disk space may be needed now
-        return download(*arguments)
-
-    monkeypatch.setattr(Store, "_download", look)
-    bench.store().path("plain")
 
 
 @pytest.mark.usefixtures("copied")

@@ -344,7 +344,7 @@ def test_the_decoder_step_by_step_gives_the_scores_of_teacher_forcing(
         assert_close(looked, weights[:, t : t + 1])
 
 
-def test_greedy_decoding_writes_what_the_model_finds_likeliest_after_its_own_words(
+def test_greedy_decoding_writes_what_the_model_finds_most_likely_after_its_own_words(
     model: AttentionEncoderDecoder, batch: tuple
 ) -> None:
     source_ids, source_mask, _ = batch

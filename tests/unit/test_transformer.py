@@ -402,7 +402,7 @@ def test_padding_changes_no_score_and_no_alignment_of_the_translator(
             assert weights[row, ..., length:].eq(0).all()
 
 
-def test_greedy_decoding_writes_what_the_translator_finds_likeliest_after_its_own_words(
+def test_greedy_decoding_writes_what_the_translator_finds_most_likely_after_its_own_words(
     model: Transformer, batch: tuple
 ) -> None:
     source_ids, source_mask, _ = batch
