@@ -9,7 +9,6 @@ Jupyter, on GitHub and on the site.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 import sys
@@ -23,6 +22,7 @@ from pydantic.dataclasses import dataclass
 
 from src.runtime import COURSE
 from src.teaching.schema import FORBID, Text, checked
+from src.text import close_spellings
 
 GLOSSARY = COURSE / "data" / "glossary.yaml"
 PAGE = "glossary.md"
@@ -89,7 +89,7 @@ def find_term(name: str) -> Term:
     entries = glossary().values()
     names = {other.lower(): entry for entry in entries for other in (entry.name, *entry.also)}
     if name.lower() not in names:
-        near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+        near = close_spellings(name.lower(), list(names))
         offer = f"; did you mean {' or '.join(repr(names[n].name) for n in near)}?" if near else "."
         raise ValueError(f"the glossary has no {name!r}{offer} Terms are in data/glossary.yaml.")
     return names[name.lower()]

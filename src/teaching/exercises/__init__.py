@@ -9,7 +9,6 @@ there, with a docstring that says what to write, and below it an `Exercise` with
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import os
@@ -21,6 +20,7 @@ from src.teaching.exercises.grading import Verdict, grade_answer
 from src.teaching.exercises.record import Exercise
 from src.teaching.panel import Panel, box, folded, inline_text, paragraphs_html
 from src.teaching.sources import source_box, source_pre
+from src.text import close_spellings
 
 PROOF_FLAG = "COURSE_PROOF"  # 1 in the course's own tests: a check that is not passed raises
 COLOURS = {"passed": "good", "wrong": "bad", "error": "bad", "not attempted": "open"}
@@ -125,7 +125,7 @@ def find(exercise: str) -> Exercise:
     for number in [notebook] if notebook in notebooks() else notebooks():
         known |= exercises(number)
     if exercise not in known:
-        near = difflib.get_close_matches(exercise, known, n=1, cutoff=0.5)
+        near = close_spellings(exercise, list(known), n=1)
         offer = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
         raise ValueError(f"there is no exercise {exercise!r}; {offer}")
     return known[exercise]
