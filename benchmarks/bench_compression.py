@@ -1,7 +1,8 @@
-"""What smaller readers gain and cost: size, questions per second, exact match and F1, quantised, pruned and distilled.
+"""What smaller readers gain and cost: size, speed, exact match and F1.
 
-All on the answerable questions of the course's test part. The readers take turns in every round, after one small call each; the
-median of the rounds counts. Quality comes with the interval that other questions of the kind would leave it in, paired with fp32.
+Quantised, pruned and distilled, on the answerable questions of the course's test part. The
+readers take turns in every round, after one small call each; the median of the rounds counts.
+F1 comes with its interval against fp32, paired.
 """
 
 from __future__ import annotations
@@ -49,37 +50,87 @@ def f1_of_each(qa: QuestionAnswerer, dataset: Dataset) -> np.ndarray:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--questions", type=int, default=1000, help="at most so many")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--questions", type=int, default=1000, help="at most")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     try:
-        teacher, student = (QuestionAnswerer.load(name, precision="fp32") for name in ("qa-minilm", "qa-student"))
+        teacher, student = (
+            QuestionAnswerer.load(name, precision="fp32") for name in ("qa-minilm", "qa-student")
+        )
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     test = answerable_only(load_squad("course")["test"])
     dataset = test.select(range(min(options.questions, len(test))))
-    instructions = [name for name, there in torch.cpu.get_capabilities().items() if there is True and ("vnni" in name or "amx" in name)]
-    common.announce("Smaller models", f"the first {len(dataset)} of {len(test)} answerable test questions of the course")
+    instructions = [
+        name
+        for name, there in torch.cpu.get_capabilities().items()
+        if there is True and ("vnni" in name or "amx" in name)
+    ]
+    common.announce(
+        "Smaller models",
+        f"the first {len(dataset)} of {len(test)} answerable test questions of the course",
+    )
     print(f"instructions for bytes and bf16: {', '.join(instructions) or 'none'}")
 
     readers = readers_of(teacher, student)
     measured = measure(readers, dataset, options.rounds)
     each = {name: f1_of_each(qa, dataset) for name, qa in readers.items()}
     first = measured[0]
-    rows = [("reader", "megabytes", "questions/s", "times", "exact match", "F1", "F1 against fp32, 95 %")]
+    rows = [
+        (
+            "reader",
+            "megabytes",
+            "questions/s",
+            "times",
+            "exact match",
+            "F1",
+            "F1 against fp32, 95 %",
+        )
+    ]
     result = []
     for found in measured:
         apart = each[found.name] - each[first.name]
-        mean, interval = apart.mean(), bootstrap((apart,), np.mean, method="percentile", rng=0).confidence_interval
+        mean, interval = (
+            apart.mean(),
+            bootstrap((apart,), np.mean, method="percentile", rng=0).confidence_interval,
+        )
         times = found.questions_per_second / first.questions_per_second
-        against = "" if found is first else f"{100 * mean:+.2f} ({100 * interval.low:+.2f} to {100 * interval.high:+.2f})"
-        rows.append((found.name, found.megabytes, found.questions_per_second, times, found.exact_match, found.f1, against))
+        against = (
+            ""
+            if found is first
+            else f"{100 * mean:+.2f} ({100 * interval.low:+.2f} to {100 * interval.high:+.2f})"
+        )
+        rows.append(
+            (
+                found.name,
+                found.megabytes,
+                found.questions_per_second,
+                times,
+                found.exact_match,
+                found.f1,
+                against,
+            )
+        )
         shares = {"f1_apart": mean, "f1_apart_low": interval.low, "f1_apart_high": interval.high}
-        result.append(asdict(found) | {"times_faster": times} | {name: 100 * share for name, share in shares.items()})
+        result.append(
+            asdict(found)
+            | {"times_faster": times}
+            | {name: 100 * share for name, share in shares.items()}
+        )
     common.print_table(f"{len(dataset)} questions, {options.rounds} rounds", rows)
-    common.write("compression", {"questions": len(dataset), "rounds": options.rounds, "instructions": instructions, "readers": result})
+    common.write(
+        "compression",
+        {
+            "questions": len(dataset),
+            "rounds": options.rounds,
+            "instructions": instructions,
+            "readers": result,
+        },
+    )
     return 0
 
 

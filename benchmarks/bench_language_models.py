@@ -1,7 +1,8 @@
-"""Writing with the language models of notebook 05: tokens per second with and without a cache of keys and values, and what SmolLM2 costs.
+"""Writing with the language models of notebook 05, and what SmolLM2 costs.
 
-The small GPT writes the same text both ways, which is checked; both take turns in every round. SmolLM2 is measured in a process of
-its own: seconds to open it, megabytes of memory, tokens per second in fp32 and bf16.
+Tokens per second of the small GPT with and without a cache of keys and values; it must write the
+same text both ways. SmolLM2 is measured in a process of its own: seconds to open it, megabytes of
+memory, tokens per second in fp32 and bf16.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def seconds_to_write(model: LanguageModel, n: int) -> tuple[float, str]:
 
 
 def with_and_without_cache(rounds: int) -> dict[str, dict[str, float]]:
-    """Tokens per second of the shipped GPT by length; exit status 1 where the two write different texts."""
+    """Tokens per second of the shipped GPT by length; exit status 1 if the texts differ."""
     model = GPTModel.load(runtime.COURSE / "weights" / "lm-gpt")
     found = {}
     for n in LENGTHS:
@@ -43,9 +44,16 @@ def with_and_without_cache(rounds: int) -> dict[str, dict[str, float]]:
                 times[model.use_cache].append(seconds)
                 texts.add(text)
         if len(texts) > 1:
-            sys.exit(f"bench_language_models: with the cache the GPT writes another text at {n} tokens.")
-        speed = {name: n / min(times[kept]) for name, kept in (("with, tokens/s", True), ("without, tokens/s", False))}
-        found[f"{n} tokens"] = speed | {"times": speed["with, tokens/s"] / speed["without, tokens/s"]}
+            sys.exit(
+                f"bench_language_models: with the cache the GPT writes another text at {n} tokens."
+            )
+        speed = {
+            name: n / min(times[kept])
+            for name, kept in (("with, tokens/s", True), ("without, tokens/s", False))
+        }
+        found[f"{n} tokens"] = speed | {
+            "times": speed["with, tokens/s"] / speed["without, tokens/s"]
+        }
     return found
 
 
@@ -67,14 +75,25 @@ def smollm2(precision: str, connection) -> None:
     times = [seconds_to_write(model, 128)[0] for _ in range(3)]
     speed = 128 / min(times)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    connection.send({"open, seconds": opened, "memory, MB": used, "whole process at most, MB": most, "tokens/s": speed})
+    connection.send(
+        {
+            "open, seconds": opened,
+            "memory, MB": used,
+            "whole process at most, MB": most,
+            "tokens/s": speed,
+        }
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    common.announce("Writing", f"none; each model goes on from {BEGINNING!r}, always with the likeliest token")
+    common.announce(
+        "Writing", f"none; each model goes on from {BEGINNING!r}, always with the likeliest token"
+    )
     result: dict[str, dict] = {"GPT": with_and_without_cache(options.rounds), "SmolLM2": {}}
     common.print_rows("GPT, keys and values kept or not", result["GPT"])
     fresh = multiprocessing.get_context("spawn")
