@@ -24,7 +24,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ft2font import FT2Font
-from matplotlib.patches import FancyArrowPatch
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
@@ -153,19 +152,6 @@ def headline(figure: Figure, text: str) -> None:
     figure.suptitle("\n".join(lines), x=0.01, ha="left", **look)
 
 
-def arrow(
-    start: tuple[float, float],
-    end: tuple[float, float],
-    colour: Any = "#555555",
-    width: float = 1.2,
-    head: float = 10,
-    bend: float = 0.0,
-) -> FancyArrowPatch:
-    """An arrow for `ax.add_patch`; new figures use `primitives.arrow`."""
-    style = {"arrowstyle": "-|>", "mutation_scale": head, "connectionstyle": f"arc3,rad={bend}"}
-    return FancyArrowPatch(start, end, color=colour, linewidth=width, shrinkA=0, shrinkB=0, **style)
-
-
 def alt(figure: Figure, text: str) -> Figure:
     """Give a figure its alternative text, what it shows in sentences, and return it."""
     figure.alt = " ".join(text.split())
@@ -221,11 +207,6 @@ def percent(share: float) -> str:
     if 0.995 <= share < 1:
         return "over 99 %"
     return f"{100 * share:.0f} %"
-
-
-def clean_axes(ax: Axes) -> None:
-    """Leave nothing of the axes but what is drawn in it: for pictures that are not charts."""
-    ax.set_axis_off()
 
 
 def tint(colour: Any, share: float) -> tuple[float, float, float]:

@@ -23,7 +23,6 @@ from src.plots import (
     MUTED,
     START,
     Figure,
-    clean_axes,
     finish,
     listed,
     percent,
@@ -212,7 +211,7 @@ def plot_head_maps(
     figure, axes = subplots(down, across, figsize=(8.6, 1.5 + down * height), squeeze=False)
     for h, ax in enumerate(axes.flat):
         if h >= H:
-            clean_axes(ax)
+            ax.set_axis_off()
             continue
         outer = rows if h % across == 0 else None, columns if h + across >= H else None
         picture = heatmap(ax, weights[h], *outer, high=1, size=8.5 if max(T, S) <= 16 else 7)

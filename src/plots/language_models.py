@@ -270,7 +270,7 @@ def draw_reach(tokens: Sequence[str], kinds: Sequence[str] = tuple(REACH), n: in
             bend = -min(0.42, 2.6 / (middles[T] - middles[t]))
             target = middles[T] - 0.2 * (T - t) / T
             arrow(axes, (middles[t], y - 0.36), (target, y - 0.36), colour, bend=bend)
-    finding = f"{len(kinds)} answers: what is known when the next token is predicted?"
+    finding = f"{len(kinds)} models, and what each knows when it predicts the next token"
     if len(kinds) == 1:
         finding = f"What a model by {kinds[0]} knows when it predicts the next token"
     return finish(figure, finding, f"The tokens “{' '.join(tokens)}” and a “?”", ". ".join(says))

@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,17 +48,10 @@ from src.plots.primitives import (
 from src.qa.features import choose_answer
 from src.teaching.panel import Panel
 
+if TYPE_CHECKING:
+    from src.qa.decoding import Answer
+
 Rows = Iterable[Mapping[str, Any]]  # a datasets.Dataset, or a list of its rows
-
-
-class AnswerLike(Protocol):
-    """What `show_answer` needs of an answer: start and end count characters of the passage."""
-
-    text: str  # "" for a refusal
-    start: int
-    end: int
-    score: float
-    null_score: float
 
 
 # --- windows --------------------------------------------------------------------------------------
@@ -138,7 +131,11 @@ def _windows_in_words(rows: list, places: list, answers: list, T: int, tokenizer
         text = plain(tokenizer.decode(holding[0]["input_ids"][first : last + 1]))
         text = textwrap.shorten(text, 60, placeholder=" ...")
         finding += f"; {len(holding)} of {len(rows)} with the whole answer “{text}”"
-    return finding if holding or "start_positions" not in rows[0] else f"{finding}; none with it"
+    return (
+        finding
+        if holding or "start_positions" not in rows[0]
+        else f"{finding}; none with an answer"
+    )
 
 
 def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -529,7 +526,7 @@ def draw_question_to_answer(
 # --- answers in their passage ---------------------------------------------------------------------
 
 
-def show_answer(answer: AnswerLike, context: str, question: str | None = None) -> Panel:
+def show_answer(answer: Answer, context: str, question: str | None = None) -> Panel:
     """Show the passage with the answer highlighted and how sure the reader is, or its refusal.
 
     Args:

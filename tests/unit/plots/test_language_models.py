@@ -92,7 +92,7 @@ FIGURES = {
     ),
     "draw_reach": (
         lambda: lm.draw_reach(RIVER),
-        "3 answers: what is known when the next token is predicted?",
+        "3 models, and what each knows when it predicts the next token",
     ),
     "draw_reach of one": (
         lambda: lm.draw_reach(["the", "cat", "sat"], ["counting"], n=2),

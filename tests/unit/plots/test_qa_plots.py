@@ -68,7 +68,7 @@ FIGURES = {
     "draw_windows without an answer": (
         lambda: draw(answer=""),
         f"3 windows of up to 48 tokens for a passage of {len(OFFSETS)}, 12 shared (doc_stride); "
-        "none with it",
+        "none with an answer",
     ),
     "draw_windows without labels": (
         lambda: draw(labels=False),
@@ -76,7 +76,7 @@ FIGURES = {
     ),
     "draw_windows of nothing": (
         lambda: draw(answer="", context=""),
-        "1 window of up to 11 tokens for a passage of 0; none with it",
+        "1 window of up to 11 tokens for a passage of 0; none with an answer",
     ),
     "plot_answer_positions": (
         lambda: qa.plot_answer_positions(PLACED),
