@@ -13,18 +13,16 @@ import base64
 import html
 import io
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ft2font import FT2Font
-from matplotlib.patheffects import withStroke
 from PIL import Image
 
 # What a colour means, in every figure: entries of the style's colour cycle.
@@ -219,54 +217,3 @@ def readable_on(colour: Any) -> str:
     """Black or white, whichever reads better on `colour`."""
     red, green, blue, _ = matplotlib.colors.to_rgba(colour)
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "#ffffff"
-
-
-def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: float = 13) -> None:
-    """Write each line's name right of its last point, moved until no two names overlap.
-
-    Args:
-        ax: its limits and scales must be final.
-        ends: (x, y, name, colour) of the last point of each line, in data units.
-        gap: least distance between two names, in points.
-    """
-    if not ends:
-        return
-    figure = ax.get_figure(root=True)
-    height = (
-        ax.get_position().height * figure.get_figheight() * 72
-    )  # points; the layout changes it by little
-    along = ax.yaxis.get_transform().transform  # of a logarithmic axis the logarithm
-    low, high = along(np.array(ax.get_ylim()))
-    order = sorted(ends, key=lambda end: end[1])
-    wanted = (along(np.array([end[1] for end in order], dtype=float)) - low) * height / (high - low)
-    placed = wanted.copy()
-    for _ in range(100):  # neighbours that are too close push each other apart
-        overlap = np.maximum(0, gap - np.diff(placed))
-        placed[1:] += overlap / 2
-        placed[:-1] -= overlap / 2
-    for (x, y, name, colour), target, own in zip(order, placed, wanted, strict=True):
-        look = {"color": colour, "fontsize": 10, "fontweight": "bold", "parse_math": False}
-        place = {"xytext": (7, target - own), "textcoords": "offset points", "va": "center"}
-        halo = [withStroke(linewidth=3, foreground="white")]  # where another line crosses it
-        ax.annotate(name, (x, y), annotation_clip=False, path_effects=halo, **place, **look)
-
-
-def move_apart(
-    figure: MatplotlibFigure, ax: Axes, texts: Sequence[Any], points: np.ndarray
-) -> None:
-    """Shift labels until none covers another or a point; a thin line leads from far to its point.
-
-    Args:
-        points: float[N, 2], what no label should cover; may be empty.
-    """
-    from adjustText import adjust_text  # 0.3 s, and needed here only
-
-    state = np.random.get_state()
-    np.random.seed(0)  # adjust_text uses numpy's old generator; the reader's numbers stay theirs
-    try:
-        FigureCanvasAgg(figure).draw()  # labels are measured as they will be drawn
-        rounds = {"iter_lim": 120, "time_lim": None}  # not seconds: the same picture each time
-        line = {"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6}
-        adjust_text(list(texts), *points.T, ax=ax, expand=(1.1, 1.3), arrowprops=line, **rounds)
-    finally:
-        np.random.set_state(state)

@@ -80,12 +80,12 @@ def plot_counts(
     finding += f" {weights[:, before].max():.2f}"
     if before != after:
         finding += f", and “{words[after]}” {weights[:, after].max():.2f}"
-    rows = []
-    for text, row, weighed in zip(texts, counts, weights, strict=True):
-        found = {words[i]: f"{row[i]:.0f} ({weighed[i]:.2f})" for i in np.flatnonzero(row)}
-        rows.append(f"{text}: {listed(found, '{}')}")
+    rows = {
+        text: {words[i]: f"{row[i]:.0f} ({weighed[i]:.2f})" for i in np.flatnonzero(row)}
+        for text, row, weighed in zip(texts, counts, weights, strict=True)
+    }
     shows = "Two heatmaps of texts by words"
-    return finish(figure, finding, shows, "Counts, with TF-IDF in brackets", "; ".join(rows))
+    return finish(figure, finding, shows, "Counts, with TF-IDF in brackets", listed(rows))
 
 
 def plot_bytes(sizes: Mapping[str, float]) -> Figure:
@@ -179,8 +179,7 @@ def plot_neighbours(wv: WordVectors, words: Sequence[str], n: int = 8) -> Figure
     word, near = max(found.items(), key=lambda item: max(item[1].values()))
     best, cosine = next(iter(near.items()))
     finding = f"The nearest pair is “{word}” and “{best}”, with a cosine of {cosine:.2f}"
-    details = "; ".join(f"{word}: {listed(near)}" for word, near in found.items())
-    return finish(figure, finding, "Bars of the nearest words and their cosines", details)
+    return finish(figure, finding, "Bars of the nearest words and their cosines", listed(found))
 
 
 # --- equations ------------------------------------------------------------------------------------
@@ -307,7 +306,7 @@ def plot_analogies(report: AnalogyReport, name: str = "") -> Figure:
     told = {
         _category(c): "{right:,} of {known:,}, {asked:,} asked".format(**counts[c]) for c in order
     }
-    return finish(figure, finding, "Bars of right answers by category", listed(told, "{}"))
+    return finish(figure, finding, "Bars of right answers by category", listed(told))
 
 
 def _category(name: str) -> str:

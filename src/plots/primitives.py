@@ -13,8 +13,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
 from scipy.stats import binomtest
@@ -25,8 +27,6 @@ from src.plots import (
     MUTED,
     START,
     Figure,
-    label_line_ends,
-    move_apart,
     plain,
     readable_on,
     subplots,
@@ -365,6 +365,36 @@ def lines(
     label_line_ends(ax, ends)
 
 
+def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: float = 13) -> None:
+    """Write each line's name right of its last point, moved until no two names overlap.
+
+    Args:
+        ax: its limits and scales must be final.
+        ends: (x, y, name, colour) of the last point of each line, in data units.
+        gap: least distance between two names, in points.
+    """
+    if not ends:
+        return
+    figure = ax.get_figure(root=True)
+    height = (
+        ax.get_position().height * figure.get_figheight() * 72
+    )  # points; the layout changes it by little
+    along = ax.yaxis.get_transform().transform  # of a logarithmic axis the logarithm
+    low, high = along(np.array(ax.get_ylim()))
+    order = sorted(ends, key=lambda end: end[1])
+    wanted = (along(np.array([end[1] for end in order], dtype=float)) - low) * height / (high - low)
+    placed = wanted.copy()
+    for _ in range(100):  # neighbours that are too close push each other apart
+        overlap = np.maximum(0, gap - np.diff(placed))
+        placed[1:] += overlap / 2
+        placed[:-1] -= overlap / 2
+    for (x, y, name, colour), target, own in zip(order, placed, wanted, strict=True):
+        look = {"color": colour, "fontsize": 10, "fontweight": "bold", "parse_math": False}
+        place = {"xytext": (7, target - own), "textcoords": "offset points", "va": "center"}
+        halo = [withStroke(linewidth=3, foreground="white")]  # where another line crosses it
+        ax.annotate(name, (x, y), annotation_clip=False, path_effects=halo, **place, **look)
+
+
 def logarithmic(ax: Axes, axis: str = "y") -> None:
     """Make an axis logarithmic, its ticks plain numbers or powers, after its limits are set."""
     (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
@@ -419,12 +449,22 @@ def label_points(
     """
     inks = [colours] * len(names) if isinstance(colours, str) else colours
     heavy = [bold] * len(names) if isinstance(bold, bool) else bold
-    texts = [
-        ax.text(*point, plain(name), color=ink, fontsize=size, parse_math=False,
-                fontweight="bold" if strong else "normal")
-        for point, name, ink, strong in zip(points, names, inks, heavy, strict=True)
-    ]  # fmt: skip
-    move_apart(ax.get_figure(root=True), ax, texts, points if avoid is None else avoid)
+    from adjustText import adjust_text  # 0.3 s, and needed here only
+
+    texts = []
+    for point, name, ink, strong in zip(points, names, inks, heavy, strict=True):
+        look = {"color": ink, "fontsize": size, "fontweight": "bold" if strong else "normal"}
+        texts.append(ax.text(*point, plain(name), parse_math=False, **look))
+    state = np.random.get_state()
+    np.random.seed(0)  # adjust_text uses numpy's old generator; the reader's numbers stay theirs
+    try:
+        FigureCanvasAgg(ax.get_figure(root=True)).draw()  # labels are measured as they are drawn
+        rounds = {"iter_lim": 120, "time_lim": None}  # not seconds: the same picture each time
+        line = {"arrowstyle": "-", "color": "#aaaaaa", "linewidth": 0.6}
+        covered = points if avoid is None else avoid
+        adjust_text(texts, *covered.T, ax=ax, expand=(1.1, 1.3), arrowprops=line, **rounds)
+    finally:
+        np.random.set_state(state)
 
 
 def legend(figure: Figure, entries: Mapping[str, Any], columns: int = 4) -> None:

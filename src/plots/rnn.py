@@ -135,7 +135,7 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
         name: f"{n[0]:.2g} at distance 0, {n[-1]:.2g} at {len(n) - 1}" for name, n in norms.items()
     }
     shows = "Lines of the gradient's norm against distance, on a logarithmic axis"
-    return finish(figure, finding, shows, listed(told, "{}"))
+    return finish(figure, finding, shows, listed(told))
 
 
 def plot_clipping(
@@ -170,7 +170,7 @@ def plot_clipping(
     told = {
         n: f"longest gradient {max(norms[n]):.3g}, last loss {losses[n][-1]:.3g}" for n in norms
     }
-    return finish(figure, finding, shows, listed(told, "{}"))
+    return finish(figure, finding, shows, listed(told))
 
 
 # --- LSTM -----------------------------------------------------------------------------------------
@@ -251,8 +251,8 @@ def plot_gates(gates: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
     )
     finding = f"The {name} gate opens widest at {most}, least at {least}"
     shows = "Heatmaps of the gates of an LSTM over the tokens of a sentence"
-    told = (f"{g}: {listed(dict(zip(tokens, mean, strict=True)))}" for g, mean in means.items())
-    return finish(figure, finding, shows, f"Mean over the units drawn, {'; '.join(told)}")
+    told = listed({gate: dict(zip(tokens, mean, strict=True)) for gate, mean in means.items()})
+    return finish(figure, finding, shows, f"Mean over the units drawn, {told}")
 
 
 # --- both directions ------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def plot_directions(
     if len(seeing) == 1:
         finding = f"Before “{first[changed]}” and “{second[changed]}” only reading {seeing[0]}"
         finding += " tells the sentences apart"
-    told = "; ".join(f"{n}: {_vector(np.array(row))}" for n, row in differences.items())
+    told = listed({name: _vector(np.array(row)) for name, row in differences.items()})
     shows = f"Bars for “{' '.join(first)}” and “{' '.join(second)}”, the distance of their states"
     return finish(figure, finding, f"{shows} at each place", told)
 
@@ -339,13 +339,9 @@ def plot_topic_scores(scores: Mapping[str, Sequence[float]], texts: int, guess: 
     finding = (
         f"{100 * means[best]:.1f} % right for “{best}”, {100 * means[worst]:.1f} % for “{worst}”"
     )
-    told = (
-        f"{name} {', '.join(f'{value:.1%}' for value in values)}" for name, values in scores.items()
-    )
+    told = {name: ", ".join(f"{value:.1%}" for value in row) for name, row in scores.items()}
     often = f"Always the commonest topic: {guess:.1%}"
-    return finish(
-        figure, finding, "Bars of accuracy, dots for single seeds", often, "; ".join(told)
-    )
+    return finish(figure, finding, "Bars of accuracy, dots for single seeds", often, listed(told))
 
 
 def plot_confusion(counts: Any, topics: Sequence[str]) -> Figure:
@@ -439,8 +435,8 @@ def plot_accuracy_by_length(
         shares[name], points[name] = share, np.column_stack([places, share])
         bands[name] = (share - error, share + error)
     figure, ax = subplots(figsize=(8.2, 4.0))
-    label, look = "characters of the written date", {"bands": bands, "marker": "o", "markersize": 4}
-    lines(ax, points, label, "exact match", ylim=(0, 1.04), **look)
+    label = "characters of the written date"
+    lines(ax, points, label, "exact match", bands=bands, ylim=(0, 1.04), marker="o")
     ax.set_xlim(-0.2, len(bins) - 0.95)
     ax.set_xticks(range(len(bins)), [f"{low} to {high - 1}" for low, high in bins])
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -451,11 +447,9 @@ def plot_accuracy_by_length(
     if len(shares) == 1:
         finding = f"The {low} gets {percent(shares[low][0])} of the shortest dates right,"
         finding += f" {percent(longest[low])} of the longest"
-    told = "; ".join(
-        f"{name}: " + ", ".join(
-            f"{low} to {high - 1} characters {percent(right / count)} of {count}"
-            for (low, high), (right, count) in sorted(curve.items())
-        )
-        for name, curve in curves.items()
-    )  # fmt: skip
-    return finish(figure, finding, "Lines of exact match by length of the input", told)
+    told = {
+        name: {f"{low} to {high - 1}": right / n for (low, high), (right, n) in rows.items()}
+        for name, rows in curves.items()
+    }
+    shows = "Lines of exact match by length of the input, in characters"
+    return finish(figure, finding, shows, listed(told, percent))

@@ -17,7 +17,6 @@ from src.plots import (
     START,
     Figure,
     finish,
-    label_line_ends,
     listed,
     percent,
     subplots,
@@ -29,6 +28,7 @@ from src.plots.primitives import (
     box,
     drawing,
     html_panel,
+    label_line_ends,
     legend,
     level,
     lines,
@@ -84,7 +84,7 @@ def draw_ai_sets() -> Figure:
         write(ax, x, y + 0.45, name, size=11.5, bold=True, va="bottom")
         write(ax, x, y + 0.25, inside, va="top")
     finding = "Deep learning is a part of machine learning, as that is of artificial intelligence"
-    contents = "; ".join(f"{name}: {inside}" for name, (*_, inside) in SETS.items())
+    contents = listed({name: inside for name, (*_, inside) in SETS.items()})
     return finish(figure, finding, "Three ellipses, one inside the other", contents)
 
 
@@ -160,12 +160,12 @@ def draw_training_loop() -> Figure:
     arrow(ax, (14.8, 7.05), (2.2, 7.05), **STEP | {"colour": END}, bend=0.2)
     write(ax, 8.5, 7.35, "epoch: one round over all examples, then again", END, bold=True)
     finding = "Training is four steps in a circle, the same for two numbers as for millions"
-    steps = "; ".join(
-        f"{word}: {means}; for the line {line}; for the spam filter {spam}"
+    steps = {
+        word: f"{means}; for the line {line}; for the spam filter {spam}"
         for word, (means, line, spam) in LOOP.items()
-    )
+    }
     shows = "Four boxes in a row, joined by arrows, and an arrow back to the first, named epoch"
-    return finish(figure, finding, shows, steps)
+    return finish(figure, finding, shows, listed(steps))
 
 
 def plot_downhill(
@@ -294,8 +294,8 @@ def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
         f"On the same {totals[0]} messages “{ranked[0]}” errs least, {errors[ranked[0]].wrong}"
     )
     finding += " times" + "".join(f"; “{name}” {errors[name].wrong} times" for name in ranked[1:])
-    details = "; ".join(f"{name}: {listed(parts, '{}')}" for name, parts in table.items())
-    return finish(figure, finding, "Bars of wrong messages by kind of error", details)
+    shows = "Bars of wrong messages by kind of error"
+    return finish(figure, finding, shows, listed(table, "{:.0f}"))
 
 
 def plot_word_weights(for_spam: Mapping[str, float], against: Mapping[str, float]) -> Figure:
@@ -313,9 +313,7 @@ def plot_word_weights(for_spam: Mapping[str, float], against: Mapping[str, float
     best, worst = next(iter(for_spam)), next(iter(against))
     finding = f"“{best}” speaks most for spam, “{worst}” most against it"
     shows = "Bars of word weights, for spam on the left, against it on the right"
-    return finish(
-        figure, finding, shows, *(listed(words, "{:+.2f}") for words in (for_spam, against))
-    )
+    return finish(figure, finding, shows, listed(for_spam, "{:+.2f}"), listed(against, "{:+.2f}"))
 
 
 def plot_task_scores(scores: Mapping[str, Score]) -> Figure:
@@ -339,4 +337,4 @@ def plot_task_scores(scores: Mapping[str, Score]) -> Figure:
         f"“{best}” lies furthest above guessing ({told[best]}), “{worst}” least ({told[worst]})"
     )
     shows = "Bars of the share of right answers by task, each against guessing"
-    return finish(figure, finding, shows, listed(told, "{}"))
+    return finish(figure, finding, shows, listed(told))

@@ -201,7 +201,7 @@ def plot_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     told = {n: f"loss {loss:.2f} after {_duration(seconds)}" for n, (seconds, loss) in ends.items()}
     finding = f"“{ranked[0]}” ends lowest: {told[ranked[0]]}"
     finding += "".join(f"; “{name}”: {told[name]}" for name in ranked[1:2])
-    return finish(figure, finding, "Lines of loss against seconds of training", listed(told, "{}"))
+    return finish(figure, finding, "Lines of loss against seconds of training", listed(told))
 
 
 def plot_f1_against_minutes(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
@@ -221,11 +221,10 @@ def plot_f1_against_minutes(curves: Mapping[str, Sequence[tuple[float, float]]])
     finding = f"“{best}” reaches F1 {told[best]}"
     finding += "".join(f"; “{name}”: {told[name]}" for name in others[:1])
     points = {
-        name: "; ".join(f"{score:.0f} at {m:.1f}" for m, score in curve)
-        for name, curve in curves.items()
+        name: ", ".join(f"{f1:.0f} at {m:.1f}" for m, f1 in curve) for name, curve in curves.items()
     }
     shows = "Lines of F1 in percent against minutes of training"
-    return finish(figure, finding, shows, f"F1 at minutes: {listed(points, '{}')}")
+    return finish(figure, finding, shows, f"F1 at minutes: {listed(points)}")
 
 
 def _minutes(minutes: float) -> str:

@@ -280,8 +280,12 @@ def plot_comparison(table: Mapping[str, Mapping[str, float]]) -> Figure:
         bars(ax, values, [_short(values[way]) for way in ways], colours, room=1.45, gid=measure)
         ax.set_title(plain(measure), fontsize=10, parse_math=False)
     finding = "; ".join(f"{way} is ahead in {' and '.join(won)}" for way, won in wins.items())
-    told = ". ".join(f"{measure}: {listed(values, _short)}" for measure, values in table.items())
-    return finish(figure, finding, f"Bars for {', '.join(ways)}, the longest is the best", told)
+    return finish(
+        figure,
+        finding,
+        f"Bars for {', '.join(ways)}, the longest is the best",
+        listed(table, _short),
+    )
 
 
 def _short(value: float) -> str:
@@ -427,8 +431,8 @@ def plot_word_maps(
     finding = f"The same words, {len(maps)} maps: places and outlines change, while"
     finding += f" {percent(min(kept))} to {percent(max(kept))} of near neighbours stay"
     shows = f"Small maps of the same {len(words):,} words: {', '.join(maps)}"
-    groups = {name: ", ".join(group[:5]) for name, group in marked.items()}
-    return finish(figure, finding, shows, f"Marked, some of each: {listed(groups, '({})')}")
+    groups = listed({name: ", ".join(group[:5]) for name, group in marked.items()})
+    return finish(figure, finding, shows, f"Marked, some of each: {groups}")
 
 
 def kept_neighbours(first: np.ndarray, second: np.ndarray, n: int = 10) -> float:
