@@ -49,11 +49,8 @@ class Measurement:
     """What a reader needs and what it gives.
 
     Attributes:
-        name: of the reader.
-        megabytes: see `megabytes`.
         questions_per_second: from texts to answers.
-        exact_match: in percent.
-        f1: in percent.
+        exact_match: in percent, as is `f1`.
         questions: how many were asked.
     """
 
@@ -87,7 +84,6 @@ def measure(
     """Let every reader answer all questions, and measure size, speed and quality.
 
     Args:
-        readers: by name.
         questions: rows in SQuAD's columns; where each has an answer nothing is refused.
         rounds: in each the readers take turns, so that a slow moment of the machine does not
             meet one alone; the median counts.

@@ -313,9 +313,7 @@ def train_dates(
 
     Args:
         model: a `DateModel`; it is trained in place.
-        minutes: see `src.training.fit`, also for `seed`, `folder` and `report`.
-        batch_size: dates per step.
-        learning_rate: its peak.
+        minutes: see `src.training.fit`, also for the other arguments.
     """
     development = make_dates(DEVELOPMENT, seed=0, split="development")
 

@@ -129,11 +129,8 @@ class Continuation:
     """What a model wrote after a beginning.
 
     Attributes:
-        beginning: the text before.
         text: what was written, without the beginning.
-        tokens: its tokens as they are written.
-        token_ids: their ids.
-        probs: how likely the model found each, before any sampler.
+        probs: how likely the model found each token, before any sampler.
         ended: whether the model ended the text itself.
     """
 
@@ -274,8 +271,6 @@ class NetworkModel(LanguageModel):
     """A language model whose logits come from a network.
 
     Args:
-        network: the module.
-        tokenizer: its vocabulary.
         use_cache: keep what can be kept of tokens already read; False reads all again for
             each new one.
 
@@ -337,10 +332,8 @@ class RecurrentNetwork(nn.Module):
     2017 (used twice); Vaswani et al. 2017, section 3.4 (times sqrt(D)).
 
     Args:
-        V: size of the vocabulary.
         D: width of the embeddings and of the state.
         L: layers.
-        dropout: share of numbers set to zero in training.
     """
 
     def __init__(self, V: int, D: int = 256, L: int = 1, dropout: float = 0.0):
@@ -436,7 +429,6 @@ class PretrainedModel(NetworkModel):
     Args:
         name: "smollm2" (SmolLM2-135M-Instruct), or the folder of a causal language model
             with tokenizer.json.
-        use_cache: see `NetworkModel`.
     """
 
     context = 1024  # enough for an introduction, and little memory

@@ -55,7 +55,6 @@ class TokenKinds:
     Attributes:
         special: bool[V], True for [PAD], [UNK], [CLS], [SEP] and [MASK].
         ordinary: int64[N], words and pieces of words: neither special nor "[unused7]".
-        pad_id: the id of [PAD]; the others alike.
     """
 
     special: Tensor
@@ -79,15 +78,11 @@ class FrozenEncoder:
     """A BERT that is read and never trained.
 
     Args:
-        bert: the encoder.
-        tokenizer: its tokenizer.
         blocks: whose vectors are read, side by side; None reads the last one.
 
     Attributes:
-        V: size of the vocabulary.
         D: width of what is read of a token.
         words: float[V, D_words], its word embeddings.
-        kinds: of its tokens.
     """
 
     def __init__(
@@ -238,8 +233,6 @@ def mask_words(
 
     Args:
         token_ids: int64[B, T].
-        kinds: what may be chosen, and drawn.
-        generator: of random numbers.
         share: how many are chosen.
     """
     chosen = choose_tokens(token_ids, kinds, generator, share)
@@ -440,10 +433,9 @@ def sentence_pairs(
     """Pairs of sentences without end, half of them true neighbours.
 
     Args:
-        articles: where they come from; two of them need two sentences.
+        articles: two of them need two sentences.
         negatives: the other half: "another article" takes the second sentence
             from elsewhere (BERT), "swapped" swaps neighbours (ALBERT).
-        seed: of the draws.
     """
     several = [article for article in articles if len(article.sentences) > 1]
     if len(several) < 2 or negatives not in ("another article", "swapped"):
@@ -570,9 +562,7 @@ def replace_words(
 
     Args:
         token_ids: int64[B, T].
-        kinds: what may be chosen.
         draw: the generator that draws the new tokens.
-        generator: of random numbers.
         share: how many are chosen.
     """
     chosen = choose_tokens(token_ids, kinds, generator, share)

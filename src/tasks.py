@@ -53,8 +53,6 @@ class Score:
     """How many examples came out right.
 
     Attributes:
-        right: examples that did.
-        total: all examples.
         chance: the share that guessing gets right.
         wrong: the others, each with what was said.
     """

@@ -134,10 +134,7 @@ def train_topics(
 
     Args:
         model: is trained in place.
-        data: its topics.
-        minutes: see `src.training.fit`, also for `seed`, `folder` and `report`.
-        batch_size: texts per step.
-        learning_rate: its peak.
+        minutes: see `src.training.fit`, also for the other arguments.
         passes: over the training texts, instead of minutes; compares models fairly on any
             machine.
     """

@@ -190,7 +190,7 @@ def _short(text: str, letters: int) -> str:
     return textwrap.shorten(text, letters, placeholder=" …") if len(text) > letters else text
 
 
-def draw_suspicions(
+def draw_replaced_probs(
     tokens: Sequence[str], originals: Sequence[str], chances: Sequence[float]
 ) -> Figure:
     """Draw a text with some tokens replaced, as a discriminator sees it.

@@ -46,8 +46,8 @@ FIGURES = {
         lambda: pretraining.draw_pairs(PAIRS),
         "Pairs label themselves: where the second sentence came from is the answer",
     ),
-    "draw_suspicions": (
-        lambda: pretraining.draw_suspicions(SEEN, TOKENS, CHANCES),
+    "draw_replaced_probs": (
+        lambda: pretraining.draw_replaced_probs(SEEN, TOKENS, CHANCES),
         "Suspected: 1 of 2 replaced tokens, and 1 of 9 others",
     ),
     "draw_views": (
@@ -102,7 +102,7 @@ def test_shares_are_drawn_beside_what_guessing_reaches(mark):
 
 
 def test_replaced_tokens_are_framed_with_what_was_there_and_suspected_ones_tinted(mark):
-    figure = drawn("draw_suspicions")
+    figure = drawn("draw_replaced_probs")
     assert gids(figure, "replaced") == {"replaced 2", "replaced 4"}
     assert mark(figure, "below replaced 4").get_text() == "four"
     faces = [mark(figure, gid).get_facecolor()[2] for gid in ("own 5", "own 1", "own 0")]
