@@ -135,8 +135,7 @@ class Room:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         written: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((Vote(question.id, voter, choices, now), written))
-        if len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self._write)
+        asyncio.get_running_loop().call_soon(self._write)  # with what arrives until then
         return await written
 
     def _write(self) -> None:
