@@ -320,35 +320,32 @@ def plot_candidates(
     titles: Sequence[str],
     texts: Sequence[str],
     reader_scores: Sequence[float],
-    supports: Sequence[float],
+    discounted: Sequence[float],
     threshold: float,
 ) -> Figure:
     """Plot how sure the reader is in each passage, and what its place on the list leaves of that.
 
     Args:
         titles, texts: of the passages and of the answers in them, best-ranked passage first.
-        reader_scores, supports: float[N], 0 to 1.
-        threshold: the lowest support that is answered.
+        reader_scores, discounted: float[N], 0 to 1, before and after the discount for the place.
+        threshold: the lowest discounted score that is answered.
     """
-    N, best = len(titles), int(np.argmax(supports))
+    N, best = len(titles), int(np.argmax(discounted))
     kinds = {"reader: how sure it is": tint(START, 0.4)}
-    kinds |= {"support: after the place on the list": tint(ANSWER, 0.7)}
+    kinds |= {"after the discount for its place on the list": tint(ANSWER, 0.7)}
     shown = zip(range(1, N + 1), titles, texts, strict=True)
     names = [f"{rank}  {_cut(title, 30)}\n“{_cut(text, 30)}”" for rank, title, text in shown]
-    pairs = zip(names, reader_scores, supports, strict=True)
+    pairs = zip(names, reader_scores, discounted, strict=True)
     table = {name: dict(zip(kinds, pair, strict=True)) for name, *pair in pairs}
     figure, ax = subplots(figsize=(8.6, 1.6 + 0.52 * N))
     grouped_bars(ax, table, kinds, "score, 0 to 1")
     level(ax, threshold, f"threshold {threshold:.2f}", "x", below=True)
     ax.set_xlim(0, 1.12)
     legend(figure, kinds)
-    finding = (
-        f"“{plain(texts[best])}”, from place {best + 1}, has the most support: {supports[best]:.2f}"
-    )
-    if supports[best] < threshold:
-        finding = (
-            f"Nothing reaches {threshold:.2f}: the best guess has support {supports[best]:.2f}"
-        )
+    finding = f"“{plain(texts[best])}”, from place {best + 1}, has the highest score: "
+    finding += f"{discounted[best]:.2f}"
+    if discounted[best] < threshold:
+        finding = f"Nothing reaches {threshold:.2f}: the best guess has {discounted[best]:.2f}"
     return finish(figure, finding, f"Bars for the answers in {N} passages", listed(table))
 
 
@@ -356,30 +353,30 @@ def _cut(text: str, most: int) -> str:
     return plain(text if len(text) <= most else text[: most - 4].rstrip() + " ...")
 
 
-def plot_discount(supports: Mapping[float, Sequence[float]], threshold: float) -> Figure:
-    """Plot support against the passage's place: down to which place is each score answered?
+def plot_discount(discounted: Mapping[float, Sequence[float]], threshold: float) -> Figure:
+    """Plot the discounted score against the place: down to which place is each score answered?
 
     Args:
-        supports: reader's score -> support at place 1, 2, 3, ...
-        threshold: the lowest support that is answered.
+        discounted: reader's score -> what is left of it at place 1, 2, 3, ...
+        threshold: the lowest discounted score that is answered.
     """
     figure, ax = subplots(figsize=(8, 3.6))
-    curves = {f"{score:g} sure": list(enumerate(each, 1)) for score, each in supports.items()}
-    longest = max(map(len, supports.values()))
+    curves = {f"{score:g} sure": list(enumerate(each, 1)) for score, each in discounted.items()}
+    longest = max(map(len, discounted.values()))
     curves[f"threshold {threshold:.2f}"] = [(1, threshold), (longest, threshold)]
     colours = {f"threshold {threshold:.2f}": GREY}
     limits = {"xlim": (0.9, longest + 0.05), "ylim": (0, 1.03)}
-    labels = "place of the passage on the list", "support, 0 to 1"
+    labels = "place of the passage on the list", "discounted score, 0 to 1"
     lines(ax, curves, *labels, colours, marker="o", markersize=5, **limits)
     ax.lines[-1].set(linestyle="--", marker="")
     ax.set_xticks(range(1, longest + 1))
-    reach = {score: sum(value >= threshold for value in each) for score, each in supports.items()}
+    reach = {score: sum(value >= threshold for value in each) for score, each in discounted.items()}
     places = [f"down to place {n}" if n else "at no place" for n in reach.values()]
     told = [f"{score:g} sure {where}" for score, where in zip(reach, places, strict=True)]
     told[0] = told[0].replace("sure", "sure is answered")
     finding = f"A reader {', '.join(told)}"
-    said = {f"{score:g}": dict(enumerate(each, 1)) for score, each in supports.items()}
-    return finish(figure, finding, "Lines of support by place", listed(said))
+    said = {f"{score:g}": dict(enumerate(each, 1)) for score, each in discounted.items()}
+    return finish(figure, finding, "Lines of discounted scores by place", listed(said))
 
 
 def plot_passages_read(f1: Mapping[str, Mapping[int, float]]) -> Figure:

@@ -65,11 +65,11 @@ FIGURES = {
     ),
     "plot_candidates": (
         lambda: retrieval.plot_candidates(*CANDIDATES, [0.9, 0.95], [0.9, 0.85], 0.29),
-        "“8”, from place 1, has the most support: 0.90",
+        "“8”, from place 1, has the highest score: 0.90",
     ),
     "plot_candidates that are too weak": (
         lambda: retrieval.plot_candidates(*CANDIDATES, [0.9, 0.95], [0.9, 0.85], 0.99),
-        "Nothing reaches 0.99: the best guess has support 0.90",
+        "Nothing reaches 0.99: the best guess has 0.90",
     ),
     "plot_discount": (
         lambda: retrieval.plot_discount({0.2: [0.2, 0.1], 0.9: [0.9, 0.73], 0.5: [0.5]}, 0.29),
