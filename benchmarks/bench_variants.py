@@ -143,7 +143,7 @@ def main() -> int:
             (released_folder("qa-minilm") / "model.safetensors").read_bytes()
         ).hexdigest(),
         "questions": list(rows["id"]),
-        "prompts": [generative.WITH_PASSAGE, generative.FROM_MEMORY],
+        "prompts": [generative.OPEN_BOOK, generative.CLOSED_BOOK],
     }
     said = answer_all(
         rows, reader, writer, common.RESULTS / f"{name}-answers.jsonl", settings, options.resume

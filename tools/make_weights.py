@@ -39,7 +39,7 @@ from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
-from src.qa.runs import Run  # noqa: E402
+from src.qa.runs import FinetuneRun  # noqa: E402
 from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
 from tools.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names  # noqa: E402
 
@@ -93,7 +93,7 @@ def unscored_introductions(course: DatasetDict) -> dict[str, str]:
     return {title: text for title, text in load_passage_texts().items() if title not in scored}
 
 
-def train(name: str, model: str | Path, data: Dataset, seed: int, **recipe) -> Run:
+def train(name: str, model: str | Path, data: Dataset, seed: int, **recipe) -> FinetuneRun:
     """That run in build/weights/runs, finished; an interrupted one goes on."""
     print(f"\n{name}: {len(data):,} questions, from {Path(model).name}, seed {seed}", flush=True)
     run = finetune(model, DatasetDict(train=data), output_dir=RUNS / name, seed=seed, **recipe)

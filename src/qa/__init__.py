@@ -1,6 +1,6 @@
-"""Question answering, in the order data flows: dataset, features, training, decoding, metrics, answerer, retriever.
+"""Question answering, in the order data flows, from a file of questions to answers and scores.
 
-The names are loaded when they are first used, so that reading a dataset does not wait for the training libraries.
+The names are loaded when they are first used: reading a dataset does not wait for torch.
 """
 
 from __future__ import annotations

@@ -11,12 +11,16 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from src import assets, runtime
 from src.qa.metrics import check_threshold
+
+if TYPE_CHECKING:
+    from src.qa.decoding import Answer, Candidate
+    from src.qa.open_domain import Found, OpenAnswer
 
 runtime.configure_libraries()  # before the first Hugging Face import: no Hub, no progress bars
 
@@ -24,11 +28,20 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 SECONDS_TO_SPEAK = 3.0  # of the first of several processes, while the others wait
 app = typer.Typer(
-    help="Fine-tune, score and ask a question-answering model.", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    help="Fine-tune, score and ask a question-answering model.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
-DataOption = Annotated[
-    list[str], typer.Option("--data", help="course, squad, squad_v2, or a JSON, JSONL, CSV or TSV file; can be repeated")
+_SOURCES = "course, squad, squad_v2, or a JSON, JSONL, CSV or TSV file; can be repeated"
+_MODELS = "released weights, a folder, or a Hub id"
+_OUTPUT = "file to write, one JSON object a line; FILE.parts/ keeps what is finished"
+DataOption = Annotated[list[str], typer.Option("--data", help=_SOURCES)]
+ModelOption = Annotated[str, typer.Option(help=_MODELS)]
+SplitOption = Annotated[str, typer.Option(help="which part of a set that has several")]
+ThresholdOption = Annotated[
+    float | None, typer.Option(help="lowest score that is answered; left out: as it was chosen")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 
@@ -37,16 +50,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object 
 def train(
     output_dir: Annotated[Path, typer.Option(help="folder of the run")],
     data: DataOption = ["course"],  # noqa: B006
-    model: Annotated[str, typer.Option(help="minilm, released weights, a folder, or a Hub id")] = "minilm",
+    model: Annotated[str, typer.Option(help=f"minilm, {_MODELS}")] = "minilm",
     minutes: Annotated[float | None, typer.Option(help="how long training may take")] = None,
-    epochs: Annotated[float | None, typer.Option(help="instead of minutes: passes over the questions")] = None,
+    epochs: Annotated[float | None, typer.Option(help="instead: passes over the questions")] = None,
     batch_size: Annotated[int, typer.Option(help="windows per step, over all processes")] = 16,
-    learning_rate: Annotated[float | None, typer.Option(help="peak; chosen by the model's width where left out")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="peak; else by width")] = None,
     max_length: Annotated[int, typer.Option(help="tokens of a window")] = 384,
-    doc_stride: Annotated[int, typer.Option(help="tokens that two windows of a passage share")] = 128,
+    doc_stride: Annotated[int, typer.Option(help="tokens that two windows share")] = 128,
     seed: Annotated[int, typer.Option(min=0, help="random seed")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the run in the folder")] = False,
-    push_to_hub: Annotated[str | None, typer.Option(help="Hub id to upload the finished model to")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run there")] = False,
+    push_to_hub: Annotated[str | None, typer.Option(help="Hub id to upload the model to")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fine-tune a model on questions; run it under torchrun for several processes."""
@@ -69,28 +82,19 @@ def train(
         push_to_hub=push_to_hub,
     )
     if PartialState().is_main_process:
-        result = {
-            "output_dir": str(run.output_dir),
-            "finished": run.finished,
-            "steps": run.steps,
-            "seconds": run.seconds,
-            "saving_seconds": run.saving_seconds,
-            "evaluation_seconds": run.evaluation_seconds,
-            "examples_per_second": run.examples_per_second,
-            "precision": run.precision,
-            "processes": run.processes,
-            "loss": run.history[-1]["loss"] if run.history else None,
-        }
-        _print(result, as_json)
+        names = ("finished", "steps", "seconds", "saving_seconds", "evaluation_seconds")
+        names += ("examples_per_second", "precision", "processes")
+        result = {"output_dir": str(run.output_dir)} | {name: getattr(run, name) for name in names}
+        _print(result | {"loss": run.history[-1]["loss"] if run.history else None}, as_json)
     _leave()
 
 
 @app.command()
 def evaluate(
     data: DataOption,
-    model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
-    split: Annotated[str, typer.Option(help="which part of a set that has several")] = "validation",
-    threshold: Annotated[float | None, typer.Option(help="lowest score that is answered; the card's where left out")] = None,
+    model: ModelOption = "qa-minilm",
+    split: SplitOption = "validation",
+    threshold: ThresholdOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a model on questions with known answers, by the official SQuAD rules."""
@@ -106,13 +110,13 @@ def evaluate(
 @app.command()
 def answer(
     data: DataOption,
-    output: Annotated[Path, typer.Option(help="file to write, one JSON object a line; FILE.parts/ beside it keeps what is finished")],
-    model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
-    split: Annotated[str, typer.Option(help="which part of a set that has several")] = "validation",
-    threshold: Annotated[float | None, typer.Option(help="lowest score that is answered; the card's where left out")] = None,
+    output: Annotated[Path, typer.Option(help=_OUTPUT)],
+    model: ModelOption = "qa-minilm",
+    split: SplitOption = "validation",
+    threshold: ThresholdOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer every question of a file into another; run it under torchrun for several processes, again after an interruption."""
+    """Answer every question of a file into another; again after an interruption it goes on."""
     from accelerate import PartialState
 
     from src.qa.dataset import load_split
@@ -128,15 +132,13 @@ def answer(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="what you want to know")],
-    context_file: Annotated[Path | None, typer.Option(help="text file to find the answer in; left out: all of Wikipedia")] = None,
-    model: Annotated[str, typer.Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
+    context_file: Annotated[Path | None, typer.Option(help="text file; else Wikipedia")] = None,
+    model: ModelOption = "qa-minilm",
     top: Annotated[int, typer.Option(min=1, help="how many candidates to show")] = 3,
-    threshold: Annotated[
-        float | None, typer.Option(help="lowest score that is answered; as chosen on validation questions where left out")
-    ] = None,
+    threshold: ThresholdOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a question from a text file, or from Wikipedia's introductions, or say that nothing there answers it."""
+    """Answer a question from a text file, or from Wikipedia, or say that nothing there does."""
     _check_threshold(threshold)
     if context_file is None:
         _ask_wikipedia(question, model, top, threshold, as_json)
@@ -144,53 +146,62 @@ def ask(
         _ask_file(question, context_file, model, top, threshold, as_json)
 
 
-def _ask_file(question: str, context_file: Path, model: str, top: int, threshold: float | None, as_json: bool) -> None:
+def _ask_file(
+    question: str, context_file: Path, model: str, top: int, threshold: float | None, as_json: bool
+) -> None:
     from src.qa.answerer import QuestionAnswerer
 
     try:
         context = context_file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{context_file}: cannot be read as UTF-8 text ({getattr(error, 'strerror', None) or error}).") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{context_file}: cannot be read as UTF-8 text ({reason}).") from None
     answer = QuestionAnswerer.load(model)(question, context, threshold, n_best=top)
-    candidates = [{"text": c.text, "start": c.start, "end": c.end, "score": round(c.score, 4)} for c in answer.candidates]
-    found = {"text": answer.text, "start": answer.start, "end": answer.end, "score": round(answer.score, 4)}
-    result = {"question": question} | found | {"null_score": round(answer.null_score, 4), "candidates": candidates}
     if as_json:
-        _print(result, as_json)
+        result = {"question": question} | _span(answer)
+        result["null_score"] = round(answer.null_score, 4)
+        _print(result | {"candidates": [_span(found) for found in answer.candidates]}, as_json)
         return
     refusal = f"No answer in this text (the best guess is {answer.score:.0%} sure)."
     print(f"{answer.text}   ({answer.score:.0%} sure)" if answer.text else refusal)
-    for candidate in answer.candidates if top > 1 else ():
-        print(f"  {candidate.score:4.0%}  {candidate.text!r} at {candidate.start}-{candidate.end}")
+    for found in answer.candidates if top > 1 else ():
+        print(f"  {found.score:4.0%}  {found.text!r} at {found.start}-{found.end}")
 
 
-def _ask_wikipedia(question: str, model: str, top: int, threshold: float | None, as_json: bool) -> None:
+def _span(found: Answer | Candidate | OpenAnswer | Found) -> dict:
+    """Text, place and score, for JSON."""
+    place = {"text": found.text, "start": found.start, "end": found.end}
+    return place | {"score": round(found.score, 4)}
+
+
+def _ask_wikipedia(
+    question: str, model: str, top: int, threshold: float | None, as_json: bool
+) -> None:
     from src.qa.open_domain import PASSAGES_READ, WikipediaAnswerer
     from src.qa.retriever import checked_question
 
     def report(progress: dict) -> None:
-        print(f"building the index, once: {runtime.progress_line(progress)}", file=sys.stderr, flush=True)
+        line = f"building the index, once: {runtime.progress_line(progress)}"
+        print(line, file=sys.stderr, flush=True)
 
     checked_question(question)  # before anything is loaded or built
-    answer = WikipediaAnswerer.load(model, report=report).ask(question, max(top, PASSAGES_READ), threshold)
-    candidates = [
-        {"text": c.text, "start": c.start, "end": c.end, "score": round(c.score, 4), "title": c.title, "passage": c.passage}
-        for c in answer.candidates[:top]
-    ]
-    found = {"text": answer.text, "start": answer.start, "end": answer.end, "score": round(answer.score, 4)}
-    source = {"title": answer.title, "passage": answer.passage, "retrieval_score": round(answer.retrieval_score, 4)}
+    answerer = WikipediaAnswerer.load(model, report=report)
+    answer = answerer.ask(question, max(top, PASSAGES_READ), threshold)
+    candidates = answer.candidates[:top]
     if as_json:
-        result = {"question": question} | found | {"null_score": round(1 - answer.score, 4)} | source | {"candidates": candidates}
-        _print(result, as_json)
+        result = {"question": question} | _span(answer)
+        result |= {"null_score": round(1 - answer.score, 4), "title": answer.title}
+        result |= {"passage": answer.passage}
+        result |= {"retrieval_score": round(answer.retrieval_score, 4)}
+        source = [{"title": found.title, "passage": found.passage} for found in candidates]
+        spans = [_span(found) | where for found, where in zip(candidates, source, strict=True)]
+        _print(result | {"candidates": spans}, as_json)
         return
     sure = f"{answer.score:.0%} sure"
-    print(
-        f"{answer.text}   ({sure}; Wikipedia: {answer.title})"
-        if answer.text
-        else f"I don't know: no passage found supports an answer ({sure} of the best)."
-    )
-    for candidate in candidates if top > 1 else ():
-        print(f"  {candidate['score']:4.0%}  {candidate['text']!r} in {candidate['title']!r}")
+    refusal = f"I don't know: no passage found holds an answer ({sure} of the best)."
+    print(f"{answer.text}   ({sure}; Wikipedia: {answer.title})" if answer.text else refusal)
+    for found in candidates if top > 1 else ():
+        print(f"  {found.score:4.0%}  {found.text!r} in {found.title!r}")
 
 
 def _leave() -> None:
@@ -210,35 +221,47 @@ def _check_threshold(threshold: float | None) -> None:
 
 def _print(result: dict, as_json: bool) -> None:
     if as_json:  # which has no word for what is not a number
-        result = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in result.items()}
+        result = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in result.items()
+        }
         print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)
     else:
         for name, value in result.items():
-            print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}", flush=True)
+            print(
+                f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}",
+                flush=True,
+            )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     try:
         status = app(arguments, standalone_mode=False, prog_name="python -m src.qa") or 0
-    except typer.TyperException as error:  # the command line itself: an unknown option, a word where a number belongs
+    except (
+        typer.TyperException
+    ) as error:  # the command line itself: an unknown option, a word where a number belongs
         problem = f"{error.format_message().rstrip('.')}; see python -m src.qa --help."
     except (ValueError, OSError, assets.AssetError) as error:
         told_by_system = isinstance(error, OSError) and error.strerror and error.filename
-        problem = f"{error.filename}: {error.strerror}; mend that, or name another." if told_by_system else str(error)
+        problem = (
+            f"{error.filename}: {error.strerror}; mend that, or name another."
+            if told_by_system
+            else str(error)
+        )
     else:
         if status == INTERRUPTED and is_first_process():
             print("Interrupted.", file=sys.stderr)
         return status
     if is_first_process():
         print("error: " + " ".join(problem.split()), file=sys.stderr, flush=True)
-    else:  # torchrun ends all processes with the first that fails: let that be the one that says why
+    else:  # torchrun ends all processes with the first that fails: let that one say why
         time.sleep(SECONDS_TO_SPEAK)
     return BAD_INPUT
 
 
 def is_first_process() -> bool:
-    """Whether this is the first, or the only, process of a command on this machine: torchrun numbers those that it starts."""
+    """Whether this is the first, or only, process of a command here: torchrun numbers them."""
     return os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")) == "0"
 
 

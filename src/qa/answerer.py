@@ -1,4 +1,4 @@
-"""Ask questions of passages: the trained reader with everything around it, and its scores on a set of questions."""
+"""Ask questions of passages: the trained reader, and its scores on a set of questions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from src.qa.dataset import FEATURES, gold_answers
 from src.qa.decoding import Answer, checked_logits, decode
 from src.qa.features import prepare_features
 from src.qa.metrics import best_threshold, check_temperature, check_threshold, score_answers
-from src.qa.models import DEFAULT_THRESHOLD, load_model, threshold_and_temperature, window_length, window_stride
+from src.qa.models import (
+    DEFAULT_THRESHOLD,
+    load_model,
+    threshold_and_temperature,
+    window_length,
+    window_stride,
+)
 
 TOKENS_PER_BATCH = 8192
 QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of questions
@@ -27,7 +33,13 @@ QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of qu
 
 @dataclass(frozen=True)
 class TokenScores:
-    """The reader's view of one window: tokens str[T], start_logits and end_logits float[T], in_passage bool[T]."""
+    """The reader's view of one window.
+
+    Attributes:
+        tokens: str[T].
+        start_logits, end_logits: float[T].
+        in_passage: bool[T].
+    """
 
     tokens: list[str]
     start_logits: np.ndarray
@@ -36,14 +48,14 @@ class TokenScores:
 
 
 class QuestionAnswerer:
-    """Answers questions from passages, one or many at a time, or says that the passage holds no answer.
+    """Answers questions from passages, one or many at a time, or says that there is no answer.
 
     Args:
         threshold: the lowest score, in [0, 1], that is answered, unless a call says otherwise.
         max_length, doc_stride: tokens of a window, and of the overlap of two, fewer of both where
             the model has fewer positions.
-        precision: "auto" measures once whether bf16 is faster here; "fp32" and "bf16" are taken as they are.
-        temperature: what logits are divided by, so that scores are true; fitted by `fit_calibration`.
+        precision: "fp32" or "bf16"; "auto" measures once which is faster here.
+        temperature: what logits are divided by, so that scores are true; see `fit_calibration`.
     """
 
     def __init__(
@@ -67,7 +79,9 @@ class QuestionAnswerer:
         self._precision, self._tuner = precision, compute.ThreadTuner()
 
     @classmethod
-    def load(cls, name: str | Path = "qa-minilm", threshold: float | None = None, **options) -> QuestionAnswerer:
+    def load(
+        cls, name: str | Path = "qa-minilm", threshold: float | None = None, **options
+    ) -> QuestionAnswerer:
         """Load shipped weights ("qa-minilm"), a folder that `finetune` wrote, or a Hub id.
 
         Args:
@@ -82,23 +96,36 @@ class QuestionAnswerer:
             check_threshold(threshold)  # before anything slow
         model, tokenizer = load_model(name)
         on_card, temperature = threshold_and_temperature(name)
-        settings = {"threshold": on_card if threshold is None else threshold, "temperature": temperature}
+        settings = {
+            "threshold": on_card if threshold is None else threshold,
+            "temperature": temperature,
+        }
         return cls(model, tokenizer, **settings | options)
 
     def __call__(
-        self, question: str | Sequence[str], context: str | Sequence[str], threshold: float | None = None, n_best: int = 5
+        self,
+        question: str | Sequence[str],
+        context: str | Sequence[str],
+        threshold: float | None = None,
+        n_best: int = 5,
     ) -> Answer | list[Answer]:
-        """One question about one passage gives an `Answer`; lists of equal length give a list, in the same order.
+        """Answer one question about one passage, or lists of both in their order.
 
-        Raises ValueError when the lengths differ, a question is blank, or the threshold is not in [0, 1].
+        Args:
+            question: in words, or a list.
+            context: the passage, or a list as long.
+            threshold: the lowest score that is answered; None is this answerer's.
+            n_best: how many candidates each answer keeps.
+
+        Raises:
+            ValueError: the lengths differ, a question is blank, or the threshold is not in [0, 1].
         """
         if isinstance(question, str) and isinstance(context, str):
             return self([question], [context], threshold, n_best)[0]
         questions, contexts = list(question), list(context)
         if isinstance(question, str) or isinstance(context, str) or len(questions) != len(contexts):
-            raise ValueError(
-                f"found {len(questions)} questions for {len(contexts)} passages; pass two strings, or two lists of equal length."
-            )
+            found = f"found {len(questions)} questions for {len(contexts)} passages"
+            raise ValueError(f"{found}; pass two strings, or two lists of equal length.")
         blank = [i for i, text in enumerate(questions) if not text.strip()]
         if blank:
             raise ValueError(f"question {blank[0]} is blank; ask something.")
@@ -106,50 +133,73 @@ class QuestionAnswerer:
         check_threshold(threshold)
         answers: list[Answer] = []
         for i in range(0, len(questions), QUESTIONS_PER_ROUND):
-            rows = _as_dataset(questions[i : i + QUESTIONS_PER_ROUND], contexts[i : i + QUESTIONS_PER_ROUND])
-            features = prepare_features(rows, self.tokenizer, self.max_length, self.doc_stride, labels=False)
+            rows = _as_dataset(
+                questions[i : i + QUESTIONS_PER_ROUND], contexts[i : i + QUESTIONS_PER_ROUND]
+            )
+            features = prepare_features(
+                rows, self.tokenizer, self.max_length, self.doc_stride, labels=False
+            )
             scores = {"threshold": threshold, "temperature": self.temperature, "n_best": n_best}
             answers += decode(features, rows, *self.logits(features), **scores)
         return answers
 
     def logits(self, features: Dataset) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Start and end logits of every window, float32[T] each without padding, in the order of `features`.
+        """Start and end logits of every window, float32[T] each, in the order of `features`.
 
-        Windows of like length go through the model together, so that hardly any padding is computed.
+        Windows of like length go through the model together, so that there is little padding.
         """
         lengths = np.asarray(features["length"])
-        names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in features.column_names]
+        names = [
+            name
+            for name in ("input_ids", "token_type_ids", "attention_mask")
+            if name in features.column_names
+        ]
         columns = {name: features[name] for name in names}
         collate = DataCollatorWithPadding(self.tokenizer)
         starts: list[np.ndarray] = [np.empty(0)] * len(lengths)
         ends: list[np.ndarray] = [np.empty(0)] * len(lengths)
         for batch in batches_by_length(lengths, TOKENS_PER_BATCH):
-            inputs = collate([{name: column[i] for name, column in columns.items()} for i in batch]).to(self.device)
+            inputs = collate(
+                [{name: column[i] for name, column in columns.items()} for i in batch]
+            ).to(self.device)
             start_logits, end_logits = self._forward(inputs)
             for row, i in enumerate(batch):
                 starts[i], ends[i] = start_logits[row, : lengths[i]], end_logits[row, : lengths[i]]
         return starts, ends
 
     def token_scores(self, question: str, context: str) -> TokenScores:
-        """Tokens and scores of the first window, for looking at: what the model says before anything is decided."""
-        features = prepare_features(_as_dataset([question], [context]), self.tokenizer, self.max_length, self.doc_stride, labels=False)
+        """Tokens and logits of the first window: what the model says before decoding."""
+        features = prepare_features(
+            _as_dataset([question], [context]),
+            self.tokenizer,
+            self.max_length,
+            self.doc_stride,
+            labels=False,
+        )
         start_logits, end_logits = self.logits(features.select([0]))
         tokens = self.tokenizer.convert_ids_to_tokens(features[0]["input_ids"])
         for logits in (start_logits[0], end_logits[0]):
             checked_logits(logits, len(tokens))
-        return TokenScores(tokens, start_logits[0], end_logits[0], np.asarray(features[0]["token_starts"]) >= 0)
+        return TokenScores(
+            tokens, start_logits[0], end_logits[0], np.asarray(features[0]["token_starts"]) >= 0
+        )
 
     @property
     def precision(self) -> str:
         """What the model computes in here: "fp32" or "bf16"."""
         if self._precision == "auto":
-            token_ids = torch.full((16, min(160, self.max_length)), self.tokenizer.cls_token_id, device=self.device)
+            token_ids = torch.full(
+                (16, min(160, self.max_length)), self.tokenizer.cls_token_id, device=self.device
+            )
             inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
             self._precision = compute.faster_precision(lambda: self._read(inputs), self.device)
         return self._precision
 
     def _forward(self, inputs) -> tuple[np.ndarray, np.ndarray]:
-        with self._tuner.timed(inputs["input_ids"].numel()), compute.autocast(self.device, self.precision):
+        with (
+            self._tuner.timed(inputs["input_ids"].numel()),
+            compute.autocast(self.device, self.precision),
+        ):
             return self._read(inputs)
 
     def _read(self, inputs) -> tuple[np.ndarray, np.ndarray]:
@@ -158,8 +208,10 @@ class QuestionAnswerer:
         return output.start_logits.float().cpu().numpy(), output.end_logits.float().cpu().numpy()
 
 
-def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = None) -> dict[str, float]:
-    """Exact match and F1 of `qa` on questions with known answers, in percent, by the official SQuAD rules.
+def evaluate(
+    qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = None
+) -> dict[str, float]:
+    """Exact match and F1 on questions with known answers, in percent, by the official SQuAD rules.
 
     Args:
         dataset: rows in SQuAD's columns, answerable or not.
@@ -176,11 +228,13 @@ def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = N
         ValueError: a DatasetDict (name the split), or a threshold outside [0, 1].
     """
     if isinstance(dataset, DatasetDict):
-        raise ValueError(f"found a DatasetDict; choose a split, for example dataset[{next(iter(dataset))!r}].")
+        raise ValueError(
+            f"found a DatasetDict; choose a split, for example dataset[{next(iter(dataset))!r}]."
+        )
     if threshold is not None:
         check_threshold(threshold)
     start = time.perf_counter()
-    # Decoded without a threshold first: the best threshold needs the answers behind the refusals, too.
+    # Without a threshold: the best one needs the answers behind the refusals, too.
     answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
     seconds = time.perf_counter() - start
     golds = gold_answers(dataset)
@@ -189,7 +243,9 @@ def evaluate(qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = N
     has_refusals = not all(golds.values())
     if threshold is None:
         threshold = qa.threshold if has_refusals else 0.0
-    result = score_answers({qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}, golds)
+    result = score_answers(
+        {qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}, golds
+    )
     if has_refusals:
         result |= best_threshold(texts, scores, golds) | {"threshold": threshold}
         if any(golds.values()):
@@ -203,5 +259,11 @@ def _as_dataset(questions: list[str], contexts: list[str]) -> Dataset:
     """Rows in SQuAD's columns, without answers."""
     n = len(questions)
     none = [{"text": [], "answer_start": []}] * n
-    columns = {"id": [str(i) for i in range(n)], "title": [""] * n, "context": contexts, "question": questions, "answers": none}
+    columns = {
+        "id": [str(i) for i in range(n)],
+        "title": [""] * n,
+        "context": contexts,
+        "question": questions,
+        "answers": none,
+    }
     return Dataset.from_dict(columns, features=FEATURES)

@@ -18,7 +18,7 @@ MARK = "process"  # in a run's folder: the number of the process that trains, or
 
 
 class BackgroundRun:
-    """A training that runs beside you: ask how far it is, draw its curve, stop it. Its folder is that of any other run."""
+    """A training that runs beside you: ask how far it is, draw its curve, stop it."""
 
     def __init__(self, output_dir: Path, process_id: int):
         self.output_dir, self.process_id = output_dir, process_id
@@ -27,14 +27,16 @@ class BackgroundRun:
     def is_running(self) -> bool:
         """Whether the process is still there."""
         try:
-            finished, _ = os.waitpid(self.process_id, os.WNOHANG)  # a child that ended is otherwise counted as alive
+            finished, _ = os.waitpid(
+                self.process_id, os.WNOHANG
+            )  # a child that ended is otherwise counted as alive
             return finished == 0
         except ChildProcessError:  # started by another Python: asked without being its parent
             return _is_training(self.process_id)
 
     @property
     def progress(self) -> dict:
-        """The newest report: step, steps, seconds, planned_seconds, loss, phase, history; {} before the first one.
+        """The newest report: step, steps, seconds, planned_seconds, loss, phase, history; or {}.
 
         Where `output_dir` held a run with other arguments, the training is in a folder beside it.
         """
@@ -46,7 +48,7 @@ class BackgroundRun:
         return {}
 
     def stop(self, wait: float = 60.0) -> None:
-        """Stop after the step under way, saving a usable model, as Ctrl-C does. Returns when it has ended, or after `wait` seconds."""
+        """Stop after the step under way, saving a usable model; wait for it `wait` seconds."""
         if self.is_running:
             os.kill(self.process_id, signal.SIGINT)
         deadline = time.monotonic() + wait
@@ -55,10 +57,13 @@ class BackgroundRun:
 
 
 def train_in_background(output_dir: str | Path, **options: object) -> BackgroundRun:
-    """Start `python -m src.qa train` on its own and return at once; attach to it where it is running already.
+    """Start `python -m src.qa train` and return at once, or attach to one that is running.
 
-    output_dir: folder of the run; what the process prints goes to train.log in it. options: those of the command line,
-    for example data="course", model="qa-minilm", minutes=1. A run found there goes on where it stopped.
+    A run found there goes on where it stopped.
+
+    Args:
+        output_dir: folder of the run; what the process prints goes to train.log in it.
+        options: those of the command line, such as data="course", minutes=1.
     """
     output_dir = Path(output_dir).resolve()
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -70,21 +75,26 @@ def train_in_background(output_dir: str | Path, **options: object) -> Background
         command += [f"--{name.replace('_', '-')}", str(value)]
     with (output_dir / "train.log").open("w") as log:
         process = subprocess.Popen(
-            command, cwd=runtime.COURSE, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=runtime.COURSE,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     (output_dir / MARK).write_text(str(process.pid))
     return BackgroundRun(output_dir, process.pid)
 
 
 def find_in_background(output_dir: str | Path) -> BackgroundRun | None:
-    """The training that was last started in `output_dir`, running or over, by this Python or another; None where there was none."""
+    """The training that was last started in `output_dir`, running or over, by any Python."""
     output_dir = Path(output_dir).resolve()
     mark = output_dir / MARK
     return BackgroundRun(output_dir, int(mark.read_text())) if mark.is_file() else None
 
 
 def _is_training(process_id: int) -> bool:
-    """Whether a process of this number is there and is a training of the course: numbers are given out again."""
+    """Whether a process of this number is a training of the course: numbers are used again."""
     try:
         words = Path(f"/proc/{process_id}/cmdline").read_bytes().split(b"\0")
         return b"src.qa" in words and b"train" in words

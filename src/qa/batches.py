@@ -1,4 +1,4 @@
-"""What is learned from at a time: batches of windows of like length, the labels of all answers that people gave, and the loss."""
+"""What is learned from at a time: batches of windows of like length, their labels, the loss."""
 
 from __future__ import annotations
 
@@ -13,24 +13,38 @@ from transformers import BatchEncoding, DataCollatorWithPadding
 from transformers.utils import ModelOutput
 
 PAD_TO = 8  # tokens: with fewer different shapes a CPU keeps fewer buffers and kernels
-BATCHES_PER_GROUP = 50  # sorted by length together: enough to leave little padding, few enough to stay random
+BATCHES_PER_GROUP = (
+    50  # sorted by length together: enough to leave little padding, few enough to stay random
+)
 ENDLESS = 10**9  # steps of a run by minutes: the clock ends it
 LEARNED_FROM = ("input_ids", "token_type_ids", "attention_mask", "answer_starts", "answer_ends")
 
 
 class LengthGroupedBatches:
-    """Endless passes over the windows in random batches of like length: a batch sampler, also for several processes.
+    """A batch sampler: endless passes over the windows in random batches of like length.
 
     Args:
         lengths: int[windows], in tokens.
         batch_size: windows a step, over all processes.
         seed: of the order.
         epochs: how many passes make `steps` steps; None has no end.
-        processes: that share a step: each takes every so-manyth batch of `batch_size` / `processes` windows.
+        processes: that share a step, `batch_size` / `processes` windows each.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, epochs: float | None = None, processes: int = 1):
-        self.lengths, self.step_size, self.seed, self.processes = np.asarray(lengths), batch_size, seed, processes
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        seed: int,
+        epochs: float | None = None,
+        processes: int = 1,
+    ):
+        self.lengths, self.step_size, self.seed, self.processes = (
+            np.asarray(lengths),
+            batch_size,
+            seed,
+            processes,
+        )
         self.batch_size, self.drop_last = batch_size // processes, False
         per_pass = -(-len(self.lengths) // batch_size)
         self.steps = None if epochs is None else max(1, round(epochs * per_pass))
@@ -44,24 +58,36 @@ class LengthGroupedBatches:
 
 
 def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Endless passes over the windows as int64[batches, batch_size]: shuffled, then grouped so that a batch has like lengths.
+    """Endless passes over the windows, shuffled, then grouped so that a batch has like lengths.
 
-    lengths: int[windows]. Every batch is full: the last one of a pass is topped up from the start of its shuffle.
+    Args:
+        lengths: int[windows].
+        batch_size: windows; the last batch of a pass is filled up from the start of its shuffle.
+        seed: of the order.
+
+    Yields:
+        A pass, int64[batches, batch_size].
     """
     for epoch in itertools.count():
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(lengths))
         order = np.resize(order, -(-len(order) // batch_size) * batch_size)
-        # Groups of whole batches: one that held the longest of a group and the shortest of the next would be mostly padding.
+        # Groups of whole batches: the longest of a group with the shortest of the next would be
+        # mostly padding.
         batches = order.reshape(-1, batch_size)
-        groups = [group.ravel() for group in np.array_split(batches, -(-len(batches) // BATCHES_PER_GROUP))]
-        order = np.concatenate([group[np.argsort(lengths[group], kind="stable")] for group in groups])
+        groups = [
+            group.ravel()
+            for group in np.array_split(batches, -(-len(batches) // BATCHES_PER_GROUP))
+        ]
+        order = np.concatenate(
+            [group[np.argsort(lengths[group], kind="stable")] for group in groups]
+        )
         # The order of the batches is random again, or every group would end with its longest.
         yield rng.permutation(order.reshape(-1, batch_size))
 
 
 def batches_by_length(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """The places of all `lengths`, from short to long, in batches of about so many `tokens`, padding included."""
+    """The places of all `lengths`, from short to long, in batches of about `tokens`."""
     order = np.argsort(lengths, kind="stable")
     first = 0
     for last in range(1, len(order) + 1):
@@ -71,26 +97,28 @@ def batches_by_length(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
 
 
 class ReaderCollator(DataCollatorWithPadding):
-    """Pads windows to the longest of a batch, and makes one label of all the answers that people gave to a question.
+    """Pads windows to the longest of a batch, and makes one label of all answers to a question.
 
-    A batch has start_positions and end_positions, float[B, T]: which share of the answers begins, or ends, at each token.
+    A batch has start_positions and end_positions, float[B, T]: the share of the answers that begin,
+    or end, at each token.
     """
 
     def __call__(self, windows: list[dict]) -> BatchEncoding:
-        labels = {side: [window.pop(f"answer_{side}s") for window in windows] for side in ("start", "end")}
+        labels = {
+            side: [window.pop(f"answer_{side}s") for window in windows] for side in ("start", "end")
+        }
         batch = super().__call__(windows)
         for side, answers in labels.items():
             shares = torch.zeros(batch["input_ids"].shape)
             for row, positions in enumerate(answers):
-                shares[row].index_add_(0, torch.tensor(positions), torch.full((len(positions),), 1 / len(positions)))
+                shares[row].index_add_(
+                    0, torch.tensor(positions), torch.full((len(positions),), 1 / len(positions))
+                )
             batch[f"{side}_positions"] = shares
         return batch
 
 
-def span_loss(
-    model: torch.nn.Module,
-    inputs: Mapping[str, Tensor],
-) -> tuple[Tensor, ModelOutput]:
+def span_loss(model: torch.nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ModelOutput]:
     """Mean cross entropy of the answer's first and last token.
 
     Padding takes no part in the softmax. In the library's own loss it does, so

@@ -121,10 +121,6 @@ class Scaling:
         """float[...] in [0, 1] to float[...] in [0, 1]."""
         return expit(_logits(scores) / self.temperature + self.offset)
 
-    def score_at(self, confidence: np.ndarray | float) -> np.ndarray:
-        """The inverse: the score that becomes this confidence."""
-        return expit((_logits(confidence) - self.offset) * self.temperature)
-
 
 def fit_scaling(scores: np.ndarray, correct: np.ndarray, offset: bool = False) -> Scaling:
     """Fit a temperature, and an offset where asked for: logistic regression of `correct` on logits.

@@ -1,8 +1,8 @@
 """Attention for training on a CPU, with a backward pass that is a few matrix products.
 
-torch's fused attention is fast forwards, but on a CPU its backward pass in bf16 takes half of a training step. Written
-as batched matrix products, forward and backward run on the processor's matrix units: `benchmarks/` measures both.
-The mathematics is that of `src.attention`; the tests hold values and gradients against torch's own.
+torch's fused attention is fast forwards, but on a CPU its backward pass in bf16 takes half of a
+training step. Written as batched matrix products, both run on the processor's matrix units. The
+mathematics is that of `src.attention`; tests hold values and gradients against torch's own.
 """
 
 from __future__ import annotations
@@ -13,18 +13,24 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 NAME = "course_cpu"
-# Passages are taken in groups whose attention weights stay within the processor's cache: 2 to 8 of 256 tokens and more, and more
-# of shorter ones (measured).
+# Passages are taken in groups whose attention weights stay within the processor's cache: 2 to 8 of
+# 256 tokens and more, and more of shorter ones (measured).
 WEIGHTS_PER_GROUP = 4_000_000
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(Q K^T · scale + bias) V for float[N, H, T, D]; `bias` is float[N, 1, 1, T] or None."""
+    """softmax(Q K^T · scale + bias) V for float[N, H, T, D]; bias: float[N, 1, 1, T] or None."""
 
     @staticmethod
-    def forward(ctx, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    def forward(
+        ctx, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float
+    ) -> Tensor:
         N, H, T, D = query.shape
-        query, key, value = ((query * scale).reshape(N * H, T, D), key.reshape(N * H, T, D), value.reshape(N * H, T, D))
+        query, key, value = (
+            (query * scale).reshape(N * H, T, D),
+            key.reshape(N * H, T, D),
+            value.reshape(N * H, T, D),
+        )
         scores = torch.bmm(query, key.transpose(1, 2))  # [N·H, T, T]
         if bias is not None:
             scores.view(N, H, T, T).add_(bias)
@@ -57,22 +63,38 @@ def cpu_attention(
     dropout: float = 0.0,
     **kwargs,
 ) -> tuple[Tensor, None]:
-    """Attention in the form that transformers calls: float[B, H, T, D] -> float[B, T, H, D], no weights returned.
+    """Attention in the form that transformers calls.
 
-    attention_mask: bool[B, 1, T, T], True where attention is allowed, the same for every query (padding); None allows all.
-    Raises ValueError for dropout above zero, which this path leaves out.
+    Args:
+        query, key, value: float[B, H, T, D].
+        attention_mask: bool[B, 1, T, T], True where attention is allowed, the same for every query
+            (padding); None allows all.
+
+    Returns:
+        float[B, T, H, D], and no weights.
+
+    Raises:
+        ValueError: dropout is above zero, which this path leaves out.
     """
     if dropout:
-        raise ValueError(f"{NAME} attention has no dropout, but the model asks for {dropout}; set attention dropout to 0 or use 'sdpa'.")
+        raise ValueError(
+            f"{NAME} attention has no dropout, but the model asks for {dropout}; "
+            "set attention dropout to 0 or use 'sdpa'."
+        )
     B, H, T, D = query.shape
     scale = D**-0.5 if scaling is None else scaling
     bias = None
     if attention_mask is not None:
-        bias = torch.zeros(B, 1, 1, T, dtype=query.dtype).masked_fill_(~attention_mask[:, :, :1], torch.finfo(query.dtype).min)
+        bias = torch.zeros(B, 1, 1, T, dtype=query.dtype).masked_fill_(
+            ~attention_mask[:, :, :1], torch.finfo(query.dtype).min
+        )
     group = max(1, WEIGHTS_PER_GROUP // (H * T * T))
     biases = bias.split(group) if bias is not None else [None] * len(range(0, B, group))
     parts = [
-        _Attention.apply(*tensors, scale) for tensors in zip(query.split(group), key.split(group), value.split(group), biases, strict=True)
+        _Attention.apply(*tensors, scale)
+        for tensors in zip(
+            query.split(group), key.split(group), value.split(group), biases, strict=True
+        )
     ]
     return torch.cat([part.transpose(1, 2) for part in parts]), None  # [B, T, H, D]
 

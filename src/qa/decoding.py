@@ -1,8 +1,9 @@
-"""From start and end logits over tokens to answers: every span is weighed against all others and against no answer.
+"""From start and end logits over tokens to answers.
 
-A span's logit is its start logit plus its end logit. The null logit is that of [CLS] with itself, the lowest over the windows
-of a passage, for a window without the answer says "not here" and not "nowhere". A softmax over the best spans and the null,
-divided by a temperature, turns logits into scores in [0, 1].
+Every span is weighed against all others and against no answer. A span's logit is its start logit
+plus its end logit. The null logit is that of [CLS] with itself, the lowest over the windows of a
+passage, for a window without the answer says "not here" and not "nowhere". A softmax over the best
+spans and the null, divided by a temperature, turns logits into scores in [0, 1].
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from datasets import Dataset
 from src.qa.metrics import check_temperature, check_threshold
 
 SPANS = 20  # of a question, the best over its windows: they and the null share the probability
+MAX_ANSWER_TOKENS = 30
+
+Spans = dict[tuple[int, int], float]  # characters (start, end) -> logit
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One possible answer: text == context[start:end], its logit, and its score, the probability in [0, 1] that it is right."""
+    """One possible answer: text == context[start:end], its logit, its score in [0, 1]."""
 
     text: str
     start: int
@@ -64,59 +68,65 @@ def decode(
     end_logits: Sequence[np.ndarray],
     threshold: float = 0.0,
     n_best: int = 5,
-    max_answer_tokens: int = 30,
+    max_answer_tokens: int = MAX_ANSWER_TOKENS,
     temperature: float = 1.0,
 ) -> list[Answer]:
     """One `Answer` per question of `dataset`, in its order.
 
-    A span that two windows see counts once, with its higher logit. Of equal logits the earlier
-    span wins, then the shorter. A passage without tokens is a refusal: score 0, null score 1.
+    A span that two windows see counts once, with its higher logit. Of equal
+    logits the earlier span wins, then the shorter. A passage without tokens
+    is a refusal: score 0, null score 1.
 
     Args:
         features: windows of `prepare_features(dataset, ...)`.
-        start_logits, end_logits: float[T] for each window; beyond its length they are padding.
+        start_logits, end_logits: float[T] for each window, or longer.
         threshold: the lowest score, in [0, 1], that is answered.
-        n_best: how many candidates an answer keeps; scores do not depend on it.
-        temperature: above 0; what all logits are divided by before the softmax.
-
-    Raises:
-        ValueError: windows are missing, logits are not numbers, or a setting is out of range.
+        n_best: how many candidates an answer keeps.
+        temperature: above 0; what logits are divided by in the softmax.
     """
     check_threshold(threshold)
     check_temperature(temperature)
-    if not len(features) == len(start_logits) == len(end_logits):
-        raise ValueError(f"{len(features)} windows, but logits for {len(start_logits)} starts and {len(end_logits)} ends; pass one each.")
     contexts = list(dataset["context"])
-    spans, null_logits = [{} for _ in contexts], [math.inf] * len(dataset)
-    columns = (features["example_index"], features["token_starts"], features["token_ends"], start_logits, end_logits)
-    for question, token_starts, token_ends, start, end in zip(*columns, strict=True):
-        start, end = (checked_logits(logits, len(token_starts)) for logits in (start, end))
-        null_logits[question] = min(null_logits[question], float(start[0] + end[0]))
-        window = (token_starts, token_ends, contexts[question], start, end)
-        for span, logit in best_spans(*window, max(n_best, SPANS), max_answer_tokens).items():
-            spans[question][span] = max(logit, spans[question].get(span, -math.inf))
-    return [
-        _answer(context, found, null_logit, threshold, n_best, temperature)
-        for context, found, null_logit in zip(contexts, spans, null_logits, strict=True)
-    ]
+    spans, nulls = [{} for _ in contexts], [math.inf for _ in contexts]
+    kept = max(n_best, SPANS), max_answer_tokens
+    names = ("example_index", "token_starts", "token_ends")
+    columns = [*(features[name] for name in names), start_logits, end_logits]
+    for i, starts, ends, *logits in zip(*columns, strict=True):
+        start, end = (checked_logits(each, len(starts)) for each in logits)
+        nulls[i] = min(nulls[i], float(start[0] + end[0]))  # of [CLS]
+        window = starts, ends, contexts[i], start, end
+        for span, logit in best_spans(*window, *kept).items():
+            spans[i][span] = max(logit, spans[i].get(span, -math.inf))
+    found = zip(contexts, spans, nulls, strict=True)
+    return [_answer(*each, threshold, n_best, temperature) for each in found]
 
 
 def best_spans_plain(
     token_starts: Sequence[int],
     token_ends: Sequence[int],
     context: str,
-    start_logits: Sequence[float],
-    end_logits: Sequence[float],
+    start_logits: np.ndarray,
+    end_logits: np.ndarray,
     n_best: int = SPANS,
-    max_answer_tokens: int = 30,
-) -> dict[tuple[int, int], float]:
-    """What `best_spans` finds, by looking at every pair of tokens."""
+    max_answer_tokens: int = MAX_ANSWER_TOKENS,
+) -> Spans:
+    """The n best spans of one window, by looking at every pair of tokens.
+
+    Args:
+        token_starts, token_ends: int[T], characters of `context`, -1 on tokens
+            outside the passage.
+        start_logits, end_logits: float[T].
+
+    Returns:
+        Characters (start, end) -> logit, the best first.
+    """
     passage = [i for i, start in enumerate(token_starts) if start >= 0]
     logits = {}
     for i in passage:
         for j in passage:
             if i <= j < i + max_answer_tokens:
-                span = token_starts[i], _whole_character(context, token_ends[j])
+                end = _whole_character(context, token_ends[j])
+                span = (token_starts[i], end)
                 logit = float(start_logits[i]) + float(end_logits[j])
                 logits[span] = max(logit, logits.get(span, -math.inf))
     best_first = sorted(logits, key=lambda span: (-logits[span], span))
@@ -130,80 +140,83 @@ def best_spans(
     start_logits: np.ndarray,
     end_logits: np.ndarray,
     n_best: int = SPANS,
-    max_answer_tokens: int = 30,
-) -> dict[tuple[int, int], float]:
-    """The n best spans of one window, best first: characters (start, end) -> logit.
+    max_answer_tokens: int = MAX_ANSWER_TOKENS,
+) -> Spans:
+    """What `best_spans_plain` finds, faster.
 
-    All logits are added at once, as a band matrix [start, length - 1], so nothing is built that is too long.
-
-    Args:
-        token_starts, token_ends: int[T], characters of `context`, -1 on tokens outside the passage.
-        start_logits, end_logits: float[T].
+    All logits are added at once, as a band matrix [start, length - 1].
     """
     starts, ends = np.asarray(token_starts), np.asarray(token_ends)
     passage = np.flatnonzero(starts >= 0)
     if not passage.size:
         return {}
     length = min(max_answer_tokens, passage.size)
-    start, end = (np.asarray(logits, dtype=np.float64)[passage] for logits in (start_logits, end_logits))
-    beyond = np.full(length - 1, -np.inf)
-    band = start[:, None] + np.lib.stride_tricks.sliding_window_view(np.concatenate([end, beyond]), length)
+    start = np.asarray(start_logits, dtype=np.float64)[passage]
+    end = np.asarray(end_logits, dtype=np.float64)[passage]
+    padded = np.concatenate([end, np.full(length - 1, -np.inf)])
+    band = start[:, None] + np.lib.stride_tricks.sliding_window_view(padded, length)
     return _top_spans(band, starts[passage], ends[passage], context, n_best)
 
 
-def _top_spans(band: np.ndarray, starts: np.ndarray, ends: np.ndarray, context: str, n_best: int) -> dict[tuple[int, int], float]:
+def _top_spans(
+    band: np.ndarray, starts: np.ndarray, ends: np.ndarray, context: str, n_best: int
+) -> Spans:
     """The `n_best` best spans of characters, best first.
 
-    One character can be several tokens, as in Hangul: then many spans of tokens are one span of characters, and more are
-    looked at.
+    One character can be several tokens, as in Hangul: then many spans of tokens are one span of
+    characters, and more are looked at.
     """
     logits = band.ravel()
     available = int(np.isfinite(logits).sum())
     kept = min(n_best, available)
-    spans: dict[tuple[int, int], float] = {}
+    spans: Spans = {}
     while kept and len(spans) < n_best:
         limit = np.partition(logits, -kept)[-kept]
         spots = np.flatnonzero(logits >= limit)
         rows, columns = np.divmod(spots, band.shape[1])
-        found = zip(starts[rows].tolist(), ends[rows + columns].tolist(), logits[spots].tolist(), strict=True)
-        for start, end, logit in found:
+        places = starts[rows].tolist(), ends[rows + columns].tolist()
+        for start, end, logit in zip(*places, logits[spots].tolist(), strict=True):
             span = (start, _whole_character(context, end))
             spans[span] = max(logit, spans.get(span, -math.inf))
         if kept == available:
             break
         kept = min(4 * kept, available)
-    return dict(sorted(spans.items(), key=lambda item: (-item[1], item[0]))[:n_best])
+    return _best_first(spans, n_best)
+
+
+def _best_first(spans: Spans, n: int) -> Spans:
+    return dict(sorted(spans.items(), key=lambda item: (-item[1], item[0]))[:n])
 
 
 def _answer(
-    context: str,
-    spans: dict[tuple[int, int], float],
-    null_logit: float,
-    threshold: float,
-    n_best: int,
-    temperature: float,
+    context: str, spans: Spans, null_logit: float, threshold: float, n_best: int, temperature: float
 ) -> Answer:
     if not spans:
         return Answer("", 0, 0, 0.0, 1.0, null_logit=null_logit)
-    ranked = sorted(spans.items(), key=lambda item: (-item[1], item[0]))[: max(n_best, SPANS)]
-    scores, null_score = softmax_with_null(np.array([logit for _, logit in ranked]), null_logit, temperature)
+    ranked = _best_first(spans, max(n_best, SPANS))
+    logits = np.array(list(ranked.values()))
+    scores, null_score = softmax_with_null(logits, null_logit, temperature)
     candidates = tuple(
         Candidate(context[start:end], start, end, logit, score)
-        for ((start, end), logit), score in zip(ranked[:n_best], scores.tolist(), strict=False)
+        for ((start, end), logit), score in zip(ranked.items(), scores.tolist(), strict=True)
     )
     top = candidates[0]
     said = (top.text, top.start, top.end) if top.score >= threshold else ("", 0, 0)
-    return Answer(*said, top.score, null_score, candidates, null_logit)
+    return Answer(*said, top.score, null_score, candidates[:n_best], null_logit)
 
 
-def softmax_with_null(logits: np.ndarray, null_logit: float, temperature: float = 1.0) -> tuple[np.ndarray, float]:
-    """The probabilities of spans, and of no answer: exp(logit / temperature), divided by the sum over SPANS spans and the null.
+def softmax_with_null(
+    logits: np.ndarray, null_logit: float, temperature: float = 1.0
+) -> tuple[np.ndarray, float]:
+    """The probabilities of spans, and of no answer.
+
+    exp(logit / temperature), divided by the sum over the first SPANS spans and the null.
 
     Args:
-        logits: float[K], best first; beyond the first SPANS they take no part in the sum.
+        logits: float[K], best first; beyond SPANS they take no part in the sum.
 
     Returns:
-        float[K] and a float, all in [0, 1]; those of the first SPANS and of the null sum to one.
+        float[K] and a float, all in [0, 1].
     """
     scaled = np.append(logits, null_logit) / temperature
     powers = np.exp(scaled - scaled.max())
@@ -212,17 +225,23 @@ def softmax_with_null(logits: np.ndarray, null_logit: float, temperature: float 
 
 
 def checked_logits(logits: np.ndarray, length: int) -> np.ndarray:
-    """float64[length], the logits without what lies beyond the window. Raises ValueError where some are not numbers."""
+    """float64[length], the logits of the window's own tokens.
+
+    Raises:
+        ValueError: some are not numbers.
+    """
     inside = np.asarray(logits, dtype=np.float64)[:length]
     if not np.isfinite(inside).all():
-        raise ValueError(
-            "the model gives logits that are not numbers (NaN or infinite), so it is damaged; load another, or train it again."
-        )
+        found = "the model gives logits that are not numbers (NaN or infinite), so it is damaged"
+        raise ValueError(f"{found}; load another, or train it again.")
     return inside
 
 
 def _whole_character(context: str, end: int) -> int:
-    """`end` moved behind the accents, vowel signs and joiners of the last character: tokenizers leave them out."""
-    while end < len(context) and (context[end] == "\u200d" or unicodedata.category(context[end]).startswith("M")):
+    """`end` moved past accents, vowel signs and joiners: tokenizers leave them out."""
+    while end < len(context):
+        mark = context[end]
+        if mark != "\u200d" and not unicodedata.category(mark).startswith("M"):
+            break
         end += 1
     return end

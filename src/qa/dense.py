@@ -28,8 +28,6 @@ DOCUMENTS_PER_FILE = 512  # computed and written together: what an interruption 
 # Few enough to stay in the processor's cache: 4096 took up to twice as long (measured).
 TOKENS_PER_BATCH = 1024
 FP16_FROM_N_TEXTS = 64  # fewer are read in fp32
-# On disk, of documents that are not asked for: twice Wikipedia's, 16 MB.
-UNUSED_VECTORS_KEPT = 20_000
 
 Encoder = Callable[[Sequence[str]], np.ndarray]
 
@@ -98,9 +96,7 @@ class DenseIndex:
 
     On disk: files of DOCUMENTS_PER_FILE rows, a document's key and its vector in half precision,
     each file named by its own sha256. What a file holds is not computed again, in whatever company
-    the document is searched; a file that does not match its name does not count. Of the files that
-    hold nothing asked for, such as an older edition of your textbook, the newest stay,
-    UNUSED_VECTORS_KEPT vectors in all.
+    the document is searched; a file that does not match its name does not count.
 
     Args:
         vectors: float[N, D], rows of length one.
@@ -142,9 +138,7 @@ class DenseIndex:
                 pairs = zip(keys, documents, strict=True)
                 missing = {key: document for key, document in pairs if key not in numbers}
                 _compute(stored, missing, encoder, report)
-                files = _read_files(stored)
-                _forget_unused(files, set(keys))
-            numbers, vectors = _joined(ready | files)
+            numbers, vectors = _joined(ready | _read_files(stored))
         return cls(vectors[[numbers[key] for key in keys]], encoder)
 
     def scores(self, question: str) -> np.ndarray:
@@ -210,16 +204,6 @@ def _joined(files: dict[Path, np.ndarray]) -> tuple[dict[bytes, int], np.ndarray
     keys = [key for rows in files.values() for key in _keys(rows)]
     vectors = [rows["vector"] for rows in files.values()] or [np.empty((0, 0), np.float16)]
     return {key: row for row, key in enumerate(keys)}, np.concatenate(vectors)
-
-
-def _forget_unused(files: dict[Path, np.ndarray], wanted: set[bytes]) -> None:
-    """Delete the oldest files without a wanted document, beyond UNUSED_VECTORS_KEPT vectors."""
-    unused = [file for file, rows in files.items() if wanted.isdisjoint(_keys(rows))]
-    kept = 0
-    for file in sorted(unused, key=lambda file: file.stat().st_mtime_ns, reverse=True):
-        kept += len(files[file])
-        if kept > UNUSED_VECTORS_KEPT:
-            file.unlink()
 
 
 def _compute(

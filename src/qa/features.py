@@ -1,7 +1,7 @@
 """From questions and passages to windows of token ids: the input of the reader.
 
-A passage longer than the model can read is cut into windows that overlap by `doc_stride` tokens, so that no answer is
-lost on a cut. Each window is one row: [CLS] question [SEP] part of the passage [SEP].
+A passage longer than the model can read is cut into windows that overlap by `doc_stride` tokens, so
+that no answer is lost on a cut. A window is a row: [CLS] question [SEP] part of the passage [SEP].
 """
 
 from __future__ import annotations
@@ -23,32 +23,45 @@ def prepare_features(
     doc_stride: int = 128,
     labels: bool = True,
 ) -> Dataset:
-    """Cut every question and its passage into windows of at most `max_length` tokens, with the answer's place as label.
+    """Cut every question and its passage into windows of at most `max_length` tokens, with labels.
 
-    dataset: rows with id, question, context and, for labels, answers (SQuAD's columns).
-    doc_stride: tokens of the passage that two neighbouring windows share (Hugging Face's meaning; in BERT's original
-    code the same name is the step from one window to the next).
-    Returns one row per window, unpadded, in the order of `dataset`:
-      input_ids, attention_mask and, where the model has them, token_type_ids: int[T];
-      token_starts, token_ends: int[T], character offsets of each passage token in `context`, -1 on all other tokens;
-      example_index: row of the question in `dataset`; example_id: its id; length: T;
-      with labels, start_positions and end_positions: first and last token of the answer, both the position of [CLS]
-      where the window does not hold the whole answer or the question has none; where people gave several answers, that of the most
-      frequent one, the first of equals. answer_starts and answer_ends: list[int], the same for each answer that was given.
     A question has surrounding blanks removed and is cut after 64 tokens (fewer in small windows).
-    Raises ValueError when `doc_stride` leaves no room to move on, when an answer covers no token, or when
-    there are no questions.
+
+    Args:
+        dataset: rows with id, question, context and, for labels, answers (SQuAD's columns).
+        tokenizer: of the model.
+        max_length: tokens of a window.
+        doc_stride: tokens of the passage that two neighbouring windows share (Hugging Face's
+            meaning; in BERT's original code it is the step from one window to the next).
+        labels: whether to add where the answers are.
+
+    Returns:
+        One row per window, unpadded, in the order of `dataset`:
+        input_ids, attention_mask and, where the model has them, token_type_ids: int[T];
+        token_starts, token_ends: int[T], character offsets of each passage token in `context`, -1
+        on all other tokens; example_index: row of the question in `dataset`; example_id: its id;
+        length: T; with labels, start_positions and end_positions: first and last token of the
+        answer that most people gave, both the position of [CLS] where the window does not hold the
+        whole answer or there is none; answer_starts, answer_ends: list[int], the same for each
+        answer that was given.
+
+    Raises:
+        ValueError: `doc_stride` leaves no room to move on, an answer covers no token, or there are
+            no questions.
     """
     question_limit = min(MAX_QUESTION_TOKENS, max_length // 3)
     special = tokenizer.num_special_tokens_to_add(pair=True)
     if not 0 <= doc_stride < max_length - special - question_limit:
+        room = f"room for {max_length - special - question_limit} passage tokens"
         raise ValueError(
-            f"doc_stride is {doc_stride}, but windows of max_length {max_length} have room for {max_length - special - question_limit} "
-            f"passage tokens beside a long question; choose a doc_stride below that."
+            f"doc_stride is {doc_stride}, but windows of max_length {max_length} have {room} "
+            "beside a long question; choose a doc_stride below that."
         )
     if not len(dataset):
         raise ValueError("found no questions to prepare; pass at least one.")
-    questions = _shorten([question.strip() for question in dataset["question"]], tokenizer, question_limit)
+    questions = _shorten(
+        [question.strip() for question in dataset["question"]], tokenizer, question_limit
+    )
     encoded = tokenizer(
         questions,
         list(dataset["context"]),
@@ -72,26 +85,33 @@ def prepare_features(
 
 
 def choose_answer(answers: dict) -> tuple[int, int] | None:
-    """The answer most people gave, as (start, end) character offsets, end exclusive; None for an unanswerable question.
+    """The answer most people gave, as (start, end) characters; None where there is none.
 
-    answers: {"text": list[str], "answer_start": list[int]}. Of equally frequent spans the first is taken.
+    Args:
+        answers: {"text": list[str], "answer_start": list[int]}; of equally frequent spans the first
+            is taken.
     """
     spans = Counter(_spans(answers)).most_common(1)
     return spans[0][0] if spans else None
 
 
 def _spans(answers: dict) -> list[tuple[int, int]]:
-    return [(start, start + len(text)) for text, start in zip(answers["text"], answers["answer_start"], strict=True)]
+    return [
+        (start, start + len(text))
+        for text, start in zip(answers["text"], answers["answer_start"], strict=True)
+    ]
 
 
 def _shorten(questions: list[str], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[str]:
     """Cut each question's text after `limit` tokens; shorter ones come back as they are."""
-    offsets = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    offsets = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)[
+        "offset_mapping"
+    ]
     shortened = list(questions)
     for i, spans in enumerate(offsets):
         if len(spans) > limit:
             end = spans[limit - 1][1]
-            # A character that is several tokens, as in Hangul, goes altogether where it does not fit altogether.
+            # A character of several tokens, as in Hangul, goes altogether or stays.
             while len(tokenizer(questions[i][:end], add_special_tokens=False)["input_ids"]) > limit:
                 end -= 1
             shortened[i] = questions[i][:end]
@@ -110,17 +130,23 @@ def _passage_offsets(encoded) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def _add_labels(columns: dict, dataset: Dataset, cls_token_id: int, doc_stride: int) -> None:
-    """Add the answers' positions to the windows: that of the most frequent answer, and those of all that were given."""
-    no_answer = np.array([token_ids.index(cls_token_id) for token_ids in columns["input_ids"]], dtype=np.int64)
+    """Add to the windows where the most frequent answer is, and where all that were given are."""
+    no_answer = np.array(
+        [token_ids.index(cls_token_id) for token_ids in columns["input_ids"]], dtype=np.int64
+    )
     shifts = _passage_shifts(columns, doc_stride)
     spans = [Counter(_spans(answers)).most_common() for answers in dataset["answers"]]
     for rank in range(max(1, *map(len, spans))):
         answers = [found[rank][0] if rank < len(found) else None for found in spans]
-        times = [found[rank][1] if rank < len(found) else int(rank == 0) for found in spans]  # no answer counts as given once
+        times = [
+            found[rank][1] if rank < len(found) else int(rank == 0) for found in spans
+        ]  # no answer counts as given once
         starts, ends = _label_windows(dataset, columns, shifts, no_answer, answers)
         if rank == 0:
             columns["start_positions"], columns["end_positions"] = starts, ends
-            columns["answer_starts"], columns["answer_ends"] = ([[] for _ in starts] for _ in range(2))
+            columns["answer_starts"], columns["answer_ends"] = (
+                [[] for _ in starts] for _ in range(2)
+            )
         for row, i in enumerate(columns["example_index"]):
             columns["answer_starts"][row] += [int(starts[row])] * times[i]
             columns["answer_ends"][row] += [int(ends[row])] * times[i]
@@ -139,17 +165,28 @@ def _passage_shifts(columns: dict, doc_stride: int) -> list[int]:
 
 
 def _label_windows(
-    dataset: Dataset, columns: dict, shifts: list[int], no_answer: np.ndarray, answers: list[tuple[int, int] | None]
+    dataset: Dataset,
+    columns: dict,
+    shifts: list[int],
+    no_answer: np.ndarray,
+    answers: list[tuple[int, int] | None],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First and last token in every window of the answer to its question, or the position of [CLS] twice.
+    """First and last token in every window of the answer to its question, or [CLS] twice.
 
-    shifts: see `_passage_shifts`. no_answer: int[windows], where [CLS] is. answers: one per question, as characters, None without one.
+    Args:
+        shifts: see `_passage_shifts`.
+        no_answer: int[windows], where [CLS] is.
+        answers: one per question, as characters, None without one.
     """
-    inside: dict[int, np.ndarray] = {}  # window -> the positions of the tokens that share a character with the answer
-    # First and last token of the whole answer, over all windows of a question. Numbers, not characters: one character can be
-    # several tokens, some of them behind the cut.
+    inside: dict[
+        int, np.ndarray
+    ] = {}  # window -> the positions of the tokens that share a character with the answer
+    # First and last token of the whole answer, over all windows of a question. Numbers, not
+    # characters: one character can be several tokens, some of them behind the cut.
     whole: dict[int, tuple[int, int]] = {}
-    for row, (i, starts, ends) in enumerate(zip(columns["example_index"], columns["token_starts"], columns["token_ends"], strict=True)):
+    for row, (i, starts, ends) in enumerate(
+        zip(columns["example_index"], columns["token_starts"], columns["token_ends"], strict=True)
+    ):
         if answers[i] is None:
             continue
         start, end = answers[i]
@@ -163,10 +200,15 @@ def _label_windows(
         if answer is not None and i not in whole:
             row = dataset[i]
             text = row["context"][slice(*answer)]
-            raise ValueError(f"question {row['id']}: its answer {text!r} covers no token of the passage; correct the answer.")
+            raise ValueError(
+                f"question {row['id']}: its answer {text!r} covers no token of the passage; "
+                "correct the answer."
+            )
 
     first_tokens, last_tokens = no_answer.copy(), no_answer.copy()
     for row, tokens in inside.items():
-        if (tokens[0] + shifts[row], tokens[-1] + shifts[row]) == whole[columns["example_index"][row]]:
+        if (tokens[0] + shifts[row], tokens[-1] + shifts[row]) == whole[
+            columns["example_index"][row]
+        ]:
             first_tokens[row], last_tokens[row] = tokens[0], tokens[-1]
     return first_tokens, last_tokens

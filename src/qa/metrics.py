@@ -220,9 +220,7 @@ def _is_number(value: object) -> bool:
 
 
 def _check(
-    predictions: Mapping[str, str],
-    references: Mapping[str, Sequence[str]],
-    version: Version | None,
+    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], version: Version | None
 ) -> Version:
     if version not in (None, "v1", "v2"):
         raise ValueError(f"version is {version!r}; use 'v1', 'v2' or None.")

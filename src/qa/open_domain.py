@@ -138,10 +138,7 @@ class WikipediaAnswerer:
         return self.ask_many([question], n, threshold)[0]
 
     def ask_many(
-        self,
-        questions: Sequence[str],
-        n: int = PASSAGES_READ,
-        threshold: float | None = None,
+        self, questions: Sequence[str], n: int = PASSAGES_READ, threshold: float | None = None
     ) -> list[OpenAnswer]:
         """One `OpenAnswer` per question; all passages are read together."""
         threshold = self.threshold if threshold is None else threshold

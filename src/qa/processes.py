@@ -1,7 +1,7 @@
-"""What training and answering share: several processes of one command at work in one folder, on one host or on several.
+"""Several processes of one command in one folder, on one host or on several.
 
-One command at a time works in a folder, files in it are written whole or not at all, and where one of the processes is gone the
-others end with a sentence instead of waiting for it.
+One command at a time works in a folder, and where one of its processes is gone the others end with
+a sentence instead of waiting for it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,27 @@ from filelock import FileLock, Timeout
 
 LOCK, HOLDER = ".lock", ".pid"  # HOLDER names the process that has the lock
 # What gloo says of a process at the other end that is gone; what NCCL says has a class of its own.
-PEER_GONE_MESSAGES = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused")
+PEER_GONE_MESSAGES = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "Connection refused",
+)
 
 T = TypeVar("T")
 
 
 class RunError(ValueError):
-    """A run that cannot be started or continued as asked; one sentence that says why, and what to do."""
+    """A run that cannot be started or continued as asked; says why, and what to do."""
 
 
 def join() -> PartialState:
-    """This process among those of its command, by accelerate: they talk through NCCL between GPUs, through gloo without them."""
+    """This process among those of its command: they talk by NCCL between GPUs, else by gloo."""
     return PartialState(cpu=not torch.cuda.is_available())
 
 
 def broadcast(value: T, state: PartialState) -> T:
-    """The `value` that the first process has, for all: what each decides or measures for itself can come out differently."""
+    """The `value` that the first process has, for all: measured by each it could differ."""
     if state.num_processes == 1:
         return value
     box = [value]
@@ -46,10 +51,14 @@ def broadcast(value: T, state: PartialState) -> T:
 
 @contextmanager
 def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
-    """Within it, RunError where another process of the command is gone, or where this one is told to end because another failed.
+    """RunError where another process is gone, or this one is told to end since another failed.
 
-    advice: the end of the sentence, what to do. Without it this process would end without a word, or with a traceback out of
-    gloo: torchrun ends all processes with the first that fails, by SIGTERM. A process that works alone is left alone.
+    torchrun ends all processes with the first that fails, by SIGTERM. A process that works alone is
+    left alone.
+
+    Args:
+        state: the processes.
+        advice: the end of the sentence, what to do.
     """
     if state.num_processes == 1:
         yield
@@ -60,12 +69,17 @@ def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one is obeyed at once
         raise RunError(sentence)
 
-    in_main_thread = threading.current_thread() is threading.main_thread()  # signals can be handled in no other
+    in_main_thread = (
+        threading.current_thread() is threading.main_thread()
+    )  # signals can be handled in no other
     before = signal.signal(signal.SIGTERM, told_to_end) if in_main_thread else None
     try:
         yield
     except RuntimeError as error:
-        if not (isinstance(error, torch.distributed.DistError) or any(words in str(error) for words in PEER_GONE_MESSAGES)):
+        if not (
+            isinstance(error, torch.distributed.DistError)
+            or any(words in str(error) for words in PEER_GONE_MESSAGES)
+        ):
             raise
         raise RunError(sentence) from None
     finally:
@@ -75,9 +89,12 @@ def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
 
 @contextmanager
 def folder_lock(folder: Path, state: PartialState, doing: str, option: str) -> Iterator[None]:
-    """Keep other commands out of `folder`: two of them would write into each other's files. A kill opens it again.
+    """Keep other commands out of `folder`. A kill opens it again.
 
-    doing, option: for the message, "training in build/qa" and the argument by which another folder is chosen.
+    Args:
+        folder: made where there is none.
+        state: the processes; the first one holds the lock.
+        doing, option: for the message, "training in build/qa" and the argument that chooses it.
     """
     if not state.is_main_process:
         yield
@@ -88,9 +105,13 @@ def folder_lock(folder: Path, state: PartialState, doing: str, option: str) -> I
         lock.acquire(timeout=0)
     except Timeout:
         who = f"another process{_holder(folder)}"
-        raise RunError(f"{who} is {doing}; wait for it, stop it, or choose another {option}.") from None
+        raise RunError(
+            f"{who} is {doing}; wait for it, stop it, or choose another {option}."
+        ) from None
     except NotImplementedError:  # filelock's, on a file system without locks
-        raise RunError(f"files in {folder} cannot be locked; choose another {option}, on another disk.") from None
+        raise RunError(
+            f"files in {folder} cannot be locked; choose another {option}, on another disk."
+        ) from None
     try:
         (folder / HOLDER).write_text(f"{os.getpid()}\n", encoding="utf-8")
         yield

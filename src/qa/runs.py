@@ -1,7 +1,7 @@
-"""What a fine-tuning run leaves on disk: which folder it takes, its checkpoints, and how it is read again.
+"""What a fine-tuning run leaves on disk: its folder, its checkpoints, its model and card.
 
-A run's folder holds run.json (what was asked for, and how it went), progress.json while it goes, checkpoints/ until it is
-finished, and at the end the model, its tokenizer and card.json.
+A run's folder holds run.json (what was asked for, and how it went), progress.json while it goes,
+checkpoints/ until it is finished, and at the end the model, its tokenizer and card.json.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from src import compute, runtime
-from src.files import write_json
+from src.files import read_json, write_json
 from src.qa.calibration import fields_for_card, fit_calibration
 from src.qa.cpu_attention import NAME as CPU_ATTENTION
 from src.qa.models import first_line, load_model, share
@@ -46,19 +46,20 @@ WRITTEN = (SAFE_WEIGHTS_NAME, "config.json", "tokenizer.json", "tokenizer_config
 
 
 @dataclass
-class Run:
+class FinetuneRun:
     """A fine-tuning run: what was asked for, what it cost, how the loss fell.
 
     Attributes:
         output_dir: its folder.
         arguments: what `finetune` was asked for; another call with the same goes on with this run.
-        precision, threads, processes: what it computes in and with; an `epochs` run keeps them to its end.
+        precision, threads, processes: what it computes in and with.
         finished: False while it goes, and after Ctrl-C.
         steps: taken so far.
         seconds: from the call to the last step, without saving and evaluating.
         saving_seconds, evaluation_seconds: what these took.
         examples_per_second: windows per second of training alone.
-        history: one dict per log: step, seconds, loss, learning_rate, examples_per_second, and f1 where it was measured.
+        history: one dict per log: step, seconds, loss, learning_rate, examples_per_second, and f1
+            where it was measured.
         card: what card.json says: threshold, temperature, scores on the validation split.
         told: a sentence for people, where the run is not in the folder that was asked for.
     """
@@ -80,52 +81,86 @@ class Run:
 
     def save(self) -> None:
         """Write run.json, and card.json once there is a card."""
-        told = {name: value for name, value in asdict(self).items() if name not in ("output_dir", "card", "told")}
+        told = {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("output_dir", "card", "told")
+        }
         if self.card:
             write_json(self.output_dir / "card.json", self.card)
         write_json(self.output_dir / RUN, told)
 
 
 def checked(given: Mapping) -> dict:
-    """Those of the arguments of `finetune` that make a run what it is. Raises RunError for what no run could follow."""
+    """The arguments of `finetune` that make a run what it is. RunError for what cannot be."""
     wanted = given["epochs"] if given["minutes"] is None else given["minutes"]
     if (given["minutes"] is None) == (given["epochs"] is None) or not 0 < wanted < math.inf:
-        raise RunError(f"give either minutes or epochs, above zero (found minutes={given['minutes']}, epochs={given['epochs']}).")
+        raise RunError(
+            "give either minutes or epochs, above zero "
+            f"(found minutes={given['minutes']}, epochs={given['epochs']})."
+        )
     rate, decay, size = given["learning_rate"], given["weight_decay"], given["batch_size"]
     if rate is not None and not 0 < rate < math.inf:
-        raise RunError(f"learning_rate is {rate}; choose one above zero, or None for the usual one.")
+        raise RunError(
+            f"learning_rate is {rate}; choose one above zero, or None for the usual one."
+        )
     if not 0 <= decay < math.inf:
         raise RunError(f"weight_decay is {decay}; choose 0 or a small number above it.")
     if size < 1 or size % join().num_processes:
-        raise RunError(f"batch_size is {size}; choose a multiple of the number of processes, {join().num_processes}.")
+        raise RunError(
+            f"batch_size is {size}; choose a multiple of the number of processes, "
+            f"{join().num_processes}."
+        )
     if not 0 <= given["seed"] < 2**32:
         raise RunError(f"seed is {given['seed']}; choose a whole number from 0 to {2**32 - 1}.")
-    names = ("minutes", "epochs", "seed", "batch_size", "learning_rate", "weight_decay", "max_length", "doc_stride")
+    names = (
+        "minutes",
+        "epochs",
+        "seed",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "max_length",
+        "doc_stride",
+    )
     return {"model": str(given["model"])} | {name: given[name] for name in names}
 
 
 def training_splits(splits: Mapping[str, Dataset]) -> tuple[Dataset, Dataset | None]:
-    """The questions to train on, and those to score on, None where there are none. Raises RunError without the first."""
+    """The questions to train on, and those to score on or None. RunError without the first."""
     if not len(splits.get("train", ())):
-        raise RunError(f"the data has no questions to train on: it needs a split 'train' (found {', '.join(splits) or 'none'}).")
+        raise RunError(
+            "the data has no questions to train on: it needs a split 'train' "
+            f"(found {', '.join(splits) or 'none'})."
+        )
     return splits["train"], splits.get("validation") or None
 
 
-def load_run(folder: str | Path) -> Run:
-    """Read the run that `finetune` left in `folder`. Raises RunError when there is none, or it cannot be read."""
+def load_run(folder: str | Path) -> FinetuneRun:
+    """Read the run that `finetune` left in `folder`.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
     folder = Path(folder)
     try:
-        told = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        card = folder / "card.json"
-        run = Run(folder, card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}, **told)
+        told, card = read_json(folder / RUN, dict), folder / "card.json"
+        run = FinetuneRun(
+            folder,
+            card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {},
+            **told,
+        )
         dict(run.arguments)  # which it must be
     except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{folder} holds no readable run ({error}); run the training first, or choose another folder.") from None
+        raise RunError(
+            f"{folder} holds no readable run ({error}); "
+            "run the training first, or choose another folder."
+        ) from None
     return run
 
 
-def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
-    """The run in `output_dir` that was asked for with these arguments, or a new one there or beside it.
+def open_run(output_dir: Path, arguments: dict, resume: bool) -> FinetuneRun:
+    """The run in `output_dir` with these arguments, or a new one there or beside it.
 
     Args:
         output_dir: build/live; where that holds another run, build/live-2 is looked at, and so on.
@@ -136,7 +171,7 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
         The run. Its `told` is a sentence where it is not in `output_dir`.
 
     Raises:
-        RunError: a folder holds a run that cannot be read, or files that no run left there and that would be overwritten.
+        RunError: a folder holds a run that cannot be read, or files that no run left there.
     """
     why = ""
     for number in itertools.count(1):
@@ -145,9 +180,10 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
             found = [name for name in WRITTEN if (folder / name).exists()]
             if found:
                 raise RunError(
-                    f"{folder} holds {', '.join(found)} that no run left there and that would be overwritten; choose another output_dir."
+                    f"{folder} holds {', '.join(found)} that no run left there and that would be "
+                    "overwritten; choose another output_dir."
                 )
-            return Run(folder, arguments, told=why and f"{why}; it goes to {folder}.")
+            return FinetuneRun(folder, arguments, told=why and f"{why}; it goes to {folder}.")
         if _is_of_an_older_version(folder):
             why = why or f"{folder} holds a run of an older version of the course"
             continue
@@ -158,7 +194,8 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> Run:
             return run
         if not why and other:
             name = other[0]
-            why = f"{folder} holds a run with {name}={run.arguments.get(name)!r}, and this one has {name}={arguments[name]!r}"
+            theirs = f"{folder} holds a run with {name}={run.arguments.get(name)!r}"
+            why = f"{theirs}, and this one has {name}={arguments[name]!r}"
         why = why or f"{folder} holds a run, and this one is to begin anew (resume is off)"
     raise AssertionError("unreachable")
 
@@ -174,22 +211,29 @@ def _is_of_an_older_version(folder: Path) -> bool:
 
 def write_manifest(checkpoint: Path, record: dict) -> None:
     """Mark a checkpoint as whole: what it consists of, and the step and seconds it was taken at."""
-    files = {file.name: [file.stat().st_size, _sum(file)] for file in sorted(checkpoint.iterdir()) if file.name != MANIFEST}
+    files = {
+        file.name: [file.stat().st_size, _sum(file)]
+        for file in sorted(checkpoint.iterdir())
+        if file.name != MANIFEST
+    }
     write_json(checkpoint / MANIFEST, record | {"files": files})
 
 
-def latest_checkpoint(run: Run) -> tuple[str | None, dict]:
-    """The newest whole checkpoint of a run and its record; (None, {}) where there is none, and for a finished run.
+def latest_checkpoint(run: FinetuneRun) -> tuple[str | None, dict]:
+    """The newest whole checkpoint of a run and its record; (None, {}) where there is none.
 
-    One whose files are not those that were written is passed over, and the older one serves. One that was cut off while being
-    saved has no record and does not count.
+    One whose files are not those that were written is passed over, and the older one serves. One
+    that was cut off while being saved has no record and does not count.
 
     Raises:
         RunError: there are finished checkpoints, and every one of them is damaged.
     """
     if run.finished:
         return None, {}
-    folders = sorted((run.output_dir / CHECKPOINTS).glob("checkpoint-*"), key=lambda folder: -int(folder.name.rpartition("-")[2]))
+    folders = sorted(
+        (run.output_dir / CHECKPOINTS).glob("checkpoint-*"),
+        key=lambda folder: -int(folder.name.rpartition("-")[2]),
+    )
     damaged = []
     for folder in folders:
         if not (folder / MANIFEST).is_file():  # a kill cut it off while it was being saved
@@ -208,7 +252,8 @@ def latest_checkpoint(run: Run) -> tuple[str | None, dict]:
         damaged.append(folder.name)
     if damaged:
         raise RunError(
-            f"the checkpoints in {run.output_dir / CHECKPOINTS} are damaged ({', '.join(damaged)}); "
+            f"the checkpoints in {run.output_dir / CHECKPOINTS} are damaged "
+            f"({', '.join(damaged)}); "
             "delete that folder to begin this run anew, or choose another output_dir."
         )
     return None, {}
@@ -216,12 +261,16 @@ def latest_checkpoint(run: Run) -> tuple[str | None, dict]:
 
 @contextmanager
 def told_when_unwritable(folder: Path, advice: str) -> Iterator[None]:
-    """Within it, what the system refuses to write becomes a RunError in one sentence, with `advice` at its end."""
+    """What the system refuses to write becomes a RunError in one sentence, ending in `advice`."""
     try:
         yield
     except Exception as error:
-        refused = isinstance(error, (OSError, SafetensorError)) or any(words in str(error) for words in FULL_DISK_MESSAGES)
-        if not refused or isinstance(error, (ValueError, BrokenPipeError)):  # a sentence already, or of what is printed
+        refused = isinstance(error, (OSError, SafetensorError)) or any(
+            words in str(error) for words in FULL_DISK_MESSAGES
+        )
+        if not refused or isinstance(
+            error, (ValueError, BrokenPipeError)
+        ):  # a sentence already, or of what is printed
             raise
         reason = getattr(error, "strerror", None) or first_line(error)
         raise RunError(f"{folder} cannot be written ({reason}); {advice}") from None
@@ -233,9 +282,12 @@ def _sum(file: Path) -> str:
 
 
 @contextmanager
-def working_in(run: Run, state: PartialState) -> Iterator[None]:
-    """Alone in the run's folder; where that cannot be written, or another process ends, RunError in one sentence."""
-    folder, advice = run.output_dir, "the same call with resume=True (--resume) goes on from the last checkpoint"
+def working_in(run: FinetuneRun, state: PartialState) -> Iterator[None]:
+    """Alone in the run's folder. RunError if it cannot be written, or another process ends."""
+    folder, advice = (
+        run.output_dir,
+        "the same call with resume=True (--resume) goes on from the last checkpoint",
+    )
     with (
         abort_when_a_peer_fails(state, f"{advice} in {folder}."),
         told_when_unwritable(folder, f"make room or choose another output_dir; {advice}."),
@@ -247,13 +299,13 @@ def working_in(run: Run, state: PartialState) -> Iterator[None]:
         yield
 
 
-# --- what is left at the end ----------------------------------------------------------------------------------------------
+# --- what is left at the end ------------------------------------------------------------------
 
 
-def save_reader(reader: QuestionAnswerer, run: Run) -> None:
-    """Write the model in half precision, but for the word embeddings, which are those it began with; it is rounded in place.
+def save_reader(reader: QuestionAnswerer, run: FinetuneRun) -> None:
+    """Write the model in half precision, but for the word embeddings; it is rounded in place.
 
-    Raises RunError, and writes nothing, where half precision does not hold the weights.
+    RunError, and nothing written, where half precision does not hold the weights.
     """
     network, folder = reader.model, run.output_dir
     if network.config._attn_implementation == CPU_ATTENTION:
@@ -262,32 +314,58 @@ def save_reader(reader: QuestionAnswerer, run: Run) -> None:
         if parameter.requires_grad:
             parameter.data = parameter.data.half().float()
     trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    state = {name: tensor.half() if name in trained else tensor for name, tensor in network.state_dict().items()}
+    state = {
+        name: tensor.half() if name in trained else tensor
+        for name, tensor in network.state_dict().items()
+    }
     if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-        raise RunError(f"weights of the run in {folder} grew beyond all measure in {run.steps} steps; choose a lower learning_rate.")
+        raise RunError(
+            f"weights of the run in {folder} grew beyond all measure in {run.steps} steps; "
+            "choose a lower learning_rate."
+        )
     network.save_pretrained(folder, state_dict=state)
     reader.tokenizer.save_pretrained(folder)
     share(folder)
 
 
-def make_card(reader: QuestionAnswerer, run: Run, validation: Dataset | None) -> dict:
-    """What the model is and how it answers: its making, and threshold and temperature by validation questions."""
-    kept = ("model", "data", "minutes", "epochs", "seed", "batch_size", "learning_rate", "max_length", "doc_stride")
-    made = {name: run.arguments[name] for name in kept} | {"precision": run.precision, "steps": run.steps, "seconds": run.seconds}
+def make_card(reader: QuestionAnswerer, run: FinetuneRun, validation: Dataset | None) -> dict:
+    """How the model was made, and threshold and temperature by validation questions."""
+    kept = (
+        "model",
+        "data",
+        "minutes",
+        "epochs",
+        "seed",
+        "batch_size",
+        "learning_rate",
+        "max_length",
+        "doc_stride",
+    )
+    made = {name: run.arguments[name] for name in kept} | {
+        "precision": run.precision,
+        "steps": run.steps,
+        "seconds": run.seconds,
+    }
     made |= {"machine": runtime.machine(), "date": date.today().isoformat()}
     if validation is None:
-        return made | {"threshold": 0.5, "temperature": 1.0, "note": "no validation questions, so the scores are not calibrated"}
+        return made | {
+            "threshold": 0.5,
+            "temperature": 1.0,
+            "note": "no validation questions, so the scores are not calibrated",
+        }
     reader.model.eval()
     return made | fields_for_card(fit_calibration(reader, evenly(validation, CARD_QUESTIONS)))
 
 
 def publish(clock: Clock, hub_id: str | None) -> None:
-    """Tell of a run that was finished before, and upload a finished model. RunError when that fails: the same call tries again."""
+    """Tell of a run that was finished before, and upload a finished model."""
     run = clock.run
     if not run.finished or not clock.state.is_main_process:
         return
     if clock.trainer_state is None:
-        shutil.rmtree(run.output_dir / CHECKPOINTS, ignore_errors=True)  # what a kill left while they were being removed
+        shutil.rmtree(
+            run.output_dir / CHECKPOINTS, ignore_errors=True
+        )  # what a kill left while they were being removed
         clock.tell_again()
     if hub_id is None:
         return
@@ -296,11 +374,14 @@ def publish(clock: Clock, hub_id: str | None) -> None:
             part.push_to_hub(hub_id)
     except (OSError, ValueError) as error:
         raise RunError(
-            f"the model in {run.output_dir} is finished, but could not be uploaded to {hub_id!r} ({first_line(error)}); "
+            f"the model in {run.output_dir} is finished, but could not be uploaded to "
+            f"{hub_id!r} ({first_line(error)}); "
             f"log in with `hf auth login`, go online with COURSE_ONLINE=1, and call again."
         ) from None
 
 
 def evenly(questions: Dataset, most: int) -> Dataset:
     """At most so many of the questions, from the first to the last at even distances."""
-    return questions.select(np.linspace(0, len(questions) - 1, min(most, len(questions))).round().astype(int))
+    return questions.select(
+        np.linspace(0, len(questions) - 1, min(most, len(questions))).round().astype(int)
+    )

@@ -30,22 +30,26 @@ FEATURES = Features(
 KINDS_TOLD, LINES_TOLD = 5, 5
 NEEDS_NO_ANSWERS = "`python -m src.qa answer` needs none"
 
-_FILE = "a SQuAD file is an object with a list `data` of articles; rows of questions belong in a .jsonl"
-_ARTICLE = "an article has `paragraphs`, and may have a `title`; rows of questions belong in a .jsonl"
+_FILE = (
+    "a SQuAD file is an object with a list `data` of articles; rows of questions belong in a .jsonl"
+)
+_ARTICLE = (
+    "an article has `paragraphs`, and may have a `title`; rows of questions belong in a .jsonl"
+)
 _PARAGRAPH = "a paragraph has `context` and `qas`"
 _QUESTION = "a question has `id`, `question` and `answers`"
 _ANSWER = "an answer has `text` and `answer_start`"
 
 # How files begin that people give in place of text.
 _PACKED = {
-    b"PK\x03\x04": "an Excel workbook or another zip archive; save the sheet as 'CSV UTF-8', or unpack the archive",
+    b"PK\x03\x04": "an Excel workbook or another zip archive; save it as 'CSV UTF-8', or unpack it",
     b"\x1f\x8b": "packed with gzip; unpack it first",
     b"PAR1": "a parquet file; put it in a folder and give the folder",
 }
 
 
 class SquadFormatError(ValueError):
-    """Questions that cannot be loaded as asked; one line: file, place, what is wrong, what to do."""
+    """Questions that cannot be loaded; one line: file, place, what is wrong, what to do."""
 
 
 class Problem(Exception):
@@ -54,7 +58,7 @@ class Problem(Exception):
     Args:
         where: the file and the place in it.
         says: what was found and what to do, without a full stop.
-        kind: the same for problems of which one stands for all.
+        kind: the same for problems of which one is enough to tell.
     """
 
     def __init__(self, where: str, says: str, kind: str):
@@ -81,20 +85,17 @@ class Questions:
             problem.line = line
             self._problems.setdefault(problem.kind, []).append(problem)
 
-    def claim(self, qid: str, where: str, place: str) -> None:
-        """Raise a Problem at `where` if an earlier question has this id."""
-        if qid in self._places:
-            says = f"this id already stands in {self._places[qid]}; give every question its own"
-            raise Problem(where, says, "id twice")
-        self._places[qid] = place
-
     def add(self, where: str, row: Mapping[str, Any]) -> None:
-        """Take a checked row, with the columns of `FEATURES`."""
-        self.claim(row["id"], where, where.removeprefix(f"{self.name}, "))
+        """Take a checked row, with the columns of `FEATURES`; its id must be new."""
+        if row["id"] in self._places:
+            place = self._places[row["id"]]
+            says = f"this id is already in {place}; give every question its own"
+            raise Problem(where, says, "id twice")
+        self._places[row["id"]] = where.removeprefix(f"{self.name}, ")
         for column, values in self._columns.items():
             values.append(row[column])
 
-    def raise_problems(self) -> None:
+    def _raise_problems(self) -> None:
         """Raise SquadFormatError with the first problem of each kind, and how many others."""
         if not self._problems:
             return
@@ -105,17 +106,17 @@ class Questions:
             sentences.append(f"And problems of {more} more kind{'s' if more > 1 else ''}.")
         raise SquadFormatError(" ".join(sentences))
 
-    def dataset(self, empty: str) -> Dataset:
+    def dataset(self, empty: str = "") -> Dataset:
         """Return the rows.
 
         Args:
-            empty: what the error says where there are none.
+            empty: what the error says where there are none; "" allows that.
 
         Raises:
             SquadFormatError: problems were noted, or there is no question.
         """
-        self.raise_problems()
-        if not self._places:
+        self._raise_problems()
+        if empty and not self._places:
             raise SquadFormatError(f"{self.name}: {empty}.")
         return Dataset.from_dict(self._columns, features=FEATURES)
 
@@ -167,7 +168,9 @@ def dataset_from_squad(squad: Any, name: str = "the SQuAD object", answers: bool
         for a, article in enumerate(squad["data"], 1):
             with questions.noting():
                 _read_article(questions, f"{name}, article {a}", article, answers)
-    return questions.dataset("holds no question; it needs at least one in data[..].paragraphs[..].qas")
+    return questions.dataset(
+        "holds no question; it needs at least one in data[..].paragraphs[..].qas"
+    )
 
 
 def _read_article(questions: Questions, where: str, article: Any, answers: bool) -> None:
@@ -186,7 +189,9 @@ def _read_article(questions: Questions, where: str, article: Any, answers: bool)
                     questions.add(where_question, row | {"title": title, "context": context})
 
 
-def _read_question(where: str, number: int, qa: Any, context: str, answers: bool) -> tuple[str, dict[str, Any]]:
+def _read_question(
+    where: str, number: int, qa: Any, context: str, answers: bool
+) -> tuple[str, dict[str, Any]]:
     """Check one question; returns where it is, by its id, and its id, question and answers."""
     check_fields(f"{where}, question {number}", qa, {}, _QUESTION)
     qid = text_or_number(f"{where}, question {number}", qa, "id")
@@ -204,7 +209,9 @@ def no_answers() -> dict[str, list]:
     return {"text": [], "answer_start": []}
 
 
-def read_answers(where: str, context: str, qa: Mapping[str, Any], hub: bool = False) -> dict[str, list]:
+def read_answers(
+    where: str, context: str, qa: Mapping[str, Any], hub: bool = False
+) -> dict[str, list]:
     """Check the answers of a question and give them in the Hub's layout, empty lists for none.
 
     Args:
@@ -219,7 +226,9 @@ def read_answers(where: str, context: str, qa: Mapping[str, Any], hub: bool = Fa
     """
     impossible = qa.get("is_impossible", False)
     if type(impossible) is not bool:
-        raise Problem(where, f"`is_impossible` is {show(impossible)}; make it true or false", "is_impossible")
+        raise Problem(
+            where, f"`is_impossible` is {show(impossible)}; make it true or false", "is_impossible"
+        )
     if "answers" not in qa and not impossible:
         says = f"the field `answers` is missing; give the question its answers ({NEEDS_NO_ANSWERS})"
         raise Problem(where, says, "answers missing")
@@ -236,7 +245,8 @@ def read_answers(where: str, context: str, qa: Mapping[str, Any], hub: bool = Fa
         says = "`is_impossible` is true, yet it has answers; empty `answers`, or set it to false"
         raise Problem(where, says, "impossible with answers")
     if not found and not may_be_empty:
-        says = f"has no answers; give one, or set `is_impossible` to true (SQuAD v2.0); {NEEDS_NO_ANSWERS}"
+        advice = "give one, or set `is_impossible` to true (SQuAD v2.0)"
+        says = f"has no answers; {advice}; {NEEDS_NO_ANSWERS}"
         raise Problem(where, says, "no answers")
     for number, answer in enumerate(found, 1):
         place = f"{where}, answer {number}"
@@ -247,21 +257,32 @@ def read_answers(where: str, context: str, qa: Mapping[str, Any], hub: bool = Fa
 
 def _paired(where: str, answers: dict) -> list[dict[str, Any]]:
     """The Hub's layout as SQuAD's list of answers."""
-    check_fields(where, answers, {"text": list, "answer_start": list}, "`answers` has `text` and `answer_start`")
+    check_fields(
+        where,
+        answers,
+        {"text": list, "answer_start": list},
+        "`answers` has `text` and `answer_start`",
+    )
     texts, starts = answers["text"], answers["answer_start"]
     check_pairs(where, texts, starts)
-    return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
+    return [
+        {"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)
+    ]
 
 
 def check_pairs(where: str, texts: list, starts: list) -> None:
     if len(texts) != len(starts):
-        raise Problem(where, f"{len(texts)} answer texts, {len(starts)} offsets; pair them", "pairs")
+        raise Problem(
+            where, f"{len(texts)} answer texts, {len(starts)} offsets; pair them", "pairs"
+        )
 
 
 def check_span(where: str, context: str, text: str, start: int) -> None:
     """Raise a Problem unless `text` is in `context` at `start`, in characters."""
     if not text.strip():
-        raise Problem(where, f"the answer {show(text)} is blank; copy it from the passage", "blank answer")
+        raise Problem(
+            where, f"the answer {show(text)} is blank; copy it from the passage", "blank answer"
+        )
     if start < 0 or not context.startswith(text, start):
         found = f"the answer {show(text)} is not at offset {show(start)}"
         raise Problem(where, found + _instead(context, text, start), "offset")
@@ -280,31 +301,39 @@ def why_absent(text: str, context: str) -> str:
     """A hint in parentheses where a text that is not in the passage nearly is."""
     if text.strip() in context:
         return " (it is there without the blanks around it)"
-    same_look = unicodedata.normalize("NFKC", text).casefold() in unicodedata.normalize("NFKC", context).casefold()
-    return " in these very characters (capitals, accents or look-alikes differ)" if same_look else ""
+    same_look = (
+        unicodedata.normalize("NFKC", text).casefold()
+        in unicodedata.normalize("NFKC", context).casefold()
+    )
+    return (
+        " in these very characters (capitals, accents or look-alikes differ)" if same_look else ""
+    )
 
 
 def _instead(context: str, text: str, start: int) -> str:
-    """The rest of the sentence for an answer that is not at its offset: what is there, and what to do."""
+    """The rest of the sentence for an answer that is not at its offset."""
     if start < 0:
         found = " (below zero)"
     elif start >= len(context):
         found = f" (the passage has {len(context)} characters)"
     else:
-        found = f", where {show(context[start : start + len(text)])} stands"
+        found = f", where there is {show(context[start : start + len(text)])}"
     starts = places_of(text, context)
     if not starts:
-        return f"{found}, nor anywhere in the passage{why_absent(text, context)}; copy it from there letter for letter"
+        nowhere = f"nor anywhere in the passage{why_absent(text, context)}"
+        return f"{found}, {nowhere}; copy it from there letter for letter"
     for at in starts[:4]:
         if start in (len(context[:at].encode()), len(context[:at].encode("utf-16-le")) // 2):
-            return f"{found}; offsets count characters, not bytes or UTF-16 units: set `answer_start` to {at}"
+            units = "offsets count characters, not bytes or UTF-16 units"
+            return f"{found}; {units}: set `answer_start` to {at}"
     listed = ", ".join(map(str, starts[:3]))
     if len(starts) == 1:
-        return f"{found}; it stands at {listed}: set `answer_start` to that"
-    return f"{found}; it stands at {listed}{' and on' if len(starts) > 3 else ''}: set `answer_start` to the one meant"
+        return f"{found}; it occurs at {listed}: set `answer_start` to that"
+    more = " and on" if len(starts) > 3 else ""
+    return f"{found}; it occurs at {listed}{more}: set `answer_start` to the one meant"
 
 
-# --- text and JSON ---------------------------------------------------------------------------------------------------
+# --- text and JSON ----------------------------------------------------------------------------
 
 
 def read_text(file: str | PathLike[str]) -> str:
@@ -334,9 +363,13 @@ def read_text(file: str | PathLike[str]) -> str:
 def parse_json(text: str, where: str, one_line: bool = False) -> Any:
     """Parse JSON strictly: no field twice, no NaN. Raises a Problem."""
     try:
-        return json.loads(text, object_pairs_hook=_object_without_duplicates, parse_constant=_no_constant)
+        return json.loads(
+            text, object_pairs_hook=_object_without_duplicates, parse_constant=_no_constant
+        )
     except json.JSONDecodeError as error:
-        place = f"column {error.colno}" if one_line else f"line {error.lineno}, column {error.colno}"
+        place = (
+            f"column {error.colno}" if one_line else f"line {error.lineno}, column {error.colno}"
+        )
         advice = "correct it there or download the file again"
         if one_line:
             advice = "each line is one whole JSON object (a SQuAD file ends in .json)"
@@ -344,7 +377,9 @@ def parse_json(text: str, where: str, one_line: bool = False) -> Any:
             advice = "where each line is an object of its own, let the file end in .jsonl"
         elif not where.endswith(".json"):
             advice += ", or let its name say what it is: .json, .jsonl, .csv or .tsv"
-        raise Problem(where, f"not JSON ({error.msg.removesuffix(' at')} at {place}); {advice}", "not JSON") from None
+        raise Problem(
+            where, f"not JSON ({error.msg.removesuffix(' at')} at {place}); {advice}", "not JSON"
+        ) from None
     except RecursionError:
         says = "lists and objects nested too deeply to be questions; check where it came from"
         raise Problem(where, says, "nested") from None
@@ -365,7 +400,7 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         near = next((f" (the one with id {show(v)})" for k, v in pairs if k == "id"), "")
         # json would keep the last and lose the others without a word.
-        raise _JsonTrouble(f"the field {show(twice)} stands twice in one object{near}")
+        raise _JsonTrouble(f"the field {show(twice)} is given twice in one object{near}")
     return result
 
 
@@ -373,9 +408,17 @@ def _no_constant(constant: str) -> float:
     raise _JsonTrouble(f"{constant} is not a JSON number")
 
 
-# --- fields and how errors show them ---------------------------------------------------------------------------------
+# --- fields and how errors show them ----------------------------------------------------------
 
-_KINDS = {dict: "an object", list: "a list", str: "text", int: "a whole number", float: "a number", bool: "true/false", type(None): "null"}
+_KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true/false",
+    type(None): "null",
+}
 _JSON_NAMES = {None: "null", True: "true", False: "false"}
 
 
@@ -392,13 +435,17 @@ def check_fields(where: str, found: Any, fields: Mapping[str, type], shape: str)
         Problem: it is something else.
     """
     if type(found) is not dict:
-        raise Problem(where, f"found {show(found)} where an object belongs; {shape}", f"no object: {shape}")
+        raise Problem(
+            where, f"found {show(found)} where an object belongs; {shape}", f"no object: {shape}"
+        )
     for field, kind in fields.items():
         if field not in found:
             raise Problem(where, f"the field `{field}` is missing; {shape}", f"{field} missing")
         value = found[field]
         if type(value) is not kind:
-            raise Problem(where, f"`{field}` is {show(value)}; make it {_KINDS[kind]}", f"{field} type")
+            raise Problem(
+                where, f"`{field}` is {show(value)}; make it {_KINDS[kind]}", f"{field} type"
+            )
         if kind is str:
             _check_characters(where, field, value)
 
@@ -428,17 +475,19 @@ def _check_characters(where: str, field: str, text: str) -> None:
 
 
 def show(value: Any, limit: int = 60) -> str:
-    """`value` for an error message: one line, printable, short; a list or object by its kind only."""
+    """`value` for an error message: one line, printable, short; a list by its kind only."""
     if isinstance(value, (dict, list)):
         return _KINDS[type(value)]
     if isinstance(value, str) and len(value) > limit:
         return f"{value[:limit]!r}..."
-    shown = _JSON_NAMES.get(value) if value is None or value is True or value is False else repr(value)
+    shown = (
+        _JSON_NAMES.get(value) if value is None or value is True or value is False else repr(value)
+    )
     return shown if isinstance(value, str) or len(shown) <= limit else f"{shown[:limit]}..."
 
 
 def name_of(source: object) -> str:
-    """What errors call a source: a path as given, escaped where it would break the line; a data set by its kind."""
+    """What errors call a source: a path, escaped where it would break the line, or a kind."""
     if isinstance(source, (Dataset, Mapping)):
         return f"the {type(source).__name__} given"
     name = str(source)

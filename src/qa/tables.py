@@ -38,7 +38,9 @@ COLUMNS = ("id", "title", "context", "question", "answer", "answer_start")
 LONGEST_FIELD = 2**31 - 1
 
 _LINE = "a line has `question`, `context` and `answers`, and may have `id` and `title`"
-_HEADER = "the first line names the columns: question, answer, passage; id, title, answer_start if wanted"
+_HEADER = (
+    "the first line names the columns: question, answer, passage; id, title, answer_start if wanted"
+)
 
 
 def load_jsonl(file: str | PathLike[str], answers: bool = True) -> Dataset:
@@ -66,13 +68,28 @@ def load_jsonl(file: str | PathLike[str], answers: bool = True) -> Dataset:
             with questions.noting(line):
                 fields = parse_json(text, where, one_line=True)
                 place = f"{Path(file).name}:{line}"
-                questions.add(where, _row_of_object(where, fields, place, answers))
+                questions.add(where, row_of_object(where, fields, place, answers))
     return questions.dataset("holds no question")
 
 
-def _row_of_object(where: str, fields: Any, place: str, answers: bool) -> dict[str, Any]:
+def row_of_object(
+    where: str, fields: Any, place: str | None = None, answers: bool = True
+) -> dict[str, Any]:
+    """Check one question of a JSONL or of a set in the Hub's layout; returns its row.
+
+    Args:
+        where: for errors.
+        fields: what should be an object.
+        place: the id where it has none; None where it must have one.
+        answers: False reads none.
+
+    Raises:
+        Problem: something is wrong with it.
+    """
     check_fields(where, fields, {"question": str, "context": str}, _LINE)
     qid, title = (text_or_number(where, fields, field) for field in ("id", "title"))
+    if qid is None and place is None:
+        raise Problem(where, "`id` is null; fill it in", "id type")
     row = {"id": place if qid is None else qid, "title": title or ""}
     row |= {"context": fields["context"], "question": fields["question"]}
     for field in ("id", "question"):
@@ -85,9 +102,9 @@ def load_csv(file: str | PathLike[str], answers: bool = True) -> Dataset:
     """Read a table whose first line names its columns.
 
     They are question, answer, passage (or context), and where wanted id, title and answer_start,
-    in any order, separated by commas, semicolons or tabs. An empty answer is an unanswerable question; one that
-    occurs once in its passage needs no `answer_start`. Without a column `id`, the id is FILE:LINE.
-    Cells are taken as they are, as text. Other columns and rows of empty cells are ignored.
+    in any order, separated by commas, semicolons or tabs. An empty answer is an unanswerable
+    question; one that occurs once in its passage needs no `answer_start`. Without a column `id`,
+    the id is FILE:LINE. Cells are taken as they are. Other columns and empty rows are ignored.
 
     Args:
         file: path of the file.
@@ -121,7 +138,7 @@ def _records(text: str, name: str) -> tuple[list[tuple[int, list[str]]], str]:
     """Part a text into rows of cells.
 
     Returns:
-        The rows from the header on, each with the line where it begins, and what separates the cells.
+        The rows from the header on, each with the line where it begins, and the separator.
     """
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
@@ -169,7 +186,8 @@ def _columns(header: Sequence[str], where: str, answers: bool) -> dict[str, int]
     for name, count in Counter(filter(None, names)).items():
         if count > 1:
             cells = [cell for cell, found in zip(header, names, strict=True) if found == name]
-            says = f"{count} columns hold the {name} ({', '.join(map(show, cells))}); leave one of them"
+            columns = ", ".join(map(show, cells))
+            says = f"{count} columns hold the {name} ({columns}); leave one of them"
             raise SquadFormatError(f"{where}: {says}.")
     missing = [name for name in ("question", "context") if name not in names]
     if missing:

@@ -1,9 +1,9 @@
 """Fine-tune a BERT on questions for the minutes you have, with transformers' Trainer.
 
-`finetune` is the Trainer that everybody writes, with a few things added: a callback that ends the run by the clock and lets the
-learning rate follow it; batches of windows of like length; a loss that padding has no part in, over all the answers
-that people gave; and F1 on validation questions on the way. At the end it makes the scores true and chooses the threshold for
-"I don't know" on validation questions, and writes both into the model's card.
+`finetune` is the Trainer that everybody writes, with a few things added: a callback that ends the
+run by the clock and lets the learning rate follow it; batches of windows of like length; a loss
+that padding has no part in, over all the answers that people gave; F1 on validation questions on
+the way; and at the end a temperature and a threshold for "I don't know" in the model's card.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
 
 from src import compute, runtime
+from src.qa import runs
 from src.qa.answerer import QuestionAnswerer, evaluate
-from src.qa.batches import ENDLESS, LEARNED_FROM, PAD_TO, LengthGroupedBatches, ReaderCollator, span_loss
+from src.qa.batches import LEARNED_FROM, PAD_TO, LengthGroupedBatches, ReaderCollator, span_loss
 from src.qa.clock import Clock, stopped_by_ctrl_c
-from src.qa.cpu_attention import use_cpu_attention
 from src.qa.dataset import Data, Version, fingerprint, load_data
 from src.qa.features import prepare_features
-from src.qa.models import WORD_EMBEDDINGS, load_model
+from src.qa.models import load_model, prepare_network
 from src.qa.processes import broadcast, join
-from src.qa.runs import CHECKPOINTS, Run, checked, evenly, make_card, open_run, publish, save_reader, training_splits, working_in
 
 CURVE_QUESTIONS = 200  # of the validation split, to score on the way
 
@@ -51,7 +50,7 @@ def finetune(
     version: Version = "v2",
     push_to_hub: str | None = None,
     report: Callable[[dict], None] | None = None,
-) -> Run:
+) -> runs.FinetuneRun:
     """Fine-tune `model` on the questions of `data`, for `minutes` or `epochs`.
 
     Word embeddings stay as they are and dropout is 0. Ctrl-C stops after the
@@ -95,12 +94,12 @@ def finetune(
             left there; damaged checkpoints.
         SquadFormatError, ModelError: data or model cannot be read.
     """
-    began, asked, state = time.perf_counter(), checked(locals()), join()
-    train, validation = training_splits(load_data(data, version))
+    began, asked, state = time.perf_counter(), runs.checked(locals()), join()
+    train, validation = runs.training_splits(load_data(data, version))
     asked["data"] = fingerprint(train)
     asked["validation"] = validation and fingerprint(validation)
-    run = broadcast(open_run(Path(output_dir), asked, resume), state)
-    with working_in(run, state):
+    run = broadcast(runs.open_run(Path(output_dir), asked, resume), state)
+    with runs.working_in(run, state):
         clock = Clock(run, began, validation, report, state)
         if not run.finished:
             runtime.set_seed(seed)
@@ -113,19 +112,14 @@ def finetune(
             with stopped_by_ctrl_c(clock), compute.threads(trainer.tuner.count):
                 trainer.train(resume_from_checkpoint=clock.checkpoint)
             finish(trainer)
-        publish(clock, push_to_hub)
+        runs.publish(clock, push_to_hub)
     return run
 
 
 class ReaderTrainer(Trainer):
     """The Trainer, by the clock, with our batches and loss and scored by F1."""
 
-    def __init__(
-        self,
-        reader: QuestionAnswerer,
-        windows: Dataset,
-        clock: Clock,
-    ):
+    def __init__(self, reader: QuestionAnswerer, windows: Dataset, clock: Clock):
         self.reader, self.clock, run = reader, clock, clock.run
         asked, run.processes = run.arguments, clock.state.num_processes
         prepare_network(reader.model)
@@ -173,7 +167,7 @@ class ReaderTrainer(Trainer):
         if self.clock.state.is_main_process:
             start = time.perf_counter()
             self.reader.model.eval()
-            questions = evenly(self.clock.validation, CURVE_QUESTIONS)
+            questions = runs.evenly(self.clock.validation, CURVE_QUESTIONS)
             scores = evaluate(self.reader, questions)
             f1 = scores.get("best_f1", scores["f1"])  # were all thresholds free
             self.clock.add_score(f1, time.perf_counter() - start)
@@ -181,14 +175,17 @@ class ReaderTrainer(Trainer):
         return {}
 
 
-def training_arguments(run: Run, batches: LengthGroupedBatches, network: PreTrainedModel) -> TrainingArguments:
-    cpu, several, width = not torch.cuda.is_available(), batches.processes > 1, getattr(network.config, "hidden_size", 768)
+def training_arguments(
+    run: runs.FinetuneRun, batches: LengthGroupedBatches, network: PreTrainedModel
+) -> TrainingArguments:
+    cpu, several = not torch.cuda.is_available(), batches.processes > 1
+    width = getattr(network.config, "hidden_size", 768)
     return TrainingArguments(
-        output_dir=str(run.output_dir / CHECKPOINTS),
+        output_dir=str(run.output_dir / runs.CHECKPOINTS),
         learning_rate=run.arguments["learning_rate"] or (3e-4 if width < 512 else 5e-5),
         weight_decay=run.arguments["weight_decay"],
         per_device_train_batch_size=batches.batch_size,
-        max_steps=batches.steps or ENDLESS,
+        max_steps=len(batches) // batches.processes,
         bf16=run.precision == "bf16",
         fp16=run.precision == "fp16",
         use_cpu=cpu,
@@ -205,26 +202,21 @@ def training_arguments(run: Run, batches: LengthGroupedBatches, network: PreTrai
     )
 
 
-def prepare_network(network: PreTrainedModel) -> None:
-    """Freeze the word embeddings, and take the attention that trains fastest on this device."""
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not name.endswith(WORD_EMBEDDINGS))
-    if not torch.cuda.is_available() and network.config._attn_implementation == "sdpa":
-        use_cpu_attention(network)
-
-
-def measured(reader: QuestionAnswerer, inputs: Mapping[str, Tensor], with_threads: object) -> tuple[str, int]:
-    """The precision, and the number of threads, that forward and backward passes over a batch are fastest with here."""
-    network, inputs = reader.model.train(), {name: tensor.to(reader.device) for name, tensor in inputs.items()}
+def measured(reader: QuestionAnswerer, inputs: Mapping, with_threads: object) -> tuple[str, int]:
+    """The precision and the threads that a forward and backward pass is fastest with here."""
+    network, device = reader.model.train(), reader.device
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
 
     def work(windows: int | None = None) -> None:
-        span_loss(network, {name: tensor[:windows] for name, tensor in inputs.items()})[0].backward()
+        batch = {name: tensor[:windows] for name, tensor in inputs.items()}
+        span_loss(network, batch)[0].backward()
         network.zero_grad()
 
-    half = "fp16" if reader.device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False) else "bf16"
-    precision, tuner = compute.faster_precision(lambda: work(4), reader.device, half), compute.ThreadTuner()
+    old_gpu = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    half, tuner = "fp16" if old_gpu else "bf16", compute.ThreadTuner()
+    precision = compute.faster_precision(lambda: work(4), device, half)
     while with_threads and tuner.is_trying:
-        with tuner.timed(1), compute.autocast(reader.device, precision):
+        with tuner.timed(1), compute.autocast(device, precision):
             work()
     return precision, tuner.count
 
@@ -233,17 +225,19 @@ def finish(trainer: ReaderTrainer) -> None:
     """Write the model, its tokenizer and its card, and what the run was like."""
     clock, run, state = trainer.clock, trainer.clock.run, trainer.clock.state
     state.wait_for_everyone()  # nobody may still be writing into a checkpoint that is about to go
-    run.finished, run.steps, run.history = not clock.stopped, trainer.state.global_step, clock.history
+    run.finished, run.history = not clock.stopped, clock.history
+    run.steps = trainer.state.global_step
     run.seconds, run.examples_per_second = round(clock.budget.seconds, 2), clock.speed
     if state.is_main_process:
-        save_reader(trainer.reader, run)
+        runs.save_reader(trainer.reader, run)
         start = time.perf_counter()
-        run.card = make_card(trainer.reader, run, clock.validation)
+        run.card = runs.make_card(trainer.reader, run, clock.validation)
         evaluating = clock.record["evaluating"] + time.perf_counter() - start
         clock.pause.close()
-        run.evaluation_seconds, run.saving_seconds = round(evaluating, 2), round(clock.pauses - evaluating, 2)
+        run.evaluation_seconds = round(evaluating, 2)
+        run.saving_seconds = round(clock.pauses - evaluating, 2)
         run.save()
         if run.finished:
-            shutil.rmtree(run.output_dir / CHECKPOINTS, ignore_errors=True)
+            shutil.rmtree(run.output_dir / runs.CHECKPOINTS, ignore_errors=True)
         clock.tell("finished" if run.finished else "stopped")
     vars(run).update(broadcast(vars(run), state))

@@ -1,4 +1,4 @@
-"""`python -m src.qa` for test_many.py, in chunks of 8; its processes say which chunks they answer, and can kill themselves.
+"""`python -m src.qa` for test_many.py, in chunks of 8, whose processes can kill themselves.
 
 Environment: KILL, "rank n": that process kills itself instead of answering its n-th chunk.
 """

@@ -1,10 +1,11 @@
-"""What the tests of question answering share: MiniLM's tokenizer, and a reader so small that it runs in a millisecond."""
+"""What the tests of question answering share: a tokenizer, a tiny reader, questions, documents."""
 
 from __future__ import annotations
 
 import json
 import math
 import random
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-runtime.configure_libraries()  # Hugging Face's libraries read it when they are imported, hence the imports further down
+sys.path.insert(0, str(Path(__file__).parent))  # for run_folders.py, which several tests share
+runtime.configure_libraries()  # before Hugging Face's libraries are imported
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +37,7 @@ def tokenizer() -> PreTrainedTokenizerBase:
 def tiny_folder(
     tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerBase
 ) -> Path:
-    """A folder as `save_pretrained` writes it: an untrained BERT reader (2 layers, 32 wide) and MiniLM's tokenizer. Do not write to it."""
+    """A folder with an untrained BERT reader (2 layers, 32 wide). Do not write to it."""
     import torch
     from transformers import BertConfig, BertForQuestionAnswering
 
@@ -67,7 +69,7 @@ def tiny_model(tiny_folder: Path) -> PreTrainedModel:
 
 @pytest.fixture(scope="session")
 def questions() -> Callable[..., Dataset]:
-    """Makes rows in SQuAD's columns: questions((question, context, answer, ...), ...); answers are texts or (text, start) pairs."""
+    """questions((question, context, answer, ...), ...); answers: texts or (text, start)."""
     from datasets import Dataset
 
     from src.qa.dataset import FEATURES
@@ -93,7 +95,7 @@ def questions() -> Callable[..., Dataset]:
 
 @pytest.fixture(scope="session")
 def harbour() -> Dataset:
-    """60 questions a tiny model can learn: the answer is always the name of a place, at very different lengths of passage."""
+    """60 questions a tiny model can learn: the answer is always the name of a place."""
     from datasets import Dataset
 
     made: dict[str, list] = {name: [] for name in ("id", "title", "context", "question", "answers")}
@@ -165,7 +167,7 @@ def documents() -> list[Document]:
         ),
         Document(
             "Bee",
-            "Bees are winged insects, known for pollination and for the honey of one of their species.",
+            "Bees are winged insects, known for pollination and for the honey of one species.",
         ),
         Document(
             "Beijing",
@@ -177,7 +179,7 @@ def documents() -> list[Document]:
 
 
 class CountingEncoder:
-    """Stands in for MiniLM: a vector that depends on the text alone, and a note of every text it was given."""
+    """In place of MiniLM: a vector that depends on the text alone, and a list of all texts."""
 
     def __init__(self, stop_after: float = math.inf):
         self.texts: list[str] = []

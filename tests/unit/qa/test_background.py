@@ -1,4 +1,4 @@
-"""A training in a process of its own: it can be watched, joined a second time, and stopped with a usable model."""
+"""A training in a process of its own: watched, joined a second time, stopped with a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ def questions(tmp_path: Path) -> Path:
         for i in range(64)
     ]
     file = tmp_path / "questions.json"
-    file.write_text(json.dumps({"version": "1.1", "data": [{"title": "Lighthouse", "paragraphs": [{"context": context, "qas": qas}]}]}))
+    file.write_text(
+        json.dumps(
+            {
+                "version": "1.1",
+                "data": [{"title": "Lighthouse", "paragraphs": [{"context": context, "qas": qas}]}],
+            }
+        )
+    )
     return file
 
 
@@ -37,7 +44,10 @@ def test_it_runs_beside_is_joined_and_stops_with_a_usable_model(tiny_folder, que
         while beside.progress.get("step", 0) < 3 and time.monotonic() < deadline:
             time.sleep(0.2)
         assert beside.is_running and beside.progress["phase"] == "training"
-        assert train_in_background(folder, data=questions, model=tiny_folder, epochs=5000).process_id == beside.process_id
+        assert (
+            train_in_background(folder, data=questions, model=tiny_folder, epochs=5000).process_id
+            == beside.process_id
+        )
         assert find_in_background(folder).process_id == beside.process_id
     finally:
         beside.stop()

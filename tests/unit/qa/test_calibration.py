@@ -147,12 +147,6 @@ def test_scaling_keeps_the_order_and_the_range(scores, temperature, offset):
     assert (np.diff(scaled) >= 0).all() and (scaled >= 0).all() and (scaled <= 1).all()
 
 
-@given(st.floats(1e-6, 1 - 1e-6), st.floats(0.5, 3), st.floats(-2, 2))
-def test_the_way_back_gives_the_score(score, temperature, offset):
-    scaling = Scaling(temperature, offset)
-    assert float(scaling.score_at(scaling(score))) == pytest.approx(score, rel=1e-6)
-
-
 def test_scaling_says_what_the_formula_says():
     assert float(Scaling(2.0, 0.5)(0.9)) == pytest.approx(
         1 / (1 + math.exp(-(math.log(9) / 2 + 0.5)))

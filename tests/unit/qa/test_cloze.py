@@ -1,12 +1,14 @@
-"""Questions made from sentences: the answer stands at its offset, is gone from the question, and chance is fixed by the seed."""
+"""Questions made from sentences: the answer is at its offset and gone from the question."""
 
 import pytest
 
 from src.qa.cloze import cloze_questions
 
 PASSAGES = {
-    "Tern Island": "Tern Island was mapped in 1871 by Ada Northcote. It lies in Lake Vormund and has 340 inhabitants, most of whom fish.",
-    "Glass harp": "The glass harp was refined by Bruno Hofmann in Vienna. A player needs 37 glasses, and concerts were common until 1835.",
+    "Tern Island": "Tern Island was mapped in 1871 by Ada Northcote. "
+    "It lies in Lake Vormund and has 340 inhabitants, most of whom fish.",
+    "Glass harp": "The glass harp was refined by Bruno Hofmann in Vienna. "
+    "A player needs 37 glasses, and concerts were common until 1835.",
     "Nothing": "there is nothing here to ask for.",
 }
 
@@ -40,7 +42,10 @@ def test_years_are_asked_with_when_and_numbers_with_how_many():
 
 def test_the_seed_decides(made):
     assert cloze_questions(PASSAGES, 100, seed=0).to_list() == made.to_list()
-    assert any(cloze_questions(PASSAGES, 100, seed=seed).to_list() != made.to_list() for seed in range(1, 4))
+    assert any(
+        cloze_questions(PASSAGES, 100, seed=seed).to_list() != made.to_list()
+        for seed in range(1, 4)
+    )
 
 
 def test_no_more_than_asked_for_and_two_a_passage(made):

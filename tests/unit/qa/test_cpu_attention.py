@@ -18,7 +18,9 @@ B, H, T, D = 5, 3, 17, 8
 def inputs(dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Query, key, value and the gradient that comes back, float[B, H, T, D]."""
     generator = torch.Generator().manual_seed(seed)
-    query, key, value, grad = torch.randn(4, B, H, T, D, generator=generator, dtype=torch.float64).to(dtype)
+    query, key, value, grad = torch.randn(
+        4, B, H, T, D, generator=generator, dtype=torch.float64
+    ).to(dtype)
     return query, key, value, grad
 
 
@@ -28,7 +30,9 @@ def padding_mask() -> Tensor:
     return real[:, None, None, :].expand(B, 1, T, T)
 
 
-def with_gradients(attention, query: Tensor, key: Tensor, value: Tensor, grad: Tensor) -> list[Tensor]:
+def with_gradients(
+    attention, query: Tensor, key: Tensor, value: Tensor, grad: Tensor
+) -> list[Tensor]:
     """The output float[B, T, H, D] and the gradients of query, key and value."""
     leaves = [tensor.clone().requires_grad_() for tensor in (query, key, value)]
     output = attention(*leaves)
@@ -37,16 +41,22 @@ def with_gradients(attention, query: Tensor, key: Tensor, value: Tensor, grad: T
 
 
 def ours(mask: Tensor | None, scaling: float | None = None):
-    return lambda query, key, value: cpu_attention(torch.nn.Module(), query, key, value, mask, scaling=scaling)[0]
+    return lambda query, key, value: cpu_attention(
+        torch.nn.Module(), query, key, value, mask, scaling=scaling
+    )[0]
 
 
 def torchs(mask: Tensor | None, scaling: float | None = None):
-    return lambda *tensors: scaled_dot_product_attention(*tensors, attn_mask=mask, scale=scaling).transpose(1, 2)
+    return lambda *tensors: scaled_dot_product_attention(
+        *tensors, attn_mask=mask, scale=scaling
+    ).transpose(1, 2)
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("scaling", [None, 0.7])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 6e-2)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 6e-2)]
+)
 def test_values_and_gradients_equal_torchs(masked, scaling, dtype, tolerance):
     mask = padding_mask() if masked else None
     mine = with_gradients(ours(mask, scaling), *inputs(dtype))
@@ -63,7 +73,9 @@ def test_padding_gets_no_gradient_and_no_weight():
     output, _, grad_key, grad_value = with_gradients(ours(mask), query, key, value, grad)
     padding = ~mask[:, 0, 0]  # [B, T]
     assert padding.any()
-    assert (grad_key.transpose(1, 2)[padding] == 0).all() and (grad_value.transpose(1, 2)[padding] == 0).all()
+    assert (grad_key.transpose(1, 2)[padding] == 0).all() and (
+        grad_value.transpose(1, 2)[padding] == 0
+    ).all()
     value.transpose(1, 2)[padding] = 1e6
     torch.testing.assert_close(ours(mask)(query, key, value), output)
 
@@ -73,7 +85,11 @@ def test_padding_gets_no_gradient_and_no_weight():
 def test_groups_of_any_size_give_the_same(monkeypatch, masked, passages, groups):
     calls = []
     apply = module._Attention.apply
-    monkeypatch.setattr(module._Attention, "apply", lambda *arguments: calls.append(len(arguments[0])) or apply(*arguments))
+    monkeypatch.setattr(
+        module._Attention,
+        "apply",
+        lambda *arguments: calls.append(len(arguments[0])) or apply(*arguments),
+    )
     monkeypatch.setattr(module, "WEIGHTS_PER_GROUP", passages * H * T * T + 1)
     mask = padding_mask() if masked else None
     mine = with_gradients(ours(mask), *inputs(torch.float64))
@@ -84,7 +100,9 @@ def test_groups_of_any_size_give_the_same(monkeypatch, masked, passages, groups)
 
 def test_dropout_is_an_error_that_says_what_to_set():
     query, key, value, _ = inputs(torch.float32)
-    with pytest.raises(ValueError, match=r"no dropout, but the model asks for 0\.1; set attention dropout to 0"):
+    with pytest.raises(
+        ValueError, match=r"no dropout, but the model asks for 0\.1; set attention dropout to 0"
+    ):
         cpu_attention(torch.nn.Module(), query, key, value, None, dropout=0.1)
 
 
@@ -104,17 +122,35 @@ def test_a_whole_model_has_the_same_loss_and_gradients(tiny_model, padded):
 
     generator = torch.Generator().manual_seed(0)
     token_ids = torch.randint(1000, 20000, (4, 23), generator=generator)
-    attention_mask = (torch.arange(23) < torch.tensor([23, 11, 20, 4])[:, None]).long() if padded else torch.ones_like(token_ids)
-    batch = {"input_ids": token_ids, "attention_mask": attention_mask, "start_positions": torch.tensor([1, 2, 0, 3])}
+    attention_mask = (
+        (torch.arange(23) < torch.tensor([23, 11, 20, 4])[:, None]).long()
+        if padded
+        else torch.ones_like(token_ids)
+    )
+    batch = {
+        "input_ids": token_ids,
+        "attention_mask": attention_mask,
+        "start_positions": torch.tensor([1, 2, 0, 3]),
+    }
     batch |= {"end_positions": torch.tensor([4, 5, 0, 3])}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module._Attention, "apply", lambda *arguments: calls.append(arguments[3] is not None) or module_attention(*arguments))
+        patch.setattr(
+            module._Attention,
+            "apply",
+            lambda *arguments: (
+                calls.append(arguments[3] is not None) or module_attention(*arguments)
+            ),
+        )
         loss, reference = model(**batch).loss, other(**batch).loss
-    assert calls == [padded] * 2  # it was used in both layers, by this model only, and with a mask where one is needed
+    assert (
+        calls == [padded] * 2
+    )  # it was used in both layers, by this model only, and with a mask where one is needed
     torch.testing.assert_close(loss, reference, atol=1e-6, rtol=1e-6)
     loss.backward()
     reference.backward()
     gradients = dict(other.named_parameters())
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, gradients[name].grad, atol=1e-5, rtol=1e-4, msg=name)
+        torch.testing.assert_close(
+            parameter.grad, gradients[name].grad, atol=1e-5, rtol=1e-4, msg=name
+        )
     assert model.bert.encoder.layer[0].attention.self.query.weight.grad.abs().max() > 1e-4

@@ -1,4 +1,4 @@
-"""Loading questions: every kind of source gives the same columns, and what is wrong is named in one line."""
+"""Loading questions: every source gives the same columns, and one line says what is wrong."""
 
 import copy
 import json
@@ -10,20 +10,30 @@ from datasets import Dataset, DatasetDict
 
 from src import assets
 from src.qa import course_set
-from src.qa.dataset import FEATURES, SquadFormatError, gold_answers, load_data, load_split, load_squad, select_articles
-from src.qa.report import questions_report
+from src.qa.dataset import (
+    FEATURES,
+    SquadFormatError,
+    gold_answers,
+    load_data,
+    load_split,
+    load_squad,
+    select_articles,
+)
 
 SQUADSHIFTS = Path(__file__).parents[4] / "shared" / "data" / "squadshifts"
 
 CONTEXT = "The 👩‍👩‍👧 family met in Zürich, at the café, and again in Zürich."
-PASSAGES = {"Oxygen": "Oxygen has the symbol O and its atomic number is 8.", "Lake": "The lake is 30 metres deep. It has no name."}
+PASSAGES = {
+    "Oxygen": "Oxygen has the symbol O and its atomic number is 8.",
+    "Lake": "The lake is 30 metres deep. It has no name.",
+}
 
 
 MISSING = object()
 
 
 def file_of(tmp_path, name="questions.json", **changes):
-    """A v2.0 file of one article, paragraph and question, with some fields of the question or its surroundings replaced."""
+    """A v2.0 file of one question, with some fields of it or around it replaced."""
     qa = {
         "id": "q1",
         "question": "Where?",
@@ -61,14 +71,16 @@ def small_course(tmp_path, monkeypatch):
         encoding="utf-8",
     )
     (tmp_path / "water.yaml").write_text(
-        "- title: Lake\n  split: test\n  questions:\n    - {q: 'How deep is the lake?', a: [30 metres, '30']}\n", encoding="utf-8"
+        "- title: Lake\n  split: test\n  questions:\n"
+        "    - {q: 'How deep is the lake?', a: [30 metres, '30']}\n",
+        encoding="utf-8",
     )
     monkeypatch.setattr(course_set, "FOLDER", tmp_path)
     passages = {title: assets.Passage(title, text, "", "") for title, text in PASSAGES.items()}
     monkeypatch.setattr(assets, "load_passages", lambda: passages)
 
 
-# -- what loads ------------------------------------------------------------------------------------------------------------
+# --- what loads -------------------------------------------------------------------------------
 
 
 def test_a_json_file_gives_all_its_questions_under_train(tmp_path):
@@ -85,27 +97,31 @@ def test_a_json_file_gives_all_its_questions_under_train(tmp_path):
 
 
 def test_v1_and_v2_files_are_told_apart_by_their_questions(tmp_path):
-    v2 = file_of(tmp_path, answers=[], is_impossible=True)
-    assert load_squad(v2)["train"][0]["answers"] == {"text": [], "answer_start": []}
+    v2 = load_squad(file_of(tmp_path, answers=[], is_impossible=True))["train"]
+    assert v2[0]["answers"] == {"text": [], "answer_start": []}
+    assert v2.features == FEATURES  # Arrow would call a column of empty lists "null"
     squad = json.loads(file_of(tmp_path).read_text())
     del squad["version"], squad["data"][0]["paragraphs"][0]["qas"][0]["is_impossible"]
     (tmp_path / "v1.json").write_text(json.dumps(squad))
     assert len(load_squad(tmp_path / "v1.json")["train"]) == 1
 
 
-def test_columns_keep_their_types_where_every_question_is_unanswerable(tmp_path):
-    # Left to itself, Arrow would call a column of empty lists "null", which joins with nothing.
-    part = load_squad(file_of(tmp_path, answers=[], is_impossible=True))["train"]
-    assert part.features == FEATURES
-
-
 def test_nothing_is_stripped_or_repaired(tmp_path):
     start = CONTEXT.index(" Zürich,")
     part = load_squad(
-        file_of(tmp_path, question="  Where\u00a0? \n", title=" Family ", answers=[{"text": " Zürich,", "answer_start": start}])
+        file_of(
+            tmp_path,
+            question="  Where\u00a0? \n",
+            title=" Family ",
+            answers=[{"text": " Zürich,", "answer_start": start}],
+        )
     )
     row = part["train"][0]
-    assert (row["question"], row["title"], row["answers"]["text"]) == ("  Where\u00a0? \n", " Family ", [" Zürich,"])
+    assert (row["question"], row["title"], row["answers"]["text"]) == (
+        "  Where\u00a0? \n",
+        " Family ",
+        [" Zürich,"],
+    )
 
 
 def test_what_annotation_tools_write_is_read(tmp_path):
@@ -116,10 +132,10 @@ def test_what_annotation_tools_write_is_read(tmp_path):
                 "paragraphs": [
                     {
                         "document_id": 630,
-                        "context": "Mother-to-child transmission (MTCT) is the main cause of HIV-1 infection in children.",
+                        "context": "Mother-to-child transmission is the main cause in children.",
                         "qas": [
                             {
-                                "question": "What is the main cause of HIV-1 infection in children?",
+                                "question": "What is the main cause in children?",
                                 "id": 262,
                                 "answers": [
                                     {
@@ -134,13 +150,32 @@ def test_what_annotation_tools_write_is_read(tmp_path):
                                 ],
                                 "is_impossible": False,
                             },
-                            {"question": "Where?", "id": 10**20, "answers": None, "is_impossible": True, "plausible_answers": None},
-                            {"question": "When?", "id": "-3", "is_impossible": True, "answer_category": "NONE"},
+                            {
+                                "question": "Where?",
+                                "id": 10**20,
+                                "answers": None,
+                                "is_impossible": True,
+                                "plausible_answers": None,
+                            },
+                            {
+                                "question": "When?",
+                                "id": "-3",
+                                "is_impossible": True,
+                                "answer_category": "NONE",
+                            },
                         ],
                     }
                 ]
             },
-            {"title": None, "paragraphs": [{"context": "x", "qas": [{"id": 0, "question": "y?", "answers": [], "is_impossible": True}]}]},
+            {
+                "title": None,
+                "paragraphs": [
+                    {
+                        "context": "x",
+                        "qas": [{"id": 0, "question": "y?", "answers": [], "is_impossible": True}],
+                    }
+                ],
+            },
             {"title": 1984, "paragraphs": []},
         ]
     }
@@ -149,42 +184,76 @@ def test_what_annotation_tools_write_is_read(tmp_path):
     rows = load_squad(file)["train"]
     assert rows["id"][:] == ["262", "100000000000000000000", "-3", "0"]
     assert rows["title"][:] == [""] * 4
-    assert rows["answers"][:2] == [{"text": ["Mother-to-child transmission"], "answer_start": [0]}, {"text": [], "answer_start": []}]
+    assert rows["answers"][:2] == [
+        {"text": ["Mother-to-child transmission"], "answer_start": [0]},
+        {"text": [], "answer_start": []},
+    ]
     assert load_squad(file_of(tmp_path, title=1984))["train"]["title"][:] == ["1984"]
 
 
 def test_a_number_and_its_text_are_the_same_id(tmp_path):
     squad = json.loads(file_of(tmp_path, id=7).read_text())
-    squad["data"][0]["paragraphs"].append(json.loads(file_of(tmp_path, id="7").read_text())["data"][0]["paragraphs"][0])
+    squad["data"][0]["paragraphs"].append(
+        json.loads(file_of(tmp_path, id="7").read_text())["data"][0]["paragraphs"][0]
+    )
     file = tmp_path / "twice.json"
     file.write_text(json.dumps(squad))
-    assert "paragraph 2, question '7': this id already stands in article 1 'Family', paragraph 1, question '7'" in refusal(file)
+    assert (
+        "question '7': this id is already in article 1 'Family', paragraph 1, question '7'"
+        in refusal(file)
+    )
 
 
 def test_all_kinds_of_problems_are_told_at_once(tmp_path):
     def question(number, **changes):
-        return {"id": f"q{number}", "question": "Where?", "answers": [{"text": "Zürich", "answer_start": 24}]} | changes
+        return {
+            "id": f"q{number}",
+            "question": "Where?",
+            "answers": [{"text": "Zürich", "answer_start": 24}],
+        } | changes
 
     misplaced = [question(n, answers=[{"text": "Zürich", "answer_start": n}]) for n in range(12)]
-    others = [question(20, question=" "), question(21, answers=[]), question(22), question(22), question(23, question=""), "q24"]
-    paragraphs = [{"context": CONTEXT, "qas": misplaced}, {"context": 3, "qas": []}, {"context": CONTEXT, "qas": others}]
+    others = [
+        question(20, question=" "),
+        question(21, answers=[]),
+        question(22),
+        question(22),
+        question(23, question=""),
+        "q24",
+    ]
+    paragraphs = [
+        {"context": CONTEXT, "qas": misplaced},
+        {"context": 3, "qas": []},
+        {"context": CONTEXT, "qas": others},
+    ]
     file = tmp_path / "questions.json"
-    file.write_text(json.dumps({"data": [{"title": "A", "paragraphs": paragraphs}, {"title": 2.5}]}))
+    file.write_text(
+        json.dumps({"data": [{"title": "A", "paragraphs": paragraphs}, {"title": 2.5}]})
+    )
     place, also = "article 1 'A', paragraph", "Also article 1 'A', paragraph"
     assert refusal(file) == (
-        f"{file}, {place} 1, question 'q0', answer 1: the answer 'Zürich' is not at offset 0, where 'The 👩\\u200d' stands; "
-        "it stands at 24, 58: set `answer_start` to the one meant (and 11 more like it). "
+        f"{file}, {place} 1, question 'q0', answer 1: the answer 'Zürich' is not at offset 0, "
+        "where there is 'The 👩\\u200d'; "
+        "it occurs at 24, 58: set `answer_start` to the one meant (and 11 more like it). "
         f"{also} 2: `context` is 3; make it text. "
-        f"{also} 3, question 'q20' (number 1): `question` is empty; fill it in (and 1 more like it). "
-        f"{also} 3, question 'q21': has no answers; give one, or set `is_impossible` to true (SQuAD v2.0); "
+        f"{also} 3, question 'q20' (number 1): `question` is empty; fill it in "
+        "(and 1 more like it). "
+        f"{also} 3, question 'q21': has no answers; give one, "
+        "or set `is_impossible` to true (SQuAD v2.0); "
         "`python -m src.qa answer` needs none. "
-        f"{also} 3, question 'q22': this id already stands in {place} 3, question 'q22'; give every question its own. "
+        f"{also} 3, question 'q22': this id is already in {place} 3, question 'q22'; "
+        "give every question its own. "
         "And problems of 2 more kinds."
     )
 
 
 def test_an_empty_passage_is_legal_where_it_answers_nothing(tmp_path):
-    assert load_squad(file_of(tmp_path, context="", answers=[], is_impossible=True))["train"][0]["context"] == ""
+    assert (
+        load_squad(file_of(tmp_path, context="", answers=[], is_impossible=True))["train"][0][
+            "context"
+        ]
+        == ""
+    )
 
 
 def test_a_byte_order_mark_is_no_trouble(tmp_path):
@@ -202,13 +271,20 @@ def test_the_course_set_comes_in_three_splits_of_the_same_columns(small_course):
     splits = load_squad("course")
     assert list(splits) == ["train", "test"]
     assert all(part.features == FEATURES for part in splits.values())
-    assert splits["train"]["answers"][:] == [{"text": ["8"], "answer_start": [49]}, {"text": [], "answer_start": []}]
+    assert splits["train"]["answers"][:] == [
+        {"text": ["8"], "answer_start": [49]},
+        {"text": [], "answer_start": []},
+    ]
     assert splits["test"][0]["answers"]["text"] == ["30 metres", "30"]
 
 
 def test_v1_is_the_answerable_part(small_course, tmp_path):
-    assert load_squad("course", version="v1")["train"]["question"][:] == ["What is the atomic number of oxygen?"]
-    assert "version='v2'" in refusal(file_of(tmp_path, answers=[], is_impossible=True), version="v1")
+    assert load_squad("course", version="v1")["train"]["question"][:] == [
+        "What is the atomic number of oxygen?"
+    ]
+    assert "version='v2'" in refusal(
+        file_of(tmp_path, answers=[], is_impossible=True), version="v1"
+    )
     with pytest.raises(ValueError, match="'v3'"):
         load_squad("course", version="v3")
 
@@ -231,7 +307,9 @@ def test_hub_names_go_through_load_dataset_under_their_present_address(small_cou
 
     def load_dataset(name):
         asked.append(name)
-        return DatasetDict({"train": course["train"].add_column("extra", [1, 2]), "validation": course["test"]})
+        return DatasetDict(
+            {"train": course["train"].add_column("extra", [1, 2]), "validation": course["test"]}
+        )
 
     course = load_squad("course")
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
@@ -247,7 +325,10 @@ def test_a_hub_out_of_reach_is_one_line(monkeypatch):
         raise ConnectionError("Couldn't reach it\nat all.")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    assert refusal("squad") == "squad: cannot be had from the Hub here (Couldn't reach it at all); use 'course' or a SQuAD JSON file."
+    assert (
+        refusal("squad") == "squad: cannot be had from the Hub here (Couldn't reach it at all); "
+        "use 'course' or a SQuAD JSON file."
+    )
 
 
 def test_articles_are_selected_in_the_order_of_the_file_with_all_their_questions():
@@ -257,7 +338,9 @@ def test_articles_are_selected_in_the_order_of_the_file_with_all_their_questions
     assert select_articles(dataset, slice(2, 9))["id"][:] == ["3"]
 
 
-@pytest.mark.parametrize(("name", "questions"), [("new_wiki", 7938), ("reddit", 9803), ("amazon_reviews", 9885)])
+@pytest.mark.parametrize(
+    ("name", "questions"), [("new_wiki", 7938), ("reddit", 9803), ("amazon_reviews", 9885)]
+)
 def test_real_files_load_whole(name, questions):
     file = SQUADSHIFTS / f"{name}_v1.0.json"
     if not file.exists():
@@ -267,7 +350,7 @@ def test_real_files_load_whole(name, questions):
     assert len(set(part["id"])) == questions
 
 
-# -- several sources -------------------------------------------------------------------------------------------------------
+# --- several sources --------------------------------------------------------------------------
 
 
 def test_several_sources_are_joined_split_by_split(small_course, tmp_path):
@@ -308,14 +391,27 @@ def test_evaluation_takes_the_split_asked_for_or_a_whole_file(small_course, tmp_
 
 def test_questions_without_answers_are_loaded_to_be_answered(small_course, tmp_path):
     none = {"text": [], "answer_start": []}
-    for changes in ({"answers": MISSING}, {"answers": MISSING, "is_impossible": MISSING, "title": MISSING}, {"answers": None}):
+    for changes in (
+        {"answers": MISSING},
+        {"answers": MISSING, "is_impossible": MISSING, "title": MISSING},
+        {"answers": None},
+    ):
         file = file_of(tmp_path, **changes)
         (row,) = load_split(file, answers=False).to_list()
-        assert (row["id"], row["question"], row["context"], row["answers"]) == ("q1", "Where?", CONTEXT, none)
+        assert (row["id"], row["question"], row["context"], row["answers"]) == (
+            "q1",
+            "Where?",
+            CONTEXT,
+            none,
+        )
         assert "`python -m src.qa answer` needs none" in refusal(file)
     # Known answers, right or not, are of no account.
-    assert load_split(file_of(tmp_path, answers=[{"text": "Paris"}]), answers=False)["answers"][:] == [none]
-    assert load_split("course", "test", answers=False).to_list() == [load_squad("course")["test"][0] | {"answers": none}]
+    assert load_split(file_of(tmp_path, answers=[{"text": "Paris"}]), answers=False)["answers"][
+        :
+    ] == [none]
+    assert load_split("course", "test", answers=False).to_list() == [
+        load_squad("course")["test"][0] | {"answers": none}
+    ]
     rows = Dataset.from_dict({"id": [7, 8], "context": ["x", "y"], "question": ["a?", "b?"]})
     assert load_split(rows, answers=False).to_list() == [
         {"id": "7", "title": "", "context": "x", "question": "a?", "answers": none},
@@ -327,7 +423,15 @@ def test_questions_without_answers_are_loaded_to_be_answered(small_course, tmp_p
 
 
 def test_a_folder_needs_no_titles_and_takes_numbers_as_ids(tmp_path):
-    rows = [{"id": n, "context": "Oxygen", "question": "What?", "answers": {"text": ["Oxygen"], "answer_start": [0]}} for n in (5, 6)]
+    rows = [
+        {
+            "id": n,
+            "context": "Oxygen",
+            "question": "What?",
+            "answers": {"text": ["Oxygen"], "answer_start": [0]},
+        }
+        for n in (5, 6)
+    ]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     part = load_squad(tmp_path)["train"]
     assert (part.features, part["id"][:], part["title"][:]) == (FEATURES, ["5", "6"], ["", ""])
@@ -338,7 +442,7 @@ def test_gold_answers_are_the_references_of_the_metrics(small_course):
     assert list(gold_answers(load_squad("course")["train"]).values()) == [["8"], []]
 
 
-# -- what does not load ----------------------------------------------------------------------------------------------------
+# --- what does not load -----------------------------------------------------------------------
 
 PLACE = "article 1 'Family', paragraph 1, question 'q1'"
 
@@ -346,17 +450,38 @@ PLACE = "article 1 'Family', paragraph 1, question 'q1'"
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ({"text": "Zürich", "answer_start": 23}, "not at offset 23, where ' Züric' stands; it stands at 24, 58: set"),
+        (
+            {"text": "Zürich", "answer_start": 23},
+            "not at offset 23, where there is ' Züric'; it occurs at 24, 58: set",
+        ),
         ({"text": "Zürich", "answer_start": -1}, "not at offset -1 (below zero)"),
-        ({"text": "Zürich.", "answer_start": -7}, "not at offset -7 (below zero); it stands at 58"),  # where Python counts from the end
+        (
+            {"text": "Zürich.", "answer_start": -7},
+            "not at offset -7 (below zero); it occurs at 58",
+        ),  # where Python counts from the end
         ({"text": "Zürich", "answer_start": 10**40}, "(the passage has 65 characters)"),
-        ({"text": "Paris", "answer_start": 0}, "where 'The 👩' stands, nor anywhere in the passage; copy it"),
+        (
+            {"text": "Paris", "answer_start": 0},
+            "where there is 'The 👩', nor anywhere in the passage; copy it",
+        ),
         ({"text": "Zu\u0308rich", "answer_start": 22}, "(capitals, accents or look-alikes differ)"),
-        ({"text": "café", "answer_start": 42}, "not bytes or UTF-16 units: set `answer_start` to 39"),
+        (
+            {"text": "café", "answer_start": 42},
+            "not bytes or UTF-16 units: set `answer_start` to 39",
+        ),
         ({"text": " ", "answer_start": 3}, "the answer ' ' is blank"),
-        ({"text": "Zürich", "answer_start": True}, "`answer_start` is true; make it a whole number"),
-        ({"text": "Zürich", "answer_start": 22.0}, "`answer_start` is 22.0; make it a whole number"),
-        ({"text": "Zürich", "answer_start": "22"}, "`answer_start` is '22'; make it a whole number"),
+        (
+            {"text": "Zürich", "answer_start": True},
+            "`answer_start` is true; make it a whole number",
+        ),
+        (
+            {"text": "Zürich", "answer_start": 22.0},
+            "`answer_start` is 22.0; make it a whole number",
+        ),
+        (
+            {"text": "Zürich", "answer_start": "22"},
+            "`answer_start` is '22'; make it a whole number",
+        ),
         ({"text": 8, "answer_start": 22}, "`text` is 8; make it text"),
         ({"text": "Zürich"}, "the field `answer_start` is missing"),
         ("Zürich", "found 'Zürich' where an object belongs"),
@@ -378,7 +503,10 @@ def test_an_answer_that_is_not_right_is_named_with_its_place(tmp_path, answer, s
         ({"is_impossible": 0}, f"{PLACE}: `is_impossible` is 0"),
         ({"question": " \n"}, f"{PLACE} (number 1): `question` is empty"),
         ({"question": None}, f"{PLACE}: `question` is null; make it text"),
-        ({"question": "a\ud83db"}, f"{PLACE}: `question` holds half of a character, '\\ud83d', at offset 1"),
+        (
+            {"question": "a\ud83db"},
+            f"{PLACE}: `question` holds half of a character, '\\ud83d', at offset 1",
+        ),
         ({"id": ""}, "question '' (number 1): `id` is empty"),
         ({"id": 7.0}, "article 1 'Family', paragraph 1, question 1: `id` is 7.0; make it text"),
         ({"id": True}, "article 1 'Family', paragraph 1, question 1: `id` is true; make it text"),
@@ -386,14 +514,20 @@ def test_an_answer_that_is_not_right_is_named_with_its_place(tmp_path, answer, s
         ({"id": MISSING}, "article 1 'Family', paragraph 1, question 1: the field `id` is missing"),
         ({"id": "a\ud83d"}, "question 1: `id` holds half of a character"),
         ({"answers": None}, f"{PLACE}: has no answers; give one, or set `is_impossible`"),
-        ({"answers": MISSING}, "the field `answers` is missing; give the question its answers (`python -m src.qa answer` needs none)"),
+        (
+            {"answers": MISSING},
+            "the field `answers` is missing; give the question its answers (`python -m src.qa",
+        ),
         ({"answers": {}}, f"{PLACE}: `answers` is an object; make it a list"),
-        ({"context": ""}, f"{PLACE}, answer 1: the answer 'Zürich' is not at offset 24 (the passage has 0 characters)"),
+        ({"context": ""}, "the answer 'Zürich' is not at offset 24 (the passage has 0 characters)"),
         ({"context": ["x"]}, "article 1 'Family', paragraph 1: `context` is a list; make it text"),
         ({"qas": {}}, "article 1 'Family', paragraph 1: `qas` is an object; make it a list"),
         ({"title": ["x"]}, "article 1: `title` is a list; make it text"),
         ({"title": True}, "article 1: `title` is true; make it text"),
-        ({"title": "two\nlines\u2028here", "paragraphs": None}, "article 1 'two\\nlines\\u2028here': `paragraphs` is null"),
+        (
+            {"title": "two\nlines\u2028here", "paragraphs": None},
+            "article 1 'two\\nlines\\u2028here': `paragraphs` is null",
+        ),
         ({"data": []}, "holds no question"),
         ({"data": "x"}, "`data` is 'x'; make it a list"),
     ],
@@ -410,7 +544,8 @@ def test_an_id_used_twice_names_both_places(tmp_path):
     file = tmp_path / "twice.json"
     file.write_text(json.dumps(squad))
     assert refusal(file) == (
-        f"{file}, article 2 'Copy', paragraph 1, question 'q1': this id already stands in {PLACE}; give every question its own."
+        f"{file}, article 2 'Copy', paragraph 1, question 'q1': "
+        f"this id is already in {PLACE}; give every question its own."
     )
 
 
@@ -420,7 +555,10 @@ def test_an_id_used_twice_names_both_places(tmp_path):
         (b"", "is empty"),
         (b" \n\xef\xbb\xbf", "not JSON (Expecting value at line 2, column 1)"),
         (b"\xef\xbb\xbf\n", "is empty"),
-        (b'{"data": []}\n{"data": []}', "not JSON (Extra data at line 2, column 1); where each line is an object of its own, let the file"),
+        (
+            b'{"data": []}\n{"data": []}',
+            "not JSON (Extra data at line 2, column 1); where each line is an object of its own",
+        ),
         (b"\x1f\x8b\x08\x00", "is packed with gzip; unpack it first."),
         (b"PK\x03\x04", "is an Excel workbook or another zip archive"),
         (b"PAR1", "is a parquet file; put it in a folder and give the folder."),
@@ -431,7 +569,7 @@ def test_an_id_used_twice_names_both_places(tmp_path):
         (b"[]", "found a list where an object belongs"),
         (b"null", "found null where an object belongs"),
         (b'{"version": "1.1"}', "the field `data` is missing"),
-        (b'{"data": [], "data": []}', "the field 'data' stands twice in one object"),
+        (b'{"data": [], "data": []}', "the field 'data' is given twice in one object"),
         (b'{"data": NaN}', "NaN is not a JSON number"),
         (b'{"data": ' + b"9" * 5000 + b"}", "holds a number of thousands of digits"),
         (b"[" * 200_000, "lists and objects nested too deeply"),
@@ -451,47 +589,46 @@ def test_a_path_that_leads_nowhere_says_what_could_be_given(tmp_path):
     assert "cannot read this folder" in refusal(tmp_path)
 
 
+HUB_ROW = {"id": "h1", "title": "O", "context": "Oxygen", "question": "What?"}
+HUB_ROW |= {"answers": {"text": ["Oxygen"], "answer_start": [0]}}
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"answers": {"text": ["Oxygen"], "answer_start": [3]}}, "row 0, question 'h1': the answer 'Oxygen' is not at offset 3"),
+        ({"answers": {"text": ["Oxygen"], "answer_start": [3]}}, "'Oxygen' is not at offset 3"),
         ({"answers": {"text": ["Oxygen"], "answer_start": []}}, "1 answer texts, 0 offsets"),
-        ({"answers": {"text": ["Oxygen", None], "answer_start": [0, 0]}}, "a field is empty (null)"),
-        ({"answers": {"text": ["Oxygen", " "], "answer_start": [0, 0]}}, "row 0, question 'h1': the answer ' ' is blank"),
-        ({"question": None}, "row 0, question 'h1': a field is empty (null)"),
-        ({"question": 5}, "column question does not hold text"),
-        ({"id": 5.5}, "column id does not hold text"),
-        ({"answers": [{"text": "Oxygen", "answer_start": 0}]}, "columns of the wrong type"),
+        (
+            {"answers": {"text": ["O", None], "answer_start": [0, 0]}},
+            "`text` is null; make it text",
+        ),
+        ({"answers": {"text": ["O", " "], "answer_start": [0, 0]}}, "the answer ' ' is blank"),
+        ({"question": None}, "`question` is null; make it text"),
+        ({"question": 5}, "`question` is 5; make it text"),
+        ({"context": None}, "`context` is null; make it text"),
     ],
 )
 def test_a_row_of_the_hubs_layout_that_is_not_right_is_named(tmp_path, row, says):
-    good = {"id": "h1", "title": "O", "context": "Oxygen", "question": "What?", "answers": {"text": ["Oxygen"], "answer_start": [0]}}
-    (tmp_path / "train.jsonl").write_text(json.dumps(good | row) + "\n")
-    assert says in refusal(tmp_path)
+    (tmp_path / "train.jsonl").write_text(json.dumps(HUB_ROW | row) + "\n")
+    message = refusal(tmp_path)
+    assert "split 'train', row 0, question 'h1'" in message and says in message
 
 
 def test_rows_with_a_column_missing_or_an_id_twice_are_named(tmp_path):
-    good = {"id": "h1", "title": "O", "context": "Oxygen", "question": "What?", "answers": {"text": ["Oxygen"], "answer_start": [0]}}
     file = tmp_path / "train.jsonl"
-    file.write_text(json.dumps(good) + "\n" + json.dumps(good) + "\n")
-    assert "row 1, question 'h1': this id already stands in row 0" in refusal(tmp_path)
-    file.write_text(json.dumps({key: good[key] for key in good if key != "context"}) + "\n")
-    assert "has no column context" in refusal(tmp_path)
-    file.write_text(json.dumps({key: good[key] for key in good if key != "answers"}) + "\n")
-    assert "has no column answers; it needs id, title, context, question, answers (`python -m src.qa answer` needs none)" in refusal(
-        tmp_path
-    )
+    file.write_text(2 * (json.dumps(HUB_ROW) + "\n"))
+    assert "row 1, question 'h1': this id is already in row 0" in refusal(tmp_path)
+    for missing, says in (
+        ("context", "has no column context"),
+        (
+            "answers",
+            "has no column answers; it needs id, title, context, question, answers (`python",
+        ),
+    ):
+        file.write_text(json.dumps({key: HUB_ROW[key] for key in HUB_ROW if key != missing}))
+        assert says in refusal(tmp_path)
+    for number in (5.5, None):
+        file.write_text(json.dumps(HUB_ROW | {"id": number}) + "\n")
+        assert "`id` is " in refusal(tmp_path)
     with pytest.raises(SquadFormatError, match="the Dataset given, split 'train': has no column"):
         load_data(Dataset.from_dict({"text": ["x"]}))
-
-
-# -- the report ------------------------------------------------------------------------------------------------------------
-
-
-def test_the_report_counts_what_is_there(small_course):
-    table = questions_report(load_squad("course"), course_set.course_topics())
-    train = table["train"]
-    assert train["size"].to_dict() == {"articles": 1, "passages": 1, "questions": 2, "unanswerable": 1, "unanswerable, %": 50.0}
-    assert train["mean words"].to_dict() == {"passage": 11.0, "question": 5.0, "answer": 1.0}
-    assert train["first word, %"].to_dict() == {"what": 50.0, "who": 50.0, "how": 0.0, "other": 0.0}
-    assert table["test"]["questions by topic"].to_dict() == {"chemistry": 0, "water": 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -132,30 +131,6 @@ def test_of_a_damaged_index_only_the_damaged_file_is_computed_again(
     assert len(encoder.texts) == 3
     assert np.array_equal(repaired.vectors, sound.vectors)
     assert files_in(tmp_path) == names and not list((tmp_path / "vectors").glob("*.partial"))
-
-
-def test_of_vectors_that_nobody_asks_for_the_last_ones_stay(
-    tmp_path, small_files, monkeypatch, open_dense
-):
-    monkeypatch.setattr(dense, "UNUSED_VECTORS_KEPT", 7)
-    for edition in range(5):  # of a textbook, each in two files of three vectors
-        open_dense(many(6, f"edition {edition}"), tmp_path)
-        for file in files_in(tmp_path):  # a second passes; a file system's clock may be coarse
-            os.utime(file, ns=(0, file.stat().st_mtime_ns - 10**9))
-    assert len(files_in(tmp_path)) == 4
-    assert open_dense(many(6, "edition 3"), tmp_path)[1].texts == []
-    assert len(open_dense(many(6, "edition 1"), tmp_path)[1].texts) == 6
-
-
-def test_vectors_that_are_asked_for_stay_however_many_they_are(
-    tmp_path, small_files, monkeypatch, open_dense
-):
-    monkeypatch.setattr(dense, "UNUSED_VECTORS_KEPT", 0)
-    first, _ = open_dense(many(9), tmp_path)
-    both, encoder = open_dense([*many(9), *many(1, "new")], tmp_path)
-    assert len(encoder.texts) == 1 and np.array_equal(both.vectors[:9], first.vectors)
-    open_dense(many(2, "other"), tmp_path)
-    assert sum(len(np.load(file)) for file in files_in(tmp_path)) == 2
 
 
 def test_progress_is_told_file_by_file(tmp_path, small_files, open_dense):

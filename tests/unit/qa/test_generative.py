@@ -1,4 +1,4 @@
-"""Written answers: the likeliest token each time, after a prompt that holds the passage where there is one."""
+"""Written answers: the likeliest token each time, after a prompt with or without a passage."""
 
 from __future__ import annotations
 
@@ -8,24 +8,52 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from src.assets import load_passages
-from src.qa.generative import FROM_MEMORY, WITH_PASSAGE, GenerativeAnswerer
+from src.qa.generative import CLOSED_BOOK, OPEN_BOOK, GenerativeAnswerer
 
-WORDS = ["<|end|>", "Read", "Answer", "Question", "Passage", ":", ".", "Cats", "Dogs", "Kings", "sat", "ran", "on", "a", "mat", "few"]
+WORDS = [
+    "<|end|>",
+    "Read",
+    "Answer",
+    "Question",
+    "Passage",
+    ":",
+    ".",
+    "Cats",
+    "Dogs",
+    "Kings",
+    "sat",
+    "ran",
+    "on",
+    "a",
+    "mat",
+    "few",
+]
 
 
 @pytest.fixture(scope="module")
 def tiny_writer(tmp_path_factory):
-    """A chat model with random weights and a vocabulary of a few words, from a folder as `save_pretrained` writes it."""
+    """A chat model with random weights and a few words, from a folder."""
     folder = tmp_path_factory.mktemp("tiny-writer")
-    inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="few"))
+    inner = Tokenizer(
+        models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="few")
+    )
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>", unk_token="few")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<|end|>", unk_token="few"
+    )
     tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+        sizes = {
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+        }
         # Larger weights than usual, so that the model prefers some words to others.
-        config = LlamaConfig(vocab_size=len(WORDS), initializer_range=0.4, eos_token_id=0, bos_token_id=0, **sizes)
+        config = LlamaConfig(
+            vocab_size=len(WORDS), initializer_range=0.4, eos_token_id=0, bos_token_id=0, **sizes
+        )
         LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return GenerativeAnswerer(str(folder))
@@ -34,7 +62,10 @@ def tiny_writer(tmp_path_factory):
 def likeliest_tokens(writer, prompt, most):
     """Greedy decoding as it is defined: the whole text goes through the model for every token."""
     ids = writer.tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        [{"role": "user", "content": prompt}],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
     )["input_ids"]
     prompt_tokens = ids.shape[1]
     for _ in range(most):
@@ -46,7 +77,12 @@ def likeliest_tokens(writer, prompt, most):
     return writer.tokenizer.decode(ids[0, prompt_tokens:], skip_special_tokens=True).strip()
 
 
-PROMPTS = [f"{first} {verb} on a {last} . {last} {first}" for first in WORDS[7:10] for verb in WORDS[10:12] for last in WORDS[13:16]]
+PROMPTS = [
+    f"{first} {verb} on a {last} . {last} {first}"
+    for first in WORDS[7:10]
+    for verb in WORDS[10:12]
+    for last in WORDS[13:16]
+]
 
 
 def test_what_is_written_is_the_likeliest_token_each_time(tiny_writer):
@@ -57,8 +93,10 @@ def test_what_is_written_is_the_likeliest_token_each_time(tiny_writer):
 
 def test_the_passage_is_in_the_prompt_where_it_is_given_and_only_there(tiny_writer):
     question, passage = "Cats sat on a mat", "Kings ran . Dogs ran"
-    assert tiny_writer(question, passage) == tiny_writer.reply(WITH_PASSAGE.format(question=question, context=passage))
-    assert tiny_writer(question) == tiny_writer.reply(FROM_MEMORY.format(question=question))
+    assert tiny_writer(question, passage) == tiny_writer.reply(
+        OPEN_BOOK.format(question=question, context=passage)
+    )
+    assert tiny_writer(question) == tiny_writer.reply(CLOSED_BOOK.format(question=question))
 
 
 @pytest.mark.full

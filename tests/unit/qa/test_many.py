@@ -1,4 +1,4 @@
-"""A file of questions answered by one process, by several, and by several that are killed: always the same answers."""
+"""A file of questions answered by one process, several, or killed ones: the same answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,23 @@ from src.qa.dataset import load_squad
 from src.qa.many import answer_many
 from src.qa.processes import RunError
 
-WORDS = ("oxygen", "is", "a", "chemical", "element", "with", "symbol", ";", "cafe\u0301", "北京", "🙂", "\u2028", "found", "in", "1771")
+WORDS = (
+    "oxygen",
+    "is",
+    "a",
+    "chemical",
+    "element",
+    "with",
+    "symbol",
+    ";",
+    "cafe\u0301",
+    "北京",
+    "🙂",
+    "\u2028",
+    "found",
+    "in",
+    "1771",
+)
 N = 116  # questions: 15 chunks of 8, the last of them smaller
 SCRIPT = str(Path(__file__).with_name("answering_processes.py"))
 FIELDS = ["id", "text", "start", "end", "score", "null_score"]
@@ -42,17 +58,27 @@ def small_chunks() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQuAD file of N questions on passages of very different lengths, some of several windows."""
+    """A SQuAD file of N questions on passages of different lengths, some of several windows."""
     choose = random.Random(0)
     paragraphs = []
     for i in range(N // 2):
-        context = " ".join(choose.choice(WORDS) for _ in range(choose.choice((3, 10, 30, 60, 120, 500))))
-        questions = [f"What is {' '.join(choose.choices(WORDS, k=choose.randrange(1, 6)))}?" for _ in (0, 1)]
-        qas = [{"id": f"q{i}-{k}", "question": q, "answers": [], "is_impossible": True} for k, q in enumerate(questions)]
+        context = " ".join(
+            choose.choice(WORDS) for _ in range(choose.choice((3, 10, 30, 60, 120, 500)))
+        )
+        questions = [
+            f"What is {' '.join(choose.choices(WORDS, k=choose.randrange(1, 6)))}?" for _ in (0, 1)
+        ]
+        qas = [
+            {"id": f"q{i}-{k}", "question": q, "answers": [], "is_impossible": True}
+            for k, q in enumerate(questions)
+        ]
         paragraphs.append({"context": context, "qas": qas})
     choose.shuffle(paragraphs)
     made = tmp_path_factory.mktemp("data") / "many questions.json"
-    made.write_text(json.dumps({"version": "v2.0", "data": [{"title": "Oxygen", "paragraphs": paragraphs}]}), encoding="utf-8")
+    made.write_text(
+        json.dumps({"version": "v2.0", "data": [{"title": "Oxygen", "paragraphs": paragraphs}]}),
+        encoding="utf-8",
+    )
     return made
 
 
@@ -75,7 +101,12 @@ def answer(asked: Dataset, tiny_folder: Path, threshold: float) -> Callable[...,
     """answer_many on one process, quietly; further arguments replace the usual ones."""
 
     def run(output: Path, **options) -> dict:
-        usual = {"questions": asked, "model": tiny_folder, "threshold": threshold, "report": lambda progress: None}
+        usual = {
+            "questions": asked,
+            "model": tiny_folder,
+            "threshold": threshold,
+            "report": lambda progress: None,
+        }
         return answer_many(output=output, **usual | options)
 
     return run
@@ -99,7 +130,9 @@ def assert_same(output: Path, expected: list[dict]) -> None:
     for name in ("id", "text", "start", "end"):
         assert [line[name] for line in lines] == [line[name] for line in expected]
     for name in ("score", "null_score"):
-        assert [line[name] for line in lines] == pytest.approx([line[name] for line in expected], abs=0.001)
+        assert [line[name] for line in lines] == pytest.approx(
+            [line[name] for line in expected], abs=0.001
+        )
 
 
 def one_line(error: pytest.ExceptionInfo) -> str:
@@ -111,25 +144,35 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.name != processes.LOCK}
 
 
-# ---------------------------------------------------------------------------------------------------------------- one process
+# --- one process ------------------------------------------------------------------------------
 
 
 def test_there_is_a_line_for_every_question_in_order(alone, asked):
     assert [line["id"] for line in alone.lines] == list(asked["id"])
     assert all(list(line) == FIELDS for line in alone.lines)
-    assert alone.output.read_bytes().endswith(b"}\n") and "北京" in alone.output.read_text(encoding="utf-8")
+    assert alone.output.read_bytes().endswith(b"}\n") and "北京" in alone.output.read_text(
+        encoding="utf-8"
+    )
     for line, context in zip(alone.lines, asked["context"], strict=True):
         assert line["text"] == context[line["start"] : line["end"]]
         assert 0 <= line["score"] <= line["score"] + line["null_score"] <= 1 + 2e-6
 
 
-def test_answers_and_scores_are_those_of_the_answerer(answer, asked, tiny_folder, threshold, tmp_path, monkeypatch):
+def test_answers_and_scores_are_those_of_the_answerer(
+    answer, asked, tiny_folder, threshold, tmp_path, monkeypatch
+):
     monkeypatch.setattr(many, "_precision", lambda device: "fp32")
     answer(tmp_path / "answers.jsonl")
     lines = lines_of(tmp_path / "answers.jsonl")
-    together = QuestionAnswerer.load(tiny_folder, threshold, precision="fp32")(asked["question"], asked["context"])
-    assert [(line["text"], line["start"], line["end"]) for line in lines] == [(found.text, found.start, found.end) for found in together]
-    assert [line["score"] for line in lines] == pytest.approx([found.score for found in together], abs=1e-5)
+    together = QuestionAnswerer.load(tiny_folder, threshold, precision="fp32")(
+        asked["question"], asked["context"]
+    )
+    assert [(line["text"], line["start"], line["end"]) for line in lines] == [
+        (found.text, found.start, found.end) for found in together
+    ]
+    assert [line["score"] for line in lines] == pytest.approx(
+        [found.score for found in together], abs=1e-5
+    )
 
 
 def test_questions_below_the_threshold_are_refused_and_counted(alone, threshold):
@@ -141,10 +184,19 @@ def test_questions_below_the_threshold_are_refused_and_counted(alone, threshold)
 
 def test_a_call_says_what_it_did_and_how_far_it_is(alone):
     done = alone.done
-    assert (done["output"], done["questions"], done["found"], done["processes"]) == (str(alone.output), N, 0, 1)
+    assert (done["output"], done["questions"], done["found"], done["processes"]) == (
+        str(alone.output),
+        N,
+        0,
+        1,
+    )
     assert done["seconds"] > 0 and done["questions_per_second"] >= N / done["seconds"]
-    assert [(progress["step"], progress["steps"]) for progress in alone.reports] == [(step, 15) for step in range(1, 16)]
-    assert all(progress["planned_seconds"] >= progress["seconds"] - 1e-6 for progress in alone.reports)
+    assert [(progress["step"], progress["steps"]) for progress in alone.reports] == [
+        (step, 15) for step in range(1, 16)
+    ]
+    assert all(
+        progress["planned_seconds"] >= progress["seconds"] - 1e-6 for progress in alone.reports
+    )
     assert runtime.progress_line(alone.reports[0]).startswith("answering · step 1 of 15 · ")
 
 
@@ -154,7 +206,7 @@ def test_no_questions_are_one_line(answer, asked, tmp_path):
     assert "no questions" in one_line(error) and list(tmp_path.iterdir()) == []
 
 
-# ----------------------------------------------------------------------------------------------------- asked for a second time
+# --- asked for a second time ------------------------------------------------------------------
 
 
 def test_a_finished_file_is_returned_without_computing(answer, alone, monkeypatch):
@@ -163,7 +215,12 @@ def test_a_finished_file_is_returned_without_computing(answer, alone, monkeypatc
     before = alone.output.stat().st_mtime_ns
     monkeypatch.setattr(many, "_answer", lambda *args: pytest.fail("it computed"))
     again = answer(alone.output)
-    assert (again["questions"], again["answered"], again["found"], again["questions_per_second"]) == (N, alone.done["answered"], N, 0)
+    assert (
+        again["questions"],
+        again["answered"],
+        again["found"],
+        again["questions_per_second"],
+    ) == (N, alone.done["answered"], N, 0)
     assert alone.output.stat().st_mtime_ns == before
 
 
@@ -199,7 +256,9 @@ def test_a_file_that_somebody_put_there_meanwhile_is_left_alone(answer, alone, t
     assert_same(output, alone.lines)
 
 
-def test_a_second_command_on_the_same_output_is_refused_until_the_first_has_ended(answer, alone, tmp_path):
+def test_a_second_command_on_the_same_output_is_refused_until_the_first_has_ended(
+    answer, alone, tmp_path
+):
     output = tmp_path / "answers.jsonl"
     seen = []
 
@@ -210,12 +269,19 @@ def test_a_second_command_on_the_same_output_is_refused_until_the_first_has_ende
             seen.append(one_line(error))
 
     answer(output, report=meanwhile)
-    assert seen == [f"another process (pid {os.getpid()}) is answering into {output}; wait for it, stop it, or choose another output."]
+    assert seen == [
+        f"another process (pid {os.getpid()}) is answering into {output}; "
+        "wait for it, stop it, or choose another output."
+    ]
     assert_same(output, alone.lines)
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("", "is a folder; name a file"), ("text/answers.jsonl", "cannot be written (Not a directory)")]
+    ("name", "says"),
+    [
+        ("", "is a folder; name a file"),
+        ("text/answers.jsonl", "cannot be written (Not a directory)"),
+    ],
 )
 def test_a_place_that_cannot_be_written_to_is_one_line(answer, tmp_path, name, says):
     (tmp_path / "text").write_text("mine")
@@ -225,7 +291,9 @@ def test_a_place_that_cannot_be_written_to_is_one_line(answer, tmp_path, name, s
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
-def test_a_full_disk_or_a_denied_permission_is_one_line_and_what_is_finished_stays(answer, alone, tmp_path, monkeypatch, number):
+def test_a_full_disk_or_a_denied_permission_is_one_line_and_what_is_finished_stays(
+    answer, alone, tmp_path, monkeypatch, number
+):
     open_file, writes = Path.open, []
 
     def open_until_full(path: Path, mode: str = "r", *args: object, **options: object):
@@ -237,19 +305,22 @@ def test_a_full_disk_or_a_denied_permission_is_one_line_and_what_is_finished_sta
     monkeypatch.setattr(Path, "open", open_until_full)
     with pytest.raises(RunError) as error:
         answer(tmp_path / "answers.jsonl")
-    assert f"answers.jsonl cannot be written ({os.strerror(number)}); make room, or choose another output." in one_line(error)
+    assert (
+        f"answers.jsonl cannot be written ({os.strerror(number)}); "
+        "make room, or choose another output." in one_line(error)
+    )
     assert not (tmp_path / "answers.jsonl").exists()
     monkeypatch.undo()
     assert answer(tmp_path / "answers.jsonl")["found"] == 4 * 8
     assert_same(tmp_path / "answers.jsonl", alone.lines)
 
 
-# ------------------------------------------------------------------------------------------------------------ what a kill leaves
+# --- what a kill leaves -----------------------------------------------------------------------
 
 
 @pytest.fixture
 def half_done(answer: Callable[..., dict], tmp_path: Path) -> SimpleNamespace:
-    """A run that was stopped after five of its fifteen chunks: the output to be, and the file of chunks."""
+    """A run that was stopped after five of its fifteen chunks: output, and the file of chunks."""
     output = tmp_path / "run" / "answers.jsonl"
     stop_after(5, answer, output)
     parts = output.with_name("answers.jsonl.parts")
@@ -268,7 +339,9 @@ def stop_after(step: int, answer: Callable[..., dict], output: Path) -> None:
 def test_what_is_finished_is_not_computed_again(half_done, answer, alone, monkeypatch):
     assert not half_done.output.exists()
     computed, compute = [], many._answer
-    monkeypatch.setattr(many, "_answer", lambda rows, qa: computed.extend(rows["id"]) or compute(rows, qa))
+    monkeypatch.setattr(
+        many, "_answer", lambda rows, qa: computed.extend(rows["id"]) or compute(rows, qa)
+    )
     assert answer(half_done.output)["found"] == 5 * 8
     assert computed == [line["id"] for line in alone.lines][40:]
     assert_same(half_done.output, alone.lines)
@@ -291,14 +364,18 @@ def test_a_damaged_chunk_is_noticed_and_computed_again(half_done, answer, alone,
     assert_same(half_done.output, alone.lines)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"")], ids=["removed", "empty"])
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda file: file.write_bytes(b"")], ids=["removed", "empty"]
+)
 def test_chunks_that_are_gone_are_computed_again(half_done, answer, alone, damage):
     damage(half_done.chunks)
     assert answer(half_done.output)["found"] == 0
     assert_same(half_done.output, alone.lines)
 
 
-def test_other_arguments_are_refused_by_name(half_done, answer, asked, threshold, tiny_folder, tmp_path):
+def test_other_arguments_are_refused_by_name(
+    half_done, answer, asked, threshold, tiny_folder, tmp_path
+):
     model = shutil.copytree(tiny_folder, tmp_path / "model")
     state = load_file(model / "model.safetensors")
     state["qa_outputs.weight"][0, 0] += 1e-6
@@ -307,7 +384,10 @@ def test_other_arguments_are_refused_by_name(half_done, answer, asked, threshold
     rows[7]["question"] += "?"
     before = half_done.chunks.read_bytes()
     for options, says in (
-        ({"threshold": threshold + 0.1}, f"threshold={threshold!r}, and this one has threshold={threshold + 0.1!r}"),
+        (
+            {"threshold": threshold + 0.1},
+            f"threshold={threshold!r}, and this one has threshold={threshold + 0.1!r}",
+        ),
         ({"model": model}, "model='sha256 "),
         ({"questions": Dataset.from_list(rows)}, f"questions='{N} questions, sha256 "),
         ({"questions": asked.select(range(100))}, "this one has questions='100 questions, sha256 "),
@@ -327,7 +407,9 @@ def test_a_record_that_cannot_be_read_is_one_line(half_done, answer, broken):
     assert f"{half_done.parts / many.RUN} cannot be read" in one_line(error)
 
 
-def test_bad_input_on_the_command_line_is_status_2_and_one_line(capsys, file, tiny_folder, tmp_path):
+def test_bad_input_on_the_command_line_is_status_2_and_one_line(
+    capsys, file, tiny_folder, tmp_path
+):
     def refused(*arguments: str | Path) -> str:
         assert main(["answer", *map(str, arguments)]) == 2
         out, err = capsys.readouterr()
@@ -338,28 +420,56 @@ def test_bad_input_on_the_command_line_is_status_2_and_one_line(capsys, file, ti
     assert "Missing option '--output'" in refused("--data", file)
     assert "Missing option '--data'" in refused("--output", output)
     assert "no-such.json: no such file" in refused("--data", "no-such.json", "--output", output)
-    assert "'no-such-model' is no folder here" in refused("--data", file, "--output", output, "--model", "no-such-model")
+    assert "'no-such-model' is no folder here" in refused(
+        "--data", file, "--output", output, "--model", "no-such-model"
+    )
     assert "--threshold is 2.0" in refused("--data", file, "--output", output, "--threshold", "2")
     assert "is a folder" in refused("--data", file, "--output", tmp_path, "--model", tiny_folder)
     assert list(tmp_path.iterdir()) == []
 
 
-# ------------------------------------------------------------------------------------------------------------ several processes
+# --- several processes ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def launch(course: Path, file: Path, tiny_folder: Path, threshold: float) -> Callable[..., SimpleNamespace]:
-    """torchrun with `n` processes; `script` is a program instead of `-m src.qa`. Returns status, out, err, and who answered chunks."""
+def launch(
+    course: Path, file: Path, tiny_folder: Path, threshold: float
+) -> Callable[..., SimpleNamespace]:
+    """torchrun with `n` processes; returns status, out, err, and who answered chunks."""
     prefixes = ("COURSE_", "HF_", "TRANSFORMERS_", "TOKENIZERS_", "PYTHON")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)} | {"OMP_NUM_THREADS": "1"}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)} | {
+        "OMP_NUM_THREADS": "1"
+    }
 
     def run(
-        n: int, output: Path, data: Path = file, model: str | Path = tiny_folder, script: bool = True, **environment: str
+        n: int,
+        output: Path,
+        data: Path = file,
+        model: str | Path = tiny_folder,
+        script: bool = True,
+        **environment: str,
     ) -> SimpleNamespace:
         # standalone: on any free port, for two tests may run at a time
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
+        torchrun = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            str(n),
+        ]
         program = [SCRIPT] if script else ["-m", "src.qa"]
-        options = ["--data", data, "--model", model, "--threshold", threshold, "--output", output, "--json"]
+        options = [
+            "--data",
+            data,
+            "--model",
+            model,
+            "--threshold",
+            threshold,
+            "--output",
+            output,
+            "--json",
+        ]
         done = subprocess.run(
             [*torchrun, *program, "answer", *map(str, options)],
             cwd=course,
@@ -368,15 +478,23 @@ def launch(course: Path, file: Path, tiny_folder: Path, threshold: float) -> Cal
             text=True,
             timeout=300,
         )
-        who = [line.removeprefix("chunk by ") for line in done.stderr.splitlines() if line.startswith("chunk by ")]
-        return SimpleNamespace(status=done.returncode, out=done.stdout.splitlines(), err=done.stderr, who=who)
+        who = [
+            line.removeprefix("chunk by ")
+            for line in done.stderr.splitlines()
+            if line.startswith("chunk by ")
+        ]
+        return SimpleNamespace(
+            status=done.returncode, out=done.stdout.splitlines(), err=done.stderr, who=who
+        )
 
     return run
 
 
 @pytest.fixture(scope="module")
-def killed(launch: Callable[..., SimpleNamespace], tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Two processes, of which the second kills itself in the third round. Do not write to its folder."""
+def killed(
+    launch: Callable[..., SimpleNamespace], tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
+    """Two processes; the second kills itself in the third round. Do not write to its folder."""
     folder = tmp_path_factory.mktemp("killed")
     done = launch(2, folder / "answers.jsonl", KILL="1 3")
     return SimpleNamespace(folder=folder, **vars(done))
@@ -402,19 +520,37 @@ def test_several_processes_share_the_work_and_give_the_answers_of_one(launch, al
     assert len(done.who) == 15, "every chunk is answered by one process only"
     assert {done.who.count(str(rank)) for rank in range(n)} <= {15 // n, 15 // n + 1}
     result = json.loads(done.out[-1])
-    assert (result["processes"], result["questions"], result["found"], result["answered"]) == (n, N, 0, alone.done["answered"])
-    assert (result["precision"], result["threshold"]) == (alone.done["precision"], alone.done["threshold"])
+    assert (result["processes"], result["questions"], result["found"], result["answered"]) == (
+        n,
+        N,
+        0,
+        alone.done["answered"],
+    )
+    assert (result["precision"], result["threshold"]) == (
+        alone.done["precision"],
+        alone.done["threshold"],
+    )
     assert sum(line.startswith("answering · step ") for line in done.out) >= 1
     assert "Traceback" not in done.err
-    assert names(tmp_path) == {"answers.jsonl", "answers.jsonl.parts"} and names(tmp_path / "answers.jsonl.parts") == {many.RUN}
+    assert names(tmp_path) == {"answers.jsonl", "answers.jsonl.parts"} and names(
+        tmp_path / "answers.jsonl.parts"
+    ) == {many.RUN}
 
 
 def test_a_killed_process_ends_the_command_with_a_sentence_and_no_output(killed):
     assert killed.status != 0
     assert not (killed.folder / "answers.jsonl").exists()
-    assert killed.err.count("error: another process of this command has ended, or this one was told to;") == 1
+    assert (
+        killed.err.count(
+            "error: another process of this command has ended, or this one was told to;"
+        )
+        == 1
+    )
     parts = killed.folder / "answers.jsonl.parts"
-    assert f"kept in {parts}: the same command, on any number of processes, goes on from there." in killed.err
+    assert (
+        f"kept in {parts}: the same command, on any number of processes, goes on from there."
+        in killed.err
+    )
     assert killed.who.count("1") == 2
     assert running_with(str(killed.folder)) == []
 
@@ -429,16 +565,22 @@ def test_three_processes_finish_what_two_began(killed, launch, alone, tmp_path):
 
 
 def test_processes_that_have_not_the_same_files_are_refused(answer, tmp_path, monkeypatch):
-    monkeypatch.setattr(many, "gather_object", lambda mine: [*mine, {**mine[0], "model": "sha256 of another"}])
+    monkeypatch.setattr(
+        many, "gather_object", lambda mine: [*mine, {**mine[0], "model": "sha256 of another"}]
+    )
     with pytest.raises(RunError) as error:
         answer(tmp_path / "answers.jsonl")
-    assert "process 1 has model='sha256 of another', and this one has model='sha256 " in one_line(error)
+    assert "process 1 has model='sha256 of another', and this one has model='sha256 " in one_line(
+        error
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("kill", ["0 2", "2 1"])
-def test_whichever_process_is_killed_the_command_ends_and_any_number_goes_on(launch, alone, tmp_path, kill):
+def test_whichever_process_is_killed_the_command_ends_and_any_number_goes_on(
+    launch, alone, tmp_path, kill
+):
     first = launch(3, tmp_path / "answers.jsonl", KILL=kill)
     assert first.status != 0 and not (tmp_path / "answers.jsonl").exists(), first.err
     assert running_with(str(tmp_path)) == []
@@ -450,9 +592,14 @@ def test_whichever_process_is_killed_the_command_ends_and_any_number_goes_on(lau
 @pytest.mark.full
 def test_bad_input_to_two_processes_is_told_once(launch, tmp_path):
     done = launch(2, tmp_path / "answers.jsonl", model="no-such-model", script=False)
-    assert done.status != 0 and done.err.count("error: the model 'no-such-model' is no folder here") == 1
+    assert (
+        done.status != 0
+        and done.err.count("error: the model 'no-such-model' is no folder here") == 1
+    )
     assert done.err.count("error: ") == 1
-    assert done.err.count("Traceback") == 1 and "ChildFailedError" in done.err, "torchrun's own report, and none of ours"
+    assert done.err.count("Traceback") == 1 and "ChildFailedError" in done.err, (
+        "torchrun's own report, and none of ours"
+    )
 
 
 @pytest.mark.full
@@ -461,13 +608,15 @@ def test_the_released_reader_gives_two_processes_the_answers_of_one(launch, thre
     data, alone = tmp_path / "questions.json", tmp_path / "alone.jsonl"
     data.write_text(json.dumps(squad | {"data": squad["data"][:8]}), encoding="utf-8")
     answer_many(load_squad(data)["train"], alone, "qa-minilm", threshold, lambda progress: None)
-    done = launch(2, tmp_path / "answers.jsonl", data, "qa-minilm", COURSE_CACHE=str(runtime.cache()))
+    done = launch(
+        2, tmp_path / "answers.jsonl", data, "qa-minilm", COURSE_CACHE=str(runtime.cache())
+    )
     assert done.status == 0, done.err
     assert_same(tmp_path / "answers.jsonl", lines_of(alone))
     assert json.loads(done.out[-1])["answered"] > 0
 
 
-# ---------------------------------------------------------------------------------------------------- accelerate, several hosts
+# --- accelerate, several hosts ----------------------------------------------------------------
 
 
 CONFIGS = Path("docs") / "accelerate"
@@ -477,17 +626,42 @@ CONFIGS = Path("docs") / "accelerate"
 def test_accelerate_reads_the_configurations_that_the_readme_names(course, name, hosts):
     from accelerate.commands.config.config_args import ClusterConfig
 
-    config = ClusterConfig.from_yaml_file(str(course / CONFIGS / name))  # refuses keys it does not know
-    assert (config.num_machines, config.machine_rank, config.distributed_type) == (hosts, 0, "MULTI_GPU")
+    config = ClusterConfig.from_yaml_file(
+        str(course / CONFIGS / name)
+    )  # refuses keys it does not know
+    assert (config.num_machines, config.machine_rank, config.distributed_type) == (
+        hosts,
+        0,
+        "MULTI_GPU",
+    )
     assert config.num_processes % hosts == 0 and config.mixed_precision == "no"
     assert (config.main_process_ip is not None) == (hosts > 1)
     assert str(CONFIGS / name) in (course / "README.md").read_text(encoding="utf-8")
 
 
-def accelerate(course: Path, name: str, output: Path, file: Path, model: Path, threshold: float, *options: str) -> subprocess.Popen:
-    """`accelerate launch` with one of the course's configurations, here on processor cores instead of GPUs."""
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(CONFIGS / name), *options]
-    arguments = ["--data", str(file), "--model", str(model), "--threshold", str(threshold), "--output", str(output), "--json"]
+def accelerate(
+    course: Path, name: str, output: Path, file: Path, model: Path, threshold: float, *options: str
+) -> subprocess.Popen:
+    """`accelerate launch` with one of the course's configurations, without GPUs."""
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(CONFIGS / name),
+        *options,
+    ]
+    arguments = [
+        "--data",
+        str(file),
+        "--model",
+        str(model),
+        "--threshold",
+        str(threshold),
+        "--output",
+        str(output),
+        "--json",
+    ]
     return subprocess.Popen(
         [*command, SCRIPT, "answer", *arguments],
         cwd=course,
@@ -509,9 +683,13 @@ def free_port() -> Iterator[str]:
 
 
 @pytest.mark.full
-def test_the_configuration_for_one_host_starts_several_processes(course, file, tiny_folder, threshold, alone, tmp_path, free_port):
+def test_the_configuration_for_one_host_starts_several_processes(
+    course, file, tiny_folder, threshold, alone, tmp_path, free_port
+):
     options = ("--num_processes", "2", "--main_process_port", free_port)
-    running = accelerate(course, "one_host.yaml", tmp_path / "answers.jsonl", file, tiny_folder, threshold, *options)
+    running = accelerate(
+        course, "one_host.yaml", tmp_path / "answers.jsonl", file, tiny_folder, threshold, *options
+    )
     out, err = running.communicate(timeout=300)
     assert running.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["processes"] == 2
@@ -522,11 +700,26 @@ def test_the_configuration_for_one_host_starts_several_processes(course, file, t
 def test_the_configuration_for_two_hosts_makes_one_command_of_two_launchers(
     course, file, tiny_folder, threshold, alone, tmp_path, free_port
 ):
-    """Two launchers on this machine stand for two hosts, folders of their own for disks that they do not share."""
-    options = ("--num_processes", "2", "--main_process_ip", "127.0.0.1", "--main_process_port", free_port)
+    """Two launchers here play two hosts, with folders of their own."""
+    options = (
+        "--num_processes",
+        "2",
+        "--main_process_ip",
+        "127.0.0.1",
+        "--main_process_port",
+        free_port,
+    )
     hosts = [
         accelerate(
-            course, "two_hosts.yaml", tmp_path / rank / "answers.jsonl", file, tiny_folder, threshold, *options, "--machine_rank", rank
+            course,
+            "two_hosts.yaml",
+            tmp_path / rank / "answers.jsonl",
+            file,
+            tiny_folder,
+            threshold,
+            *options,
+            "--machine_rank",
+            rank,
         )
         for rank in "01"
     ]

@@ -1,4 +1,4 @@
-"""What several processes of one command share: one command at a time, files written whole, a sentence when one of them is gone."""
+"""Several processes of one command: one at a time, and a sentence when one is gone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,18 @@ import pytest
 import torch
 
 from src.files import write_json, write_whole
-from src.qa.processes import PEER_GONE_MESSAGES, RunError, abort_when_a_peer_fails, broadcast, folder_lock
+from src.qa.processes import (
+    PEER_GONE_MESSAGES,
+    RunError,
+    abort_when_a_peer_fails,
+    broadcast,
+    folder_lock,
+)
 
-TWO, ONE = SimpleNamespace(num_processes=2, is_main_process=True), SimpleNamespace(num_processes=1, is_main_process=True)
+TWO, ONE = (
+    SimpleNamespace(num_processes=2, is_main_process=True),
+    SimpleNamespace(num_processes=1, is_main_process=True),
+)
 SENTENCE = "another process of this command has ended, or this one was told to; start again."
 
 
@@ -40,7 +49,10 @@ def test_other_errors_pass_and_a_process_alone_is_left_alone():
     with pytest.raises(RuntimeError, match="shape"), abort_when_a_peer_fails(TWO, "start again."):
         raise RuntimeError("a wrong shape")
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(RuntimeError, match=PEER_GONE_MESSAGES[0]), abort_when_a_peer_fails(ONE, "start again."):
+    with (
+        pytest.raises(RuntimeError, match=PEER_GONE_MESSAGES[0]),
+        abort_when_a_peer_fails(ONE, "start again."),
+    ):
         assert signal.getsignal(signal.SIGTERM) is before
         raise RuntimeError(PEER_GONE_MESSAGES[0])
 
@@ -52,11 +64,20 @@ def test_alone_a_process_keeps_to_what_it_says_itself():
 
 def test_a_folder_is_locked_by_the_first_process_and_free_afterwards(tmp_path: Path):
     with folder_lock(tmp_path / "run", ONE, "training in run", "output_dir"):
-        with pytest.raises(RunError) as error, folder_lock(tmp_path / "run", ONE, "training in run", "output_dir"):
+        with (
+            pytest.raises(RunError) as error,
+            folder_lock(tmp_path / "run", ONE, "training in run", "output_dir"),
+        ):
             pytest.fail("two at a time")
-        who = f"another process (pid {os.getpid()}) is training in run; wait for it, stop it, or choose another output_dir."
+        who = f"another process (pid {os.getpid()}) is training in run; "
+        who += "wait for it, stop it, or choose another output_dir."
         assert str(error.value) == who
-        with folder_lock(tmp_path / "run", SimpleNamespace(is_main_process=False), "training in run", "output_dir"):
+        with folder_lock(
+            tmp_path / "run",
+            SimpleNamespace(is_main_process=False),
+            "training in run",
+            "output_dir",
+        ):
             pass  # the others come with the first
     with folder_lock(tmp_path / "run", ONE, "training in run", "output_dir"):
         pass
@@ -74,7 +95,9 @@ def test_a_disk_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytes
         pytest.fail("without a lock")
 
 
-def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_write_that_fails_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     write_json(tmp_path / "plan.json", {"steps": 3, "wörter": "北京"})
     before = (tmp_path / "plan.json").read_text(encoding="utf-8")
     assert "北京" in before and before.endswith("}\n")

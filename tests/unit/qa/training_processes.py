@@ -1,13 +1,15 @@
-"""A process that forks `finetune` runs for test_training.py: they can be killed at any moment, and start without importing torch again.
+"""A process that forks `finetune` runs for test_killed_training.py, which can be killed.
 
-Reads a line of JSON, a list of requests; forks a process for each and prints their ids as a list. Reads an empty line; waits for
-them (until then no id can come to mean another process) and prints their exit statuses as a list.
+Reads a line of JSON, a list of requests; forks a process for each and prints their ids as a list.
+Reads an empty line; waits for them (until then no id can come to mean another process) and prints
+their exit statuses as a list.
 
-A request is an object: options (arguments of `finetune`), output (file for what the process prints, its progress as a line of
-JSON each), and where wanted environment (more variables), save_every (steps between checkpoints; without it only the end is
-saved), user (a number, whose rights it has), kill_at and stop_at (SIGKILL or SIGINT to itself: a name of PLACES, or the number of
-a step), nan_at (the number of a step whose loss is not a number), late (seconds that its clock is behind), checkpoints (seconds
-between them). Every run computes in fp32, and logs every step.
+A request is an object: options (arguments of `finetune`), output (file for what it prints, its
+progress as a line of JSON each), and where wanted environment (more variables), save_every (steps
+between checkpoints; without it only the end is saved), user (a number, whose rights it has),
+kill_at and stop_at (SIGKILL or SIGINT to itself: a name of PLACES, or the number of a step), nan_at
+(the number of a step whose loss is not a number), late (seconds that its clock is behind),
+checkpoints (seconds between them). Every run computes in fp32, and logs every step.
 """
 
 from __future__ import annotations
@@ -33,17 +35,31 @@ from transformers import BertForQuestionAnswering  # noqa: E402
 from src import training as small_models  # noqa: E402
 from src.qa import clock, runs, training  # noqa: E402
 
-assert BertForQuestionAnswering is not None  # imported before forking: transformers loads its models when they are named
+assert (
+    BertForQuestionAnswering is not None
+)  # imported before forking: transformers loads its models when they are named
 
-# name -> the function before whose call a signal can be asked for, and which of its calls are meant.
+# name -> the function before whose call a signal can be asked for, and which calls are meant.
 PLACES: dict[str, tuple[object, str, Callable[..., bool]]] = {
     "measuring": (training, "measured", lambda *args: True),
     "record half written": (runs, "write_json", lambda path, value: path.name == runs.RUN),
-    "checkpoint half written": (training.ReaderTrainer, "_save_optimizer_and_scheduler", lambda *args: True),
+    "checkpoint half written": (
+        training.ReaderTrainer,
+        "_save_optimizer_and_scheduler",
+        lambda *args: True,
+    ),
     "checkpoint not yet marked": (clock, "write_manifest", lambda *args: True),
     "checkpoint perhaps not yet whole": (clock.Clock, "on_save", lambda *args: True),
-    "model saved, run not": (runs, "write_json", lambda path, value: path.name == runs.RUN and value["steps"]),
-    "checkpoints not yet removed": (training.shutil, "rmtree", lambda path, *args: Path(path).name == runs.CHECKPOINTS),
+    "model saved, run not": (
+        runs,
+        "write_json",
+        lambda path, value: path.name == runs.RUN and value["steps"],
+    ),
+    "checkpoints not yet removed": (
+        training.shutil,
+        "rmtree",
+        lambda path, *args: Path(path).name == runs.CHECKPOINTS,
+    ),
 }
 
 
@@ -60,7 +76,11 @@ def before_call(home: object, name: str, action: Callable[..., object]) -> None:
 
 def signal_myself(number: signal.Signals, at: str | int) -> None:
     """Have this process send itself a signal at a place, or in the middle of its `at`-th step."""
-    home, name, is_meant = PLACES[at] if isinstance(at, str) else (training.ReaderTrainer, "compute_loss", lambda *args: True)
+    home, name, is_meant = (
+        PLACES[at]
+        if isinstance(at, str)
+        else (training.ReaderTrainer, "compute_loss", lambda *args: True)
+    )
     calls_left = [1 if isinstance(at, str) else at]
 
     def action(*args) -> None:
@@ -73,7 +93,7 @@ def signal_myself(number: signal.Signals, at: str | int) -> None:
 
 
 def lose_the_loss(at: int) -> None:
-    """Have this process compute a loss that is not a number in its `at`-th step, and in that step only."""
+    """Have this process compute a loss that is not a number in its `at`-th step only."""
     step, span_loss = [0], training.span_loss
 
     def sometimes_nan(model, inputs):
@@ -96,16 +116,20 @@ def save_every(steps: int) -> None:
 
 
 def train(request: dict) -> int:
-    """Runs in the forked process: fine-tunes as asked. Returns its exit status, 2 for a RunError."""
+    """Fine-tune as asked, in the forked process; returns its exit status, 2 for a RunError."""
     with open(request["output"], "w", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.environ.update(request.get("environment", {}))
-    if "user" in request:  # once all that may be readable by root alone, such as Python's own modules, is loaded
-        before_call(training, "open_run", lambda *args: os.setuid(request["user"]))
+    if (
+        "user" in request
+    ):  # once all that may be readable by root alone, such as Python's own modules, is loaded
+        before_call(runs, "open_run", lambda *args: os.setuid(request["user"]))
     clock.LOGS, clock.SECONDS_BETWEEN_CHECKPOINTS = 10**6, request.get("checkpoints", 1e9)
     if "late" in request:
-        small_models.time = SimpleNamespace(perf_counter=lambda: time.perf_counter() - request["late"])
+        small_models.time = SimpleNamespace(
+            perf_counter=lambda: time.perf_counter() - request["late"]
+        )
     compute.faster_precision = lambda *args: "fp32"
     if "save_every" in request:
         save_every(request["save_every"])
@@ -115,7 +139,9 @@ def train(request: dict) -> int:
         if name in request:
             signal_myself(number, request[name])
     try:
-        training.finetune(**request["options"], report=lambda progress: print(json.dumps(progress), flush=True))
+        training.finetune(
+            **request["options"], report=lambda progress: print(json.dumps(progress), flush=True)
+        )
     except runs.RunError as error:
         print(error, flush=True)
         return 2
@@ -143,7 +169,10 @@ def main() -> None:
         pids = [fork(request) for request in json.loads(line)]
         print(json.dumps(pids), flush=True)
         sys.stdin.readline()
-        print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]), flush=True)
+        print(
+            json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+"""What tests of training compare of the folders that runs leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from src.qa.processes import LOCK
+from src.qa.runs import PROGRESS
+
+# These add the same to the score of every token, which no softmax sees: their gradient is rounding
+# alone, and AdamW takes steps of full length along it.
+WITHOUT_GRADIENT = ("key.bias", "layer.1.output.LayerNorm.bias", "qa_outputs.bias")
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def different(a: Path, b: Path) -> list[str]:
+    """Names of the parameters of two runs that are not equal to the bit."""
+    first, second = weights(a), weights(b)
+    both = first.keys() & second.keys()
+    unequal = [name for name in both if not torch.equal(first[name], second[name])]
+    return sorted(first.keys() ^ second.keys()) + unequal
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """What is in a run's folder, but for the report on how far it is."""
+    files = [file for file in folder.iterdir() if file.is_file()]
+    kept = [file for file in files if file.name not in (LOCK, PROGRESS)]
+    return {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in kept}
