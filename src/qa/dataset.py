@@ -137,12 +137,6 @@ def answerable_only(dataset: Dataset) -> Dataset:
     )
 
 
-def select_articles(dataset: Dataset, which: slice) -> Dataset:
-    """The questions of some articles, counted in the order in which their titles come."""
-    titles = set(list(dict.fromkeys(dataset["title"]))[which])
-    return dataset.select([i for i, title in enumerate(dataset["title"]) if title in titles])
-
-
 def gold_answers(dataset: Dataset) -> dict[str, list[str]]:
     """Question id -> its gold texts, empty where unanswerable: `references` of the metrics."""
     return {

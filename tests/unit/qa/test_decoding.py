@@ -240,22 +240,6 @@ def test_of_equal_scores_the_earlier_then_the_shorter_span_wins(tokenizer, quest
     ]
 
 
-def test_a_span_seen_in_two_windows_counts_once_with_its_higher_score(tokenizer, questions):
-    dataset = questions(("Who?", " ".join(str(number) for number in range(10, 50))))
-    features = prepare_features(
-        dataset, tokenizer, 32, 10, labels=False
-    )  # room for 27 tokens: number 27 is in both windows
-    assert len(features) == 2
-    positions = [list(window["token_starts"]).index(3 * 17) for window in features]
-    starts, ends = scores(features, {}), scores(features, {})
-    for window, (position, logit) in enumerate(zip(positions, (4.0, 6.0), strict=True)):
-        starts[window][position] = ends[window][position] = logit
-    (answer,) = decode(features, dataset, starts, ends, n_best=4)
-    assert answer.text == "27" and answer.candidates[0].logit == 12
-    spans = [(candidate.start, candidate.end) for candidate in answer.candidates]
-    assert len(set(spans)) == len(spans) == 4
-
-
 def test_no_answer_takes_the_lowest_cls_score_over_the_windows(tokenizer, questions):
     dataset = questions(("Who?", "word " * 60))
     features = prepare_features(dataset, tokenizer, 32, 10, labels=False)
@@ -267,18 +251,6 @@ def test_no_answer_takes_the_lowest_cls_score_over_the_windows(tokenizer, questi
     starts[1][0] = -1.0
     (surer,) = decode(features, dataset, starts, ends)
     assert surer.null_logit == 8 and surer.null_score == pytest.approx(1 / (1 + 20 * math.exp(-8)))
-
-
-def test_candidates_are_distinct_where_one_character_is_several_tokens(tokenizer, questions):
-    dataset = questions(("Who?", "한 국 어"))
-    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
-    assert (
-        features[0]["token_starts"].count(0) == 3
-    )  # three tokens, so six token spans, are the one syllable
-    first = features[0]["token_starts"].index(0)
-    logits = scores(features, dict.fromkeys(range(first, first + 3), 5.0))
-    (answer,) = decode(features, dataset, logits, logits, n_best=3)
-    assert [candidate.text for candidate in answer.candidates] == ["한", "한 국", "한 국 어"]
 
 
 @pytest.mark.parametrize("context", ["", "   ", "\u200b"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 
 import pytest
@@ -192,33 +191,6 @@ def test_without_labels_the_same_windows_come_back_and_answers_are_not_looked_at
     assert list(plain) == list(labelled.select_columns(plain.column_names))
 
 
-def test_offsets_lead_back_to_the_text_of_every_token(tokenizer, questions):
-    words = ["Oxygen", "is", "element", "number", "8", ",", "say", "two", "people"]
-    context = "  " + "   ".join(words * 20)
-    for i, window in enumerate(prepare_features(questions(("What?", context)), tokenizer, 32, 4)):
-        spans = zip(window["token_starts"], window["token_ends"], strict=True)
-        texts = [context[start:end] for start, end in spans if (start, end) != (-1, -1)]
-        first = i * (27 - 4)  # "What?" is two tokens, which leaves room for 27
-        assert texts == (words * 20)[first : first + len(texts)]
-
-
-@pytest.mark.parametrize("doc_stride", [0, 1, 9, 20])
-def test_neighbouring_windows_share_exactly_doc_stride_tokens_and_together_hold_all(
-    tokenizer, questions, doc_stride
-):
-    dataset = questions(("What comes next?", " ".join(str(number) for number in range(10, 99))))
-    windows = [
-        [s for s in window["token_starts"] if s >= 0]
-        for window in prepare_features(dataset, tokenizer, 40, doc_stride)
-    ]
-    assert len(windows) > 2
-    for one, following in itertools.pairwise(windows):
-        shared = [s for s in one if s in following]
-        assert len(shared) == doc_stride
-        assert one[len(one) - doc_stride :] == following[:doc_stride] == shared
-    assert sorted({s for window in windows for s in window}) == [3 * i for i in range(89)]
-
-
 def test_an_answer_on_the_cut_is_found_in_the_window_that_holds_all_of_it(tokenizer, questions):
     # The question's 2 tokens leave room for 27: "27 28" is on the cut.
     context = " ".join(str(number) for number in range(1, 60))
@@ -227,13 +199,6 @@ def test_an_answer_on_the_cut_is_found_in_the_window_that_holds_all_of_it(tokeni
     assert labels[0] == (0, 0)
     start, end = labels[1]
     assert context[features[1]["token_starts"][start] : features[1]["token_ends"][end]] == "27 28"
-
-
-def test_an_answer_longer_than_any_window_is_nowhere_labelled(tokenizer, questions):
-    context = "one two three four five six seven eight nine ten " * 8
-    features = prepare_features(questions(("What?", context, context.strip())), tokenizer, 32, 16)
-    assert len(features) > 3
-    assert not any(features["start_positions"]) and not any(features["end_positions"])
 
 
 def test_a_character_of_several_tokens_that_no_window_holds_is_nowhere_labelled(

@@ -364,15 +364,6 @@ def test_a_damaged_chunk_is_noticed_and_computed_again(half_done, answer, alone,
     assert_same(half_done.output, alone.lines)
 
 
-@pytest.mark.parametrize(
-    "damage", [Path.unlink, lambda file: file.write_bytes(b"")], ids=["removed", "empty"]
-)
-def test_chunks_that_are_gone_are_computed_again(half_done, answer, alone, damage):
-    damage(half_done.chunks)
-    assert answer(half_done.output)["found"] == 0
-    assert_same(half_done.output, alone.lines)
-
-
 def test_other_arguments_are_refused_by_name(
     half_done, answer, asked, threshold, tiny_folder, tmp_path
 ):

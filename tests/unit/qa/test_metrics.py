@@ -260,19 +260,6 @@ def test_equal_scores_are_answered_or_refused_together():
     assert found["best_f1_thresh"] > 0.7  # of the two equally good, the one that refuses
 
 
-def test_everything_is_refused_where_nothing_has_an_answer():
-    found = metrics.best_threshold({"a": "x", "b": "y"}, {"a": 1.0, "b": 0.2}, {"a": [], "b": []})
-    assert found["best_f1"] == 100
-    assert found["best_f1_thresh"] > 1
-
-
-def test_everything_is_answered_where_all_answers_are_right():
-    found = metrics.best_threshold(
-        {"a": "x", "b": "y"}, {"a": 1.0, "b": 0.0}, {"a": ["x"], "b": ["y"]}
-    )
-    assert found == {"best_exact": 100, "best_exact_thresh": 0, "best_f1": 100, "best_f1_thresh": 0}
-
-
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.1, "0.5"])
 def test_a_score_outside_zero_to_one_is_an_error_naming_the_question(score):
     with pytest.raises(ValueError, match="'b'"):

@@ -503,36 +503,6 @@ def test_tokenizer_settings_that_would_move_tokens_change_no_answer(tiny_folder,
         assert one.score == pytest.approx(other.score, rel=1e-4)
 
 
-def test_padding_and_truncation_saved_in_the_tokenizer_itself_change_no_answer(tiny_folder, broken):
-    content = json.loads((broken / "tokenizer.json").read_text())
-    padding = {
-        "strategy": {"Fixed": 40},
-        "direction": "Left",
-        "pad_to_multiple_of": None,
-        "pad_id": 0,
-        "pad_type_id": 0,
-        "pad_token": "[PAD]",
-    }
-    truncation = {"direction": "Left", "max_length": 20, "strategy": "LongestFirst", "stride": 0}
-    (broken / "tokenizer.json").write_text(
-        json.dumps(content | {"padding": padding, "truncation": truncation})
-    )
-    one, other = (
-        QuestionAnswerer.load(folder, precision="fp32")("What is it?", PASSAGES[1], 0.0)
-        for folder in (broken, tiny_folder)
-    )
-    assert (one.start, one.end, one.score) == (other.start, other.end, pytest.approx(other.score))
-
-
-def test_a_model_without_token_types_is_given_none(tokenizer, tmp_path):
-    """DistilBERT with BERT's tokenizer, which writes them."""
-    DistilBertForQuestionAnswering(
-        DistilBertConfig(dim=8, n_layers=1, n_heads=1, hidden_dim=8)
-    ).save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    assert QuestionAnswerer.load(tmp_path)("Where?", "London", 0.0).text == "London"
-
-
 SMALL = {
     "vocab_size": 30522,
     "hidden_size": 16,

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
 
 from src import assets
 from src.qa.models import ModelError
 from tools.make_weights import mean_of_models
+from tools.squadshifts import select_articles
 
 
 def save_reader(folder: Path, width: int, seed: int) -> dict[str, np.ndarray]:
@@ -34,3 +36,10 @@ def test_the_mean_of_models_is_the_mean_of_every_weight_and_needs_one_shape(tmp_
     save_reader(tmp_path / "other", 16, 0)
     with pytest.raises(ModelError, match=f"{tmp_path / 'other'} has other weights"):
         mean_of_models([tmp_path / "0", tmp_path / "other"])
+
+
+def test_articles_are_selected_in_the_order_of_the_file_with_all_their_questions():
+    rows = [(title, number) for number, title in enumerate(["Zebra", "Ant", "Zebra", "Bee", "Ant"])]
+    dataset = Dataset.from_list([{"title": title, "id": str(number)} for title, number in rows])
+    assert select_articles(dataset, slice(0, 2))["id"][:] == ["0", "1", "2", "4"]
+    assert select_articles(dataset, slice(2, 9))["id"][:] == ["3"]
