@@ -1,7 +1,9 @@
-"""A training on a machine that does something else, too: speed, minutes kept, and F1, alone and beside busy processes.
+"""A training on a machine that does something else, too: speed, minutes kept, and F1, alone and
+beside busy processes.
 
-Each row is a run of `finetune` in a process of its own: alone, beside one and beside two processes that keep a core busy, and two
-trainings side by side. F1 is that of the development articles, after a longer training from plain MiniLM on the training articles.
+Each row is a run of `finetune` in a process of its own: alone, beside one and beside two processes
+that keep a core busy, and two trainings side by side. F1 is that of the development articles, after
+a longer training from plain MiniLM on the training articles.
 """
 
 from __future__ import annotations
@@ -43,13 +45,30 @@ def child(options: argparse.Namespace) -> None:
     questions = common.load_questions()
     shutil.rmtree(options.child, ignore_errors=True)
     start = time.perf_counter()
-    run = finetune("minilm", DatasetDict(train=questions.train), options.minutes, options.child, seed=options.seed)
-    told = {"asked": 60 * options.minutes, "seconds": run.seconds, "steps": run.steps, "examples_per_second": run.examples_per_second}
+    run = finetune(
+        "minilm",
+        DatasetDict(train=questions.train),
+        options.minutes,
+        options.child,
+        seed=options.seed,
+    )
+    told = {
+        "asked": 60 * options.minutes,
+        "seconds": run.seconds,
+        "steps": run.steps,
+        "examples_per_second": run.examples_per_second,
+    }
     told |= {"saving_seconds": run.saving_seconds, "wall": time.perf_counter() - start}
     told["training_megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if options.score:
-        scores = evaluate(QuestionAnswerer.load(options.child, threshold=0.0), questions.development)
-        told |= {"f1": scores["f1"], "exact_match": scores["exact_match"], "evaluation_seconds": scores["seconds"]}
+        scores = evaluate(
+            QuestionAnswerer.load(options.child, threshold=0.0), questions.development
+        )
+        told |= {
+            "f1": scores["f1"],
+            "exact_match": scores["exact_match"],
+            "evaluation_seconds": scores["seconds"],
+        }
         told["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(told), flush=True)
 
@@ -62,7 +81,13 @@ def measure(name: str, minutes: float, score: bool, seed: int) -> list[dict]:
         for number in range(trainings):
             folder = common.RESULTS / "busy" / f"{name.replace(' ', '-')}-{number}"
             command = [sys.executable, str(Path(__file__).resolve()), "--child", str(folder)]
-            command += ["--minutes", str(minutes), "--seed", str(seed), *(["--score"] if score else [])]
+            command += [
+                "--minutes",
+                str(minutes),
+                "--seed",
+                str(seed),
+                *(["--score"] if score else []),
+            ]
             processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         outputs = [process.communicate()[0] for process in processes]
     if any(process.returncode for process in processes):
@@ -76,11 +101,23 @@ def kept(run: dict) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=0.75, help="of each run for the speeds")
-    parser.add_argument("--rounds", type=int, default=1, help="of all conditions; 0 leaves the speeds out")
-    parser.add_argument("--f1-minutes", type=float, default=4.0, help="of the longer trainings; 0 leaves them out")
-    parser.add_argument("--f1-only", choices=CONDITIONS[:2], nargs="*", default=CONDITIONS[:2], help="where to take the longer trainings")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="of all conditions; 0 leaves the speeds out"
+    )
+    parser.add_argument(
+        "--f1-minutes", type=float, default=4.0, help="of the longer trainings; 0 leaves them out"
+    )
+    parser.add_argument(
+        "--f1-only",
+        choices=CONDITIONS[:2],
+        nargs="*",
+        default=CONDITIONS[:2],
+        help="where to take the longer trainings",
+    )
     parser.add_argument("--score", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
@@ -101,8 +138,12 @@ def main() -> None:
             print(json.dumps(runs[-1]), flush=True)
     headings = ("", "asked, s", "took, s", "examples/s", "F1", "MB")
     columns = ("condition", "asked", "seconds", "examples_per_second", "f1", "training_megabytes")
-    common.print_table("Trainings", [headings, *([run.get(name, "") for name in columns] for run in runs)])
-    print(f"\n{sum(map(kept, runs))} of {len(runs)} kept their minutes within 5 %, or 2 s", flush=True)
+    common.print_table(
+        "Trainings", [headings, *([run.get(name, "") for name in columns] for run in runs)]
+    )
+    print(
+        f"\n{sum(map(kept, runs))} of {len(runs)} kept their minutes within 5 %, or 2 s", flush=True
+    )
     common.write("busy", {"runs": runs})
 
 

@@ -1,6 +1,8 @@
-"""Answering 1,000 questions: QuestionAnswerer against the same weights in fp32, every window padded to 384, batch 16.
+"""Answering 1,000 questions: QuestionAnswerer against the same weights in fp32, every window padded
+to 384, batch 16.
 
-Both are timed from the texts to the answers, in turns, after one small call each; the median of the rounds counts.
+Both are timed from the texts to the answers, in turns, after one small call each; the median of the
+rounds counts.
 """
 
 from __future__ import annotations
@@ -24,14 +26,18 @@ from src.qa.models import ModelError
 
 def answer_padded(qa: QuestionAnswerer, dataset: Dataset) -> list[Answer]:
     """The plain way: fp32, 16 windows at a time as they come, padded to 384."""
-    features = prepare_features(dataset, qa.tokenizer, common.PADDED_TO, qa.doc_stride, labels=False)
+    features = prepare_features(
+        dataset, qa.tokenizer, common.PADDED_TO, qa.doc_stride, labels=False
+    )
     starts, ends = [], []
     for first in range(0, len(features), common.REFERENCE_BATCH):
         rows = range(first, min(first + common.REFERENCE_BATCH, len(features)))
         inputs = common.pad(features, rows, qa.tokenizer, common.PADDED_TO).to(qa.device)
         with torch.inference_mode():
             output = qa.model(**inputs)
-        for row, (start_logits, end_logits) in zip(rows, zip(output.start_logits, output.end_logits, strict=True), strict=True):
+        for row, (start_logits, end_logits) in zip(
+            rows, zip(output.start_logits, output.end_logits, strict=True), strict=True
+        ):
             length = features[row]["length"]
             starts.append(start_logits[:length].cpu().numpy())
             ends.append(end_logits[:length].cpu().numpy())
@@ -43,10 +49,16 @@ def answer_ours(qa: QuestionAnswerer, dataset: Dataset) -> list[Answer]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--model", default="qa-minilm", help="weights that answer: released ones, or a folder that finetune wrote")
+    parser.add_argument(
+        "--model",
+        default="qa-minilm",
+        help="weights that answer: released ones, or a folder that finetune wrote",
+    )
     options = parser.parse_args()
     try:
         qa = QuestionAnswerer.load(options.model)
@@ -54,14 +66,23 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     questions = common.load_questions()
-    dataset = questions.development.select(range(min(options.questions, len(questions.development))))
-    common.announce("Evaluation", f"{questions.source}; the first {len(dataset)} of the latter are answered")
+    dataset = questions.development.select(
+        range(min(options.questions, len(questions.development)))
+    )
+    common.announce(
+        "Evaluation", f"{questions.source}; the first {len(dataset)} of the latter are answered"
+    )
 
-    ways: dict[str, Callable[[QuestionAnswerer, Dataset], list[Answer]]] = {"fp32, padded to 384": answer_padded, "ours": answer_ours}
+    ways: dict[str, Callable[[QuestionAnswerer, Dataset], list[Answer]]] = {
+        "fp32, padded to 384": answer_padded,
+        "ours": answer_ours,
+    }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     answers: dict[str, list[Answer]] = {}
     for turn in range(options.rounds + 1):
-        asked = dataset if turn else dataset.select(range(min(8, len(dataset))))  # the first is thrown away
+        asked = (
+            dataset if turn else dataset.select(range(min(8, len(dataset))))
+        )  # the first is thrown away
         for name, way in ways.items():
             start = time.perf_counter()
             answers[name] = way(qa, asked)
@@ -70,12 +91,24 @@ def main() -> int:
         print(f"round {turn} of {options.rounds} done", flush=True)
 
     golds = gold_answers(dataset)
-    texts = {name: {qid: answer.text for qid, answer in zip(dataset["id"], found, strict=True)} for name, found in answers.items()}
+    texts = {
+        name: {qid: answer.text for qid, answer in zip(dataset["id"], found, strict=True)}
+        for name, found in answers.items()
+    }
     scores = {name: score_answers(found, golds) for name, found in texts.items()}
     padded, ours = ways
     medians = {name: float(np.median(values)) for name, values in seconds.items()}
     rows = [("way", "seconds", "questions/s", "exact match", "F1")]
-    rows += [(name, medians[name], len(dataset) / medians[name], scores[name]["exact_match"], scores[name]["f1"]) for name in ways]
+    rows += [
+        (
+            name,
+            medians[name],
+            len(dataset) / medians[name],
+            scores[name]["exact_match"],
+            scores[name]["f1"],
+        )
+        for name in ways
+    ]
     common.print_table(f"{len(dataset)} questions, {options.model}; ours in {qa.precision}", rows)
     result = {
         "source": questions.source,
@@ -84,12 +117,14 @@ def main() -> int:
         "precision": qa.precision,
         "seconds": seconds,
         "times_faster": medians[padded] / medians[ours],
-        "same_answers_percent": 100 * float(np.mean([texts[padded][qid] == texts[ours][qid] for qid in golds])),
+        "same_answers_percent": 100
+        * float(np.mean([texts[padded][qid] == texts[ours][qid] for qid in golds])),
         "f1": {name: score["f1"] for name, score in scores.items()},
         "f1_difference": scores[ours]["f1"] - scores[padded]["f1"],
     }
     print(
-        f"\n{result['times_faster']:.1f} times faster; {result['same_answers_percent']:.1f} % of the answers are the same; "
+        f"\n{result['times_faster']:.1f} times faster; {result['same_answers_percent']:.1f} % of "
+        "the answers are the same; "
         f"F1 differs by {result['f1_difference']:+.2f}"
     )
     common.write("evaluate", result)

@@ -1,9 +1,11 @@
-"""Training, ours against the tutorial recipe (fp32, dropout 0.1, windows padded to 384, batch 16, learning rate 2e-5, all weights).
+"""Training, ours against the tutorial recipe (fp32, dropout 0.1, windows padded to 384, batch 16,
+learning rate 2e-5, all weights).
 
-1. Examples per second, each change of the recipe by itself, on the same real windows. All recipes take turns within a round, so
-   that whatever else the machine does falls on all of them; the median over the rounds counts.
-2. F1 on the development articles after equal minutes, from plain MiniLM on the training articles. In the tutorial recipe the
-   learning rate falls linearly to zero at the end of those minutes, too.
+1. Examples per second, each change of the recipe by itself, on the same real windows. All recipes
+take turns within a round, so that whatever else the machine does falls on all of them; the median
+over the rounds counts. 2. F1 on the development articles after equal minutes, from plain MiniLM on
+the training articles. In the tutorial recipe the learning rate falls linearly to zero at the end of
+those minutes, too.
 """
 
 from __future__ import annotations
@@ -48,9 +50,30 @@ LADDER = (
     Recipe("+ like lengths together, padded to the longest", grouped=True),
     Recipe("+ bf16", grouped=True, bf16=True),
     Recipe("+ dropout 0 (sdpa attention)", grouped=True, bf16=True, dropout=0.0),
-    Recipe("+ attention of src.qa.cpu_attention", grouped=True, bf16=True, dropout=0.0, cpu_attention=True),
-    Recipe("+ word embeddings frozen", grouped=True, bf16=True, dropout=0.0, cpu_attention=True, frozen=True),
-    Recipe("+ memory kept between steps (ours)", grouped=True, bf16=True, dropout=0.0, cpu_attention=True, frozen=True, kept_memory=True),
+    Recipe(
+        "+ attention of src.qa.cpu_attention",
+        grouped=True,
+        bf16=True,
+        dropout=0.0,
+        cpu_attention=True,
+    ),
+    Recipe(
+        "+ word embeddings frozen",
+        grouped=True,
+        bf16=True,
+        dropout=0.0,
+        cpu_attention=True,
+        frozen=True,
+    ),
+    Recipe(
+        "+ memory kept between steps (ours)",
+        grouped=True,
+        bf16=True,
+        dropout=0.0,
+        cpu_attention=True,
+        frozen=True,
+        kept_memory=True,
+    ),
 )
 
 
@@ -68,7 +91,9 @@ class Stepper:
         if recipe.frozen:
             for name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(not name.endswith(WORD_EMBEDDINGS))
-        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.parameters = [
+            parameter for parameter in self.model.parameters() if parameter.requires_grad
+        ]
         self.optimizer = torch.optim.AdamW(self.parameters, lr=rate, weight_decay=0.01, fused=True)
 
     def step(self, inputs: dict[str, torch.Tensor]) -> float:
@@ -82,11 +107,17 @@ class Stepper:
         return loss.item()
 
 
-def speeds(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: Dataset, rounds: int, steps: int) -> dict[str, list[float]]:
+def speeds(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    windows: Dataset,
+    rounds: int,
+    steps: int,
+) -> dict[str, list[float]]:
     """Examples per second of every recipe in every round.
 
-    A round takes `steps` batches of one of our passes, evenly over all lengths, shifted from round to round; the tutorial
-    recipe gets the same windows in random order.
+    A round takes `steps` batches of one of our passes, evenly over all lengths, shifted from round
+    to round; the tutorial recipe gets the same windows in random order.
     """
     lengths = np.asarray(windows["length"])
     batches = next(batch_passes(lengths, common.REFERENCE_BATCH, SEED))
@@ -96,7 +127,9 @@ def speeds(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: 
     rng = np.random.default_rng(SEED)
     for turn in range(rounds + 1):  # the first is thrown away: kernels, buffers, optimizer states
         taken = 1 if turn == 0 else steps
-        places = (np.arange(taken) + (turn - 0.5) % rounds / rounds) / taken if turn else np.array([0.5])
+        places = (
+            (np.arange(taken) + (turn - 0.5) % rounds / rounds) / taken if turn else np.array([0.5])
+        )
         chosen = batches[(places * len(batches)).astype(int)]
         mixed = rng.permutation(chosen.ravel()).reshape(chosen.shape)
         for stepper in steppers:
@@ -104,7 +137,9 @@ def speeds(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, windows: 
             start = time.perf_counter()
             with compute.keep_malloc_pages() if stepper.recipe.kept_memory else nullcontext():
                 for rows in chosen if grouped else mixed:
-                    stepper.step(common.pad(windows, rows, tokenizer, None if grouped else common.PADDED_TO))
+                    stepper.step(
+                        common.pad(windows, rows, tokenizer, None if grouped else common.PADDED_TO)
+                    )
             if turn:
                 found[stepper.recipe.name].append(chosen.size / (time.perf_counter() - start))
         print(f"round {turn} of {rounds} done", flush=True)
@@ -115,7 +150,10 @@ def print_speeds(found: dict[str, list[float]]) -> None:
     medians = {name: float(np.median(values)) for name, values in found.items()}
     first = medians[LADDER[0].name]
     rows = [("recipe", "examples/s", "lowest", "highest", "times the tutorial's")]
-    rows += [(name, medians[name], min(values), max(values), medians[name] / first) for name, values in found.items()]
+    rows += [
+        (name, medians[name], min(values), max(values), medians[name] / first)
+        for name, values in found.items()
+    ]
     common.print_table("Examples per second, median over the rounds", rows)
 
 
@@ -140,46 +178,92 @@ def train_reference(model: str, train: Dataset, minutes: float) -> tuple[Questio
         last = time.perf_counter() - before
         steps += 1
     seconds = time.perf_counter() - started
-    cost = {"steps": steps, "seconds": seconds, "examples_per_second": steps * common.REFERENCE_BATCH / (seconds - set_up)}
-    return QuestionAnswerer(stepper.model, tokenizer), cost | {"last_loss": float(np.mean(losses[-10:]))}
+    cost = {
+        "steps": steps,
+        "seconds": seconds,
+        "examples_per_second": steps * common.REFERENCE_BATCH / (seconds - set_up),
+    }
+    return QuestionAnswerer(stepper.model, tokenizer), cost | {
+        "last_loss": float(np.mean(losses[-10:]))
+    }
 
 
 def train_ours(model: str, train: Dataset, minutes: float) -> tuple[QuestionAnswerer, dict]:
     folder = common.RESULTS / "finetune" / "ours"
     shutil.rmtree(folder, ignore_errors=True)
     run = finetune(model, DatasetDict(train=train), minutes=minutes, output_dir=folder, seed=SEED)
-    cost = {"steps": run.steps, "seconds": run.seconds, "examples_per_second": run.examples_per_second}
+    cost = {
+        "steps": run.steps,
+        "seconds": run.seconds,
+        "examples_per_second": run.examples_per_second,
+    }
     last = float(np.mean([entry["loss"] for entry in run.history[-10:]])) if run.history else None
-    return QuestionAnswerer.load(folder), cost | {"saving_seconds": run.saving_seconds, "precision": run.precision, "last_loss": last}
+    return QuestionAnswerer.load(folder), cost | {
+        "saving_seconds": run.saving_seconds,
+        "precision": run.precision,
+        "last_loss": last,
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=4.0, help="of training for the comparison of F1; 0 leaves it out")
-    parser.add_argument("--rounds", type=int, default=5, help="of measuring examples per second; 0 leaves it out")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=4.0,
+        help="of training for the comparison of F1; 0 leaves it out",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="of measuring examples per second; 0 leaves it out"
+    )
     parser.add_argument("--steps", type=int, default=8, help="steps of each recipe in a round")
     parser.add_argument("--questions", type=int, help="take only so many questions of each part")
     parser.add_argument("--model", default="minilm", help="what training starts from")
     options = parser.parse_args()
     questions = common.load_questions()
     train, development = (
-        part.select(range(min(options.questions or len(part), len(part)))) for part in (questions.train, questions.development)
+        part.select(range(min(options.questions or len(part), len(part))))
+        for part in (questions.train, questions.development)
     )
     common.announce("Fine-tuning", questions.source)
-    result: dict = {"source": questions.source, "questions": [len(train), len(development)], "model": options.model}
+    result: dict = {
+        "source": questions.source,
+        "questions": [len(train), len(development)],
+        "model": options.model,
+    }
     if options.rounds:
         runtime.set_seed(SEED)
         model, tokenizer = load_model(options.model, for_training=True)
-        result["speeds"] = speeds(model, tokenizer, prepare_features(train, tokenizer), options.rounds, options.steps)
+        result["speeds"] = speeds(
+            model, tokenizer, prepare_features(train, tokenizer), options.rounds, options.steps
+        )
         print_speeds(result["speeds"])
     if options.minutes:
         rows = [("recipe", "steps", "seconds", "examples/s", "exact match", "F1")]
         for name, trainer in (("tutorial", train_reference), ("ours", train_ours)):
             qa, cost = trainer(options.model, train, options.minutes)
             scores = evaluate(qa, development)
-            result[name] = cost | {"exact_match": scores["exact_match"], "f1": scores["f1"], "evaluation_seconds": scores["seconds"]}
-            rows.append((name, cost["steps"], cost["seconds"], cost["examples_per_second"], scores["exact_match"], scores["f1"]))
-        common.print_table(f"Scores on {len(development)} development questions after {options.minutes:g} minutes", rows)
+            result[name] = cost | {
+                "exact_match": scores["exact_match"],
+                "f1": scores["f1"],
+                "evaluation_seconds": scores["seconds"],
+            }
+            rows.append(
+                (
+                    name,
+                    cost["steps"],
+                    cost["seconds"],
+                    cost["examples_per_second"],
+                    scores["exact_match"],
+                    scores["f1"],
+                )
+            )
+        common.print_table(
+            f"Scores on {len(development)} development questions after {options.minutes:g} minutes",
+            rows,
+        )
     common.write("finetune", result)
 
 

@@ -1,10 +1,12 @@
-"""The reader's ladder: what each idea for training `weights/qa-minilm` gives on the development articles, one idea at a time.
+"""The reader's ladder: what each idea for training `weights/qa-minilm` gives on the development
+articles, one idea at a time.
 
-Every rung is a run of `src.qa.finetune`, or a mean of such runs, kept in build/bench/reader/<rung>: a rung that is there is not
-trained again, and one that was interrupted goes on. All are scored on the development articles of new_wiki and on the answerable
-validation questions of the course; refusing, by the area under the ROC curve of the score on all its validation questions (0.5 is
-chance). The test parts are never read. The rungs train on little, so that the ladder fits into 90 minutes: what holds here has to be
-tried once more at full size.
+Every rung is a run of `src.qa.finetune`, or a mean of such runs, kept in build/bench/reader/<rung>:
+a rung that is there is not trained again, and one that was interrupted goes on. All are scored on
+the development articles of new_wiki and on the answerable validation questions of the course;
+refusing, by the area under the ROC curve of the score on all its validation questions (0.5 is
+chance). The test parts are never read. The rungs train on little, so that the ladder fits into 90
+minutes: what holds here has to be tried once more at full size.
 """
 
 from __future__ import annotations
@@ -21,7 +23,13 @@ from sklearn.metrics import roc_auc_score
 from src.qa import QuestionAnswerer, evaluate, finetune, load_run, load_squad
 from src.qa.cloze import cloze_questions
 from src.qa.dataset import answerable_only, gold_answers
-from tools.make_weights import mean_of_models, scored, standard_error_of_f1, training_sets, unscored_introductions
+from tools.make_weights import (
+    mean_of_models,
+    scored,
+    standard_error_of_f1,
+    training_sets,
+    unscored_introductions,
+)
 from tools.squadshifts import load_wiki
 
 FOLDER = common.RESULTS / "reader"
@@ -38,13 +46,29 @@ class Ladder:
         self.wiki = load_wiki("train")
         self.development = load_wiki("development")
         if self.wiki is None or self.development is None:
-            sys.exit("bench_reader: ../shared/data/squadshifts/new_wiki_v1.0.json is not there; the ladder needs its articles.")
+            sys.exit(
+                "bench_reader: ../shared/data/squadshifts/new_wiki_v1.0.json is not there; the "
+                "ladder needs its articles."
+            )
         self.human = concatenate_datasets([self.wiki, self.course["train"]])
 
-    def train(self, name: str, data: Dataset, passes: float, model: str | Path = "minilm", seed: int = 0) -> Path:
+    def train(
+        self, name: str, data: Dataset, passes: float, model: str | Path = "minilm", seed: int = 0
+    ) -> Path:
         folder = FOLDER / name
-        print(f"\n{name}: {len(data):,} questions, {passes:g} passes, from {Path(model).name}, seed {seed}", flush=True)
-        run = finetune(model, DatasetDict(train=data), output_dir=folder, seed=seed, epochs=passes * self.passes, **PLAIN)
+        print(
+            f"\n{name}: {len(data):,} questions, {passes:g} passes, from {Path(model).name}, seed "
+            f"{seed}",
+            flush=True,
+        )
+        run = finetune(
+            model,
+            DatasetDict(train=data),
+            output_dir=folder,
+            seed=seed,
+            epochs=passes * self.passes,
+            **PLAIN,
+        )
         if not run.finished:
             sys.exit("Stopped; the same command goes on with it.")
         return folder
@@ -56,7 +80,9 @@ class Ladder:
         return self.train("human-3-passes", self.human, 3)
 
     def cloze(self) -> Path:
-        return self.train("cloze", cloze_questions(unscored_introductions(self.course), CLOZE, 0), 1)
+        return self.train(
+            "cloze", cloze_questions(unscored_introductions(self.course), CLOZE, 0), 1
+        )
 
     def after_cloze(self, seed: int = 0) -> Path:
         return self.train(f"cloze-then-human-seed-{seed}", self.human, 1, self.cloze(), seed)
@@ -84,11 +110,15 @@ RUNGS = {
 
 
 def scores(folder: Path, ladder: Ladder) -> dict[str, float]:
-    """F1 with its standard error and exact match on the development articles, F1 and refusing on the course's validation part."""
+    """F1 with its standard error and exact match on the development articles, F1 and refusing on
+    the course's validation part.
+    """
     qa = QuestionAnswerer.load(folder)
     rows = ladder.development
     answers = qa(list(rows["question"]), list(rows["context"]), threshold=0.0, n_best=1)
-    texts = {question_id: answer.text for question_id, answer in zip(rows["id"], answers, strict=True)}
+    texts = {
+        question_id: answer.text for question_id, answer in zip(rows["id"], answers, strict=True)
+    }
     validation = ladder.course["validation"]
     measured = evaluate(qa, rows)
     sure, answerable = scored(qa, validation)
@@ -104,13 +134,24 @@ def scores(folder: Path, ladder: Ladder) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rungs", type=int, nargs="*", help=f"their numbers, from 1 to {len(RUNGS)}; left out: all")
-    parser.add_argument("--passes", type=float, default=1.0, help="times as many passes in every run; 0.02 to try it out")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rungs", type=int, nargs="*", help=f"their numbers, from 1 to {len(RUNGS)}; left out: all"
+    )
+    parser.add_argument(
+        "--passes",
+        type=float,
+        default=1.0,
+        help="times as many passes in every run; 0.02 to try it out",
+    )
     options = parser.parse_args()
     ladder = Ladder(options.passes)
     common.announce(
-        "The reader's ladder", f"{len(ladder.human):,} human ones to train on, {len(ladder.development):,} of development articles"
+        "The reader's ladder",
+        f"{len(ladder.human):,} human ones to train on, {len(ladder.development):,} of development "
+        "articles",
     )
     result = {}
     for number, (name, climb) in enumerate(RUNGS.items(), 1):

@@ -42,9 +42,7 @@ def kept_answers(kept: Path, settings: dict) -> list[list[dict]]:
     # A line without an end was being written.
     found, *questions = [json.loads(line) for line in lines if line.endswith("\n")]
     if found != settings:
-        print(
-            f"{kept.relative_to(common.runtime.COURSE)} is of a run with other settings."
-        )
+        print(f"{kept.relative_to(common.runtime.COURSE)} is of a run with other settings.")
         return []
     return questions
 

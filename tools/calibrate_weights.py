@@ -1,9 +1,11 @@
-"""Find what makes a released reader's scores true, and write it into its card: `.venv/bin/python tools/calibrate_weights.py`.
+"""Find what makes a released reader's scores true, and write it into its card.
 
-For a passage that is given: the temperature and the threshold (`fit_calibration`), on the course's validation questions; the course's
-questions are then scored again, the test part once. F1 on articles does not depend on them and stays.
-For passages that are searched for (--search, after new weights): a scaling, fitted on the validation questions and measured on the test
-questions, where each open-domain question is asked with and without the article that answers it. No answer changes by it.
+For a passage that is given: the temperature and the threshold (`fit_calibration`), on the course's
+validation questions; the course's questions are then scored again, the test part once. F1 on
+articles does not depend on them and stays.
+For passages that are searched for (--search, after new weights): a scaling, fitted on the
+validation questions and measured on the test questions, where each open-domain question is asked
+with and without the article that answers it. No answer changes by it.
 An answer is right here with an F1 of 0.5.
 """
 
@@ -93,7 +95,8 @@ def search_entry(model: str, course: DatasetDict) -> dict:
 
 
 def judge_with_and_without(answerer: WikipediaAnswerer, dataset: Dataset) -> Judged:
-    """`judge` over the whole library, and over one without the article each question was written on.
+    """`judge` over the whole library, and over one without the article each question was written
+    on.
 
     So half of the questions have no answer there, as many that people ask.
     """
@@ -123,10 +126,9 @@ class RetrieverWithout:
 def entry_for_card(fitted_on: Judged, measured_on: Judged) -> dict[str, float]:
     """The scaling that makes scores true, and what it is worth on other questions.
 
-    Returns:
-        temperature, offset: fitted on the first; ece, ece_scaled: calibration errors of the second, as
-        they are and scaled; questions: how many the second are; sure, sure_and_right: how many answers
-        have a scaled score of SURE at least, and how many of these are right.
+    Returns: temperature, offset: fitted on the first; ece, ece_scaled: calibration errors of the
+    second, as they are and scaled; questions: how many the second are; sure, sure_and_right: how
+    many answers have a scaled score of SURE at least, and how many of these are right.
     """
     scaling = fit_scaling(fitted_on.confidences, fitted_on.correct(HALF_RIGHT), offset=True)
     confidences, correct = measured_on.confidences, measured_on.correct(HALF_RIGHT)
@@ -143,7 +145,9 @@ def entry_for_card(fitted_on: Judged, measured_on: Judged) -> dict[str, float]:
 
 
 def score_given_passages(model: str, card: dict, course: DatasetDict) -> dict:
-    """Fit on the validation questions, put the new scores of the course's questions into `card`, and return its new fields."""
+    """Fit on the validation questions, put the new scores of the course's questions into `card`,
+    and return its new fields.
+    """
     qa = QuestionAnswerer.load(model)
     fields = make_weights.calibrated(qa, course["validation"])
     for single in card.get(

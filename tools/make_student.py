@@ -1,12 +1,14 @@
 """Train the released student: `python tools/make_student.py`.
 
-Every second layer of qa-minilm, taught by qa-minilm's own scores on the course's training questions and, where
-../shared/data/squadshifts is there, on those of Wikipedia's training articles; see `src.compression.distil`. In rounds of a few
-minutes, each with a lower learning rate. A round that is done is kept in build/weights/runs/qa-student; what was stopped within a
-round starts that round again.
+Every second layer of qa-minilm, taught by qa-minilm's own scores on the course's training questions
+and, where ../shared/data/squadshifts is there, on those of Wikipedia's training articles; see
+`src.compression.distil`. In rounds of a few minutes, each with a lower learning rate. A round that
+is done is kept in build/weights/runs/qa-student; what was stopped within a round starts that round
+again.
 
-Results go to build/weights/qa-student. The shipped files in weights/ are written only with --release, which also scores student and
-teacher on the test articles and the course's test part: once for a release, when every choice is made.
+Results go to build/weights/qa-student. The shipped files in weights/ are written only with
+--release, which also scores student and teacher on the test articles and the course's test part:
+once for a release, when every choice is made.
 """
 
 from __future__ import annotations
@@ -30,7 +32,14 @@ from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
 from src.training import Run  # noqa: E402
 from tools.cards import tell  # noqa: E402
-from tools.make_weights import LICENCES, NOTE, calibrated, calibration_line, refusal_cells, scores_of  # noqa: E402
+from tools.make_weights import (
+    LICENCES,
+    NOTE,
+    calibrated,
+    calibration_line,
+    refusal_cells,
+    scores_of,
+)  # noqa: E402
 from tools.squadshifts import load_wiki, shift_file  # noqa: E402
 
 SEED = 0
@@ -44,7 +53,11 @@ def training_sets(course: Dataset) -> dict[str, Dataset]:
     """What the teacher is asked, by name; what is missing is said."""
     wiki = load_wiki("train")
     if wiki is None:
-        print(f"Missing: {shift_file('new_wiki')}; training goes on without it and the result will be weaker.", flush=True)
+        print(
+            f"Missing: {shift_file('new_wiki')}; training goes on without it and the result will "
+            "be weaker.",
+            flush=True,
+        )
         return {"course": course}
     return {"course": course, "new_wiki": wiki}
 
@@ -54,8 +67,17 @@ def history_so_far(rounds: int) -> list[dict]:
     history: list[dict] = []
     for number in range(1, rounds + 1):
         step, seconds = (history[-1]["step"], history[-1]["seconds"]) if history else (0, 0.0)
-        for entry in json.loads((RUNS / f"round-{number}" / "history.json").read_text(encoding="utf-8")):
-            history.append(entry | {"step": entry["step"] + step, "seconds": entry["seconds"] + seconds, "planned_seconds": None})
+        for entry in json.loads(
+            (RUNS / f"round-{number}" / "history.json").read_text(encoding="utf-8")
+        ):
+            history.append(
+                entry
+                | {
+                    "step": entry["step"] + step,
+                    "seconds": entry["seconds"] + seconds,
+                    "planned_seconds": None,
+                }
+            )
     return history
 
 
@@ -66,30 +88,43 @@ def describe(card: dict) -> str:
     lines = [
         f"# qa-student: {card['layers']} layers that learned from qa-minilm's six",
         "",
-        f"Written by `tools/make_student.py` from `card.json`. {card['parameters']:,} parameters, half precision; the word embeddings come",
+        f"Written by `tools/make_student.py` from `card.json`. {card['parameters']:,} parameters, "
+        "half precision; the word embeddings come",
         f'from the `{card["base"]}` asset. Load it with `QuestionAnswerer.load("qa-student")`.',
         "",
-        f"It began as every second layer of {card['teacher']} and learned its start and end scores and what its layers give; which",
+        f"It began as every second layer of {card['teacher']} and learned its start and end scores "
+        "and what its layers give; which",
         "answer is right it was never told.",
         "",
         "| questions that the teacher was asked | |",
         "| --- | --- |",
         *(f"| {name} | {count:,} |" for name, count in card["data"].items()),
         "",
-        f"Licences of the data: {'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
+        "Licences of the data: "
+        f"{'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
         "",
-        f"Recipe: {len(recipe['learning_rates'])} rounds of {recipe['minutes_per_round']:g} minutes, learning rates at most {rates}, batch "
-        f"{recipe['batch_size']}, temperature {recipe['temperature']:g}, {recipe['precision']}, seed {card['seed']}; "
-        f"{card['steps']:,} steps, {card['questions_read']:,} questions, {card['minutes']} minutes on {card['machine']}; {card['date']}.",
+        f"Recipe: {len(recipe['learning_rates'])} rounds of {recipe['minutes_per_round']:g} "
+        f"minutes, learning rates at most {rates}, batch "
+        f"{recipe['batch_size']}, temperature {recipe['temperature']:g}, {recipe['precision']}, "
+        f"seed {card['seed']}; "
+        f"{card['steps']:,} steps, {card['questions_read']:,} questions, {card['minutes']} minutes "
+        f"on {card['machine']}; {card['date']}.",
         "",
         calibration_line(card),
         "",
-        "| F1 of these files | articles | course, answerable, none refused | course, all | unanswerable refused | answerable refused "
+        "| F1 of these files | articles | course, answerable, none refused | course, all | "
+        "unanswerable refused | answerable refused "
         "| AUC | ECE |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for part, remark in (("development", "development and validation"), ("test", "test, scored once")):
-        for who, scores in (("student", card.get(part)), ("teacher", card["teacher_scores"].get(part))):
+    for part, remark in (
+        ("development", "development and validation"),
+        ("test", "test, scored once"),
+    ):
+        for who, scores in (
+            ("student", card.get(part)),
+            ("teacher", card["teacher_scores"].get(part)),
+        ):
             if scores is not None:
                 lines.append(f"| {who}, {remark} | {' | '.join(_score_cells(scores))} |")
     return "\n".join([*lines, "", NOTE, ""])
@@ -100,18 +135,38 @@ def _score_cells(scores: dict) -> list[str]:
     wiki, course = scores.get("articles"), scores["course"]
     return [
         f"{wiki['f1']} ± {wiki['f1_standard_error']} of {wiki['questions']:,}" if wiki else "-",
-        f"{course['f1_answerable_without_refusing']} of {course['questions'] - course['unanswerable']}",
+        f"{course['f1_answerable_without_refusing']} of "
+        f"{course['questions'] - course['unanswerable']}",
         f"{course['f1']}",
         *refusal_cells(course),
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for its folder")
-    parser.add_argument("--one-round", action="store_true", help="stop after one more round; the same command goes on with the next")
-    parser.add_argument("--release", action="store_true", help="write weights/qa-student and score the test parts: once for a release")
-    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=runtime.COURSE / "build" / "weights",
+        help="the folder for its folder",
+    )
+    parser.add_argument(
+        "--one-round",
+        action="store_true",
+        help="stop after one more round; the same command goes on with the next",
+    )
+    parser.add_argument(
+        "--release",
+        action="store_true",
+        help="write weights/qa-student and score the test parts: once for a release",
+    )
+    parser.add_argument(
+        "--remark",
+        default="",
+        help="words about the machine for the card, such as: busy with other work",
+    )
     options = parser.parse_args()
 
     course, teacher = load_squad("course"), QuestionAnswerer.load("qa-minilm")
@@ -120,9 +175,26 @@ def main() -> None:
     for number, learning_rate in enumerate(LEARNING_RATES, start=1):
         if runtime.is_finished(RUNS / f"round-{number}"):
             continue
-        student = load_model(RUNS / f"round-{number - 1}")[0] if number > 1 else halve_layers(teacher.model)
-        about = {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number, "report": tell(f"round {number}", "agreement")}
-        run = distil(student, teacher, train, answerable_only(course["validation"]), folder=RUNS / f"round-{number}", **about, **RECIPE)
+        student = (
+            load_model(RUNS / f"round-{number - 1}")[0]
+            if number > 1
+            else halve_layers(teacher.model)
+        )
+        about = {
+            "minutes": MINUTES,
+            "learning_rate": learning_rate,
+            "seed": SEED + number,
+            "report": tell(f"round {number}", "agreement"),
+        }
+        run = distil(
+            student,
+            teacher,
+            train,
+            answerable_only(course["validation"]),
+            folder=RUNS / f"round-{number}",
+            **about,
+            **RECIPE,
+        )
         if not run.finished or (options.one_round and number < len(LEARNING_RATES)):
             sys.exit("Stopped; the same command goes on with it.")
 
@@ -135,12 +207,19 @@ def main() -> None:
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "data": {name: len(part) for name, part in parts.items()},
         "licences": {name: LICENCES[name] for name in parts},
-        "recipe": RECIPE | {"minutes_per_round": MINUTES, "learning_rates": LEARNING_RATES, "precision": teacher.precision},
+        "recipe": RECIPE
+        | {
+            "minutes_per_round": MINUTES,
+            "learning_rates": LEARNING_RATES,
+            "precision": teacher.precision,
+        },
         "seed": SEED,
         "steps": history[-1]["step"],
         "questions_read": history[-1]["step"] * RECIPE["batch_size"],
         "minutes": round(history[-1]["seconds"] / 60, 1),
-        "machine": runtime.machine() + "; one thread" + (f"; {options.remark}" if options.remark else ""),
+        "machine": runtime.machine()
+        + "; one thread"
+        + (f"; {options.remark}" if options.remark else ""),
         "date": date.today().isoformat(),
     }
     card |= calibrated(QuestionAnswerer(model, teacher.tokenizer), course["validation"])
@@ -148,12 +227,20 @@ def main() -> None:
     run = Run(model, history, history[-1]["seconds"], card["recipe"])
     save_student(run, target, card)
     student = QuestionAnswerer.load(target)  # the scores are those of the stored file
-    splits = {"development": "validation", "test": "test"} if options.release else {"development": "validation"}
+    splits = (
+        {"development": "validation", "test": "test"}
+        if options.release
+        else {"development": "validation"}
+    )
     card["teacher_scores"] = {}
     for part, split in splits.items():
         card[part] = scores_of(student, load_wiki(part), course[split])
-        # On the articles the teacher has been scored already; the course's questions have become more since.
-        known = {name: scores for name, scores in read_card(WEIGHTS / card["teacher"])[part].items() if name == "articles"}
+        # On the articles the teacher has been scored already; the course has more questions since.
+        known = {
+            name: scores
+            for name, scores in read_card(WEIGHTS / card["teacher"])[part].items()
+            if name == "articles"
+        }
         card["teacher_scores"][part] = known | scores_of(teacher, None, course[split])
     save_student(run, target, card)
     (target / "README.md").write_text(describe(card), encoding="utf-8")

@@ -1,16 +1,20 @@
 """Train the released question-answering weights: `make weights`.
 
-MiniLM first learns on questions with gaps, made of the introductions. From there two runs of `src.qa.finetune`, which differ in
-their seed, go over everything there is, and the mean of their weights is what is kept: `benchmarks/bench_reader.py` shows what
-each step gives. The course's own set, which holds the unanswerable questions that people wrote, goes in twice. Where there is a
-network (COURSE_ONLINE=1) the Hub's SQuAD 2.0 is read beside the course's set; otherwise the three SQuADShifts files in
-../shared/data, as far as they are there, and what is missing is said.
-(A second run over Wikipedia and the course's set alone was tried: on the development articles F1 fell by 1.3.)
+MiniLM first learns on questions with gaps, made of the introductions. From there two runs of
+`src.qa.finetune`, which differ in their seed, go over everything there is, and the mean of their
+weights is what is kept: `benchmarks/bench_reader.py` shows what each step gives. The course's own
+set, which holds the unanswerable questions that people wrote, goes in twice. Where there is a
+network (COURSE_ONLINE=1) the Hub's SQuAD 2.0 is read beside the course's set; otherwise the three
+SQuADShifts files in ../shared/data, as far as they are there, and what is missing is said. (A
+second run over Wikipedia and the course's set alone was tried: on the development articles F1 fell
+by 1.3.)
 
-The two runs can be made side by side, each on a core of its own: OMP_NUM_THREADS=1 with --seed 0 and with --seed 1, then without.
+The two runs can be made side by side, each on a core of its own: OMP_NUM_THREADS=1 with --seed 0
+and with --seed 1, then without.
 
-Results go to build/weights/qa-minilm. The shipped files in weights/ are written only with --release, which also scores the
-test articles and the course's test part: do that once for a release, when every choice is made.
+Results go to build/weights/qa-minilm. The shipped files in weights/ are written only with
+--release, which also scores the test articles and the course's test part: do that once for a
+release, when every choice is made.
 """
 
 from __future__ import annotations
@@ -44,13 +48,18 @@ from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
 from tools.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names  # noqa: E402
 
 SEEDS = (0, 1)
-CLOZE, GAPS = 10_000, "with gaps, before the rest"  # how many questions to begin with, and what the card calls them
+CLOZE, GAPS = (
+    10_000,
+    "with gaps, before the rest",
+)  # how many questions to begin with, and what the card calls them
 START = {"epochs": 1, "batch_size": 16, "learning_rate": 3e-4}
 RECIPE = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-4}
 RUNS = runtime.COURSE / "build" / "weights" / "runs"
 NOTE = (
-    "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none refused. AUC: how likely an answerable "
-    "question has a higher score than an unanswerable one. ECE: how far scores and shares of right answers are apart."
+    "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none "
+    "refused. AUC: how likely an answerable "
+    "question has a higher score than an unanswerable one. ECE: how far scores and shares of right "
+    "answers are apart."
 )
 LICENCES = {
     GAPS: "CC BY-SA 4.0",  # Wikipedia's sentences
@@ -73,7 +82,11 @@ def training_sets(course: Dataset) -> tuple[dict[str, Dataset], list[str]]:
         "with another name": replace_names,
         "without the sentence": drop_answer_sentences,
     }
-    counts = {"new_wiki": (1500, 1000, 1300), "reddit": (600, 400, 700), "amazon_reviews": (800, 0, 0)}
+    counts = {
+        "new_wiki": (1500, 1000, 1300),
+        "reddit": (600, 400, 700),
+        "amazon_reviews": (800, 0, 0),
+    }
     for name, wanted in counts.items():
         questions = load_wiki("train") if name == "new_wiki" else load_shift(name)
         if questions is None:
@@ -87,8 +100,14 @@ def training_sets(course: Dataset) -> tuple[dict[str, Dataset], list[str]]:
 
 
 def unscored_introductions(course: DatasetDict) -> dict[str, str]:
-    """Title -> text of the introductions that no score is taken on: self-made questions may come from these."""
-    scored = {title.replace("_", " ") for part in ("development", "test") for title in (load_wiki(part) or {"title": []})["title"]}
+    """Title -> text of the introductions that no score is taken on: self-made questions may come
+    from these.
+    """
+    scored = {
+        title.replace("_", " ")
+        for part in ("development", "test")
+        for title in (load_wiki(part) or {"title": []})["title"]
+    }
     scored |= {title for part in ("validation", "test") for title in course[part]["title"]}
     return {title: text for title, text in load_passage_texts().items() if title not in scored}
 
@@ -102,8 +121,11 @@ def train(name: str, model: str | Path, data: Dataset, seed: int, **recipe) -> F
     return run
 
 
-def mean_of_models(folders: Sequence[str | Path]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The mean of every weight over models fine-tuned from one model, with the first one's tokenizer.
+def mean_of_models(
+    folders: Sequence[str | Path],
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The mean of every weight over models fine-tuned from one model, with the first one's
+    tokenizer.
 
     Source: Wortsman et al. 2022, "Model soups".
     """
@@ -114,7 +136,9 @@ def mean_of_models(folders: Sequence[str | Path]) -> tuple[PreTrainedModel, PreT
         if its_shapes != shapes[0]:
             found = f"the model in {folder} has other weights than the one in {folders[0]}"
             raise ModelError(f"{found}; average runs of one model.")
-    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    model.load_state_dict(
+        {name: sum(state[name] for state in states) / len(states) for name in states[0]}
+    )
     return model, tokenizer
 
 
@@ -127,18 +151,24 @@ def standard_error_of_f1(texts: dict[str, str], golds: dict[str, list[str]]) -> 
 def scored(qa: QuestionAnswerer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the best answer, and whether there is one, question by question."""
     answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
-    return np.array([answer.score for answer in answers]), np.array([bool(answer["text"]) for answer in dataset["answers"]])
+    return np.array([answer.score for answer in answers]), np.array(
+        [bool(answer["text"]) for answer in dataset["answers"]]
+    )
 
 
 def calibrated(qa: QuestionAnswerer, validation: Dataset) -> dict:
-    """Give the reader the temperature and the threshold that fit these questions; returns what its card says of them."""
+    """Give the reader the temperature and the threshold that fit these questions; returns what its
+    card says of them.
+    """
     fields = fields_for_card(fit_calibration(qa, validation))
     qa.temperature, qa.threshold = fields["temperature"], fields["threshold"]
     return fields
 
 
 def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> dict:
-    """What the card reports: F1 with its interval on articles; on the course's questions F1, both rates of refusal, AUC and ECE."""
+    """What the card reports: F1 with its interval on articles; on the course's questions F1, both
+    rates of refusal, AUC and ECE.
+    """
     report = {}
     if wiki is not None:
         answers = qa(list(wiki["question"]), list(wiki["context"]), threshold=0.0, n_best=1)
@@ -155,8 +185,12 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
     report["course"] = {
         "questions": len(course),
         "unanswerable": int((~answerable).sum()),
-        "unanswerable_refused_percent": round(100 * float(np.mean(scores[~answerable] < qa.threshold)), 1),
-        "answerable_refused_percent": round(100 * float(np.mean(scores[answerable] < qa.threshold)), 1),
+        "unanswerable_refused_percent": round(
+            100 * float(np.mean(scores[~answerable] < qa.threshold)), 1
+        ),
+        "answerable_refused_percent": round(
+            100 * float(np.mean(scores[answerable] < qa.threshold)), 1
+        ),
         "exact_match": round(measured["exact_match"], 2),
         "f1": round(measured["f1"], 2),
         "f1_answerable_without_refusing": round(evaluate(qa, answerable_only(course))["f1"], 2),
@@ -167,24 +201,49 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--to", type=Path, default=runtime.COURSE / "build" / "weights", help="the folder for its folder")
-    parser.add_argument("--release", action="store_true", help="write weights/qa-minilm and score the test parts: once for a release")
-    parser.add_argument("--seed", type=int, choices=SEEDS, help="train only the run with this seed, and write nothing else")
-    parser.add_argument("--remark", default="", help="words about the machine for the card, such as: busy with other work")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        default=runtime.COURSE / "build" / "weights",
+        help="the folder for its folder",
+    )
+    parser.add_argument(
+        "--release",
+        action="store_true",
+        help="write weights/qa-minilm and score the test parts: once for a release",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        choices=SEEDS,
+        help="train only the run with this seed, and write nothing else",
+    )
+    parser.add_argument(
+        "--remark",
+        default="",
+        help="words about the machine for the card, such as: busy with other work",
+    )
     options = parser.parse_args()
 
     course = load_squad("course")
     parts, missing = training_sets(course["train"])
     for file in missing:
-        print(f"Missing: {file}; training goes on without it and the result will be weaker.", flush=True)
+        print(
+            f"Missing: {file}; training goes on without it and the result will be weaker.",
+            flush=True,
+        )
     for name, part in parts.items():
         print(f"{name}: {len(part)} questions", flush=True)
     cloze = cloze_questions(unscored_introductions(course), CLOZE, SEEDS[0])
     start = train("qa-minilm-start", "minilm", cloze, SEEDS[0], **START)
     data = concatenate_datasets(list(parts.values()))
     seeds = SEEDS if options.seed is None else (options.seed,)
-    runs = [train(f"qa-minilm-seed-{seed}", start.output_dir, data, seed, **RECIPE) for seed in seeds]
+    runs = [
+        train(f"qa-minilm-seed-{seed}", start.output_dir, data, seed, **RECIPE) for seed in seeds
+    ]
     if options.seed is not None:
         return
     model, tokenizer = mean_of_models([run.output_dir for run in runs])
@@ -199,7 +258,8 @@ def main() -> None:
         "base": "minilm",
         "data": {GAPS: len(cloze)} | {name: len(part) for name, part in parts.items()},
         "licences": {name: licence for name, licence in LICENCES.items() if name in {GAPS, *parts}},
-        "recipe": RECIPE | {"dropout": 0.0, "word_embeddings": "frozen", "precision": start.precision},
+        "recipe": RECIPE
+        | {"dropout": 0.0, "word_embeddings": "frozen", "precision": start.precision},
         "start": START,
         "seeds": list(SEEDS),
         "steps": sum(run.steps for run in every),
@@ -221,7 +281,9 @@ def main() -> None:
     if options.release:
         card["test"] = scores_of(qa, load_wiki("test"), course["test"])
     save_released(model, target, card)
-    (target / "history.json").write_text(json.dumps([run.history for run in every], indent=0) + "\n", encoding="utf-8")
+    (target / "history.json").write_text(
+        json.dumps([run.history for run in every], indent=0) + "\n", encoding="utf-8"
+    )
     (target / "README.md").write_text(describe(card), encoding="utf-8")
     print(json.dumps(card, indent=1), flush=True)
 
@@ -232,34 +294,59 @@ def describe(card: dict) -> str:
     lines = [
         "# qa-minilm: MiniLM fine-tuned to mark answers, or to say that there is none",
         "",
-        "Written by `tools/make_weights.py` from `card.json`. Half precision; the word embeddings were frozen and come from the",
+        "Written by `tools/make_weights.py` from `card.json`. Half precision; the word embeddings "
+        "were frozen and come from the",
         f'`{card["base"]}` asset. Load it with `QuestionAnswerer.load("qa-minilm")`.',
         "",
         "| training data | questions |",
         "| --- | --- |",
         *(f"| {name} | {count:,} |" for name, count in card["data"].items()),
         "",
-        f"Licences of the data: {'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
+        "Licences of the data: "
+        f"{'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
         "",
-        f"Recipe: {start['epochs']} pass over the questions with gaps (batch {start['batch_size']}, learning rate "
-        f"{start['learning_rate']:g}); from there {recipe['epochs']} passes over the rest (batch {recipe['batch_size']}, learning rate "
-        f"{recipe['learning_rate']:g}), once for each of the seeds {' and '.join(map(str, card['seeds']))}; the mean of the weights of "
-        f"these runs. Dropout 0, {recipe['precision']}. {card['steps']:,} steps in all, {card['minutes']} minutes when added up, on "
+        f"Recipe: {start['epochs']} pass over the questions with gaps (batch "
+        f"{start['batch_size']}, learning rate "
+        f"{start['learning_rate']:g}); from there {recipe['epochs']} passes over the rest (batch "
+        f"{recipe['batch_size']}, learning rate "
+        f"{recipe['learning_rate']:g}), once for each of the seeds "
+        f"{' and '.join(map(str, card['seeds']))}; the mean of the weights of "
+        f"these runs. Dropout 0, {recipe['precision']}. {card['steps']:,} steps in all, "
+        f"{card['minutes']} minutes when added up, on "
         f"{card['machine']}; {card['date']}.",
         "",
         calibration_line(card),
         "",
-        "| scores | articles | exact match | F1 | course questions | F1 | unanswerable refused | answerable refused | AUC | ECE |",
+        "| scores | articles | exact match | F1 | course questions | F1 | unanswerable refused | "
+        "answerable refused | AUC | ECE |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     single = zip(card["seeds"], card["development_of_each_run"], strict=True)
-    parts = {f"development and validation, the run with seed {seed} alone": scores for seed, scores in single}
-    parts |= {"development and validation": card["development"], "test, scored once": card.get("test")}
+    parts = {
+        f"development and validation, the run with seed {seed} alone": scores
+        for seed, scores in single
+    }
+    parts |= {
+        "development and validation": card["development"],
+        "test, scored once": card.get("test"),
+    }
     for name, scores in parts.items():
         if scores is not None:
             wiki, course = scores.get("articles"), scores.get("course")
-            cells = [f"{wiki['questions']}", f"{wiki['exact_match']}", f"{wiki['f1']} ± {wiki['f1_standard_error']}"] if wiki else ["-"] * 3
-            cells += [f"{course['questions']}", f"{course['f1']}", *refusal_cells(course)] if course else ["-"] * 6
+            cells = (
+                [
+                    f"{wiki['questions']}",
+                    f"{wiki['exact_match']}",
+                    f"{wiki['f1']} ± {wiki['f1_standard_error']}",
+                ]
+                if wiki
+                else ["-"] * 3
+            )
+            cells += (
+                [f"{course['questions']}", f"{course['f1']}", *refusal_cells(course)]
+                if course
+                else ["-"] * 6
+            )
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", NOTE, ""])
 
@@ -267,8 +354,10 @@ def describe(card: dict) -> str:
 def calibration_line(card: dict) -> str:
     """What the scores are, and from which one on it answers."""
     return (
-        f"Temperature {card['temperature']:g} and threshold {card['threshold']:g}, both chosen on the course's validation questions: "
-        "the temperature that makes the scores likeliest, and with it the threshold that makes F1 highest."
+        f"Temperature {card['temperature']:g} and threshold {card['threshold']:g}, both chosen on "
+        "the course's validation questions: "
+        "the temperature that makes the scores likeliest, and with it the threshold that makes F1 "
+        "highest."
     )
 
 
@@ -276,7 +365,8 @@ def refusal_cells(course: dict) -> list[str]:
     """Both rates of refusal, AUC and ECE, for a row of a card's table."""
     return [
         f"{course['unanswerable_refused_percent']} % of {course['unanswerable']}",
-        f"{course['answerable_refused_percent']} % of {course['questions'] - course['unanswerable']}",
+        f"{course['answerable_refused_percent']} % of "
+        f"{course['questions'] - course['unanswerable']}",
         f"{course['auc']}",
         f"{course['ece']}",
     ]

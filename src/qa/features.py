@@ -29,41 +29,35 @@ def prepare_features(
 
     Args:
         dataset: rows with id, question, context and, for labels, answers (SQuAD's columns).
-        tokenizer: of the model.
-        max_length: tokens of a window.
+        tokenizer, max_length: of the model, and tokens of a window.
         doc_stride: tokens of the passage that two neighbouring windows share (Hugging Face's
             meaning; in BERT's original code it is the step from one window to the next).
-        labels: whether to add where the answers are.
+        labels: whether to add where answers are.
 
     Returns:
-        One row per window, unpadded, in the order of `dataset`:
-        input_ids, attention_mask and, where the model has them, token_type_ids: int[T];
-        token_starts, token_ends: int[T], character offsets of each passage token in `context`, -1
-        on all other tokens; example_index: row of the question in `dataset`; example_id: its id;
-        length: T; with labels, start_positions and end_positions: first and last token of the
-        answer that most people gave, both the position of [CLS] where the window does not hold the
-        whole answer or there is none; answer_starts, answer_ends: list[int], the same for each
-        answer that was given.
+        One row per window, unpadded: input_ids, attention_mask and, where the model has them,
+        token_type_ids: int[T]; token_starts, token_ends: int[T], characters of each passage token
+        in `context`, -1 on others; example_index, example_id: of the question; length: T; with
+        labels start_positions, end_positions: first and last token of the answer that most people
+        gave, both that of [CLS] where the window does not hold all of it; answer_starts,
+        answer_ends: list[int], the same for each answer that was given.
 
     Raises:
         ValueError: `doc_stride` leaves no room to move on, an answer covers no token, or there are
             no questions.
     """
-    question_limit = min(MAX_QUESTION_TOKENS, max_length // 3)
-    special = tokenizer.num_special_tokens_to_add(pair=True)
-    if not 0 <= doc_stride < max_length - special - question_limit:
-        room = f"room for {max_length - special - question_limit} passage tokens"
-        raise ValueError(
-            f"doc_stride is {doc_stride}, but windows of max_length {max_length} have {room} "
-            "beside a long question; choose a doc_stride below that."
-        )
     if not len(dataset):
         raise ValueError("found no questions to prepare; pass at least one.")
-    questions = _shorten(
-        [question.strip() for question in dataset["question"]], tokenizer, question_limit
-    )
+    question_limit = min(MAX_QUESTION_TOKENS, max_length // 3)
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - question_limit
+    if not 0 <= doc_stride < room:
+        raise ValueError(
+            f"doc_stride is {doc_stride}, but windows of max_length {max_length} have room for "
+            f"{room} passage tokens beside a long question; choose a doc_stride below that."
+        )
+    questions = [question.strip() for question in dataset["question"]]
     encoded = tokenizer(
-        questions,
+        _shorten(questions, tokenizer, question_limit),
         list(dataset["context"]),
         truncation="only_second",
         max_length=max_length,
@@ -75,8 +69,8 @@ def prepare_features(
     names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in encoded]
     columns: dict[str, list] = {name: encoded[name] for name in names}
     columns["token_starts"], columns["token_ends"] = _passage_offsets(encoded)
-    ids = dataset["id"]
     columns["example_index"] = example_index
+    ids = dataset["id"]
     columns["example_id"] = [ids[i] for i in example_index]
     columns["length"] = [len(token_ids) for token_ids in encoded["input_ids"]]
     if labels:

@@ -39,28 +39,24 @@ def answer_many(
 ) -> dict:
     """Answer all `questions` into the file `output`, one JSON object a line, in their order.
 
-    A line has id, text, start, end, score and null_score; a refusal has text "" and start = end =
-    0. The file appears when it is whole. Under torchrun or `accelerate launch` all processes share
-    the work. After a kill the same call, on any number of processes, answers what is missing. A
-    finished file is returned without computing, so a cell can run twice.
+    A line has id, text, start, end, score and null_score. The file appears when it is whole. Under
+    torchrun or `accelerate launch` all processes share the work. After a kill the same call, on any
+    number of processes, answers what is missing. A finished file is returned as it is.
 
     Args:
         questions: rows with the columns id, question and context.
         output: the file to write; OUTPUT.parts/ beside it keeps what is finished. Only the first
             process needs to see it.
-        model: as `QuestionAnswerer.load` takes it.
-        threshold: likewise.
-        report: called in the first process with a progress dict (phase, step, steps: chunks;
-            seconds, planned_seconds, examples_per_second); None prints a line now and then.
+        model, threshold: as `QuestionAnswerer.load` takes them.
+        report: called in the first process with a progress dict; None prints a line now and then.
 
     Returns:
         output, questions, answered (the others are refused), found (done by earlier calls), seconds
         of this call, questions_per_second (loading left out), precision, threshold and processes.
 
     Raises:
-        RunError: `output` is from other questions, another model or threshold, or from somebody
-            else; it cannot be written; another command is answering into it; or another process of
-            this command is gone.
+        RunError: `output` is from other questions, another model or threshold, or somebody else;
+            it cannot be written; another command answers into it; another process is gone.
     """
     called = time.perf_counter()
     if not len(questions):
@@ -76,10 +72,9 @@ def answer_many(
         lock = folder_lock(parts, state, f"answering into {output}", "output")
         with writing(output, "output", RunError), lock, compute.keep_malloc_pages():
             done = _begin(questions, output, parts, asked) if state.is_main_process else {}
-            chunks = range(0, len(questions), CHUNK)
-            missing = broadcast([chunk for chunk in chunks if chunk not in done], state)
+            missing = [chunk for chunk in range(0, len(questions), CHUNK) if chunk not in done]
+            missing = broadcast(missing, state)
             start = time.perf_counter()
-            report = report or runtime.print_progress()
             _answer_missing(missing, done, questions, parts, qa, report, state)
             seconds = time.perf_counter() - start
             if state.is_main_process:
@@ -92,11 +87,9 @@ def answer_many(
             "found": len(questions) - computed,
             "seconds": round(time.perf_counter() - called, 2),
             "questions_per_second": round(computed / max(seconds, 1e-9), 2),
-            "precision": qa.precision,
-            "threshold": qa.threshold,
-            "processes": state.num_processes,
         }
-        return broadcast(result, state)
+        result |= {"precision": qa.precision, "threshold": qa.threshold}
+        return broadcast(result | {"processes": state.num_processes}, state)
 
 
 def _precision(device: torch.device) -> str:
@@ -187,11 +180,12 @@ def _answer_missing(
     questions: Dataset,
     parts: Path,
     qa: QuestionAnswerer,
-    report: Callable[[dict], None],
+    report: Callable[[dict], None] | None,
     state: PartialState,
 ) -> None:
     """Answer these chunks, in rounds of one a process. The first process adds them to `done`."""
     start, total = time.perf_counter(), len(done) + len(missing)
+    report = report or runtime.print_progress()
     for first in range(0, len(missing), state.num_processes):
         this_round = missing[first : first + state.num_processes]
         with state.split_between_processes(this_round) as mine:
