@@ -40,18 +40,14 @@ def write_squad(file: Path, *qas: dict) -> Path:
 def squad_file(tmp_path: Path) -> Path:
     return write_squad(
         tmp_path / "set.json",
-        {
-            "id": "number",
-            "question": "Which number?",
-            "answers": [{"text": "8", "answer_start": TEXT.index("8")}],
-            "is_impossible": False,
-        },
-        {
-            "id": "who",
-            "question": "Who?",
-            "answers": [{"text": "Carl Scheele", "answer_start": TEXT.index("Carl")}],
-            "is_impossible": False,
-        },
+        *(
+            {"id": qid, "question": question, "is_impossible": False}
+            | {"answers": [{"text": answer, "answer_start": TEXT.index(answer)}]}
+            for qid, question, answer in (
+                ("number", "Which number?", "8"),
+                ("who", "Who?", "Carl Scheele"),
+            )
+        ),
         {"id": "price", "question": "What does it cost?", "answers": [], "is_impossible": True},
     )
 
@@ -310,105 +306,38 @@ def test_ctrl_c_ends_with_one_line_and_the_usual_status(
 
 def test_train_hands_its_options_on_and_reports_the_run(capsys, monkeypatch, squad_file, tmp_path):
     calls = []
+    cost = {"steps": 3, "seconds": 1.5, "saving_seconds": 0.5, "evaluation_seconds": 0.25}
+    cost |= {"examples_per_second": 9.0}
 
     def finetune(*arguments, **options):
         calls.append((arguments, options))
-        cost = {
-            "steps": 3,
-            "seconds": 1.5,
-            "saving_seconds": 0.5,
-            "evaluation_seconds": 0.25,
-            "examples_per_second": 9.0,
-        }
-        return FinetuneRun(
-            tmp_path,
-            {},
-            "bf16",
-            2,
-            4,
-            finished=True,
-            history=[{"loss": 5.0}, {"loss": 2.0}],
-            **cost,
-        )
+        history = [{"loss": 5.0}, {"loss": 2.0}]
+        return FinetuneRun(tmp_path, {}, "bf16", 2, 4, finished=True, history=history, **cost)
 
     monkeypatch.setattr(training, "finetune", finetune)
-    arguments = [
-        "train",
-        "--data",
-        str(squad_file),
-        "--data",
-        "course",
-        "--minutes",
-        "0.5",
-        "--output-dir",
-        str(tmp_path),
-    ]
-    more = [
-        "--resume",
-        "--seed",
-        "7",
-        "--batch-size",
-        "4",
-        "--learning-rate",
-        "1e-3",
-        "--max-length",
-        "200",
-        "--doc-stride",
-        "50",
-    ]
-    assert main([*arguments, *more, "--json"]) == 0
-    assert (
-        main(
-            [
-                "train",
-                "--epochs",
-                "2",
-                "--model",
-                "qa-minilm",
-                "--output-dir",
-                str(tmp_path),
-                "--push-to-hub",
-                "me/reader",
-            ]
-        )
-        == 0
-    )
+    command = f"train --data {squad_file} --data course --minutes 0.5 --output-dir {tmp_path}"
+    more = " --resume --seed 7 --batch-size 4 --learning-rate 1e-3 --max-length 200 --doc-stride 50"
+    assert main([*(command + more).split(), "--json"]) == 0
+    other = "train --epochs 2 --model qa-minilm --push-to-hub me/reader --output-dir"
+    assert main([*other.split(), str(tmp_path)]) == 0
     (given, options), (others, usual) = calls
     assert given == ("minilm", [str(squad_file), "course"], 0.5, tmp_path, True, 7)
-    assert options == {
-        "epochs": None,
-        "batch_size": 4,
-        "learning_rate": 1e-3,
+    assert options == {"epochs": None, "batch_size": 4, "learning_rate": 1e-3} | {
         "max_length": 200,
         "doc_stride": 50,
         "push_to_hub": None,
     }
     assert others == ("qa-minilm", ["course"], None, tmp_path, False, 0)
-    expected = {
-        "epochs": 2,
-        "batch_size": 16,
-        "learning_rate": None,
+    assert usual == {"epochs": 2, "batch_size": 16, "learning_rate": None} | {
         "max_length": 384,
         "doc_stride": 128,
         "push_to_hub": "me/reader",
     }
-    assert usual == expected
     first, *lines = capsys.readouterr().out.splitlines()
-    assert json.loads(first) == {
-        **{
-            "output_dir": str(tmp_path),
-            "finished": True,
-            "steps": 3,
-            "seconds": 1.5,
-            "saving_seconds": 0.5,
-            "evaluation_seconds": 0.25,
-        },
-        **{"examples_per_second": 9.0, "precision": "bf16", "processes": 4, "loss": 2.0},
-    }
-    assert (
-        lines[:3] == [f"output_dir: {tmp_path}", "finished: True", "steps: 3"]
-        and lines[-1] == "loss: 2.00"
-    )
+    about = {"output_dir": str(tmp_path), "finished": True}
+    assert json.loads(first) == about | cost | {"precision": "bf16", "processes": 4, "loss": 2.0}
+    assert lines[:3] == [f"output_dir: {tmp_path}", "finished: True", "steps: 3"]
+    assert lines[-1] == "loss: 2.00"
 
 
 # --- what does not ----------------------------------------------------------------------------

@@ -120,66 +120,26 @@ def test_nothing_is_stripped_or_repaired(tmp_path):
 
 def test_what_annotation_tools_write_is_read(tmp_path):
     # The fields of haystack's annotation tool, in which COVID-QA is published, and of SQuAD 2.0.
-    squad = {
-        "data": [
-            {
-                "paragraphs": [
-                    {
-                        "document_id": 630,
-                        "context": "Mother-to-child transmission is the main cause in children.",
-                        "qas": [
-                            {
-                                "question": "What is the main cause in children?",
-                                "id": 262,
-                                "answers": [
-                                    {
-                                        "text": "Mother-to-child transmission",
-                                        "answer_start": 0,
-                                        "answer_end": 28,
-                                        "answer_id": 263,
-                                        "document_id": 630,
-                                        "question_id": 262,
-                                        "answer_category": None,
-                                    }
-                                ],
-                                "is_impossible": False,
-                            },
-                            {
-                                "question": "Where?",
-                                "id": 10**20,
-                                "answers": None,
-                                "is_impossible": True,
-                                "plausible_answers": None,
-                            },
-                            {
-                                "question": "When?",
-                                "id": "-3",
-                                "is_impossible": True,
-                                "answer_category": "NONE",
-                            },
-                        ],
-                    }
-                ]
-            },
-            {
-                "title": None,
-                "paragraphs": [
-                    {
-                        "context": "x",
-                        "qas": [{"id": 0, "question": "y?", "answers": [], "is_impossible": True}],
-                    }
-                ],
-            },
-            {"title": 1984, "paragraphs": []},
-        ]
-    }
+    text = "Mother-to-child transmission"
+    answer = {"text": text, "answer_start": 0, "answer_end": 28, "answer_id": 263}
+    answer |= {"document_id": 630, "question_id": 262, "answer_category": None}
+    none = {"is_impossible": True}
+    qas = [
+        {"question": "What?", "id": 262, "answers": [answer], "is_impossible": False},
+        {"question": "Where?", "id": 10**20, "answers": None, "plausible_answers": None} | none,
+        {"question": "When?", "id": "-3", "answer_category": "NONE"} | none,
+    ]
+    paragraph = {"document_id": 630, "context": f"{text} is the main cause.", "qas": qas}
+    plain = {"context": "x", "qas": [{"id": 0, "question": "y?", "answers": []} | none]}
+    articles = [{"paragraphs": [paragraph]}, {"title": None, "paragraphs": [plain]}]
+    articles.append({"title": 1984, "paragraphs": []})
     file = tmp_path / "answers.json"
-    file.write_text(json.dumps(squad))
+    file.write_text(json.dumps({"data": articles}))
     rows = load_squad(file)["train"]
     assert rows["id"][:] == ["262", "100000000000000000000", "-3", "0"]
     assert rows["title"][:] == [""] * 4
     assert rows["answers"][:2] == [
-        {"text": ["Mother-to-child transmission"], "answer_start": [0]},
+        {"text": [text], "answer_start": [0]},
         {"text": [], "answer_start": []},
     ]
     assert load_squad(file_of(tmp_path, title=1984))["train"]["title"][:] == ["1984"]
