@@ -32,14 +32,14 @@ from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
 from src.training import Run  # noqa: E402
 from tools.cards import tell  # noqa: E402
-from tools.make_weights import (
+from tools.make_weights import (  # noqa: E402
     LICENCES,
     NOTE,
     calibrated,
     calibration_line,
     refusal_cells,
     scores_of,
-)  # noqa: E402
+)
 from tools.squadshifts import load_wiki, shift_file  # noqa: E402
 
 SEED = 0
