@@ -116,7 +116,7 @@ def machine(monkeypatch) -> SimpleNamespace:
     made = SimpleNamespace(
         now=1000.0, step=lambda: 0.5, set_up=0.0, saving=0.0, scoring=0.0, saved=[]
     )
-    for module in (small_models, training, runtime):
+    for module in (small_models, training, compute):
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: made.now))
 
     def takes(home: object, name: str, seconds: Callable[[], float]) -> None:
