@@ -79,7 +79,7 @@ def problems_of_program(program: str, rest: str, subcommands: bool = True) -> li
     found = []
     for option in (word.partition("=")[0] for word in words if word.startswith("--")):
         parameter = option[2:].replace("-", "_")  # as typer makes it an option
-        if f'"{option}"' not in code and not re.search(rf"^    {parameter}: Annotated\[", code, re.MULTILINE):
+        if f'"{option}"' not in code and not re.search(rf"^    {parameter}: (Annotated\[|\w+Option\b)", code, re.MULTILINE):
             found.append(f"{program} has no option {option}")
     if subcommands and "@app.command()" in code and words and re.fullmatch(r"[a-z]+", words[0]) and f"def {words[0]}(" not in code:
         found.append(f"{program} has no command {words[0]}")
