@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import repository
+from tools import checks
 
-ROOT = repository.ROOT
+ROOT = checks.ROOT
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-FILES = repository.files()
+FILES = checks.files()
 PLACES = {*FILES, *(parent.as_posix() for name in FILES for parent in Path(name).parents)}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
