@@ -1,15 +1,14 @@
-"""Build the course's HTML site: executed notebooks, glossary, reference of src, and what instructors need; static pages that ask
-nothing of any other host.
+"""Build the course's HTML site: notebooks, glossary, reference of `src`, what instructors need.
 
-    python tools/build_site.py build/notebooks build/site
+    python tools/build_site.py build/site
 
-Started by `make course` and `make site`; a site whose inputs did not change is kept. Sphinx's settings are in tools/pages/conf.py,
-the badges' table is in tools/badges.py.
+A notebook that `make run` executed here is shown with those outputs, any other with the ones that
+are stored in it; each page says which. A site whose inputs did not change is kept. The pages ask
+nothing of any other host. Sphinx's settings are in tools/pages/conf.py.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -19,54 +18,71 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from src.teaching import glossary  # noqa: E402
-from tools import badges, minutes, reference  # noqa: E402
-from tools.check_links import CODE, OUTSIDE  # noqa: E402
+from tools import badges, minutes, run_notebooks  # noqa: E402
+from tools.checks import OUTSIDE  # noqa: E402
 
-PAGES = ROOT / "tools" / "pages"
-DOCS = ROOT / "docs"
-LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")  # [text](path#place)
-FOLDED_TAGS = {
-    "solution": "hide-input",
-    "set-up": "hide-input",
-}  # our tag -> what myst-nb folds on the page; the outputs of hint() and solution() fold by themselves
-UNUSED = ("**/*.map", "_static/locales", "_static/webpack-macros.html", "_static/sbt-webpack-macros.html")  # of themes, never loaded
-INPUTS = (  # what the site is made from besides notebooks, as patterns
-    *("*.md", "pyproject.toml", "constraints.txt", "src/**/*.py", "docs/**/*", "tools/pages/**/*"),
-    *("data/*/README.md", "data/*.csv", "data/glossary.yaml", "weights/*/README.md"),
+PAGES, DOCS = ROOT / "tools" / "pages", ROOT / "docs"
+EXECUTED = ROOT / "build" / "notebooks"  # by `make run`
+# What is only code: fenced, or within a line.
+CODE = re.compile(
+    r"^ *(```+|~~~+).*?^ *\1[^\n]*$|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)", re.DOTALL | re.MULTILINE
 )
-TOOLS = ("build_site.py", "badges.py", "reference.py", "minutes.py", "check_links.py")
+LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")  # [text](path#place)
+# Our tags, and what myst-nb folds for them. What hint() and solution() print folds by itself.
+FOLDED_TAGS = {"solution": "hide-input", "set-up": "hide-input"}
+# Of the themes, and never loaded.
+UNUSED = ("**/*.map", "_static/locales", "_static/webpack-macros.html")
+UNUSED += ("_static/sbt-webpack-macros.html",)
+# What the site is made from besides notebooks.
+INPUTS = (
+    "*.md",
+    "pyproject.toml",
+    "constraints.txt",
+    "src/**/*.py",
+    "docs/**/*",
+    "tools/pages/**/*",
+)
+INPUTS += ("tools/*.py", "data/*/README.md", "data/*.csv", "data/*.yaml", "weights/*/README.md")
+STORED = "The outputs here come with the course; `make run` makes them again on your computer."
 
 
 class SiteError(Exception):
     """The site cannot be built; the message says why."""
 
 
-def main() -> None:
-    """Read the arguments, build what is stale, print where it is."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("notebooks", type=Path, help="folder of executed notebooks")
-    parser.add_argument("site", type=Path, help="folder for the site")
-    arguments = parser.parse_args()
-    inputs = sorted(arguments.notebooks.glob("*.ipynb"))
-    fingerprint = inputs_hash(inputs)
-    stamp = arguments.site / ".inputs"
-    if stamp.is_file() and stamp.read_text() == fingerprint and (arguments.site / "index.html").is_file():
+def main(site: Path) -> None:
+    """Build what is stale, and print how long that took."""
+    notebooks = notebooks_to_show()
+    fingerprint = inputs_hash(notebooks)
+    stamp = site / ".inputs"
+    if stamp.is_file() and stamp.read_text() == fingerprint and (site / "index.html").is_file():
         print("  site: unchanged")
         return
     print("  site ...", end="", flush=True)
     start = time.monotonic()
     try:
-        build(inputs, arguments.site)
+        build(notebooks, site)
     except SiteError as error:
         sys.exit(f" failed: {error}")
     stamp.write_text(fingerprint)
-    print(f" {time.monotonic() - start:.0f} s ({describe(arguments.site)})", flush=True)
+    print(f" {time.monotonic() - start:.0f} s ({describe(site)})", flush=True)
+
+
+def notebooks_to_show() -> list[Path]:
+    """Of each notebook the copy that `make run` executed, where its cells are still these."""
+    found = []
+    for stored in run_notebooks.find_notebooks(ROOT / "notebooks"):
+        copy = EXECUTED / stored.name
+        fits = run_notebooks.read_marks(copy).get("code") == run_notebooks.code_hash(stored)
+        found.append(copy if fits else stored)
+    return found
 
 
 def describe(site: Path) -> str:
@@ -76,35 +92,45 @@ def describe(site: Path) -> str:
 
 
 def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
-    """Lay the pages into a folder of their own beside `site`, run Sphinx over it, and put the result in place of the old site.
+    """Lay out the pages beside `site`, run Sphinx, and put the result in place of the old site.
 
-    whole: False leaves out the reference and the instructor's section.   Raises SiteError where a page links to nothing, or Sphinx
-    complains; the old site then stays.
+    Args:
+        notebooks: with outputs.
+        site: the folder to write.
+        whole: False leaves out the reference and the instructors' section.
+
+    Raises:
+        SiteError: a page links to nothing, or Sphinx complains; the old site then stays.
     """
     work = site.with_name(site.name + ".work")
     pages, fresh = work / "pages", work / "html"
     shutil.rmtree(work, ignore_errors=True)
     pages.mkdir(parents=True)
     desk = Desk(pages, whole)
-    downloads = {}
-    for notebook in notebooks:
-        content = json.loads(notebook.read_text(encoding="utf-8"))
-        downloads[notebook.name] = without_outputs(content)
-        desk.lay(notebook.name, json.dumps(page_of(content, notebook.stem, lambda text: desk.linked(text, "notebooks"))))
+    contents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in notebooks}
+    downloads = {name: without_outputs(content) for name, content in contents.items()}
+    for name, content in contents.items():
+        page = page_of(content, name, lambda text: desk.linked(text, "notebooks"))
+        desk.lay(f"{name}.ipynb", json.dumps(page))
     desk.lay("glossary.md", glossary.glossary_page())
-    desk.lay("index.md", index_page(notebooks, whole, lambda text: desk.linked(text, "notebooks")))
+    desk.lay("index.md", index_page(contents, whole, lambda text: desk.linked(text, "notebooks")))
     if whole:
-        desk.lay("instructors.md", instructors_page(notebooks))
-        for name, text in reference.pages(reference.modules()).items():
-            desk.lay(f"reference/{name}", text)
+        text = (PAGES / "instructors.md").read_text(encoding="utf-8")
+        table = minutes.section_table([minutes.read(path) for path in notebooks])
+        desk.lay("instructors.md", text.replace("<!-- tables -->", table))
+        for name, text in reference_pages().items():
+            desk.lay(f"reference/{name}.md", text)
         for file in sorted(DOCS.glob("*.md")):
-            desk.lay(f"docs/{file.name}", desk.linked(file.read_text(encoding="utf-8"), "docs", "docs"))
+            text = desk.linked(file.read_text(encoding="utf-8"), "docs", "docs")
+            desk.lay(f"docs/{file.name}", text)
     run_sphinx(pages, fresh, work / "doctrees")
     vendor_mathjax(fresh / "_static" / "vendor")
-    drop_unused(fresh)
+    for path in (path for pattern in UNUSED for path in fresh.glob(pattern)):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     (fresh / "downloads").mkdir()
     for name, content in downloads.items():
-        (fresh / "downloads" / name).write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        (fresh / "downloads" / f"{name}.ipynb").write_text(text, encoding="utf-8")
     shutil.rmtree(site, ignore_errors=True)
     fresh.rename(site)
     shutil.rmtree(work)
@@ -112,49 +138,51 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
 
 def run_sphinx(pages: Path, target: Path, doctrees: Path) -> None:
     """Make HTML of the pages. Raises SiteError with what Sphinx says, of a warning too."""
-    options = ["-q", "-W", "--keep-going", "-j", "auto", "-b", "html", "-c", str(PAGES), "-d", str(doctrees)]
-    command = [sys.executable, "-m", "sphinx", *options, str(pages), str(target)]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"NO_COLOR": "1"})
+    options = ["-q", "-W", "--keep-going", "-j", "auto", "-b", "html", "-c", PAGES, "-d", doctrees]
+    command = [sys.executable, "-m", "sphinx", *options, pages, target]
+    environment = os.environ | {"NO_COLOR": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if result.returncode:
-        raise SiteError(f"Sphinx says:\n{result.stdout.strip()}")
-
-
-def drop_unused(site: Path) -> None:
-    """Delete what themes bring along and no page loads: source maps, translations, templates."""
-    for pattern in UNUSED:
-        for path in site.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise SiteError(f"Sphinx says:\n{result.stdout}{result.stderr}".strip())
 
 
 def vendor_mathjax(folder: Path) -> None:
-    """Copy MathJax out of the package sphinx-mathjax-offline: one file that sets all of TeX as SVG and loads nothing else."""
-    from importlib.metadata import files
-
+    """Copy MathJax, out of a package: one file that sets all of TeX as SVG and loads no other."""
     name = "tex-svg-full.js"
-    source = next(file for file in files("sphinx-mathjax-offline") or [] if file.name == name)
+    files = metadata.files("sphinx-mathjax-offline") or []
+    source = next(file for file in files if file.name == name)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(str(source.locate()), folder / name)
 
 
-# --- pages ---------------------------------------------------------------------------------------------------------------
+# --- pages ---------------------------------------------------------------------------------------
 
 
 def page_of(content: dict, name: str, linked: Callable[[str], str]) -> dict:
-    """The notebook as a page: its cells, with the folding that their tags ask for, the ways to open it under the title, links put right."""
+    """The notebook as a page: folded as its tags ask, ways to open it, links put right."""
     for cell in content["cells"]:
         tags = cell.setdefault("metadata", {}).get("tags", [])
         if cell["cell_type"] == "code":
-            cell["metadata"]["tags"] = tags + [FOLDED_TAGS[tag] for tag in tags if tag in FOLDED_TAGS]
+            folds = [FOLDED_TAGS[tag] for tag in tags if tag in FOLDED_TAGS]
+            cell["metadata"]["tags"] = tags + folds
         else:
             cell["source"] = linked("".join(cell["source"]))
     if content["cells"] and content["cells"][0]["cell_type"] == "markdown":
         title, _, rest = content["cells"][0]["source"].partition("\n")
-        content["cells"][0]["source"] = f"{title}\n\n{badges.ways_html(name, badges.repository())}\n\n{rest}"
+        seconds = seconds_here(content)
+        ran = f"This page shows a run on the computer that built the site; it took {seconds:.0f} s."
+        head = [title, badges.ways_html(name, badges.repository()), ran if seconds else STORED]
+        content["cells"][0]["source"] = "\n\n".join([*head, rest])
     return content
 
 
+def seconds_here(content: dict) -> float:
+    """How long a notebook ran on this computer; 0 where its outputs are the stored ones."""
+    return content["metadata"].get("course", {}).get("seconds", 0)
+
+
 def without_outputs(content: dict) -> dict:
-    """The notebook to download: to be run by the reader, so without outputs, and without what was noted when it was run here."""
+    """The notebook to download: to be run by the reader, so without outputs and notes of a run."""
     copy = json.loads(json.dumps(content))
     copy["metadata"].pop("course", None)
     for cell in copy["cells"]:
@@ -163,46 +191,93 @@ def without_outputs(content: dict) -> dict:
     return copy
 
 
-def index_page(notebooks: list[Path], whole: bool, linked: Callable[[str], str]) -> str:
-    """The first page: each notebook with its first sentence, and what else there is."""
-    text = (PAGES / "index.md").read_text(encoding="utf-8")
-    course = "There are no notebooks here."
-    if notebooks:
-        entries = [(notebook.stem, *title_and_intro(notebook)) for notebook in notebooks]
-        listed = [f"- **[{title}]({stem}.ipynb)**  \n  {linked(intro)}" for stem, title, intro in entries]
-        course = "\n".join([*listed, "", toctree("The course", [f"{title} <{stem}>" for stem, title, _ in entries])])
-    rest = ["- The [reference](reference/index.md) explains every function of `src`, module by module."] if whole else []
-    rest += ["", toctree("Look it up", ["glossary", *(["reference/index"] if whole else [])])]
+def index_page(contents: dict[str, dict], whole: bool, linked: Callable[[str], str]) -> str:
+    """The first page: whose outputs it shows, each notebook, and what else there is."""
+    here = [name.partition("_")[0] for name, content in contents.items() if seconds_here(content)]
+    outputs = STORED
+    if here and len(here) == len(contents):
+        outputs = (
+            "Every notebook was run from its first cell to its last where this site was built."
+        )
+    elif here:
+        outputs = f"{', '.join(here)}: run where this site was built. In the others: {STORED}"
+    course, titles = ["There are no notebooks here."], []
+    if contents:
+        heads = {name: title_and_intro(name, content) for name, content in contents.items()}
+        listed = (f"- **[{t}]({n}.ipynb)**  \n  {linked(i)}" for n, (t, i) in heads.items())
+        titles = [f"{title} <{name}>" for name, (title, _) in heads.items()]
+        course = [outputs, "", *listed, "", toctree("The course", titles)]
+    look_up, teach = ["glossary"], []
     if whole:
-        rest += ["", "## Teach it", "", "- [For instructors](instructors.md): minutes and seconds, polls, what to skip."]
-        rest += ["", toctree("Teach it", ["instructors"])]
-    return text.replace("<!-- course -->", course).replace("<!-- rest -->", "\n".join(rest))
+        look_up.append("reference/src")
+        teach = [
+            "",
+            "## Teach it",
+            "",
+            "- [For instructors](instructors.md): minutes, polls, plans.",
+        ]
+        teach += ["", toctree("Teach it", ["instructors"])]
+    text = (PAGES / "index.md").read_text(encoding="utf-8")
+    rest = ["- The [reference](reference/src.md) explains every function of `src`."] * whole
+    rest += ["", toctree("Look it up", look_up), *teach]
+    return text.replace("<!-- course -->", "\n".join(course)).replace(
+        "<!-- rest -->", "\n".join(rest)
+    )
 
 
-def title_and_intro(notebook: Path) -> tuple[str, str]:
+def title_and_intro(name: str, content: dict) -> tuple[str, str]:
     """A notebook's number and title, and the paragraph that follows it."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    paragraphs = re.split(r"\n{2,}", "".join(cells[0]["source"]).strip()) if cells else [notebook.stem]
-    title = f"{notebook.stem.partition('_')[0]} {paragraphs[0].lstrip('# ')}"
+    paragraphs = re.split(r"\n{2,}", "".join(content["cells"][0]["source"]).strip())
+    title = f"{name.partition('_')[0]} {paragraphs[0].lstrip('# ')}"
     return title, " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
 
 
-def toctree(caption: str, names: list[str]) -> str:
+def toctree(caption: str, names: Sequence[str]) -> str:
     """An entry of the navigation, which the page itself does not show."""
     return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```"])
 
 
-def instructors_page(notebooks: list[Path]) -> str:
-    """The instructor's page with its tables of minutes and seconds filled in."""
-    text = (PAGES / "instructors.md").read_text(encoding="utf-8")
-    return text.replace("<!-- tables -->", minutes.section_table([minutes.read(notebook) for notebook in notebooks]))
+def reference_pages() -> dict[str, str]:
+    """A page for each module of `src`, which autodoc fills in; a package lists its modules."""
+    files = sorted((ROOT / "src").rglob("*.py"))
+    dotted = (".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files)
+    modules = [name.removesuffix(".__init__") for name in dotted]
+    pages = {}
+    for name in modules:
+        inner = [other for other in modules if other.rpartition(".")[0] == name]
+        lines = [
+            f"# `{name}`" if name != "src" else "# Reference",
+            "",
+            "```{eval-rst}",
+            f".. automodule:: {name}",
+            "",
+        ]
+        lines += (
+            [
+                ".. py:currentmodule:: None",
+                "",
+                ".. autosummary::",
+                "",
+                *(f"   {other}" for other in inner),
+            ]
+            if inner
+            else []
+        )
+        lines += ["```", "", *([toctree(name, inner)] if inner else [])]
+        pages[name] = "\n".join(lines)
+    return pages
 
 
 class Desk:
-    """The folder in which pages are laid out for Sphinx, and where in it the files of the repository are.
+    """Where pages are laid out for Sphinx, and where in it the files of the repository are.
 
-    A link of the repository leads to the file's own page where it has one (notebooks, docs, modules of src); any other file is laid
-    below `files/`, texts with their own links put right. A folder is shown by its README.
+    A link of the repository leads to the file's own page where it has one (notebooks, docs,
+    modules of src). Any other file is laid below `files/`, texts with their own links put right.
+    A folder is shown by its README.
+
+    Args:
+        pages: the folder for Sphinx.
+        whole: whether the site has a reference and an instructors' section.
     """
 
     def __init__(self, pages: Path, whole: bool):
@@ -216,68 +291,68 @@ class Desk:
         target.write_text(text, encoding="utf-8")
 
     def linked(self, text: str, folder: str, page_folder: str = "") -> str:
-        """Markdown with its links put right.   folder: where the text is in the repository   page_folder: where its page is
+        """Markdown with its links put right.
 
-        Raises SiteError for a link to a file that is not there.
+        Args:
+            text: the Markdown.
+            folder: where it is in the repository.
+            page_folder: where its page is on the site.
+
+        Raises:
+            SiteError: it links to a file that is not there.
         """
-        pieces, end = [], 0
-        for code in CODE.finditer(text):  # what is only code stays as it is
-            pieces += [self._links_put_right(text[end : code.start()], folder, page_folder), code[0]]
-            end = code.end()
-        return "".join([*pieces, self._links_put_right(text[end:], folder, page_folder)])
 
-    def _links_put_right(self, prose: str, folder: str, page_folder: str) -> str:
         def put_right(link: re.Match[str]) -> str:
             words, path, place = link[1], link[2], link[3] or ""
             if OUTSIDE.match(path):
                 return link[0]
-            name = posixpath.normpath(posixpath.join(folder, path))
-            page = self.page_of(name)
+            page = self.page_of(posixpath.normpath(posixpath.join(folder, path)))
             if page is None:
                 return words
             return f"[{words}]({posixpath.relpath(page, page_folder or '.')}{place})"
 
-        return LINK.sub(put_right, prose)
+        pieces, end = [], 0
+        for code in CODE.finditer(text):  # what is only code stays as it is
+            pieces += [LINK.sub(put_right, text[end : code.start()]), code[0]]
+            end = code.end()
+        return "".join([*pieces, LINK.sub(put_right, text[end:])])
 
     def page_of(self, name: str) -> str | None:
-        """Where a file of the repository is among the pages; None for a folder that no text describes. Lays it there if it has no page."""
+        """The page of a file of the repository, laid now if it has none; None for a bare folder."""
         source = ROOT / name
         if name.startswith("notebooks/") and source.suffix in (".ipynb", ".md"):
             return source.name  # laid by `build`; if it is not, Sphinx says so
-        if self.whole and name.startswith("docs/") and source.parent == DOCS and source.suffix == ".md":
+        if self.whole and source.parent == DOCS and source.suffix == ".md":
             return name
         if self.whole and name.startswith("src/") and source.suffix == ".py" and source.is_file():
-            return f"reference/{'.'.join(Path(name).with_suffix('').parts).removesuffix('.__init__')}.md"
+            module = ".".join(Path(name).with_suffix("").parts)
+            return f"reference/{module.removesuffix('.__init__')}.md"
         if source.is_dir():
-            return self.page_of(f"{name}/README.md") if (source / "README.md").is_file() else None
+            readme = source / "README.md"
+            return self.page_of(f"{name}/README.md") if readme.is_file() else None
         if not source.is_file():
             raise SiteError(f"a page links to {name}, which is not there.")
         target = self.pages / "files" / name
         if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.touch()  # so that texts may link to each other
+            self.lay(f"files/{name}", "")  # so that texts may link to each other
+            shutil.copy(source, target)
             if source.suffix == ".md":
-                text = self.linked(
-                    source.read_text(encoding="utf-8"), posixpath.dirname(name), posixpath.join("files", posixpath.dirname(name))
-                )
-                target.write_text("---\norphan: true\n---\n\n" + text, encoding="utf-8")
-            else:
-                shutil.copy(source, target)
+                folder = posixpath.dirname(name)
+                text = source.read_text(encoding="utf-8")
+                text = self.linked(text, folder, posixpath.join("files", folder))
+                target.write_text(f"---\norphan: true\n---\n\n{text}", encoding="utf-8")
         return f"files/{name}"
-
-
-# --- what the site is made from ------------------------------------------------------------------------------------------
 
 
 def inputs_hash(notebooks: list[Path]) -> str:
     """Hash of all that the site is made from."""
     digest = hashlib.sha256()
-    course = sorted({path for pattern in INPUTS for path in ROOT.glob(pattern) if path.is_file() and "__pycache__" not in path.parts})
-    for file in [*notebooks, *course, *(ROOT / "tools" / name for name in TOOLS)]:
-        digest.update(file.name.encode())
+    course = sorted({path for pattern in INPUTS for path in ROOT.glob(pattern) if path.is_file()})
+    for file in [*notebooks, *course]:
+        digest.update(str(file).encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

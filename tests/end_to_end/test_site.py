@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from src.teaching.quizzes import load_set, quiz_html
-from tools import badges, build_site, reference
+from tools import badges, build_site, run_notebooks
 
 COLUMNS = "".join(f"| {letter} " for letter in "abcdefghijklmnopqrstuvwxyz" * 2) + "|"
 SUM = " + ".join(f"x_{{{i}}}" for i in range(80))
@@ -207,9 +206,9 @@ def test_every_image_has_alternative_text(pages: dict[Path, Page]) -> None:
 def test_every_notebook_has_a_page_with_the_ways_to_open_it_and_answers_that_are_folded(course_site: Path) -> None:
     for path in NOTEBOOKS:
         page = Page(course_site / f"{path.stem}.html")
-        ways = [badges.target(way, path.stem, badges.repository()) for way in badges.WAYS]
-        assert {link for link in ways if link} <= set(page.links) and f"downloads/{path.name}" in page.links
-        if not badges.on_github(badges.repository()):
+        ways = badges.links(path.stem, badges.repository())
+        assert {*ways.values(), f"downloads/{path.name}"} <= set(page.links)
+        if not ways:
             assert "Colab opens courses that are published" in (course_site / f"{path.stem}.html").read_text(encoding="utf-8")
         tags = [tag for cell in nbformat.read(path, as_version=4).cells for tag in cell.metadata.get("tags", [])]
         assert not any(page.folds) and len(page.folds) >= tags.count("solution") + tags.count("quiz") > 0
@@ -232,13 +231,19 @@ def test_a_notebook_can_be_downloaded_to_be_run(site: Path) -> None:
 
 
 def test_every_module_of_src_is_in_the_reference(course_site: Path) -> None:
-    index = (course_site / "reference" / "index.html").read_text(encoding="utf-8")
-    for module in reference.modules():
-        if module.doc and module.name != "src":
-            assert f'href="{module.name}.html"' in index
+    for path in (build_site.ROOT / "src").rglob("*.py"):
+        name = ".".join(path.relative_to(build_site.ROOT).with_suffix("").parts).removesuffix(".__init__")
+        package = name.rpartition(".")[0]
+        assert not package or f"{name}.html#module-{name}" in Page(course_site / "reference" / f"{package}.html").links
     page = Page(course_site / "reference" / "src.attention.html")
     assert {"src.attention.MultiHeadAttention", "src.attention.MultiHeadAttention.forward", "src.attention.causal_mask"} <= page.places
-    assert 'href="src.dates.html"' in (course_site / "reference" / "src.rnn.html").read_text(encoding="utf-8"), "names lead to their page"
+
+
+def test_a_function_is_explained_with_its_arguments_shapes_and_results(course_site: Path) -> None:
+    page = (course_site / "reference" / "src.attention.html").read_text(encoding="utf-8")
+    (entry,) = re.findall(r'<dt class="sig[^"]*" id="src.attention.scaled_dot_product_attention">.*?</dd></dl>', page, re.DOTALL)
+    words = " ".join(re.sub("<[^>]+>", " ", entry).split())
+    assert "query : Tensor" in words and "bool[..., T, S]" in words and "Returns" in words
 
 
 def test_instructors_find_times_and_every_text_of_docs(course_site: Path) -> None:
@@ -268,6 +273,33 @@ def test_a_link_to_a_term_that_the_glossary_lacks_stops_the_build(tmp_path: Path
         build_site.build([notebook], tmp_path / "site", whole=False)
 
 
+def test_the_site_says_whose_outputs_it_shows(site: Path, course_site: Path, tmp_path: Path) -> None:
+    assert "the outputs here come with the course" not in (site / "04_attention.html").read_text(encoding="utf-8").lower()
+    assert "it took 3 s" in (site / "04_attention.html").read_text(encoding="utf-8")
+    assert "Every notebook was run" in (site / "index.html").read_text(encoding="utf-8")
+    for page in ("index.html", "06_bert_squad.html"):
+        text = (course_site / page).read_text(encoding="utf-8")
+        assert "The outputs here come with the course" in text and "was run" not in text and "it took" not in text
+    contents = {
+        "00_one": {"cells": [{"source": "# One"}], "metadata": {"course": {"seconds": 3.0}}},
+        "01_two": {"cells": [{"source": "# Two"}], "metadata": {"course": {}}},
+    }
+    assert "00: run where this site was built. In the others: The outputs here come" in build_site.index_page(contents, False, str)
+
+
+def test_a_copy_that_was_run_here_is_shown_as_long_as_its_cells_are_those_of_the_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_site, "EXECUTED", tmp_path)
+    assert build_site.notebooks_to_show() == NOTEBOOKS
+    first, second = (nbformat.read(path, as_version=4) for path in NOTEBOOKS[:2])
+    first.metadata.course = {"code": run_notebooks.code_hash(NOTEBOOKS[0]), "seconds": 3.0}
+    second.metadata.course = {"code": "of cells that have changed since", "seconds": 3.0}
+    for path, notebook in zip(NOTEBOOKS, (first, second), strict=False):
+        nbformat.write(notebook, tmp_path / path.name)
+    assert build_site.notebooks_to_show() == [tmp_path / NOTEBOOKS[0].name, *NOTEBOOKS[1:]]
+
+
 def test_a_course_without_notebooks_has_a_page_that_says_so(tmp_path: Path) -> None:
     build_site.build([], tmp_path / "site", whole=False)
     assert (tmp_path / "site" / "glossary.html").is_file()
@@ -283,15 +315,15 @@ def test_a_second_build_of_the_same_notebooks_is_skipped_and_a_changed_one_is_bu
     nbformat.write(new_notebook(cells=[new_markdown_cell("# One")]), notebook)
     build = functools.partial(build_site.build, whole=False)
     monkeypatch.setattr(build_site, "build", build)
-    monkeypatch.setattr(sys, "argv", ["build_site", str(tmp_path / "notebooks"), str(tmp_path / "site")])
-    build_site.main()
+    monkeypatch.setattr(build_site, "notebooks_to_show", lambda: [notebook])
+    build_site.main(tmp_path / "site")
     assert re.search(r"site \.\.\. \d+ s \(\d+ pages, [\d.]+ MB\)", capsys.readouterr().out)
-    build_site.main()
+    build_site.main(tmp_path / "site")
     assert "unchanged" in capsys.readouterr().out
     content = json.loads(notebook.read_text())
     content["cells"][0]["source"] = "# Uno"
     notebook.write_text(json.dumps(content))
-    build_site.main()
+    build_site.main(tmp_path / "site")
     assert "unchanged" not in capsys.readouterr().out
     assert "Uno" in (tmp_path / "site" / "01_one.html").read_text()
 
@@ -423,6 +455,13 @@ def test_search_finds_functions_and_words_of_notebooks(browser, course_served: s
         assert browser.wait(f"[...document.querySelectorAll('#search-results a')].some((a) => a.href.includes('{page}'))")
 
 
+def test_search_puts_a_lesson_or_the_glossary_before_functions_of_that_name(browser, course_served: str) -> None:
+    visit(browser, f"{course_served}search.html?q=perplexity", PHONE)
+    assert browser.wait("document.querySelectorAll('#search-results a[href*=\"reference/\"]').length > 0")
+    first = browser.run("document.querySelector('#search-results li a').href")
+    assert "/reference/" not in first and "/docs/" not in first, first
+
+
 def test_the_reader_chooses_dark_pages_and_they_stay_dark(browser, course_served: str) -> None:
     visit(browser, course_served + "index.html", DESK)
     browser.click(".theme-switch-button")
@@ -439,7 +478,7 @@ def test_every_notebook_can_be_reached_from_the_first_page(browser, course_serve
     links = browser.run(
         "[...document.querySelectorAll('article a')].filter((a) => a.getClientRects().length).map((a) => a.getAttribute('href'))"
     )
-    assert {f"{path.stem}.html" for path in NOTEBOOKS} | {"reference/index.html", "instructors.html"} <= set(links)
+    assert {f"{path.stem}.html" for path in NOTEBOOKS} | {"reference/src.html", "instructors.html"} <= set(links)
 
 
 def test_the_checker_is_heard_of_pale_text_an_image_without_words_and_a_heading_that_leaves_out_a_level(

@@ -1,5 +1,7 @@
-"""Sphinx's settings for the site. Nothing here may point to another host: pages work offline, also opened as files."""
+"""Sphinx's settings for the site. No page asks another host: they work offline, also as files."""
 
+import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -13,7 +15,7 @@ project = "Words to Answers"
 author = "the authors of Words to Answers"
 copyright = "the authors; code MIT, text and questions CC BY 4.0, Wikipedia passages CC BY-SA 4.0"
 language = "en"
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 nb_execution_mode = "off"  # the notebooks come executed
 nb_ipywidgets_js = {}  # outputs never depend on widgets, whose script would come from a CDN
 nb_merge_streams = True
@@ -22,22 +24,37 @@ smartquotes = False  # quotation marks stay as they are written
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 mathjax_path = "vendor/tex-svg-full.js"  # put there by tools/build_site.py
+
 add_module_names = False
-python_use_unqualified_type_names = True  # types lead to their full name, and are read by its last part
+python_use_unqualified_type_names = True  # types lead to their full name, and show its last part
 toc_object_entries_show_parents = "hide"
+autosummary_generate = False
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "special-members": "__call__",
+    "ignore-module-all": True,  # each thing is explained once, where it is written
+}
+autodoc_inherit_docstrings = False  # those of torch are not ours, and not written for Sphinx
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # the fields of a dataclass are described once
+napoleon_use_rtype = False
+
 html_theme = "sphinx_book_theme"
 html_title = project
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["course.css"]
 html_js_files = [("course.js", {"defer": "defer"})]
+html_search_scorer = str(Path(__file__).with_name("_static") / "scorer.js")
 html_context = {"default_mode": "auto"}
 html_copy_source = False
 html_show_sourcelink = False
-html_use_index = html_domain_indices = False  # the reference's own pages list everything, by subject
+html_use_index = html_domain_indices = False  # the reference's own pages list everything
 html_theme_options = {
     "show_toc_level": 2,
-    "collapse_navbar": True,  # each page names its own branch: a quarter of the time to build, and of the links to tab through
+    "collapse_navbar": True,  # each page names its own branch only: a quarter of the time to build
     "use_download_button": False,
     "use_fullscreen_button": False,
     "use_repository_button": _published,
@@ -46,7 +63,51 @@ html_theme_options = {
     **({"repository_url": _repository} if _published else {}),
 }
 
+GOOGLE = re.compile(r"(Args|Attributes|Returns|Yields|Raises|Example):$")
+
+
+def plain_text(app, what, name, obj, options, lines):
+    """Docstrings are plain text: indented paragraphs are code, Google's sections and lists stay as
+    they are, and other lines lose their indents."""
+    made, in_section, in_code, in_list = [], False, False, False
+    for before, line in zip(["", *lines], list(lines), strict=False):
+        indented = line.startswith(" ")
+        if line and not indented:
+            in_section = bool(GOOGLE.match(line))
+        in_code = indented and not in_section and (in_code or not before)
+        in_list = line.startswith("- ") or (in_list and indented)
+        if in_list and before and not indented and not before.startswith((" ", "- ")):
+            made.append("")
+        if in_code and not in_list:
+            made += [line] if before else ["::", "", line]
+        else:
+            made.append(without_marks(line if in_section or in_list else line.strip()))
+    lines[:] = made
+
+
+def without_marks(line):
+    """A line in which `x` is code, and everything else that Sphinx takes for a mark is a sign."""
+    pieces = re.split(r"``?([^`]+)``?", line)
+    for number, piece in enumerate(pieces):
+        signs = re.sub(r"([\\*|`]|(?<=\w)_(?!\w))", r"\\\1", piece)
+        pieces[number] = f"``{piece.strip()}``" if number % 2 else signs
+    return "".join(pieces)
+
+
+def no_tuple_fields(app, what, name, obj, skip, options):
+    """A named tuple's fields say only "Alias for field number 0"."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def load_modules(app):
+    """Import what is explained before Sphinx divides the pages among processes, and not in each."""
+    for page in sorted(Path(app.srcdir).glob("reference/*.md")):
+        importlib.import_module(page.stem)
+
 
 def setup(app):
-    """Math may stand in outputs and quizzes, which Sphinx does not look into: load MathJax on every page."""
+    """Math may be in outputs and quizzes, which Sphinx does not look into: load MathJax always."""
+    app.connect("builder-inited", load_modules)
     app.set_html_assets_policy("always")
+    app.connect("autodoc-process-docstring", plain_text, priority=100)  # before napoleon
+    app.connect("autodoc-skip-member", no_tuple_fields)
