@@ -58,7 +58,7 @@ def fake_python(folder: Path, version: str) -> Path:
 def test_make_alone_lists_targets_that_all_exist(checkout: Path, clean_environment: dict[str, str]) -> None:
     result = make(checkout, env=clean_environment)
     targets = re.findall(r"^  ([a-z-]+) +\S", result.stdout, re.MULTILINE)
-    assert {"course", "test", "test-full", "lab", "notebooks", "site", "assets", "lint", "clean"} <= set(targets)
+    assert {"course", "run", "test", "test-full", "lab", "notebooks", "site", "assets", "lint", "clean"} <= set(targets)
     for target in targets:
         assert make(checkout, "--dry-run", target, env=clean_environment).returncode == 0, target
     assert not (checkout / ".venv").exists()
@@ -173,7 +173,10 @@ def test_on_linux_without_a_gpu_cuda_builds_are_the_last_resort(monkeypatch: pyt
 def test_make_course_in_a_fresh_clone_then_again_at_once_then_without_a_network(checkout: Path, clean_environment: dict[str, str]) -> None:
     first = make(checkout, "course", f"PYTHON={sys.executable}", env=clean_environment)
     assert first.returncode == 0, first.stdout + first.stderr
+    told = [first.stdout.index(words) for words in ("0.5 GB to fetch", "packages (", "site ...", "minilm", "training", "You:", "ready")]
+    assert told == sorted(told), "first what will be done, then each step, and the answer at the end"
     assert (checkout / "build" / "site" / "index.html").is_file() and "build/site/index.html" in first.stdout
+    assert re.search(r"Reader: 8 \(0\.\d\d sure", first.stdout), first.stdout[-500:]
     if sys.platform == "linux" and not shutil.which("nvidia-smi"):
         (about,) = (checkout / ".venv").glob("lib/python3*/site-packages/torch-*.dist-info")
         assert "+cpu" in about.name, "gigabytes of CUDA on a machine without a GPU"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import json
 import re
@@ -18,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tools import environment, pick_python, repository
+from tools import checks, environment, pick_python
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -65,9 +66,12 @@ def test_everything_the_course_needs_is_pinned_down_to_the_last_dependency() -> 
     assert seen - set(PINS) <= {"setuptools", "pip"} | {name for name in seen if name.startswith(("nvidia", "triton", "cuda"))}
 
 
+distributions_of_modules = functools.cache(metadata.packages_distributions)
+
+
 def imported_packages(folder: str) -> dict[str, set[str]]:
     """Packages from outside that the Python files and notebooks below `folder` import, anywhere in them, each with the files that do."""
-    distributions = metadata.packages_distributions()
+    distributions = distributions_of_modules()
     found: dict[str, set[str]] = {}
     for file in sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".ipynb")):
         for node in ast.walk(ast.parse(code_of(file))):
@@ -133,10 +137,9 @@ def test_only_the_address_in_pyproject_is_given_as_the_courses_own(name: str) ->
 
 def test_the_readme_says_which_notebooks_are_here_and_links_lead_somewhere() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (?:\[)?(\d\d) .*\| (\*\*here\*\*|to come) \|$", text, re.MULTILINE)
-    assert len(rows) >= 8 and [number for number, _ in rows] == [f"{number:02}" for number in range(len(rows))]
-    here = {path.name[:2] for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
-    assert {number for number, state in rows if state == "**here**"} == here, "the course map of README.md is not up to date"
+    rows = re.findall(r"^\| \[\w+ [^\]]+\]\((notebooks/\w+\.ipynb)\) \|[^|]{10,}\|$", text, re.MULTILINE)
+    here = sorted(f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    assert len(here) >= 8 and rows == here, "the course map of README.md is not up to date"
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / target).exists(), target
 
@@ -216,13 +219,13 @@ def test_licences_name_no_weights_that_are_not_there_and_every_file_and_folder_o
     named = re.findall(r"`weights/([\w-]+)`", (ROOT / "LICENSES.md").read_text(encoding="utf-8"))
     assert set(named) == set(WEIGHTS)
     listed = set(re.findall(r"^\| `([\w.]+)/?` \|", (ROOT / "data" / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
-    assert listed | {"README.md"} >= {name.split("/")[1] for name in repository.files() if name.startswith("data/")}
+    assert listed | {"README.md"} >= {name.split("/")[1] for name in checks.files() if name.startswith("data/")}
 
 
 def test_licences_name_whatever_lies_here_with_a_licence_of_its_own() -> None:
     text = (ROOT / "LICENSES.md").read_text(encoding="utf-8")
     own = {"LICENSE", "LICENSE-TEXT", "LICENSES.md"}
-    foreign = {name for name in repository.files() if re.search(r"(^|/)(LICEN[CS]E|COPYING|NOTICE)", name)} - own
+    foreign = {name for name in checks.files() if re.search(r"(^|/)(LICEN[CS]E|COPYING|NOTICE)", name)} - own
     assert all(f"`{Path(name).parent.as_posix()}" in text for name in foreign), foreign
 
 
@@ -277,3 +280,10 @@ def test_the_right_licence_is_named_for_code_text_and_wikipedia() -> None:
     assert "MIT License" in (ROOT / "LICENSE").read_text()
     text = (ROOT / "LICENSE-TEXT").read_text()
     assert "Attribution 4.0 International" in text and "CC BY-SA" in text
+
+
+def test_a_citation_names_the_version_and_the_licences_of_pyproject() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys(), "required by the format, version 1.2.0"
+    assert citation["version"] == PROJECT["version"] and " AND ".join(citation["license"]) == PROJECT["license"]
+    assert f"\n## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
