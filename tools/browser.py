@@ -1,4 +1,4 @@
-"""A headless Chromium, told what to do over its own protocol (DevTools), without any driver to install: for tests and screenshots."""
+"""A headless Chromium for tests and screenshots, driven by its own protocol (DevTools)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from typing import Any
 
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
-    "--disable-background-networking --disable-component-update --disable-sync --remote-debugging-port=0"
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--remote-debugging-port=0"
 )
 KEYS = {
     "Tab": (9, ""),
@@ -34,21 +37,38 @@ KEYS = {
 
 
 class Browser:
-    """One page, with a profile folder of its own. Other computers cannot be reached: they are asked through a proxy that does not exist.
+    """One page. Other computers are out of reach: the browser's proxy does not exist.
 
-    requests: addresses that the page asked for   problems: uncaught errors, and what the browser refused or complained about
+    Args:
+        profile: a folder of its own.
+
+    Attributes:
+        requests: addresses that the page asked for.
+        problems: uncaught errors, and what the browser refused or complained about.
     """
 
     def __init__(self, profile: Path):
-        command = [str(CHROMIUM), *FLAGS.split(), "--proxy-server=http://127.0.0.1:9", f"--user-data-dir={profile}", "about:blank"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        command = [
+            str(CHROMIUM),
+            *FLAGS.split(),
+            "--proxy-server=http://127.0.0.1:9",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        ]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         self._loop = asyncio.new_event_loop()
         self._last, self.requests, self.problems = 0, [], []
         try:
             port = self._port(profile / "DevToolsActivePort")
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=30) as listing:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port}/json/list", timeout=30
+            ) as listing:
                 page = next(target for target in json.load(listing) if target["type"] == "page")
-            self._connection = self._loop.run_until_complete(_connected(page["webSocketDebuggerUrl"]))
+            self._connection = self._loop.run_until_complete(
+                _connected(page["webSocketDebuggerUrl"])
+            )
         except BaseException:
             self.close()
             raise
@@ -60,7 +80,9 @@ class Browser:
         for _ in range(600):
             if file.is_file() and (lines := file.read_text().splitlines()):
                 return int(lines[0])
-            assert self._process.poll() is None, f"{CHROMIUM} ended by itself; start it by hand to see why"
+            assert self._process.poll() is None, (
+                f"{CHROMIUM} ended by itself; start it by hand to see why"
+            )
             time.sleep(0.05)
         raise AssertionError(f"{CHROMIUM} did not start within 30 seconds")
 
@@ -89,13 +111,24 @@ class Browser:
         if event["method"] == "Network.requestWillBeSent":
             self.requests.append(details["request"]["url"])
         elif event["method"] == "Runtime.exceptionThrown":
-            self.problems.append(details["exceptionDetails"].get("exception", {}).get("description", "an error"))
-        elif event["method"] == "Log.entryAdded" and details["entry"]["level"] in ("error", "warning"):
+            self.problems.append(
+                details["exceptionDetails"].get("exception", {}).get("description", "an error")
+            )
+        elif event["method"] == "Log.entryAdded" and details["entry"]["level"] in (
+            "error",
+            "warning",
+        ):
             self.problems.append(details["entry"]["text"])
 
     def open(self, address: str, width: int = 1000, height: int = 1100, dark: bool = False) -> None:
         """Go to an address, with nothing noted yet, and wait until it is loaded."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.requests.clear()
@@ -105,7 +138,9 @@ class Browser:
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression in the page; promises are awaited."""
-        told = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        told = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
@@ -124,9 +159,14 @@ class Browser:
     def click(self, selector: str) -> None:
         """Click in the middle of the first element that fits, as a hand would: once it is there."""
         self.wait(f"document.querySelector({json.dumps(selector)}) !== null")
-        middle = "((box) => [box.x + box.width / 2, box.y + box.height / 2])(element.getBoundingClientRect())"
-        found = f"const element = document.querySelector({json.dumps(selector)}); element.scrollIntoView({{block: 'center'}})"
-        x, y = self.run(f"(() => {{ {found}; return {middle}; }})()")
+        x, y = self.run(
+            f"""(() => {{
+              const element = document.querySelector({json.dumps(selector)});
+              element.scrollIntoView({{block: 'center'}});
+              const box = element.getBoundingClientRect();
+              return [box.x + box.width / 2, box.y + box.height / 2];
+            }})()"""
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
@@ -138,14 +178,20 @@ class Browser:
         """Press a key and let it go."""
         code, text = KEYS[key]
         details = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-        self.call("Input.dispatchKeyEvent", type="keyDown", **details, **({"text": text} if text else {}))
+        self.call(
+            "Input.dispatchKeyEvent", type="keyDown", **details, **({"text": text} if text else {})
+        )
         self.call("Input.dispatchKeyEvent", type="keyUp", **details)
 
     def accessible(self) -> list[dict[str, Any]]:
-        """What a screen reader is given: role, name, and the properties, of everything that it does not skip."""
+        """What a screen reader is given: role, name and properties of all that it does not skip."""
         nodes = self.call("Accessibility.getFullAXTree")["nodes"]
         return [
-            {"role": node["role"]["value"], "name": node.get("name", {}).get("value", ""), "value": node.get("value", {}).get("value")}
+            {
+                "role": node["role"]["value"],
+                "name": node.get("name", {}).get("value", ""),
+                "value": node.get("value", {}).get("value"),
+            }
             | {one["name"]: one["value"].get("value") for one in node.get("properties", [])}
             for node in nodes
             if not node["ignored"]
@@ -153,7 +199,9 @@ class Browser:
 
     def picture(self, whole: bool = True) -> bytes:
         """The whole page as a PNG, or what is seen of it without scrolling."""
-        return base64.b64decode(self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"])
+        return base64.b64decode(
+            self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
+        )
 
     def __enter__(self) -> Browser:
         return self

@@ -325,7 +325,7 @@ def main(arguments: list[str] | None = None) -> int:
         shutil.copytree(options.root, copy, symlinks=True, ignore=ignored)
         outcome, said, seconds = run_tests(copy, options.tests, options.timeout)
         if outcome != "passed":
-            print(f"error: without a mistake the tests {outcome}: {said}; mend them first.", file=sys.stderr)
+            print(f"error: without a mistake the tests {outcome}: {said}.", file=sys.stderr)
             return 2
         print(f"{options.file}: without a mistake the tests pass in {seconds:.0f} s", flush=True)
         timeout = options.timeout or max(60.0, 5 * seconds)
@@ -336,8 +336,10 @@ def main(arguments: list[str] | None = None) -> int:
             outcome, said, seconds = run_tests(copy, options.tests, timeout)
             outcome = {"passed": "survived", "failed": "caught"}.get(outcome, "hung, so caught")
             found = {"number": number, "outcome": outcome, "by": said, "seconds": round(seconds)}
-            told["results"].append(found | {k: v for k, v in asdict(mistake).items() if k != "source"})
-            report.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            change = {k: v for k, v in asdict(mistake).items() if k != "source"}
+            told["results"].append(found | change)
+            text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+            report.write_text(text, encoding="utf-8")
             where = f"line {mistake.line} {mistake.function}"
             print(f"{number:2} {outcome}: {mistake.kind}, {where} ({seconds:.0f} s)")
             for sign, line in (("-", mistake.before), ("+", mistake.after)):

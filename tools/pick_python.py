@@ -1,7 +1,7 @@
 """Pick a Python that fits the course and let it run tools/environment.py.
 
-This one file also parses under very old Pythons (2.7 and every 3.x), because saying "this Python is too old" in one
-sentence is its job: hence no f-strings and no type hints here.
+This one file also parses under very old Pythons (2.7 and every 3.x), because saying "this Python
+is too old" in one sentence is its job: hence no f-strings and no type hints here.
 
 Usage: python3 tools/pick_python.py [--only PYTHON] [arguments for tools/environment.py]
 """
@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 
-LOWEST, BELOW = (3, 11), (3, 14)  # the same range as requires-python in pyproject.toml; a test compares them
+LOWEST = (3, 11)  # the same range as requires-python in pyproject.toml; a test compares them
+BELOW = (3, 14)
 OTHERS = ("python3", "python3.13", "python3.12", "python3.11", "python")
 
 
@@ -18,7 +19,9 @@ def version_of(python):
     """(major, minor) of the interpreter called `python`, or None where it does not start."""
     try:
         process = subprocess.Popen(
-            [python, "-c", "import sys; print('%d %d' % sys.version_info[:2])"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [python, "-c", "import sys; print('%d %d' % sys.version_info[:2])"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         answer = process.communicate()[0].decode().split()
         return (int(answer[0]), int(answer[1]))
@@ -46,7 +49,8 @@ def main(arguments):
         if not fits(version):
             what = "is Python %s" % dotted(version) if version else "does not start"
             sys.exit(
-                "make: PYTHON=%s %s, but the course needs Python %s; name another one, or leave PYTHON out." % (chosen, what, range_text)
+                "make: PYTHON=%s %s, but the course needs Python %s; "
+                "name another one, or leave PYTHON out." % (chosen, what, range_text)
             )
     elif fits(sys.version_info[:2]):
         chosen = sys.executable
@@ -54,8 +58,9 @@ def main(arguments):
         chosen = next((name for name in OTHERS if fits(version_of(name))), None)
         if chosen is None:
             sys.exit(
-                "make: the course needs Python %s, but python3 is %s (%s) and no other was found on the PATH; "
-                "install one (python.org, your package manager, or conda), then run: make course PYTHON=/path/to/python3"
+                "make: the course needs Python %s, but python3 is %s (%s) and no other was found "
+                "on the PATH; install one (python.org, your package manager, or conda), then run: "
+                "make course PYTHON=/path/to/python3"
                 % (range_text, dotted(sys.version_info[:2]), sys.executable)
             )
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "environment.py")

@@ -1,7 +1,7 @@
-"""Take the pictures of the README: figures out of the notebooks as they are stored, and the demo and the poll as a browser shows them.
+"""Take the README's pictures: figures of the stored notebooks, and the demo and poll in a browser.
 
     python tools/pictures.py                 all of them
-    python tools/pictures.py --figures       only the figures: `make notebooks` does this, so that they stay those of the notebooks
+    python tools/pictures.py --figures       only the figures, as `make notebooks` does
 
 The files go where FIGURES and SCREENSHOTS say. Screenshots need Chromium or Chrome.
 """
@@ -29,35 +29,57 @@ from tools.browser import CHROMIUM, Browser
 DOCS = runtime.COURSE / "docs" / "pictures"
 # File -> notebook, and what only the cell that draws the figure says.
 FIGURES = {
-    runtime.COURSE / "tools" / "pages" / "_static" / "question_to_answer.png": ("06_bert_squad", "draw_question_to_answer("),
+    runtime.COURSE / "tools" / "pages" / "_static" / "question_to_answer.png": (
+        "06_bert_squad",
+        "draw_question_to_answer(",
+    ),
     DOCS / "word_map.png": ("02_word2vec_tsne", "plot_word_map(words, places)"),
     DOCS / "attention.png": ("04_attention", "plot_attention(attention[layer, head], tokens)"),
-    DOCS / "fine_tuning.png": ("06_bert_squad", 'LiveCurve("Our questions, from the warmed-up model")'),
+    DOCS / "fine_tuning.png": (
+        "06_bert_squad",
+        'LiveCurve("Our questions, from the warmed-up model")',
+    ),
 }
 SCREENSHOTS = {"demo": DOCS / "demo.png", "poll": DOCS / "poll.png"}
 VOTES = (0, 0, 1, 1, 1, 1, 1, 1, 2, 1, 1, 3)  # the choices of a class that does not exist
 IMAGE = re.compile(r'<img [^>]*?src="data:image/png;base64,([^"]+)" alt="([^"]*)"')
 
 
-def figure(notebook: str, call: str, folder: Path = runtime.COURSE / "notebooks") -> tuple[bytes, str]:
-    """The PNG and the alternative text of the figure that a stored notebook's cell with `call` in it drew last.
+def figure(
+    notebook: str, call: str, folder: Path = runtime.COURSE / "notebooks"
+) -> tuple[bytes, str]:
+    """The figure that a stored notebook's cell with `call` in it drew last.
 
-    Raises LookupError when no cell, or more than one, has `call` and a figure.
+    Args:
+        notebook: its name.
+        call: what no other cell with a figure has in it.
+        folder: of the notebooks.
+
+    Returns:
+        The PNG and the alternative text.
+
+    Raises:
+        LookupError: no cell, or more than one, has `call` and a figure.
     """
     stored = json.loads((folder / f"{notebook}.ipynb").read_text(encoding="utf-8"))
     found = []
     for cell in stored["cells"]:
         if cell["cell_type"] == "code" and call in "".join(cell["source"]):
-            shown = "".join("".join(output.get("data", {}).get("text/html", "")) for output in cell["outputs"])
+            shown = "".join(
+                "".join(output.get("data", {}).get("text/html", "")) for output in cell["outputs"]
+            )
             found += IMAGE.findall(shown)[-1:]
     if len(found) != 1:
-        raise LookupError(f"{notebook}: {len(found)} cells with a figure call {call!r}; name one in tools/pictures.py.")
+        raise LookupError(
+            f"{notebook}: {len(found)} cells with a figure call {call!r}; "
+            "name one in tools/pictures.py."
+        )
     return base64.b64decode(found[0][0]), html.unescape(found[0][1])
 
 
 @contextmanager
 def started(module: str, *arguments: str, says: str) -> Iterator[list[str]]:
-    """Run `python -m module` until the block ends: gives the lines it printed up to the one that begins with `says`."""
+    """Run `python -m module` in the block; gives its lines up to the one that begins `says`."""
     command = [sys.executable, "-m", module, *arguments, "--port", "0"]
     process = subprocess.Popen(command, cwd=runtime.COURSE, stdout=subprocess.PIPE, text=True)
     try:
@@ -86,22 +108,32 @@ def picture_of_demo(browser: Browser) -> bytes:
 
 def picture_of_poll(browser: Browser) -> bytes:
     """The instructor's page after VOTES."""
-    with tempfile.TemporaryDirectory() as folder, started("src.apps.poll", "--file", f"{folder}/poll.sqlite", says="Attendees:") as lines:
-        instructor, attendees = (next(line.split()[1] for line in lines if line.startswith(who)) for who in ("Instructor:", "Attendees:"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        started("src.apps.poll", "--file", f"{folder}/poll.sqlite", says="Attendees:") as lines,
+    ):
+        instructor, attendees = (
+            next(line.split()[1] for line in lines if line.startswith(who))
+            for who in ("Instructor:", "Attendees:")
+        )
         for choice in VOTES:
             browser.call("Network.clearBrowserCookies")  # another voter
             browser.open(attendees, width=360, height=740)
             browser.wait("document.querySelectorAll('#choices input').length > 0")
             browser.click(f"#choices label:nth-child({choice + 1}) input")
             browser.click("#send")
-            browser.wait("document.getElementById('said').textContent.startsWith('Your vote is counted.')")
+            browser.wait(
+                "document.getElementById('said').textContent.startsWith('Your vote is counted.')"
+            )
         browser.open(instructor, width=1280, height=720)
         browser.wait("document.querySelectorAll('#bars li').length > 0")
         browser.run("new Promise((done) => setTimeout(done, 1000))")  # the bars move
         return browser.picture()
 
 
-def main(figures: bool = typer.Option(False, "--figures", help="only the figures of the notebooks")) -> None:
+def main(
+    figures: bool = typer.Option(False, "--figures", help="only the figures of the notebooks"),
+) -> None:
     """Write the pictures."""
     DOCS.mkdir(parents=True, exist_ok=True)
     for file, (notebook, call) in FIGURES.items():
@@ -111,7 +143,10 @@ def main(figures: bool = typer.Option(False, "--figures", help="only the figures
     if figures:
         return
     if CHROMIUM is None:
-        raise SystemExit("pictures: there is no Chromium; install it (Debian: apt-get install chromium), or ask for --figures alone.")
+        raise SystemExit(
+            "pictures: there is no Chromium; install it (Debian: apt-get install chromium), "
+            "or ask for --figures alone."
+        )
     with tempfile.TemporaryDirectory() as profile, Browser(Path(profile)) as browser:
         for name, take in {"demo": picture_of_demo, "poll": picture_of_poll}.items():
             SCREENSHOTS[name].write_bytes(take(browser))
