@@ -75,8 +75,9 @@ def plain_text(app, what, name, obj, options, lines):
         if line and not indented:
             in_section = bool(GOOGLE.match(line))
         in_code = indented and not in_section and (in_code or not before)
-        in_list = line.startswith("- ") or (in_list and indented)
-        if in_list and before and not indented and not before.startswith((" ", "- ")):
+        begins = line.startswith("- ") and (in_list or not before or before.endswith(":"))
+        in_list = begins or (in_list and indented)
+        if begins and before and not before.startswith((" ", "- ")):
             made.append("")
         if in_code and not in_list:
             made += [line] if before else ["::", "", line]
