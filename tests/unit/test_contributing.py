@@ -1,4 +1,5 @@
-"""What README.md, CONTRIBUTING.md and docs/ tell people to type or to open exists: make targets, programs, their options, paths."""
+"""What README.md, CONTRIBUTING.md and docs/ tell people to type or to open exists: targets of make,
+programs, their options, paths."""
 
 from __future__ import annotations
 
@@ -13,7 +14,11 @@ import pytest
 from tools import checks
 
 ROOT = checks.ROOT
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+]
 FILES = checks.files()
 PLACES = {*FILES, *(parent.as_posix() for name in FILES for parent in Path(name).parents)}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -22,12 +27,15 @@ FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 MADE = ("build/", "data/cache")  # by running things: not there in a fresh clone
 PLACEHOLDER = re.compile(r"NN|NAME|08_title")  # stand for a name of the reader's own
-PATH = re.compile(r"(?<![\w./-])((?:src|tools|tests|docs|data|weights|notebooks|benchmarks|build|\.ci|\.github|\.devcontainer)/[\w./*-]*)")
+PATH = re.compile(
+    r"(?<![\w./-])((?:src|tools|tests|docs|data|weights|notebooks|benchmarks|build"
+    r"|\.ci|\.github|\.devcontainer)/[\w./*-]*)"
+)
 PROGRAM = re.compile(r"-m (src(?:\.\w+)*)(?= |$)(.*)|((?:tools|benchmarks)/\w+\.py)(.*)")
 
 
 def commands(page: str) -> Iterator[str]:
-    """Everything on a page that is set as code: the lines of blocks without their comments, and what stands between single quotes."""
+    """What is set as code on a page: lines of blocks without their comments, and spans."""
     for block in FENCE.findall(page):
         yield from (line.partition("  #")[0].strip() for line in block.splitlines())
     yield from (span.strip() for span in SPAN.findall(FENCE.sub("", page)))
@@ -40,16 +48,22 @@ def problems(page: str) -> list[str]:
         found += [f"there is no {path}" for path in PATH.findall(command) if not is_there(path)]
         if command.startswith("make "):
             found += problems_of_make(command)
-        elif (program := PROGRAM.search(command)) and not command.startswith(("src", "tools", "benchmarks")):
+        elif (program := PROGRAM.search(command)) and not command.startswith(
+            ("src", "tools", "benchmarks")
+        ):
             module, rest, script, script_rest = program.groups()
             found += problems_of_program(module or script, rest if module else script_rest)
     return found
 
 
 def is_there(path: str) -> bool:
-    """Whether a path, perhaps with a placeholder or a star in it, is in the repository or made by running things."""
+    """Whether a path, perhaps with a placeholder or a star, is here or made by running things."""
     path = PLACEHOLDER.sub("*", path.rstrip("/.") if path != "build/" else path)
-    return f"{path}/".startswith(MADE) or path.startswith(MADE) or any(fnmatchcase(place, path) for place in PLACES)
+    return (
+        f"{path}/".startswith(MADE)
+        or path.startswith(MADE)
+        or any(fnmatchcase(place, path) for place in PLACES)
+    )
 
 
 def problems_of_make(command: str) -> list[str]:
@@ -65,13 +79,19 @@ def problems_of_make(command: str) -> list[str]:
         return [f"make {target} passes nothing on"]
     program = PROGRAM.search(recipe)
     given = next(filter(None, arguments.groups()), "")
-    return problems_of_program(program[1] or program[3], f" {given}", subcommands=False) if program else []  # pytest's are its own
+    return (
+        problems_of_program(program[1] or program[3], f" {given}", subcommands=False)
+        if program
+        else []
+    )  # pytest's are its own
 
 
 def problems_of_program(program: str, rest: str, subcommands: bool = True) -> list[str]:
-    """What is wrong with a call of a module or of a file.   program: "src.qa" or "tools/badges.py"   rest: what stands behind it"""
+    """What is wrong with a call of "src.qa" or "tools/badges.py", with the rest of its line."""
     stem = program.removesuffix(".py").replace(".", "/")
-    source = next((ROOT / name for name in (f"{stem}/__main__.py", f"{stem}.py") if name in FILES), None)
+    source = next(
+        (ROOT / name for name in (f"{stem}/__main__.py", f"{stem}.py") if name in FILES), None
+    )
     code = source.read_text(encoding="utf-8") if source else ""
     if "__main__" not in code:
         return [f"{program} is no program"]
@@ -79,9 +99,16 @@ def problems_of_program(program: str, rest: str, subcommands: bool = True) -> li
     found = []
     for option in (word.partition("=")[0] for word in words if word.startswith("--")):
         parameter = option[2:].replace("-", "_")  # as typer makes it an option
-        if f'"{option}"' not in code and not re.search(rf"^    {parameter}: (Annotated\[|\w+Option\b)", code, re.MULTILINE):
+        typed = rf"^    {parameter}: (Annotated\[|\w+Option\b)"
+        if f'"{option}"' not in code and not re.search(typed, code, re.MULTILINE):
             found.append(f"{program} has no option {option}")
-    if subcommands and "@app.command()" in code and words and re.fullmatch(r"[a-z]+", words[0]) and f"def {words[0]}(" not in code:
+    if (
+        subcommands
+        and "@app.command()" in code
+        and words
+        and re.fullmatch(r"[a-z]+", words[0])
+        and f"def {words[0]}(" not in code
+    ):
         found.append(f"{program} has no command {words[0]}")
     return found
 
@@ -95,9 +122,13 @@ TABLES_ON = [*PAGES, "CHANGELOG.md", "LICENSES.md", "data/README.md"]
 
 
 def lines_behind_tables(page: str) -> list[str]:
-    """Lines of text that stand right below a table: GitHub and the site draw them as one more row of it. A comment ends a table."""
+    """Lines right below a table, which are drawn as one more row of it. A comment ends a table."""
     lines = FENCE.sub("", page).splitlines()
-    return [below for line, below in pairwise(lines) if line.startswith("|") and below.strip() and not below.startswith(("|", "<!--"))]
+    return [
+        below
+        for line, below in pairwise(lines)
+        if line.startswith("|") and below.strip() and not below.startswith(("|", "<!--"))
+    ]
 
 
 @pytest.mark.parametrize("name", TABLES_ON)
@@ -114,16 +145,27 @@ def test_a_text_that_would_be_drawn_as_a_row_is_found() -> None:
 def test_the_map_of_the_house_shows_every_folder_and_every_module_of_the_package() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = page.partition("\n## The map of the house\n")[2].partition("\n## ")[0]
-    folders = {f"{name.split('/')[0]}/" for name in FILES if "/" in name and not name.startswith(".")}
-    modules = {"/".join(name.split("/")[:2]) for name in FILES if name.startswith("src/") and not name.endswith("src/__init__.py")}
-    for place in folders | {module if module.endswith(".py") else f"{module}/" for module in modules}:
+    folders = {
+        f"{name.split('/')[0]}/" for name in FILES if "/" in name and not name.startswith(".")
+    }
+    modules = {
+        "/".join(name.split("/")[:2])
+        for name in FILES
+        if name.startswith("src/") and not name.endswith("src/__init__.py")
+    }
+    for place in folders | {
+        module if module.endswith(".py") else f"{module}/" for module in modules
+    }:
         assert f"`{place}`" in rows, f"{place} is not on the map"
 
 
 def test_there_is_much_to_look_at_on_the_page_for_authors() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     every = list(commands(page))
-    assert sum(command.startswith("make ") for command in every) >= 10 and sum(bool(PATH.search(command)) for command in every) >= 40
+    assert (
+        sum(command.startswith("make ") for command in every) >= 10
+        and sum(bool(PATH.search(command)) for command in every) >= 40
+    )
     assert sum("python " in command for command in every) >= 5
 
 
@@ -137,10 +179,16 @@ def test_there_is_much_to_look_at_on_the_page_for_authors() -> None:
         ("`src/gone.py`", "there is no src/gone.py"),
         ("look at `weights/nothing` and `weights/*/gone.json`", "there is no weights/nothing"),
         ("`src/teaching/exercise_NN.py`", "there is no src/teaching/exercise_NN.py"),
-        ("```\n.venv/bin/python tools/run_notebooks.py notebooks --setup\n```", "tools/run_notebooks.py has no option --setup"),
+        (
+            "```\n.venv/bin/python tools/run_notebooks.py notebooks --setup\n```",
+            "tools/run_notebooks.py has no option --setup",
+        ),
         ("`python tools/cards.py`", "tools/cards.py is no program"),
         ("`python -m src.nothing`", "src.nothing is no program"),
-        ("`torchrun --nproc-per-node 2 -m src.qa learn --data course`", "src.qa has no command learn"),
+        (
+            "`torchrun --nproc-per-node 2 -m src.qa learn --data course`",
+            "src.qa has no command learn",
+        ),
         ("```\npython -m src.qa train --date course  # that\n```", "src.qa has no option --date"),
     ],
 )
@@ -151,12 +199,14 @@ def test_what_is_not_there_is_found(page: str, problem: str) -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        "make your own; `make`; `make test ARGS='tests/unit/test_rnn.py -q'`; `make course PYTHON=python3.12`",
-        "`make demo ARGS='--texts FOLDER'`, `make poll ARGS='--network --quiz 04_attention --set masks'`",
+        "make your own; `make`; `make test ARGS='tests/unit/test_rnn.py -q'`",
+        "`make course PYTHON=python3.12`",
+        "`make demo ARGS='--texts FOLDER'`, `make poll ARGS='--network --set masks'`",
         "`src/`, `src/qa/`, `weights/*/card.json`, `build/site/index.html`, `data/cache`",
         "`notebooks/08_title.ipynb`, `data/quizzes/NN_NAME.json`",
-        "```\ntorchrun --nproc-per-node 2 -m src.qa answer --data course --split test --output build/answers.jsonl\n```",
-        "`python tools/run_notebooks.py notebooks --set-up-cell`, `python -m src.assets fetch`, `-m src.qa`, `src.qa.retriever`",
+        "```\ntorchrun --nproc-per-node 2 -m src.qa answer --data course --output build/a\n```",
+        "`python tools/run_notebooks.py notebooks --set-up-cell`, `-m src.qa`, `src.qa.retriever`",
+        "`python -m src.assets fetch`",
     ],
 )
 def test_what_is_there_passes(page: str) -> None:

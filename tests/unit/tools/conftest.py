@@ -23,7 +23,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def add(clone: Path) -> Callable[..., Path]:
-    """add(name, text), or add(name, cells=[("markdown", text), ...]) for a notebook: a new file in the clone."""
+    """add(name, text), or add(name, cells=[("markdown", text), ...]): a new file in the clone."""
 
     def write(name: str, text: str = "", cells: list[tuple[str, str]] | None = None) -> Path:
         path = clone / name
@@ -32,7 +32,9 @@ def add(clone: Path) -> Callable[..., Path]:
             path.write_text(text, encoding="utf-8")
         else:
             kinds = {"markdown": new_markdown_cell, "code": new_code_cell}
-            nbformat.write(new_notebook(cells=[kinds[kind](source) for kind, source in cells]), path)
+            nbformat.write(
+                new_notebook(cells=[kinds[kind](source) for kind, source in cells]), path
+            )
         return path
 
     return write

@@ -11,14 +11,18 @@ import pytest
 from tools import environment
 
 
-def test_a_python_that_is_asked_for_replaces_the_environment_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_that_is_asked_for_replaces_the_environment_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     venv = tmp_path / ".venv"
     environment.create(venv)
     (venv / environment.STAMP).write_text(environment.wanted_fingerprint())
     made: list[Path] = []
     monkeypatch.setattr(environment, "create", made.append)
     monkeypatch.setattr(environment, "check_space", lambda venv: None)
-    monkeypatch.setattr(environment, "installed_torch", lambda venv: environment.tested_versions()["torch"])
+    monkeypatch.setattr(
+        environment, "installed_torch", lambda venv: environment.tested_versions()["torch"]
+    )
     monkeypatch.setattr(environment, "pip", lambda *arguments: None)
 
     environment.bring_up_to_date(venv, this_python=True)

@@ -1,4 +1,4 @@
-"""tools/mistakes.py: mistakes of every kind, the same for the same seed, and an honest count of those that tests catch."""
+"""tools/mistakes.py: mistakes of every kind, the same for the same seed, honestly counted."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Shelf:
 def mean(numbers: "Sequence[float]", digits: int = 3, exact: bool = False) -> float | None:
     """The mean, or None."""
     if not (numbers and digits >= 0):
-        raise ValueError(f"{len(numbers) + 1} numbers and {digits} digits; give at least 1, not {max(numbers)}.")
+        raise ValueError(f"{len(numbers) + 1} and {digits}; at least 1, not {max(numbers)}.")
     found = sum(numbers) / len(numbers)
     return found if exact else min(round(found, ndigits=digits), max(numbers))
 
 
 def first_above(numbers, limit):
-    ä = [number for number in numbers if callable(number) or number is not None]; place = 0  # limit < 3
+    ä = [one for one in numbers if callable(one) or one is not None]; place = 0  # limit < 3
     while bool(ä) and place < len(ä) and ä[place] <= limit:
         place += 1
     return None if place == len(ä) else ä[place]
@@ -83,7 +83,9 @@ def changed_lines(mistake: mistakes.Mistake) -> list[tuple[str, str]]:
 def test_every_kind_of_mistake_is_made(found, kind):
     before, after = EXAMPLES[kind]
     assert SOURCE.count(before) == 1
-    assert SOURCE.replace(before, after) in [mistake.source for mistake in found if mistake.kind == kind]
+    assert SOURCE.replace(before, after) in [
+        mistake.source for mistake in found if mistake.kind == kind
+    ]
 
 
 def test_there_are_no_other_kinds(found):
@@ -108,16 +110,35 @@ def test_a_mistake_says_in_which_function_it_is(found):
 
 
 @pytest.mark.parametrize(
-    "words", ["docstring", "not more than", "The mean", "Literal[1", "TYPE_CHECKING", "TypeVar(", "@dataclass", "raise", "print("]
+    "words",
+    [
+        "docstring",
+        "not more than",
+        "The mean",
+        "Literal[1",
+        "TYPE_CHECKING",
+        "TypeVar(",
+        "@dataclass",
+        "raise",
+        "print(",
+    ],
 )
 def test_what_no_test_should_know_of_stays(found, words):
-    (line,) = [line for line in SOURCE.splitlines() if words in line and "import TYPE" not in line and "from typing" not in line]
+    (line,) = [
+        line
+        for line in SOURCE.splitlines()
+        if words in line and "import TYPE" not in line and "from typing" not in line
+    ]
     allowed = {"width: Literal[1, 2] = 3"}  # the value, not the annotation
     assert {mistake.after for mistake in found if mistake.before == line.strip()} <= allowed
 
 
 def test_a_comment_is_no_code(found):
-    assert not [mistake for mistake in found if "# limit <= 3" in mistake.source or "# limit < 4" in mistake.source]
+    assert not [
+        mistake
+        for mistake in found
+        if "# limit <= 3" in mistake.source or "# limit < 4" in mistake.source
+    ]
 
 
 def test_a_keyword_on_a_line_of_its_own_goes_with_its_comma():
@@ -143,7 +164,9 @@ def test_mistakes_are_spread_over_kinds_and_functions(seed):
 
 def test_no_more_are_drawn_than_can_be_made(found):
     drawn = mistakes.draw(SOURCE, 10_000, seed=0)
-    assert sorted(mistake.source for mistake in drawn) == sorted(mistake.source for mistake in found)
+    assert sorted(mistake.source for mistake in drawn) == sorted(
+        mistake.source for mistake in found
+    )
 
 
 CODE = """def larger(a, b):
@@ -158,10 +181,17 @@ def test_it():
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with a module, a test that sees every mistake in it, one that sees none, and one that fails."""
+    """A module with a test that sees every mistake in it, one that sees none, one that fails."""
     (tmp_path / "project" / "build").mkdir(parents=True)
-    files = {"code_of_mine.py": CODE, "test_strict.py": TESTS, "pytest.ini": "[pytest]\npythonpath = .\n"}
-    files |= {"test_blind.py": "def test_it():\n    pass\n", "test_broken.py": "def test_it():\n    assert False\n"}
+    files = {
+        "code_of_mine.py": CODE,
+        "test_strict.py": TESTS,
+        "pytest.ini": "[pytest]\npythonpath = .\n",
+    }
+    files |= {
+        "test_blind.py": "def test_it():\n    pass\n",
+        "test_broken.py": "def test_it():\n    assert False\n",
+    }
     for name, text in files.items():
         (tmp_path / "project" / name).write_text(text)
     return tmp_path / "project"
@@ -169,7 +199,16 @@ def project(tmp_path: Path) -> Path:
 
 def results(project: Path, tests: str, *more: str) -> list[dict]:
     file = project.parent / "results.json"
-    arguments = ["code_of_mine.py", "--tests", tests, "--root", str(project), "--json", str(file), *more]
+    arguments = [
+        "code_of_mine.py",
+        "--tests",
+        tests,
+        "--root",
+        str(project),
+        "--json",
+        str(file),
+        *more,
+    ]
     assert mistakes.main(arguments) == 0
     assert (project / "code_of_mine.py").read_text() == CODE, "mistakes are made in a copy"
     return json.loads(file.read_text())["results"]
@@ -180,7 +219,9 @@ def test_a_strict_test_catches_mistakes_and_is_named(project, capsys):
     drawn = enumerate(mistakes.draw(CODE, 20, 0), 1)
     numbers = [str(number) for number, mistake in drawn if mistake.after in wanted]
     found = results(project, "test_strict.py", "--count", "20", "--numbers", *numbers)
-    assert {result["after"]: result["outcome"] for result in found} == dict.fromkeys(wanted, "caught")
+    assert {result["after"]: result["outcome"] for result in found} == dict.fromkeys(
+        wanted, "caught"
+    )
     assert all(result["by"].startswith("FAILED test_strict.py::test_it") for result in found)
     assert f"{'all':24}   2 drawn   2 caught" in capsys.readouterr().out
 
@@ -196,7 +237,18 @@ def test_a_test_that_cannot_fail_lets_all_survive(project):
 
 
 def test_tests_that_fail_without_a_mistake_are_refused(project, capsys):
-    arguments = ["code_of_mine.py", "--tests", "test_broken.py", "--root", str(project), "--json", str(project / "x.json")]
+    arguments = [
+        "code_of_mine.py",
+        "--tests",
+        "test_broken.py",
+        "--root",
+        str(project),
+        "--json",
+        str(project / "x.json"),
+    ]
     assert mistakes.main(arguments) == 2
-    assert "without a mistake the tests failed: FAILED test_broken.py::test_it" in capsys.readouterr().err
+    assert (
+        "without a mistake the tests failed: FAILED test_broken.py::test_it"
+        in capsys.readouterr().err
+    )
     assert not (project / "x.json").exists()

@@ -1,4 +1,4 @@
-"""tools/new_notebook.py: what it writes is in the house's form and runs; a name that cannot be is refused in a sentence."""
+"""tools/new_notebook.py: what it writes has the house's form and runs; other names are refused."""
 
 from __future__ import annotations
 
@@ -25,18 +25,37 @@ def test_it_has_title_set_up_cell_one_section_and_closing_cells(written: Path) -
     notebook = nbformat.read(written, as_version=4)
     nbformat.validate(notebook)
     cells = notebook.cells
-    assert written.name == "08_ask_your_own_texts.ipynb" and cells[0].source.startswith("# Ask your own texts\n")
-    assert cells[1].source == run_notebooks.SET_UP_CELL.read_text(encoding="utf-8").strip() and "set-up" in cells[1].metadata["tags"]
-    headings = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines() if line.startswith("#")]
+    assert written.name == "08_ask_your_own_texts.ipynb" and cells[0].source.startswith(
+        "# Ask your own texts\n"
+    )
+    assert (
+        cells[1].source == run_notebooks.SET_UP_CELL.read_text(encoding="utf-8").strip()
+        and "set-up" in cells[1].metadata["tags"]
+    )
+    headings = [
+        line
+        for cell in cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+        if line.startswith("#")
+    ]
     assert headings[1:] == ["## A section answers one question", "## What you take with you"]
-    assert "How does this get us to question answering?" in cells[-2].source and "runtime.machine()" in cells[-1].source
-    assert 'show_quiz("08_ask_your_own_texts"' in cells[6].source and "notebook_08.py" in cells[6].source
+    assert (
+        "How does this get us to question answering?" in cells[-2].source
+        and "runtime.machine()" in cells[-1].source
+    )
+    assert (
+        'show_quiz("08_ask_your_own_texts"' in cells[6].source
+        and "notebook_08.py" in cells[6].source
+    )
 
 
 def test_its_metadata_is_that_of_the_courses_notebooks(written: Path) -> None:
     other = json.loads((FOLDER / "01_embeddings.ipynb").read_text(encoding="utf-8"))
     own = json.loads(written.read_text(encoding="utf-8"))
-    assert {name: own["metadata"][name] for name in own["metadata"]} == {name: other["metadata"][name] for name in own["metadata"]}
+    assert {name: own["metadata"][name] for name in own["metadata"]} == {
+        name: other["metadata"][name] for name in own["metadata"]
+    }
     assert own["nbformat"] == other["nbformat"] and own["nbformat_minor"] == other["nbformat_minor"]
 
 
@@ -44,23 +63,50 @@ def test_its_terms_are_in_the_glossary_and_its_code_passes_the_linter(written: P
     notebook = nbformat.read(written, as_version=4)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert "glossary.md#" in text and broken_links(text) == []
-    settings = ["--config", str(run_notebooks.ROOT / "pyproject.toml"), "--ignore", "E402"]  # as pyproject.toml has it for notebooks/
+    settings = [
+        "--config",
+        str(run_notebooks.ROOT / "pyproject.toml"),
+        "--ignore",
+        "E402",
+    ]  # as pyproject.toml has it for notebooks/
     for command in (["check", *settings], ["format", "--check", *settings[:2]]):
-        result = subprocess.run([sys.executable, "-m", "ruff", *command, str(written)], capture_output=True, text=True)
+        result = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, str(written)], capture_output=True, text=True
+        )
         assert result.returncode == 0, result.stdout
 
 
-def test_it_runs_from_top_to_bottom_and_its_section_right_after_the_set_up_cell(written: Path, tmp_path: Path) -> None:
+def test_it_runs_from_top_to_bottom_and_its_section_right_after_the_set_up_cell(
+    written: Path, tmp_path: Path
+) -> None:
     notebook = nbformat.read(written, as_version=4)
     run_notebooks.execute(notebook, FOLDER / written.name, tmp_path, cell_seconds=120)
     outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
-    assert "After three halvings an eighth is left" in str(outputs["picture"]) or "img" in str(outputs["picture"])
-    assert outputs["lines"][0].text == "after fifty halvings 8.9e-16 is left; more than nothing: True\n"
+    assert "After three halvings an eighth is left" in str(outputs["picture"]) or "img" in str(
+        outputs["picture"]
+    )
+    assert (
+        outputs["lines"][0].text
+        == "after fifty halvings 8.9e-16 is left; more than nothing: True\n"
+    )
     assert not (FOLDER / written.name).exists()
 
 
 @pytest.mark.parametrize(
-    "name", ["", "title", "8_title", "08", "08_", "08_Title", "08_two words", "08_two-words", "08__x", "../08_x", "08_x.ipynb"]
+    "name",
+    [
+        "",
+        "title",
+        "8_title",
+        "08",
+        "08_",
+        "08_Title",
+        "08_two words",
+        "08_two-words",
+        "08__x",
+        "../08_x",
+        "08_x.ipynb",
+    ],
 )
 def test_a_badly_formed_name_is_refused_with_an_example(name: str, tmp_path: Path) -> None:
     with pytest.raises(new_notebook.NameProblem, match="as in: make new-notebook NAME=08_title"):
@@ -69,22 +115,40 @@ def test_a_badly_formed_name_is_refused_with_an_example(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["08_title", "08_other"])
-def test_a_number_that_is_taken_is_refused_and_the_notebook_stays_as_it_is(name: str, tmp_path: Path) -> None:
+def test_a_number_that_is_taken_is_refused_and_the_notebook_stays_as_it_is(
+    name: str, tmp_path: Path
+) -> None:
     (tmp_path / "08_title.ipynb").write_text("mine")
-    with pytest.raises(new_notebook.NameProblem, match=r"there is a notebook 08 already, 08_title\.ipynb"):
+    with pytest.raises(
+        new_notebook.NameProblem, match=r"there is a notebook 08 already, 08_title\.ipynb"
+    ):
         new_notebook.write(name, tmp_path)
-    assert (tmp_path / "08_title.ipynb").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
+    assert (tmp_path / "08_title.ipynb").read_text() == "mine" and len(
+        list(tmp_path.iterdir())
+    ) == 1
     assert new_notebook.write("08b_title", tmp_path).is_file()
 
 
 def test_on_the_command_line_a_refusal_is_one_line_and_nothing_is_written() -> None:
     before = sorted(FOLDER.iterdir())
-    for arguments, words in ((["01_again"], "there is a notebook 01 already"), ([], "is no name for a notebook")):
-        result = subprocess.run([sys.executable, new_notebook.__file__, *arguments], capture_output=True, text=True)
-        assert result.returncode == 1 and words in result.stderr and result.stderr.startswith("make: ") and result.stderr.count("\n") == 1
+    for arguments, words in (
+        (["01_again"], "there is a notebook 01 already"),
+        ([], "is no name for a notebook"),
+    ):
+        result = subprocess.run(
+            [sys.executable, new_notebook.__file__, *arguments], capture_output=True, text=True
+        )
+        assert (
+            result.returncode == 1
+            and words in result.stderr
+            and result.stderr.startswith("make: ")
+            and result.stderr.count("\n") == 1
+        )
     assert sorted(FOLDER.iterdir()) == before
 
 
-@pytest.mark.parametrize("notebook", run_notebooks.find_notebooks(FOLDER), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook", run_notebooks.find_notebooks(FOLDER), ids=lambda path: path.stem
+)
 def test_no_notebook_of_the_course_still_has_lines_for_its_author(notebook: Path) -> None:
     assert new_notebook.AUTHOR_MARK not in notebook.read_text(encoding="utf-8")
