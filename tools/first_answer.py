@@ -33,7 +33,7 @@ def main(target: Path) -> None:
     answer = QuestionAnswerer.load(folder)(QUESTION, load_passages()["Oxygen"].text, threshold=0)
     source = "from Wikipedia's introduction to oxygen, CC BY-SA 4.0"
     target.write_text(
-        f"MiniLM was trained here for {run.seconds:.0f} s, {run.history[-1]['step']} steps, on the "
+        f"MiniLM was trained here for {run.seconds:.0f} s, {run.steps} steps, on the "
         f"course's questions.\n  You:    {QUESTION}\n"
         f"  Reader: {answer.text} ({answer.score:.2f} sure; {source})\n",
         encoding="utf-8",
