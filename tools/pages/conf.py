@@ -69,12 +69,14 @@ GOOGLE = re.compile(r"(Args|Attributes|Returns|Yields|Raises|Example):$")
 def plain_text(app, what, name, obj, options, lines):
     """Docstrings are plain text: indented paragraphs are code, Google's sections and lists stay as
     they are, and other lines lose their indents."""
-    made, in_section, in_code, in_list = [], False, False, False
+    made, section, in_code, in_list = [], None, False, False
     for before, line in zip(["", *lines], list(lines), strict=False):
         indented = line.startswith(" ")
         if line and not indented:
-            in_section = bool(GOOGLE.match(line))
-        in_code = indented and not in_section and (in_code or not before)
+            section = GOOGLE.match(line)
+        if section and section[1] == "Raises":
+            line = re.sub(r"(?<=^ {4})\w+(?=:)", lambda word: full_name(word[0], name), line)
+        in_code = indented and not section and (in_code or not before)
         begins = line.startswith("- ") and (in_list or not before or before.endswith(":"))
         in_list = begins or (in_list and indented)
         if begins and before and not before.startswith((" ", "- ")):
@@ -82,8 +84,16 @@ def plain_text(app, what, name, obj, options, lines):
         if in_code and not in_list:
             made += [line] if before else ["::", "", line]
         else:
-            made.append(without_marks(line if in_section or in_list else line.strip()))
+            made.append(without_marks(line if section or in_list else line.strip()))
     lines[:] = made
+
+
+def full_name(word, name):
+    """An exception with its module, as `name` knows it: several modules have a `Problem`."""
+    while name and name not in sys.modules:
+        name = name.rpartition(".")[0]
+    module = getattr(getattr(sys.modules.get(name), word, None), "__module__", "")
+    return f"~{module}.{word}" if module.startswith("src.") else word
 
 
 def without_marks(line):
