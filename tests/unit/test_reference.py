@@ -55,6 +55,7 @@ def test_sphinx_takes_every_docstring(name: str) -> None:
     "text",
     [
         "Plain *words*, |bars|, a_name_, `code_` and 2**3.",
+        "A place is FILE:LINE; see https://example.org/x.",
         "The loss is a\n- weight * b,\nwhich is no list.",
         "Lists:\n- one,\n  that goes on;\n- two.\n\n- three\n",
         "Text.\n\n    code(*args)\n\n        more\n\nText.",

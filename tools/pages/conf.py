@@ -100,7 +100,7 @@ def without_marks(line):
     """A line in which `x` is code, and everything else that Sphinx takes for a mark is a sign."""
     pieces = re.split(r"``?([^`]+)``?", line)
     for number, piece in enumerate(pieces):
-        signs = re.sub(r"([\\*|`]|(?<=\w)_(?!\w))", r"\\\1", piece)
+        signs = re.sub(r"([\\*|`]|(?<=\w)_(?!\w)|(?<=\w):(?=\w))", r"\\\1", piece)
         pieces[number] = f"``{piece.strip()}``" if number % 2 else signs
     return "".join(pieces)
 
