@@ -316,13 +316,11 @@ def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> J
 
     A QuestionAnswerer reads each question's own passage; a WikipediaAnswerer has to find one.
     """
-    from src.qa.answerer import QuestionAnswerer
-
     questions = list(dataset["question"])
-    if isinstance(answerer, QuestionAnswerer):
-        answers = answerer(questions, list(dataset["context"]), threshold=0.0, n_best=1)
-    else:
+    if hasattr(answerer, "ask_many"):  # over Wikipedia
         answers = answerer.ask_many(questions, threshold=0.0)
+    else:
+        answers = answerer(questions, list(dataset["context"]), threshold=0.0, n_best=1)
     return judged(answers, dataset)
 
 
