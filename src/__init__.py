@@ -1,4 +1,4 @@
-"""The shared helper package of Words to Answers; each module belongs to the notebook of the same subject."""
+"""The helper package of Words to Answers: a module for each subject of the notebooks."""
 
 from src import runtime
 

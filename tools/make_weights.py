@@ -45,7 +45,11 @@ from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import FinetuneRun  # noqa: E402
 from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
-from tools.unanswerable import drop_answer_sentences, pair_with_other_passages, replace_names  # noqa: E402
+from tools.unanswerable import (  # noqa: E402
+    drop_answer_sentences,
+    pair_with_other_passages,
+    replace_names,
+)
 
 SEEDS = (0, 1)
 CLOZE, GAPS = (

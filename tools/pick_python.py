@@ -64,7 +64,8 @@ def main(arguments):
                 % (range_text, dotted(sys.version_info[:2]), sys.executable)
             )
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "environment.py")
-    sys.exit(subprocess.call([chosen, script] + arguments))  # noqa: RUF005 (Python 2.7 has no other way)
+    # Python 2.7 has no other way to join lists.
+    sys.exit(subprocess.call([chosen, script] + arguments))  # noqa: RUF005
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tools.browser import CHROMIUM, Browser
 
 @pytest.fixture(scope="module")
 def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Browser]]:
-    """Starts a browser for the tests of a module, each with cookies of its own; where there is none they are skipped.
+    """Starts browsers for a module, each with its own cookies; without Chromium tests are skipped.
 
     One that does not start fails them.
     """

@@ -11,5 +11,9 @@ from tools import run_notebooks
 
 @pytest.fixture(autouse=True)
 def runs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two tests that run the same notebook at the same time, each in a process of pytest's, do not delete each other's runs."""
-    monkeypatch.setattr(run_notebooks, "RUNS", run_notebooks.RUNS / f"tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}")
+    """Two tests that run one notebook at the same time do not delete each other's runs."""
+    monkeypatch.setattr(
+        run_notebooks,
+        "RUNS",
+        run_notebooks.RUNS / f"tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}",
+    )

@@ -1,6 +1,6 @@
-"""Every notebook bears what its readers do: run cells twice, begin at any section, skip the slow cells, interrupt the training.
+"""Notebooks bear what readers do: cells twice, any section, slow cells skipped or interrupted.
 
-All in fast mode, on copies. `make test-full` runs them; running straight through is in test_notebooks.py, and part of `make test`.
+All in fast mode, on copies, by `make test-full`. Straight through is in test_notebooks.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NOTEBOOKS = run_notebooks.find_notebooks(ROOT / "notebooks")
 FORGET = """%reset -f
 import os, shutil
 shutil.rmtree(os.environ["COURSE_RUNS"], ignore_errors=True)"""
-# What the stop button sends, a few seconds into the cell that follows, and a note whether it came to that.
+# What the stop button sends, seconds into the cell that follows, and a note whether it did.
 STOP_SOON = """import os, signal, threading
 sent = []
 def stop():
@@ -45,11 +45,15 @@ def another(cell: NotebookNode) -> NotebookNode:
 
 
 def every_cell_twice(cells: list[NotebookNode]) -> list[NotebookNode]:
-    return [each for cell in cells for each in ([cell, another(cell)] if cell.cell_type == "code" else [cell])]
+    return [
+        each
+        for cell in cells
+        for each in ([cell, another(cell)] if cell.cell_type == "code" else [cell])
+    ]
 
 
 def every_section_alone(cells: list[NotebookNode]) -> list[NotebookNode]:
-    """The set-up cell and one section; then, with everything forgotten, the set-up cell and the next."""
+    """The set-up cell and one section; then, in a new kernel, the set-up cell and the next."""
     set_up = next(cell for cell in cells if run_notebooks.SET_UP_TAG in tags(cell))
     rows: list[NotebookNode] = []
     for cell in cells[cells.index(set_up) + 1 :]:
@@ -70,7 +74,11 @@ def interrupted_and_continued(cells: list[NotebookNode]) -> list[NotebookNode]:
         if "training" in tags(cell):
             stopped = another(cell)
             stopped.metadata["tags"] = [*tags(cell), "raises-exception", STOPPED]
-            rows += [nbformat.v4.new_code_cell(STOP_SOON), stopped, nbformat.v4.new_code_cell(DO_NOT_STOP)]
+            rows += [
+                nbformat.v4.new_code_cell(STOP_SOON),
+                stopped,
+                nbformat.v4.new_code_cell(DO_NOT_STOP),
+            ]
         rows.append(cell)
     return rows
 
@@ -83,7 +91,10 @@ WAYS = [every_cell_twice, every_section_alone, without_slow_cells, interrupted_a
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_bears(
-    notebook: Path, way: Callable[[list[NotebookNode]], list[NotebookNode]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    notebook: Path,
+    way: Callable[[list[NotebookNode]], list[NotebookNode]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("COURSE_FAST", "1")
     monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
@@ -92,6 +103,15 @@ def test_it_bears(
     run_notebooks.execute(content, notebook, tmp_path, cell_seconds=300)
     stopped = [output for cell in content.cells if STOPPED in tags(cell) for output in cell.outputs]
     errors = {output.ename for output in stopped if output.output_type == "error"}
-    assert errors <= {"KeyboardInterrupt"}, "a training cell that is stopped fails with something else than that it was stopped"
-    notes = [output.text for cell in content.cells if cell.source == DO_NOT_STOP for output in cell.outputs]
-    assert not notes or "stopped\n" in notes, "no training cell took long enough to be stopped: the test shows nothing"
+    assert errors <= {"KeyboardInterrupt"}, (
+        "a training cell that is stopped fails with something else than that it was stopped"
+    )
+    notes = [
+        output.text
+        for cell in content.cells
+        if cell.source == DO_NOT_STOP
+        for output in cell.outputs
+    ]
+    assert not notes or "stopped\n" in notes, (
+        "no training cell took long enough to be stopped: the test shows nothing"
+    )

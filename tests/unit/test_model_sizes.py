@@ -1,4 +1,4 @@
-"""The table of model sizes: pandas reads it, years rise, counts are the published ones, every row says where its count is from."""
+"""The table of model sizes: pandas reads it, years rise, and every count has its source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def test_pandas_reads_whole_numbers_and_no_gaps(table: pd.DataFrame) -> None:
     assert list(table.columns) == ["year", "model", "parameters", "source", "checked"]
     assert table.notna().all().all()
     assert pd.api.types.is_integer_dtype(table["year"])
-    assert pd.api.types.is_integer_dtype(table["parameters"]), "a count in digits, without a unit or an exponent"
+    assert pd.api.types.is_integer_dtype(table["parameters"]), (
+        "a count in digits, without a unit or an exponent"
+    )
     assert table["model"].is_unique
 
 
@@ -43,7 +45,9 @@ def test_counts_are_of_a_possible_size(table: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("model", "parameters"), KNOWN.items())
-def test_the_models_that_the_course_speaks_of_have_their_published_size(table: pd.DataFrame, model: str, parameters: float) -> None:
+def test_the_models_that_the_course_speaks_of_have_their_published_size(
+    table: pd.DataFrame, model: str, parameters: float
+) -> None:
     assert table.set_index("model")["parameters"][model] == parameters
 
 
@@ -57,8 +61,13 @@ def test_every_row_names_authors_year_title_and_address(table: pd.DataFrame) -> 
 def test_the_count_that_was_seen_is_the_one_in_the_table(table: pd.DataFrame) -> None:
     units = {"M": 1e6, "million": 1e6, "B": 1e9, "billion": 1e9, "T": 1e12, "trillion": 1e12}
     for row in table.itertuples():
-        seen = [float(number) * units[unit] for number, unit in re.findall(rf"(\d[\d.]*) ?({'|'.join(units)})\b", row.checked)]
-        assert any(count == pytest.approx(row.parameters) for count in seen), f"{row.model}: {row.parameters} is not in {row.checked!r}"
+        seen = [
+            float(number) * units[unit]
+            for number, unit in re.findall(rf"(\d[\d.]*) ?({'|'.join(units)})\b", row.checked)
+        ]
+        assert any(count == pytest.approx(row.parameters) for count in seen), (
+            f"{row.model}: {row.parameters} is not in {row.checked!r}"
+        )
 
 
 def test_a_mixture_of_experts_is_called_one(table: pd.DataFrame) -> None:
