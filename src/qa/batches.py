@@ -118,7 +118,10 @@ class ReaderCollator(DataCollatorWithPadding):
         return batch
 
 
-def span_loss(model: torch.nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ModelOutput]:
+def span_loss(
+    model: torch.nn.Module,
+    inputs: Mapping[str, Tensor],
+) -> tuple[Tensor, ModelOutput]:
     """Mean cross entropy of the answer's first and last token.
 
     Padding takes no part in the softmax. In the library's own loss it does, so

@@ -60,17 +60,16 @@ class SentenceEncoder:
 
         half = len(texts) >= FP16_FROM_N_TEXTS and self.faster_in_half
         precision = "fp16" if half else "fp32"
-        tokenized = self.tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)
-        token_ids = tokenized["input_ids"]
-        vectors = np.empty((len(token_ids), self.model.config.hidden_size), np.float32)
+        limit = {"truncation": True, "max_length": MAX_TOKENS}
+        token_ids = self.tokenizer(list(texts), **limit)["input_ids"]
+        shape = len(token_ids), self.model.config.hidden_size
+        vectors = np.empty(shape, np.float32)
         lengths = np.array([len(ids) for ids in token_ids])
         for rows in batches_by_length(lengths, TOKENS_PER_BATCH):
             some = {"input_ids": [token_ids[row] for row in rows]}
             batch = self.tokenizer.pad(some, return_tensors="pt")
-            with (
-                self.tuner.timed(batch["input_ids"].numel()),
-                compute.autocast(self.device, precision),
-            ):
+            timed = self.tuner.timed(batch["input_ids"].numel())
+            with timed, compute.autocast(self.device, precision):
                 vectors[rows] = self._read(batch)
         return vectors
 

@@ -23,37 +23,43 @@ def prepare_features(
     doc_stride: int = 128,
     labels: bool = True,
 ) -> Dataset:
-    """Cut every question and its passage into windows of at most `max_length` tokens, with labels.
+    """Cut questions and their passages into windows of `max_length` tokens.
 
-    A question has surrounding blanks removed and is cut after 64 tokens (fewer in small windows).
+    A question loses blanks around it, and is cut after 64 tokens (fewer in
+    small windows).
 
     Args:
-        dataset: rows with id, question, context and, for labels, answers (SQuAD's columns).
-        tokenizer, max_length: of the model, and tokens of a window.
-        doc_stride: tokens of the passage that two neighbouring windows share (Hugging Face's
-            meaning; in BERT's original code it is the step from one window to the next).
+        dataset: rows with id, question, context and, for labels, answers.
+        tokenizer, max_length: of the model, and tokens of a window at most.
+        doc_stride: tokens of the passage that neighbouring windows share, as in
+            Hugging Face's libraries; in BERT's own code it is the step from one
+            window to the next.
         labels: whether to add where answers are.
 
     Returns:
-        One row per window, unpadded: input_ids, attention_mask and, where the model has them,
-        token_type_ids: int[T]; token_starts, token_ends: int[T], characters of each passage token
-        in `context`, -1 on others; example_index, example_id: of the question; length: T; with
-        labels start_positions, end_positions: first and last token of the answer that most people
-        gave, both that of [CLS] where the window does not hold all of it; answer_starts,
-        answer_ends: list[int], the same for each answer that was given.
+        One row per window, without padding. input_ids, attention_mask and,
+        where the model has them, token_type_ids: int[T]. token_starts,
+        token_ends: int[T], characters of the passage's tokens in `context`, -1
+        on others. example_index, example_id: of the question. length: T. With
+        labels also start_positions, end_positions: first and last token of the
+        answer that most people gave, those of [CLS] where the window does not
+        hold all of it; and answer_starts, answer_ends: the same of each answer
+        that was given.
 
     Raises:
-        ValueError: `doc_stride` leaves no room to move on, an answer covers no token, or there are
-            no questions.
+        ValueError: there are no questions, an answer covers no token, or
+            `doc_stride` leaves no room to move on.
     """
     if not len(dataset):
         raise ValueError("found no questions to prepare; pass at least one.")
     question_limit = min(MAX_QUESTION_TOKENS, max_length // 3)
-    room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - question_limit
+    special_tokens = tokenizer.num_special_tokens_to_add(pair=True)
+    room = max_length - special_tokens - question_limit
     if not 0 <= doc_stride < room:
         raise ValueError(
-            f"doc_stride is {doc_stride}, but windows of max_length {max_length} have room for "
-            f"{room} passage tokens beside a long question; choose a doc_stride below that."
+            f"doc_stride is {doc_stride}, but windows of max_length "
+            f"{max_length} have room for {room} passage tokens beside a long "
+            "question; choose a doc_stride below that."
         )
     questions = [question.strip() for question in dataset["question"]]
     encoded = tokenizer(
@@ -65,13 +71,12 @@ def prepare_features(
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
     )
-    example_index = np.asarray(encoded["overflow_to_sample_mapping"], dtype=np.int64)
-    names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in encoded]
-    columns: dict[str, list] = {name: encoded[name] for name in names}
+    names = "input_ids", "token_type_ids", "attention_mask"
+    columns = {name: encoded[name] for name in names if name in encoded}
     columns["token_starts"], columns["token_ends"] = _passage_offsets(encoded)
-    columns["example_index"] = example_index
+    columns["example_index"] = encoded["overflow_to_sample_mapping"]
     ids = dataset["id"]
-    columns["example_id"] = [ids[i] for i in example_index]
+    columns["example_id"] = [ids[i] for i in columns["example_index"]]
     columns["length"] = [len(token_ids) for token_ids in encoded["input_ids"]]
     if labels:
         _add_labels(columns, dataset, tokenizer.cls_token_id, doc_stride)

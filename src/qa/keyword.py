@@ -65,13 +65,16 @@ class KeywordIndex:
         import bm25s
 
         ids: dict[str, int] = {}
-        texts = (" ".join([doc.title] * TITLE_TIMES + [doc.text]) for doc in documents)
-        token_ids = [[ids.setdefault(word, len(ids)) for word in keywords(text)] for text in texts]
+        token_ids = []
+        for document in documents:
+            words = TITLE_TIMES * keywords(document.title) + keywords(document.text)
+            token_ids.append([ids.setdefault(word, len(ids)) for word in words])
         if not ids:
             found = f"the {len(documents)} documents hold no words to search for"
             raise RetrievalError(f"{found}; pass some that do.")
         bm25 = bm25s.BM25(k1=K1, b=B, method="lucene")
-        bm25.index((token_ids, ids), create_empty_token=False, show_progress=False)
+        how = {"create_empty_token": False, "show_progress": False}
+        bm25.index((token_ids, ids), **how)
         return cls(bm25)
 
     @classmethod
@@ -96,7 +99,7 @@ class KeywordIndex:
         return index
 
     def scores(self, question: str) -> np.ndarray:
-        """float32[N], the BM25 score of every document; 0 without a word of the question."""
+        """float32[N], the BM25 score of every document for a question."""
         words = list(dict.fromkeys(keywords(question)))  # each counts once
         return self._bm25.get_scores_from_ids(self._bm25.get_tokens_ids(words))
 

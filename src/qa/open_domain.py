@@ -8,6 +8,7 @@ Light to import: torch is loaded with the reader.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,7 +139,10 @@ class WikipediaAnswerer:
         return self.ask_many([question], n, threshold)[0]
 
     def ask_many(
-        self, questions: Sequence[str], n: int = PASSAGES_READ, threshold: float | None = None
+        self,
+        questions: Sequence[str],
+        n: int = PASSAGES_READ,
+        threshold: float | None = None,
     ) -> list[OpenAnswer]:
         """One `OpenAnswer` per question; all passages are read together."""
         threshold = self.threshold if threshold is None else threshold
@@ -147,8 +151,11 @@ class WikipediaAnswerer:
         pairs = zip(questions, hits, strict=True)
         asked = [question for question, found in pairs for _ in found]
         texts = [hit.text for found in hits for hit in found]
-        answers = iter(self.reader(asked, texts, threshold=0.0, n_best=1) if texts else [])
-        return [_choose(found, [next(answers) for _ in found], threshold) for found in hits]
+        read = self.reader(asked, texts, threshold=0.0, n_best=1) if texts else []
+        answers = iter(read)  # of the first question's passages, then the next
+        given = [list(itertools.islice(answers, len(found))) for found in hits]
+        both = zip(hits, given, strict=True)
+        return [_choose(found, answers, threshold) for found, answers in both]
 
 
 def _choose(hits: Sequence[Hit], answers: Sequence[Answer], threshold: float) -> OpenAnswer:

@@ -119,7 +119,12 @@ def finetune(
 class ReaderTrainer(Trainer):
     """The Trainer, by the clock, with our batches and loss and scored by F1."""
 
-    def __init__(self, reader: QuestionAnswerer, windows: Dataset, clock: Clock):
+    def __init__(
+        self,
+        reader: QuestionAnswerer,
+        windows: Dataset,
+        clock: Clock,
+    ):
         self.reader, self.clock, run = reader, clock, clock.run
         asked, run.processes = run.arguments, clock.state.num_processes
         prepare_network(reader.model)

@@ -247,7 +247,13 @@ def new_words(answer: str, question: str) -> dict[str, bool]:
     return said
 
 
-def kind_of(variant: str, answer: str, question: str, golds: Iterable[str], supported: bool) -> str:
+def kind_of(
+    variant: str,
+    answer: str,
+    question: str,
+    golds: Iterable[str],
+    supported: bool,
+) -> str:
     """What became of a question: one of KINDS.
 
     - right: it says a right answer, and nothing that is not in the passage
