@@ -44,7 +44,7 @@ def lesson(tmp_path: Path) -> minutes.Lesson:
         (0, 60),
         (1, 0),
         (2, 6 / 130 * 60),
-        (3, 30 + 2 * 3 + 90),
+        (3, 30 + 3 + 90),  # however a formatter breaks the line
         (4, 0),
         (5, 0),
         (6, 0),
