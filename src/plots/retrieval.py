@@ -334,7 +334,7 @@ def plot_candidates(
     kinds = {"reader: how sure it is": tint(START, 0.4)}
     kinds |= {"after the discount for its place on the list": tint(ANSWER, 0.7)}
     shown = zip(range(1, N + 1), titles, texts, strict=True)
-    names = [f"{rank}  {_cut(title, 30)}\n“{_cut(text, 30)}”" for rank, title, text in shown]
+    names = [f"{rank}  {_cut(title, 26)}: “{_cut(text, 26)}”" for rank, title, text in shown]
     pairs = zip(names, reader_scores, discounted, strict=True)
     table = {name: dict(zip(kinds, pair, strict=True)) for name, *pair in pairs}
     figure, ax = subplots(figsize=(8.6, 1.6 + 0.52 * N))
