@@ -39,7 +39,7 @@ def plot_reliability(diagrams: Mapping[str, Reliability]) -> Figure:
     finding += "".join(f"; {name}, by {error}" for name, error in others)
     said = {
         name: {
-            f"{100 * d.confidence[i]:.0f} % said:": f"{100 * d.accuracy[i]:.0f} % right"
+            f"{100 * d.confidence[i]:.0f} % said": f"{100 * d.accuracy[i]:.0f} % right"
             for i in np.flatnonzero(d.counts)
         }
         for name, d in diagrams.items()
