@@ -184,18 +184,23 @@ def join_tokens(tokens: list[str]) -> str:
     return plain(" ".join(tokens).replace(" ##", "").removeprefix("##"))
 
 
-def listed(values: Mapping[Any, Any], form: str | Callable[[Any], str] = "{:.2f}") -> str:
+def listed(
+    values: Mapping[Any, Any] | list[tuple[Any, Any]],
+    form: str | Callable[[Any], str] = "{:.2f}",
+) -> str:
     """Names with their values, for alternative texts: "king 0.83, queen 0.79".
 
     Args:
-        values: name -> number; or name -> text or table, as "king: 0.83; queen: his wife".
+        values: name -> number; or name -> text or table, as "king: 0.83; queen: his wife". Pairs
+            where a name may come twice, such as tokens.
         form: of a number.
     """
-    if any(isinstance(value, str | Mapping) for value in values.values()):
-        rows = {n: v if isinstance(v, str) else listed(v, form) for n, v in values.items()}
-        return "; ".join(f"{name}: {row}" for name, row in rows.items())
+    pairs = values if isinstance(values, list) else list(values.items())
+    if any(isinstance(value, str | Mapping | list) for _, value in pairs):
+        rows = [(n, v if isinstance(v, str) else listed(v, form)) for n, v in pairs]
+        return "; ".join(f"{name}: {row}" for name, row in rows)
     write = form.format if isinstance(form, str) else form
-    return ", ".join(f"{name} {write(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {write(value)}" for name, value in pairs)
 
 
 def percent(share: float) -> str:

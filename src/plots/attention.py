@@ -96,11 +96,11 @@ def plot_attention(
     if allowed is not None and finding is None:
         finding = f"Forbidden looks get {weights[~allowed].sum():.2f} in all, and every row "
         finding += f"still sums to {weights.sum(axis=1).min():.2f}"
-    tops = {
-        row: f"{columns[i]} {share[i]:.2f}"
+    tops = [
+        (row, f"{columns[i]} {share[i]:.2f}")
         for row, share in zip(rows, weights, strict=True)
         for i in [share.argmax()]
-    }
+    ]
     shows = f"Heatmap of attention weights, {T} rows by {S} columns"
     return finish(figure, finding or _strongest(weights, rows, columns), shows, listed(tops))
 
@@ -133,7 +133,8 @@ def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
     dates = _aligned_words(weights, written, iso)
     found = [", ".join(f"{part} from “{word}”" for part, word in date.items()) for date in dates]
     finding = f"It writes {iso}: " + ("; then ".join(found) or "each character looks at a few")
-    peaks = [f"{mark} at {written[row.argmax()]}" for mark, row in zip(iso, weights, strict=True)]
+    read = written.replace(" ", "␣")  # as on the axis
+    peaks = [f"{mark} at {read[row.argmax()]}" for mark, row in zip(iso, weights, strict=True)]
     shows = f"Heatmap: the answer {iso} by the written date “{written}”"
     return finish(figure, finding, shows, f"Each looks most, {', '.join(peaks)}")
 
@@ -287,6 +288,11 @@ def plot_outputs(
     if not numbers:
         figure.colorbar(picture, ax=axes, label="value", pad=0.02)
     rows = {name: " ".join(tokens) for name, (tokens, _) in outputs.items()}
+    if numbers:
+        rows = {
+            name: [(t, " ".join(map(form, v))) for t, v in zip(tokens, values[name], strict=True)]
+            for name, (tokens, _) in outputs.items()
+        }
     return finish(figure, finding, "Heatmaps of vectors, a row for each token", listed(rows))
 
 

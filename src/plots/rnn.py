@@ -251,7 +251,7 @@ def plot_gates(gates: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
     )
     finding = f"The {name} gate opens widest at {most}, least at {least}"
     shows = "Heatmaps of the gates of an LSTM over the tokens of a sentence"
-    told = listed({gate: dict(zip(tokens, mean, strict=True)) for gate, mean in means.items()})
+    told = listed({gate: list(zip(tokens, mean, strict=True)) for gate, mean in means.items()})
     return finish(figure, finding, shows, f"Mean over the units drawn, {told}")
 
 
