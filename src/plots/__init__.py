@@ -196,11 +196,16 @@ def listed(
         form: of a number.
     """
     pairs = values if isinstance(values, list) else list(values.items())
-    if any(isinstance(value, str | Mapping | list) for _, value in pairs):
-        rows = [(n, v if isinstance(v, str) else listed(v, form)) for n, v in pairs]
+    if any(isinstance(value, str) or _is_table(value) for _, value in pairs):
+        rows = [(n, listed(v, form) if _is_table(v) else v) for n, v in pairs]
         return "; ".join(f"{name}: {row}" for name, row in rows)
     write = form.format if isinstance(form, str) else form
     return ", ".join(f"{name} {write(value)}" for name, value in pairs)
+
+
+def _is_table(value: object) -> bool:
+    pairs = isinstance(value, list) and bool(value) and isinstance(value[0], tuple)
+    return pairs or isinstance(value, Mapping)
 
 
 def percent(share: float) -> str:
