@@ -12,15 +12,22 @@ from src import runtime
 from src.training import Run, save_run
 
 
-def parse_options(doc: str, names: Sequence[str]) -> argparse.Namespace:
-    """The command line of such a tool; `folder` is where the models' folders go."""
+def options_of_a_release(doc: str) -> argparse.ArgumentParser:
+    """What every tool takes that trains released weights."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=doc, formatter_class=formatter)
-    parser.add_argument("--only", nargs="*", choices=names, default=names, help="train some")
     build = runtime.COURSE / "build" / "weights"
     parser.add_argument("--to", type=Path, default=build, help="where the models' folders go")
-    parser.add_argument("--release", action="store_true", help="write weights/: once for a release")
+    release = "write weights/, and score the test parts where there are any: once for a release"
+    parser.add_argument("--release", action="store_true", help=release)
     parser.add_argument("--remark", default="", help="about the machine, such as: other work runs")
+    return parser
+
+
+def parse_options(doc: str, names: Sequence[str]) -> argparse.Namespace:
+    """The command line of a tool for small models; `folder` is where the models' folders go."""
+    parser = options_of_a_release(doc)
+    parser.add_argument("--only", nargs="*", choices=names, default=names, help="train some")
     options = parser.parse_args()
     options.folder = runtime.COURSE / "weights" if options.release else options.to
     return options

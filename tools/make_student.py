@@ -13,7 +13,6 @@ once for a release, when every choice is made.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from datetime import date
@@ -31,7 +30,7 @@ from src.qa import QuestionAnswerer, load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
 from src.training import Run  # noqa: E402
-from tools.cards import tell  # noqa: E402
+from tools.cards import options_of_a_release, tell  # noqa: E402
 from tools.make_weights import (  # noqa: E402
     LICENCES,
     NOTE,
@@ -143,29 +142,11 @@ def _score_cells(scores: dict) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--to",
-        type=Path,
-        default=runtime.COURSE / "build" / "weights",
-        help="the folder for its folder",
-    )
+    parser = options_of_a_release(__doc__)
     parser.add_argument(
         "--one-round",
         action="store_true",
         help="stop after one more round; the same command goes on with the next",
-    )
-    parser.add_argument(
-        "--release",
-        action="store_true",
-        help="write weights/qa-student and score the test parts: once for a release",
-    )
-    parser.add_argument(
-        "--remark",
-        default="",
-        help="words about the machine for the card, such as: busy with other work",
     )
     options = parser.parse_args()
 

@@ -19,7 +19,6 @@ release, when every choice is made.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -44,6 +43,7 @@ from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import FinetuneRun  # noqa: E402
+from tools.cards import options_of_a_release  # noqa: E402
 from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
 from tools.unanswerable import (  # noqa: E402
     drop_answer_sentences,
@@ -205,30 +205,12 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--to",
-        type=Path,
-        default=runtime.COURSE / "build" / "weights",
-        help="the folder for its folder",
-    )
-    parser.add_argument(
-        "--release",
-        action="store_true",
-        help="write weights/qa-minilm and score the test parts: once for a release",
-    )
+    parser = options_of_a_release(__doc__)
     parser.add_argument(
         "--seed",
         type=int,
         choices=SEEDS,
         help="train only the run with this seed, and write nothing else",
-    )
-    parser.add_argument(
-        "--remark",
-        default="",
-        help="words about the machine for the card, such as: busy with other work",
     )
     options = parser.parse_args()
 
