@@ -24,8 +24,8 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from src import compute, runtime
+from src.batching import batch_passes
 from src.qa import QuestionAnswerer, evaluate, finetune, prepare_features
-from src.qa.batches import batch_passes
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.models import WORD_EMBEDDINGS, load_model
 

@@ -7,7 +7,11 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+import numpy as np
+
 Item = TypeVar("Item")
+# Sorted by length together: enough to leave little padding, few enough to stay random.
+BATCHES_PER_GROUP = 50
 
 
 def length_grouped(
@@ -33,3 +37,42 @@ def in_length_order(lengths: Sequence[int], batch_size: int) -> Iterator[list[in
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     for begin in range(0, len(order), batch_size):
         yield order[begin : begin + batch_size]
+
+
+def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Endless passes over the windows, shuffled, then grouped so that a batch has like lengths.
+
+    Args:
+        lengths: int[windows].
+        batch_size: windows; the last batch of a pass is filled up from the start of its shuffle.
+        seed: of the order.
+
+    Yields:
+        A pass, int64[batches, batch_size].
+    """
+    for epoch in itertools.count():
+        rng = np.random.default_rng([seed, epoch])
+        order = rng.permutation(len(lengths))
+        order = np.resize(order, -(-len(order) // batch_size) * batch_size)
+        # Groups of whole batches: the longest of a group with the shortest of the next would be
+        # mostly padding.
+        batches = order.reshape(-1, batch_size)
+        groups = [
+            group.ravel()
+            for group in np.array_split(batches, -(-len(batches) // BATCHES_PER_GROUP))
+        ]
+        order = np.concatenate(
+            [group[np.argsort(lengths[group], kind="stable")] for group in groups]
+        )
+        # The order of the batches is random again, or every group would end with its longest.
+        yield rng.permutation(order.reshape(-1, batch_size))
+
+
+def batches_by_length(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+    """The places of all `lengths`, from short to long, in batches of about `tokens`."""
+    order = np.argsort(lengths, kind="stable")
+    first = 0
+    for last in range(1, len(order) + 1):
+        if last == len(order) or (last + 1 - first) * lengths[order[last]] > tokens:
+            yield order[first:last]
+            first = last

@@ -34,9 +34,10 @@ from torch.nn import functional as F
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
 from src import compute
+from src.batching import batch_passes
 from src.files import make_folder
 from src.qa import QuestionAnswerer, evaluate, prepare_features
-from src.qa.batches import PAD_TO, batch_passes
+from src.qa.batches import PAD_TO
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.models import CONFIG, config_json, trained_weights
 from src.training import Report, Run, fit, in_eval_mode, write_run

@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from src import compute, runtime
-from src.qa.batches import batches_by_length
+from src.batching import batches_by_length
 from src.qa.calibration import HALF_RIGHT, answerable_auc, judged, reliability
 from src.qa.dataset import FEATURES, gold_answers
 from src.qa.decoding import Answer, checked_logits, decode

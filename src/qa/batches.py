@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -12,10 +11,9 @@ from torch.nn.functional import one_hot
 from transformers import BatchEncoding, DataCollatorWithPadding
 from transformers.utils import ModelOutput
 
+from src.batching import batch_passes
+
 PAD_TO = 8  # tokens: with fewer different shapes a CPU keeps fewer buffers and kernels
-BATCHES_PER_GROUP = (
-    50  # sorted by length together: enough to leave little padding, few enough to stay random
-)
 ENDLESS = 10**9  # steps of a run by minutes: the clock ends it
 LEARNED_FROM = ("input_ids", "token_type_ids", "attention_mask", "answer_starts", "answer_ends")
 
@@ -39,12 +37,8 @@ class LengthGroupedBatches:
         epochs: float | None = None,
         processes: int = 1,
     ):
-        self.lengths, self.step_size, self.seed, self.processes = (
-            np.asarray(lengths),
-            batch_size,
-            seed,
-            processes,
-        )
+        self.lengths, self.step_size = np.asarray(lengths), batch_size
+        self.seed, self.processes = seed, processes
         self.batch_size, self.drop_last = batch_size // processes, False
         per_pass = -(-len(self.lengths) // batch_size)
         self.steps = None if epochs is None else max(1, round(epochs * per_pass))
@@ -55,45 +49,6 @@ class LengthGroupedBatches:
     def __iter__(self) -> Iterator[list[int]]:
         for batches in batch_passes(self.lengths, self.step_size, self.seed):
             yield from batches.reshape(-1, self.batch_size).tolist()
-
-
-def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Endless passes over the windows, shuffled, then grouped so that a batch has like lengths.
-
-    Args:
-        lengths: int[windows].
-        batch_size: windows; the last batch of a pass is filled up from the start of its shuffle.
-        seed: of the order.
-
-    Yields:
-        A pass, int64[batches, batch_size].
-    """
-    for epoch in itertools.count():
-        rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(lengths))
-        order = np.resize(order, -(-len(order) // batch_size) * batch_size)
-        # Groups of whole batches: the longest of a group with the shortest of the next would be
-        # mostly padding.
-        batches = order.reshape(-1, batch_size)
-        groups = [
-            group.ravel()
-            for group in np.array_split(batches, -(-len(batches) // BATCHES_PER_GROUP))
-        ]
-        order = np.concatenate(
-            [group[np.argsort(lengths[group], kind="stable")] for group in groups]
-        )
-        # The order of the batches is random again, or every group would end with its longest.
-        yield rng.permutation(order.reshape(-1, batch_size))
-
-
-def batches_by_length(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """The places of all `lengths`, from short to long, in batches of about `tokens`."""
-    order = np.argsort(lengths, kind="stable")
-    first = 0
-    for last in range(1, len(order) + 1):
-        if last == len(order) or (last + 1 - first) * lengths[order[last]] > tokens:
-            yield order[first:last]
-            first = last
 
 
 class ReaderCollator(DataCollatorWithPadding):

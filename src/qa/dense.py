@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from src import assets, compute, runtime
+from src.batching import batches_by_length
 from src.qa.documents import Document
 from src.qa.index_folder import Report, index_folder, index_lock
 
@@ -56,8 +57,6 @@ class SentenceEncoder:
         Of a long text its first MAX_TOKENS tokens count. Many texts are read in
         half precision where that is faster; cosines then differ by under 0.001.
         """
-        from src.qa.batches import batches_by_length  # which loads torch
-
         half = len(texts) >= FP16_FROM_N_TEXTS and self.faster_in_half
         precision = "fp16" if half else "fp32"
         limit = {"truncation": True, "max_length": MAX_TOKENS}

@@ -11,9 +11,9 @@ import pytest
 from datasets import DatasetDict
 from transformers import BertConfig, BertForQuestionAnswering
 
+from src.batching import batches_by_length
 from src.qa import answerer as answerer_module
 from src.qa.answerer import QuestionAnswerer, evaluate
-from src.qa.batches import batches_by_length
 from src.qa.decoding import Answer
 from src.qa.features import prepare_features
 

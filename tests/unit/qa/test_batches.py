@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.qa.batches import LEARNED_FROM, LengthGroupedBatches, ReaderCollator, batch_passes
+from src.batching import batch_passes
+from src.qa.batches import LEARNED_FROM, LengthGroupedBatches, ReaderCollator
 from src.qa.features import prepare_features
 
 LENGTHS = np.random.default_rng(1).integers(20, 384, size=2003)
