@@ -36,9 +36,9 @@ def main() -> None:
     def tell(progress) -> None:
         print(runtime.progress_line(progress), flush=True)
 
-    dense.DenseIndex.open(documents, building, tell, shipped=None)
+    index = dense.DenseIndex.open(documents, building, tell, shipped=None)
     seconds = time.perf_counter() - began
-    file = dense.join_vectors(building, documents, target)
+    file = dense.store_vectors(target, documents, index.vectors)
     card = {
         "documents": len(documents),
         "encoder": dense.ENCODER,

@@ -20,7 +20,7 @@ from src.qa.metrics import check_threshold
 
 if TYPE_CHECKING:
     from src.qa.decoding import Answer, Candidate
-    from src.qa.open_domain import Found, OpenAnswer
+    from src.qa.open_domain import OpenAnswer
 
 runtime.configure_libraries()  # before the first Hugging Face import: no Hub, no progress bars
 
@@ -168,7 +168,7 @@ def _ask_file(
         print(f"  {found.score:4.0%}  {found.text!r} at {found.start}-{found.end}")
 
 
-def _span(found: Answer | Candidate | OpenAnswer | Found) -> dict:
+def _span(found: Answer | Candidate | OpenAnswer) -> dict:
     """Text, place and score, for JSON."""
     place = {"text": found.text, "start": found.start, "end": found.end}
     return place | {"score": round(found.score, 4)}

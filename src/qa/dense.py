@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from src import assets, compute, runtime
 from src.batching import batches_by_length
-from src.qa.documents import Document
-from src.qa.index_folder import Report, index_folder, index_lock
+from src.files import write_whole, writing
+from src.qa.documents import Document, RetrievalError
 
 # Of the introductions, by tools/make_vectors.py.
 SHIPPED = runtime.COURSE / "weights" / "wikipedia-vectors"
@@ -31,6 +30,7 @@ TOKENS_PER_BATCH = 1024
 FP16_FROM_N_TEXTS = 64  # fewer are read in fp32
 
 Encoder = Callable[[Sequence[str]], np.ndarray]
+Report = Callable[[dict[str, Any]], None]
 
 
 class SentenceEncoder:
@@ -123,21 +123,15 @@ class DenseIndex:
             encoder: in place of MiniLM; give it a folder of its own.
             shipped: a folder of vectors that come with the course.
         """
-        stored = index_folder(folder) / "vectors"
-        keys = [_key(document) for document in documents]
-        ready = _read_files(shipped) if shipped else {}
-        ready = {f: rows for f, rows in ready.items() if not set(keys).isdisjoint(_keys(rows))}
-        numbers, vectors = _joined(ready | _read_files(stored))
-        if not numbers.keys() >= set(keys):
+        folder = runtime.cache() / "retrieval" if folder is None else Path(folder)
+        stored = folder / "vectors"
+        vectors = (_read_vectors(shipped) if shipped else {}) | _read_vectors(stored)
+        missing = {_key(doc): doc for doc in documents if _key(doc) not in vectors}
+        if missing:
             encoder = encoder or SentenceEncoder()
-            with index_lock(stored, report):
-                # Another process may have gone on while this one waited.
-                numbers, _ = _joined(ready | _read_files(stored, clean=True))
-                pairs = zip(keys, documents, strict=True)
-                missing = {key: document for key, document in pairs if key not in numbers}
-                _compute(stored, missing, encoder, report)
-            numbers, vectors = _joined(ready | _read_files(stored))
-        return cls(vectors[[numbers[key] for key in keys]], encoder)
+            _compute(stored, list(missing.values()), encoder, report)
+            vectors |= _read_vectors(stored)
+        return cls(np.stack([vectors[_key(document)] for document in documents]), encoder)
 
     def scores(self, question: str) -> np.ndarray:
         """float32[N], the cosine of the question with every document."""
@@ -150,19 +144,18 @@ def text_to_encode(document: Document) -> str:
     return f"{document.title}. {document.text}"
 
 
-def join_vectors(folder: str | Path, documents: Sequence[Document], target: Path) -> Path:
-    """Write the stored vectors of these documents as the only file in `target`, to ship them.
-
-    Args:
-        folder: as in `DenseIndex.open`, which has been called with them.
-
-    Returns:
-        The file.
-    """
-    numbers, vectors = _joined(_read_files(index_folder(folder) / "vectors"))
-    keys = sorted({_key(document) for document in documents})
-    target.mkdir(parents=True, exist_ok=True)
-    return _write_file(target, keys, vectors[[numbers[key] for key in keys]])
+def store_vectors(folder: Path, documents: Sequence[Document], vectors: np.ndarray) -> Path:
+    """Write the vectors of these documents as one file, and return it."""
+    rows = np.empty(len(documents), [("key", "u1", 16), ("vector", "<f2", vectors.shape[1])])
+    rows["key"] = [list(_key(document)) for document in documents]
+    rows["vector"] = vectors
+    content = io.BytesIO()
+    np.save(content, rows, allow_pickle=False)
+    file = folder / f"{_name(content.getvalue())}.npy"
+    with writing(folder, "COURSE_CACHE", RetrievalError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, content.getvalue())
+    return file
 
 
 def _key(document: Document) -> bytes:
@@ -171,69 +164,34 @@ def _key(document: Document) -> bytes:
     return hashlib.sha256(content.encode("utf-8", "replace")).digest()[:16]
 
 
-def _keys(rows: np.ndarray) -> list[bytes]:
-    keys = rows["key"].tobytes()
-    return [keys[i : i + 16] for i in range(0, len(keys), 16)]
-
-
 def _name(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _read_files(folder: Path, clean: bool = False) -> dict[Path, np.ndarray]:
-    """All undamaged files, rows with "key" and "vector"; clean: delete what is damaged."""
-    found = {}
-    for file in sorted(folder.glob("*.npy")):
+def _read_vectors(folder: Path) -> dict[bytes, np.ndarray]:
+    """Key -> float16[D], of all undamaged files."""
+    found: dict[bytes, np.ndarray] = {}
+    for file in folder.glob("*.npy"):
         try:
             content = file.read_bytes()
-        except (FileNotFoundError, PermissionError):  # just deleted by another, or not ours
+        except PermissionError:  # of another person
             continue
         if _name(content) == file.stem:
-            found[file] = np.load(io.BytesIO(content), allow_pickle=False)
-        elif clean:
-            file.unlink()
-    for left in folder.glob("*.partial") if clean else ():
-        left.unlink()
+            rows = np.load(io.BytesIO(content), allow_pickle=False)
+            found |= zip(map(bytes, rows["key"]), rows["vector"], strict=True)
     return found
 
 
-def _joined(files: dict[Path, np.ndarray]) -> tuple[dict[bytes, int], np.ndarray]:
-    """Key -> row, and float16[rows, D], of files one after another."""
-    keys = [key for rows in files.values() for key in _keys(rows)]
-    vectors = [rows["vector"] for rows in files.values()] or [np.empty((0, 0), np.float16)]
-    return {key: row for row, key in enumerate(keys)}, np.concatenate(vectors)
-
-
 def _compute(
-    folder: Path, missing: dict[bytes, Document], encoder: Encoder, report: Report | None
+    folder: Path, documents: Sequence[Document], encoder: Encoder, report: Report | None
 ) -> None:
-    keys = list(missing)
     start = time.perf_counter()
     with compute.keep_malloc_pages():
-        for first in range(0, len(keys), DOCUMENTS_PER_FILE):
-            some = keys[first : first + DOCUMENTS_PER_FILE]
-            vectors = encoder([text_to_encode(missing[key]) for key in some])
-            _write_file(folder, some, vectors)
+        for first in range(0, len(documents), DOCUMENTS_PER_FILE):
+            some = documents[first : first + DOCUMENTS_PER_FILE]
+            store_vectors(folder, some, encoder([text_to_encode(document) for document in some]))
             if report is not None:
                 done, seconds = first + len(some), time.perf_counter() - start
                 progress = {"phase": "reading passages", "unit": "passages", "step": done}
                 speed = {"seconds": seconds, "examples_per_second": done / seconds}
-                report(progress | {"steps": len(keys)} | speed)
-
-
-def _write_file(folder: Path, keys: Sequence[bytes], vectors: np.ndarray) -> Path:
-    """One file of rows with "key" and "vector", whole or not there."""
-    rows = np.empty(len(keys), [("key", "u1", 16), ("vector", "<f2", vectors.shape[1])])
-    rows["key"] = [list(key) for key in keys]
-    rows["vector"] = vectors
-    content = io.BytesIO()
-    np.save(content, rows, allow_pickle=False)
-    fresh = folder / f"{uuid.uuid4().hex[:8]}.partial"
-    try:
-        fresh.write_bytes(content.getvalue())
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
-    file = folder / f"{_name(content.getvalue())}.npy"
-    os.replace(fresh, file)
-    return file
+                report(progress | {"steps": len(documents)} | speed)

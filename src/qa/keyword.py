@@ -5,22 +5,16 @@ Light to import: bm25s is loaded by what needs it.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from src.qa.documents import Document, RetrievalError
-from src.qa.index_folder import index_folder, index_lock
 from src.text import tokenize_words
 
 # Chosen on the validation questions, by `benchmarks/bench_retrieval.py --choose`:
 # how often a title counts beside its text, and BM25's two constants.
 TITLE_TIMES, K1, B = 3, 1.5, 0.5
-INDEXES_KEPT = 3  # on disk, the last ones built
 
 
 def keywords(text: str) -> list[str]:
@@ -77,52 +71,7 @@ class KeywordIndex:
         bm25.index((token_ids, ids), **how)
         return cls(bm25)
 
-    @classmethod
-    def open(cls, documents: Sequence[Document], folder: str | Path | None = None) -> KeywordIndex:
-        """The index of exactly these documents, from disk, or else built (1 s for 10,000).
-
-        Every weight depends on all documents, so with other documents it is another index.
-        """
-        import bm25s
-
-        digest = hashlib.sha256(f"{TITLE_TIMES} {K1} {B} {bm25s.__version__}".encode())
-        for document in documents:
-            digest.update(f"\0{document.title}\0{document.text}".encode())
-        stored = index_folder(folder) / "keyword" / digest.hexdigest()[:32]
-        index = cls._load(stored)
-        if index is None:
-            with index_lock(stored.parent):
-                index = cls._load(stored)  # another process may have built it meanwhile
-                if index is None:
-                    index = cls.build(documents)
-                    index._save(stored)
-        return index
-
     def scores(self, question: str) -> np.ndarray:
         """float32[N], the BM25 score of every document for a question."""
         words = list(dict.fromkeys(keywords(question)))  # each counts once
         return self._bm25.get_scores_from_ids(self._bm25.get_tokens_ids(words))
-
-    @classmethod
-    def _load(cls, stored: Path) -> KeywordIndex | None:
-        import bm25s
-
-        try:
-            return cls(bm25s.BM25.load(stored))
-        except (OSError, ValueError, EOFError, AttributeError):  # not there, or damaged
-            return None
-
-    def _save(self, stored: Path) -> None:
-        """Write to a new folder and move it into place; of the others the newest stay."""
-        fresh = stored.with_name(f"{uuid.uuid4().hex[:8]}.partial")
-        try:
-            self._bm25.save(fresh)
-        except OSError:  # a full disk should not stay full of half an index
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-        others = {folder for folder in stored.parent.iterdir() if folder.is_dir()} - {fresh, stored}
-        whole = [folder for folder in others if folder.suffix != ".partial"]
-        whole.sort(key=lambda folder: folder.stat().st_mtime)
-        for folder in {stored, *others} - set(whole[1 - INDEXES_KEPT :]):
-            shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(stored)

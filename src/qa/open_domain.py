@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scipy.special import expit
 
 from src import runtime
+from src.qa.dense import Report
 from src.qa.documents import Document
-from src.qa.index_folder import Report
 from src.qa.metrics import check_threshold
 from src.qa.retriever import Hit, Retriever
 
@@ -34,13 +34,17 @@ OPEN_THRESHOLD = 0.9
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best answer within one passage: text == passage[start:end].
+class OpenAnswer:
+    """An answer and where it was found: text == passage[start:end], in the article `title`.
+
+    A refusal has text, title and passage "" and start = end = 0; its scores are those of the best
+    candidate.
 
     Attributes:
         score: in [0, 1], of reading and retrieval together.
         reader_score: of the reader alone, see `reader_score`.
         retrieval_score: `Hit.score` of the passage.
+        candidates: the best answer of each passage that was read, best first.
     """
 
     text: str
@@ -51,27 +55,7 @@ class Found:
     score: float
     reader_score: float
     retrieval_score: float
-
-
-@dataclass(frozen=True)
-class OpenAnswer:
-    """What all passages together say: text == passage[start:end], from the article `title`.
-
-    A refusal has text, title and passage "" and start = end = 0; its scores are those of the best
-    candidate.
-
-    Attributes:
-        candidates: the best answer of each passage that was read, best first.
-    """
-
-    text: str
-    start: int
-    end: int
-    title: str
-    passage: str = field(repr=False)
-    score: float
-    retrieval_score: float
-    candidates: tuple[Found, ...] = field(default=(), repr=False)
+    candidates: tuple[OpenAnswer, ...] = field(default=(), repr=False)
 
     @property
     def is_refusal(self) -> bool:
@@ -79,7 +63,7 @@ class OpenAnswer:
         return self.start == self.end
 
     @property
-    def runners_up(self) -> tuple[Found, ...]:
+    def runners_up(self) -> tuple[OpenAnswer, ...]:
         """The candidates that were not taken, best first."""
         return self.candidates if self.is_refusal else self.candidates[1:]
 
@@ -163,17 +147,14 @@ def _choose(hits: Sequence[Hit], answers: Sequence[Answer], threshold: float) ->
     found = []
     for rank, (hit, answer) in enumerate(zip(hits, answers, strict=True), 1):
         if answer.candidates:  # a passage without tokens has none
-            span = answer.candidates[0]
-            place = span.text, span.start, span.end, hit.title, hit.text
-            sure = reader_score(answer)
-            found.append(Found(*place, discounted_score(sure, rank), sure, hit.score))
-    # Of equal ones the one found first.
-    found = tuple(sorted(found, key=lambda candidate: -candidate.score))
-    scores = (found[0].score, found[0].retrieval_score) if found else (0.0, 0.0)
-    if not found or found[0].score < threshold:
-        return OpenAnswer("", 0, 0, "", "", *scores, found)
-    top = found[0]
-    return OpenAnswer(top.text, top.start, top.end, top.title, top.passage, *scores, found)
+            span, sure = answer.candidates[0], reader_score(answer)
+            scores = discounted_score(sure, rank), sure, hit.score
+            found.append(OpenAnswer(span.text, span.start, span.end, hit.title, hit.text, *scores))
+    found.sort(key=lambda answer: -answer.score)  # of equal ones the one found first
+    best = found[0] if found else OpenAnswer("", 0, 0, "", "", 0.0, 0.0, 0.0)
+    if best.score < threshold:
+        best = replace(best, text="", start=0, end=0, title="", passage="")
+    return replace(best, candidates=tuple(found))
 
 
 def reader_score(answer: Answer) -> float:

@@ -27,7 +27,7 @@ from scipy.stats import binomtest
 from src import runtime
 from src.qa.course_set import course_topics, open_domain_ids
 from src.qa.dataset import load_squad
-from src.qa.index_folder import Report
+from src.qa.dense import Report
 from src.qa.metrics import exact_match, f1
 from src.text import tokenize_words
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from src.qa.decoding import Answer, Candidate
-from src.qa.open_domain import Found, OpenAnswer
+from src.qa.open_domain import OpenAnswer
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
 PASSAGE = "🙂 Gold <b>79</b> & silver 47."
@@ -90,10 +90,10 @@ class ScriptedAnswerer:
             raise RuntimeError("trouble")
         spans = [span(PASSAGE, "79", 0.8), span(PASSAGE, "47", 0.2)]
         found = tuple(
-            Found(s.text, s.start, s.end, "Gold & co", PASSAGE, s.score, s.score, 1.0)
+            OpenAnswer(s.text, s.start, s.end, "Gold & co", PASSAGE, s.score, s.score, 1.0)
             for s in spans
         )
         return [
-            OpenAnswer("", 0, 0, "", "", 0.8, 1.0, () if question == "nothing" else found)
+            OpenAnswer("", 0, 0, "", "", 0.8, 0.8, 1.0, () if question == "nothing" else found)
             for question in questions
         ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from src.plots import retrieval
-from src.qa.open_domain import Found, OpenAnswer
+from src.qa.open_domain import OpenAnswer
 from src.qa.retriever import fuse
 
 PASSAGE = "Dr. Ada <b>found</b> it. Oxygen has the atomic number 8, it is said. It burns."
@@ -100,13 +100,13 @@ def drawn(name):
 
 def found(text, title="Oxygen", score=0.9):
     start = PASSAGE.index(text)
-    return Found(text, start, start + len(text), title, PASSAGE, score, score, 0.1)
+    return OpenAnswer(text, start, start + len(text), title, PASSAGE, score, score, 0.1)
 
 
 def answered(*candidates):
     first = candidates[0]
     place = first.start, first.end, first.title, first.passage
-    return OpenAnswer(first.text, *place, first.score, first.retrieval_score, candidates)
+    return OpenAnswer(first.text, *place, first.score, first.score, 0.1, candidates)
 
 
 def test_an_answer_is_marked_in_its_tinted_sentence_with_title_and_runners_up():
@@ -124,7 +124,7 @@ def test_an_answer_is_marked_in_its_tinted_sentence_with_title_and_runners_up():
 
 
 def test_a_refusal_shows_no_passage_and_says_what_was_turned_down():
-    answer = OpenAnswer("", 0, 0, "", "", 0.12, 0.1, (found("8", score=0.12),))
+    answer = OpenAnswer("", 0, 0, "", "", 0.12, 0.12, 0.1, (found("8", score=0.12),))
     shown = retrieval.show_open_answer(answer)
     assert "I don't know" in repr(shown) and "0.12 sure" in repr(shown)
     assert "<mark" not in shown.html and "pre-wrap" not in shown.html

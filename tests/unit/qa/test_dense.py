@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import resource
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.qa import dense
-from src.qa.dense import DenseIndex, join_vectors, text_to_encode
+from src.qa.dense import DenseIndex, store_vectors, text_to_encode
 from src.qa.documents import Document, RetrievalError, wikipedia
-from src.qa.keyword import KeywordIndex
 from src.qa.retriever import top_k
 
 
 @pytest.fixture
-def small_files(monkeypatch):
-    monkeypatch.setattr(dense, "DOCUMENTS_PER_FILE", 3)
-
-
-@pytest.fixture
-def open_dense(counting_encoder):
+def open_dense(counting_encoder, monkeypatch):
     """open_dense(documents, folder) -> the index, and the encoder that it was built with."""
+    monkeypatch.setattr(dense, "DOCUMENTS_PER_FILE", 3)
 
     def open_(documents, folder, encoder=None, **options):
         encoder = encoder or counting_encoder()
@@ -39,7 +32,7 @@ def many(n: int, word: str = "passage") -> list[Document]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    return sorted((folder / "vectors").glob("*.npy"))
+    return sorted((folder / "vectors").iterdir())
 
 
 def flip_a_byte(file: Path) -> None:
@@ -84,18 +77,20 @@ def test_scores_are_those_of_sentence_vectors_computed_one_text_at_a_time(
 
 
 def test_vectors_are_kept_in_half_precision_in_files_that_need_no_pickle(
-    tmp_path, small_files, open_dense, counting_encoder
+    tmp_path, open_dense, counting_encoder
 ):
-    index, encoder = open_dense(many(7), tmp_path)
+    told = []
+    index, encoder = open_dense(many(7), tmp_path, report=told.append)
     stored = [np.load(file, allow_pickle=False) for file in files_in(tmp_path)]
     assert sorted(map(len, stored)) == [1, 3, 3]
     assert {rows["vector"].dtype for rows in stored} == {np.dtype(np.float16)}
     assert index.vectors == pytest.approx(counting_encoder()(encoder.texts), abs=1e-3)
+    steps = [(one["step"], one["steps"], one["unit"]) for one in told]
+    assert steps == [(n, 7, "passages") for n in (3, 6, 7)]
+    assert all(one["seconds"] > 0 and one["examples_per_second"] > 0 for one in told)
 
 
-def test_only_new_and_changed_documents_are_encoded_in_any_order_and_company(
-    tmp_path, small_files, open_dense
-):
+def test_only_new_and_changed_documents_are_encoded_in_any_order_and_company(tmp_path, open_dense):
     first, _ = open_dense(many(7), tmp_path)
     shuffled = [many(7)[i] for i in (4, 1, 6)]
     again, encoder = open_dense(shuffled, tmp_path)
@@ -106,9 +101,7 @@ def test_only_new_and_changed_documents_are_encoded_in_any_order_and_company(
     assert len(open_dense([many(3)[0], *changed], tmp_path)[1].texts) == 2
 
 
-def test_an_interruption_costs_one_file_at_most(
-    tmp_path, small_files, open_dense, counting_encoder
-):
+def test_an_interruption_costs_one_file_at_most(tmp_path, open_dense, counting_encoder):
     with pytest.raises(KeyboardInterrupt):
         open_dense(many(10), tmp_path, counting_encoder(stop_after=7))
     resumed, encoder = open_dense(many(10), tmp_path)
@@ -120,73 +113,14 @@ def test_an_interruption_costs_one_file_at_most(
 @pytest.mark.parametrize(
     "damage", [flip_a_byte, lambda file: file.write_bytes(file.read_bytes()[:100]), Path.unlink]
 )
-def test_of_a_damaged_index_only_the_damaged_file_is_computed_again(
-    tmp_path, small_files, damage, open_dense
-):
+def test_of_a_damaged_index_only_the_damaged_file_is_computed_again(tmp_path, damage, open_dense):
     sound, _ = open_dense(many(9), tmp_path)
     names = files_in(tmp_path)
     damage(names[1])
-    (tmp_path / "vectors" / "killed.partial").write_bytes(b"half a fi")
     repaired, encoder = open_dense(many(9), tmp_path)
     assert len(encoder.texts) == 3
-    assert np.array_equal(repaired.vectors, sound.vectors)
-    assert files_in(tmp_path) == names and not list((tmp_path / "vectors").glob("*.partial"))
-
-
-def test_progress_is_told_file_by_file(tmp_path, small_files, open_dense):
-    told = []
-    open_dense(many(7), tmp_path, report=told.append)
-    assert [(one["step"], one["steps"], one["unit"]) for one in told] == [
-        (n, 7, "passages") for n in (3, 6, 7)
-    ]
-    assert all(one["seconds"] > 0 and one["examples_per_second"] > 0 for one in told)
-
-
-BUILDER = """
-import sys, time
-import numpy as np
-sys.path.insert(0, {course!r})
-from src.qa import dense, keyword
-from src.qa.documents import Document
-dense.DOCUMENTS_PER_FILE = 3
-count = 0
-def encoder(texts):
-    global count
-    time.sleep(0.05)
-    count += len(texts)
-    return np.ones((len(texts), 24), np.float32)
-documents = [Document(f"Title {{i}}", f"passage number {{i}}") for i in range(30)]
-index = dense.DenseIndex.open(documents, {folder!r}, encoder=encoder)
-keyword.KeywordIndex.open(documents, {folder!r})
-print(count, index.vectors.shape)
-"""
-
-
-def test_two_processes_that_build_at_once_share_the_work(course, clean_environment, tmp_path):
-    command = [sys.executable, "-c", BUILDER.format(course=str(course), folder=str(tmp_path))]
-    how = {"stdout": subprocess.PIPE, "text": True, "env": clean_environment, "cwd": course}
-    processes = [subprocess.Popen(command, **how) for _ in range(2)]
-    printed = [process.communicate(timeout=120)[0].split(maxsplit=1) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert {shape.strip() for _, shape in printed} == {"(30, 24)"}
-    assert sum(int(count) for count, _ in printed) == 30
-    assert sum(len(np.load(file)) for file in files_in(tmp_path)) == 30
-
-
-def test_who_waits_for_another_process_is_told(tmp_path, open_dense):
-    from filelock import FileLock
-
-    (tmp_path / "vectors").mkdir()
-    told = []
-    lock = FileLock(tmp_path / "vectors" / ".lock", thread_local=False)
-    lock.acquire()
-
-    def release_when_told(progress):
-        told.append(progress)
-        lock.release()
-
-    open_dense(many(2), tmp_path, report=release_when_told)
-    assert told[0]["phase"].startswith("waiting for another process") and told[-1]["steps"] == 2
+    assert np.array_equal(repaired.vectors, sound.vectors) and files_in(tmp_path) == names
+    assert open_dense(many(9), tmp_path)[1].texts == []
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, open_dense):
@@ -195,23 +129,18 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, open_dense):
         open_dense(many(1), tmp_path / "file")
 
 
-@pytest.mark.parametrize("kind", ["keyword", "dense"])
-def test_a_full_disk_is_one_sentence_and_is_not_left_full(tmp_path, kind, open_dense):
+def test_a_full_disk_is_one_sentence_and_is_not_left_full(tmp_path, counting_encoder):
     """The system refuses to let a file of this process grow, as a disk without room does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    says = r"the index cannot be written \((File too large|the disk is full)\); make room"
     try:
-        with pytest.raises(RetrievalError, match=says):
-            if kind == "keyword":
-                KeywordIndex.open(many(500), tmp_path)
-            else:
-                open_dense(many(100), tmp_path)
+        with pytest.raises(RetrievalError, match=r"be written \(File too large\); make room"):
+            DenseIndex.open(many(100), tmp_path, encoder=counting_encoder())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert [f.name for f in tmp_path.rglob("*") if f.is_file() and f.name != ".lock"] == []
+    assert files_in(tmp_path) == []
 
 
 def test_vectors_that_only_another_person_may_read_are_computed_again(
@@ -228,7 +157,7 @@ def test_vectors_that_only_another_person_may_read_are_computed_again(
 
     # The tests may run as root, who may read everything.
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert len(open_dense(many(2) + many(1, "another"), tmp_path)[1].texts) == 3
+    assert len(open_dense(many(1, "another"), tmp_path)[1].texts) == 1
 
 
 # --- what comes with the course ---------------------------------------------------------------
@@ -237,7 +166,7 @@ def test_vectors_that_only_another_person_may_read_are_computed_again(
 def test_the_vectors_of_all_introductions_come_with_the_course(tmp_path):
     documents = wikipedia()
     index = DenseIndex.open(documents, tmp_path, encoder=lambda _: pytest.fail("encoded again"))
-    assert index.vectors.shape == (10_033, 384) and not files_in(tmp_path)
+    assert index.vectors.shape == (10_033, 384) and not list(tmp_path.iterdir())
     every = len(documents) // 20
     fresh = dense.SentenceEncoder()([text_to_encode(document) for document in documents[::every]])
     assert (index.vectors[::every] * fresh).sum(axis=1).min() > 0.999
@@ -246,12 +175,10 @@ def test_the_vectors_of_all_introductions_come_with_the_course(tmp_path):
 
 def test_shipped_vectors_that_are_damaged_or_of_another_text_are_computed(tmp_path, open_dense):
     built, new = many(7), Document("New", "a new text")
-    open_dense(built, tmp_path / "built")
-    shipped = join_vectors(tmp_path / "built", built, tmp_path / "shipped")
+    shipped = store_vectors(tmp_path / "shipped", built, open_dense(built, tmp_path)[0].vectors)
     where = {"shipped": shipped.parent}
     expected, encoder = open_dense([*built, new], tmp_path / "a", **where)
     assert encoder.texts == ["New. a new text"]
     flip_a_byte(shipped)
     again, encoder = open_dense([*built, new], tmp_path / "b", **where)
     assert len(encoder.texts) == 8 and np.array_equal(again.vectors, expected.vectors)
-    assert shipped.is_file(), "what comes with the course is not ours to delete"

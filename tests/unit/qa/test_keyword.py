@@ -1,12 +1,10 @@
-"""Search by keyword: scores by the formula, computed slowly, and an index that survives damage."""
+"""Search by keyword: scores by the formula, computed slowly."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from src.qa import keyword
@@ -61,37 +59,3 @@ def test_a_plural_or_a_possessive_is_the_same_keyword_and_words_that_only_end_in
 def test_documents_without_a_word_are_named_as_such():
     with pytest.raises(RetrievalError, match="the 1 documents hold no words"):
         KeywordIndex.build([Document("...", "!?")])
-
-
-def test_a_stored_index_gives_the_same_scores_and_is_not_built_again(
-    tmp_path, monkeypatch, documents
-):
-    built = KeywordIndex.open(documents, tmp_path).scores("atomic number of gold")
-    monkeypatch.setattr(KeywordIndex, "build", None)
-    stored = KeywordIndex.open(documents, tmp_path).scores("atomic number of gold")
-    assert np.array_equal(stored, built)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [lambda f: f.write_bytes(f.read_bytes()[:-7]), lambda f: f.write_bytes(b""), Path.unlink],
-)
-def test_an_index_with_a_damaged_file_is_built_again(tmp_path, documents, damage):
-    expected = KeywordIndex.open(documents, tmp_path).scores("atomic number of gold")
-    (stored,) = (path for path in (tmp_path / "keyword").iterdir() if path.is_dir())
-    sound = {file.name: file.read_bytes() for file in stored.iterdir()}
-    for name in sound:
-        damage(stored / name)
-        index = KeywordIndex.open(documents, tmp_path)
-        assert np.array_equal(index.scores("atomic number of gold"), expected)
-        assert (stored / name).read_bytes() == sound[name]
-
-
-def test_only_the_last_indexes_stay_on_disk(tmp_path, documents):
-    for n in range(1, 7):
-        KeywordIndex.open(documents[:1] * n, tmp_path)
-    (tmp_path / "keyword" / "killed.partial").mkdir()
-    KeywordIndex.open(documents, tmp_path)
-    folders = [path for path in (tmp_path / "keyword").iterdir() if path.is_dir()]
-    assert len(folders) == keyword.INDEXES_KEPT
-    assert all(path.suffix != ".partial" for path in folders)

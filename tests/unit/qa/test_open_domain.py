@@ -12,7 +12,7 @@ import scipy.special
 from src.qa import dense, open_domain, retriever
 from src.qa.__main__ import main
 from src.qa.decoding import Answer, Candidate
-from src.qa.open_domain import Found, OpenAnswer, WikipediaAnswerer
+from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
 from src.qa.retriever import Retriever
 
 QUESTION = "Which element has the atomic number 79?"  # by keyword: Gold, then Oxygen
@@ -39,11 +39,11 @@ class ScriptedReader:
 
 
 @pytest.fixture
-def answerer(tmp_path, documents):
+def answerer(documents):
     """answerer(threshold, Gold=("Gold", 0.9), ...), which searches by keyword."""
 
     def make(threshold: float, **script) -> WikipediaAnswerer:
-        searched = Retriever.open(documents, "keyword", tmp_path)
+        searched = Retriever.open(documents, "keyword")
         return WikipediaAnswerer(searched, ScriptedReader(script), threshold)
 
     return make
@@ -54,6 +54,7 @@ def test_the_answer_comes_with_its_passage_its_title_and_the_runners_up(answerer
     answer = asked.ask(QUESTION)
     assert (answer.text, answer.title, answer.passage) == ("Gold", "Gold", documents[1].text)
     assert answer.passage[answer.start : answer.end] == answer.text and not answer.is_refusal
+    assert answer.reader_score == pytest.approx(0.9)
     assert answer.score == pytest.approx(0.9)  # the first passage keeps the reader's own score
     assert answer.retrieval_score == asked.retriever.search(QUESTION, 1)[0].score
     (second,) = answer.runners_up
@@ -83,7 +84,7 @@ def test_nothing_is_answered_below_the_threshold_and_the_candidates_stay(answere
 def test_nothing_found_and_nothing_marked_are_refusals_too(answerer):
     asked = answerer(0.0)
     for question in ("zzyzx qwrtp", QUESTION):
-        assert asked.ask(question) == OpenAnswer("", 0, 0, "", "", 0.0, 0.0, ())
+        assert asked.ask(question) == OpenAnswer("", 0, 0, "", "", 0.0, 0.0, 0.0, ())
     with pytest.raises(ValueError, match="blank"):
         asked.ask(" ")
 
@@ -123,7 +124,6 @@ def test_a_real_reader_marks_each_passage_as_it_would_alone(
     assert len(answer.candidates) == 4 and answer.text == answer.candidates[0].text != ""
     for found in answer.candidates:
         alone = asked.reader(QUESTION, found.passage, threshold=0.0)
-        assert isinstance(found, Found)
         assert (found.text, found.start, found.end) == (alone.text, alone.start, alone.end)
         sure = 1 / (1 + math.exp(alone.null_logit - alone.candidates[0].logit))
         assert found.reader_score == pytest.approx(sure, abs=0.02)
