@@ -1,5 +1,4 @@
 """The demo: a page that asks Wikipedia, or a passage of your own: `make demo`.
 
-`service` checks what people ask and answers it, `batcher` has one reader for many people,
-`server` speaks HTTP.
+`service` checks what people ask and answers it, `server` speaks HTTP.
 """

@@ -41,7 +41,8 @@ def demo(
     answerer = WikipediaAnswerer.load(model, documents, report=_report)
     service = AnswerService(answerer, search_scaling(model))
     # The first answers wait for what is loaded and measured once.
-    service.answer([Query("Who?"), Query(server.OXYGEN_QUESTIONS[0], server.OXYGEN)])
+    service.answer(Query("Who?"))
+    service.answer(Query(server.OXYGEN_QUESTIONS[0], server.OXYGEN))
     source = "Wikipedia" if texts is None else texts.resolve().name
     application = server.make_application(service, source, local_only=host in LOOPBACK_NAMES)
     print(f"Ask {source}: {address(listening)}   (Ctrl+C ends it)", flush=True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from tornado.web import Application
 
-from src.apps.demo.batcher import Batcher, QueueFull
-from src.apps.demo.service import AnswerService, Query, parse_query
+from src.apps.demo.service import AnswerService, parse_query
 from src.apps.web import server as web
-from src.apps.web.server import LOOPBACK_NAMES, Handler, Problem
+from src.apps.web.server import LOOPBACK_NAMES, Handler
 
 FOLDER = Path(__file__).resolve().parent
-BUSY = "More people are asking than can be answered; try again in a moment."
 OXYGEN = (
     "Oxygen is a chemical element with symbol O and atomic number 8. It was discovered by Carl "
     "Wilhelm Scheele and Joseph Priestley, each on his own, in the years before 1775. Nearly half "
@@ -49,25 +48,21 @@ class Page(Handler):
 class Ask(Handler):
     """A question in JSON, its candidates in JSON."""
 
-    _answering: asyncio.Task | None = None
+    _task: asyncio.Task | None = None
 
     async def post(self) -> None:
+        self._task = asyncio.current_task()
         query = parse_query(self.json_body())
-        self._answering = asyncio.ensure_future(self.settings["batcher"].ask(query))
-        try:
-            self.finish(await self._answering)
-        except QueueFull:
-            raise Problem(503, BUSY) from None
-        except asyncio.CancelledError:
-            pass  # whoever asked has left
+        with suppress(asyncio.CancelledError):
+            self.finish(await self.settings["service"].ask(query))
 
     def on_connection_close(self) -> None:
-        if self._answering is not None:  # leave the queue with the person who asked
-            self._answering.cancel()
+        if self._task is not None:  # leave the queue with the person who asked
+            self._task.cancel()
 
 
 def make_application(
-    service: AnswerService, source: str = "Wikipedia", local_only: bool = True, **batching: int
+    service: AnswerService, source: str = "Wikipedia", local_only: bool = True
 ) -> Application:
     """The web application.
 
@@ -75,14 +70,11 @@ def make_application(
         service: answers.
         source: what is searched, as the page calls it.
         local_only: whether only this computer may ask.
-        batching: as Batcher takes it.
     """
-    batcher: Batcher[Query, dict] = Batcher(service.answer, **batching)
     return web.make_application(
         [(r"/", Page), (r"/ask", Ask)],
         FOLDER,
         service=service,
         source=source,
-        batcher=batcher,
         names=LOOPBACK_NAMES if local_only else None,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 QUESTION_CHARACTERS, PASSAGE_CHARACTERS = 500, 20_000
 ANSWERS_SHOWN = 5  # the runners-up included
 SPANS_READ = 20  # of a passage of one's own, the best of which overlap each other
+QUEUE = 200  # questions that may wait
+BUSY = "More people are asking than can be answered; try again in a moment."
 
 # Words that give a question's language away and are in few names ("von" and "los" are in many).
 ENGLISH = frozenset(
@@ -84,28 +88,17 @@ def search_scaling(model: str | Path) -> Scaling:
     """What makes the scores of searched passages true, by the model's card.
 
     tools/calibrate_weights.py writes {"calibration": {"search": {"temperature", "offset"}}}.
-
-    Raises:
-        ModelError: these are not numbers.
     """
-    from src.qa.models import ModelError, card_folder, read_card
+    from src.qa.models import card_folder, read_card
 
     folder = card_folder(model)
     calibration = read_card(folder).get("calibration", {}) if folder else {}
-    if "search" not in calibration:
-        return Scaling()
-    try:
-        found = calibration["search"]
-        return Scaling(float(found["temperature"]), float(found["offset"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{folder}: its card's calibration for searching is damaged ({error}); "
-            "take the card from the original."
-        ) from None
+    search = calibration.get("search", {})
+    return Scaling(search.get("temperature", 1.0), search.get("offset", 0.0))
 
 
 class AnswerService:
-    """Answers queries, several at a time, with all that the page needs to decide and to show.
+    """Answers queries one after another, with all that the page needs to decide and to show.
 
     Args:
         answerer: searches and reads.
@@ -116,6 +109,8 @@ class AnswerService:
     def __init__(self, answerer: WikipediaAnswerer, scaling: Scaling | None = None):
         self.answerer = answerer
         self._scaling = scaling or Scaling()
+        self._reading = ThreadPoolExecutor(1, "reader")  # beside the event loop
+        self._waiting = 0
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -125,37 +120,43 @@ class AnswerService:
             "passage": float(self.answerer.reader.threshold),
         }
 
-    def answer(self, queries: Sequence[Query]) -> list[dict[str, Any]]:
-        """Candidates and a note for each query, in their order.
+    async def ask(self, query: Query) -> dict[str, Any]:
+        """What `answer` gives, in its turn. Cancelled while it waits, it is never read.
+
+        Raises:
+            Problem: too many wait.
+        """
+        if self._waiting >= QUEUE:
+            raise Problem(503, BUSY)
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._reading, self.answer, query)
+        finally:
+            self._waiting -= 1
+
+    def answer(self, query: Query) -> dict[str, Any]:
+        """Candidates and a note for a query.
 
         Returns:
-            {"candidates": [...], "note": a sentence or ""} each. Candidates are the best first,
+            {"candidates": [...], "note": a sentence or ""}. Candidates are the best first,
             none refused: that is decided on the page. They have text, the passage's title (""
             for one's own), what is before and after the text in it, and score in [0, 1].
         """
-        searches = [query.question for query in queries if query.passage is None]
-        given = [(query.question, query.passage) for query in queries if query.passage is not None]
-        found, read = iter(()), iter(())
-        if searches:
-            found = iter(self.answerer.ask_many(searches, n=ANSWERS_SHOWN, threshold=0.0))
-        if given:
-            questions, passages = map(list, zip(*given, strict=True))
-            read = iter(self.answerer.reader(questions, passages, threshold=0.0, n_best=SPANS_READ))
-        results = []
-        for query in queries:
-            if query.passage is None:
-                candidates = [
-                    _shown(span, span.passage, span.title, float(self._scaling(span.score)))
-                    for span in next(found).candidates
-                ]
-            else:
-                candidates = [
-                    _shown(span, query.passage, "", span.score)
-                    for span in _without_overlaps(next(read).candidates)
-                ]
-            note = NOT_ENGLISH if looks_foreign(query.question) else ""
-            results.append({"candidates": candidates, "note": note})
-        return results
+        if query.passage is None:
+            answer = self.answerer.ask(query.question, n=ANSWERS_SHOWN, threshold=0.0)
+            candidates = [
+                _shown(span, span.passage, span.title, float(self._scaling(span.score)))
+                for span in answer.candidates
+            ]
+        else:
+            read = self.answerer.reader
+            spans = read(query.question, query.passage, threshold=0.0, n_best=SPANS_READ).candidates
+            candidates = [
+                _shown(span, query.passage, "", span.score) for span in _without_overlaps(spans)
+            ]
+        note = NOT_ENGLISH if looks_foreign(query.question) else ""
+        return {"candidates": candidates, "note": note}
 
 
 def _without_overlaps(spans: Sequence[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 from src.qa.decoding import Answer, Candidate
@@ -64,36 +65,31 @@ class ScriptedReader:
     threshold = 0.1
     spans = (("79", 0.9), ("Gold <b>79", 0.8), ("79</b>", 0.7), ("47", 0.6), ("silver 47", 0.5))
 
-    def __call__(self, questions, passages, threshold, n_best):
-        assert threshold == 0.0 and len(questions) == len(passages)
-        held = [
-            tuple(span(passage, *one) for one in self.spans if one[0] in passage)
-            for passage in passages
-        ]
-        return [Answer("", 0, 0, 0.9, 0.1, candidates) for candidates in held]
+    def __call__(self, question, passage, threshold, n_best):
+        assert threshold == 0.0
+        held = tuple(span(passage, *one) for one in self.spans if one[0] in passage)
+        return Answer("", 0, 0, 0.9, 0.1, held)
 
 
 class ScriptedAnswerer:
-    """Finds 79, then 47, for every question but "nothing"; "trouble" breaks it."""
+    """Finds 79, then 47, for every question but "nothing"; waits where `allowed` is not set."""
 
     threshold = 0.3
 
     def __init__(self) -> None:
         self.retriever = SimpleNamespace(documents=[None] * 12_345)
         self.reader = ScriptedReader()
-        self.batches: list[list[str]] = []
+        self.asked: list[str] = []
+        self.allowed = threading.Event()
+        self.allowed.set()
 
-    def ask_many(self, questions, n, threshold):
+    def ask(self, question, n, threshold):
         assert threshold == 0.0
-        self.batches.append(list(questions))
-        if "trouble" in questions:
-            raise RuntimeError("trouble")
-        spans = [span(PASSAGE, "79", 0.8), span(PASSAGE, "47", 0.2)]
+        self.asked.append(question)
+        assert self.allowed.wait(10)
         found = tuple(
             OpenAnswer(s.text, s.start, s.end, "Gold & co", PASSAGE, s.score, s.score, 1.0)
-            for s in spans
+            for s in (span(PASSAGE, "79", 0.8), span(PASSAGE, "47", 0.2))
         )
-        return [
-            OpenAnswer("", 0, 0, "", "", 0.8, 0.8, 1.0, () if question == "nothing" else found)
-            for question in questions
-        ]
+        candidates = () if question == "nothing" else found
+        return OpenAnswer("", 0, 0, "", "", 0.8, 0.8, 1.0, candidates)

@@ -115,7 +115,7 @@ def test_an_error_nobody_foresaw_is_told_without_its_details(program, monkeypatc
     if program.folder == "poll":
         monkeypatch.setattr(settings["room"]._store, "record", fail)
     else:
-        monkeypatch.setattr(settings["service"].answerer, "ask_many", fail)
+        monkeypatch.setattr(settings["service"].answerer, "ask", fail)
 
     async def scenario(visited):
         return await visited.post(program.path, program.asked, program.cookie)
