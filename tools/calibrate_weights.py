@@ -25,6 +25,7 @@ runtime.configure_libraries()
 import numpy as np  # noqa: E402
 from datasets import Dataset, DatasetDict  # noqa: E402
 
+from src.files import write_json  # noqa: E402
 from src.qa import QuestionAnswerer, Retriever, WikipediaAnswerer, load_squad  # noqa: E402
 from src.qa.calibration import (  # noqa: E402
     CARD_DIGITS,
@@ -38,7 +39,8 @@ from src.qa.calibration import (  # noqa: E402
 from src.qa.course_set import open_domain_questions  # noqa: E402
 from src.qa.models import CARD, WEIGHTS, read_card, released_folder  # noqa: E402
 from src.qa.retriever import Hit  # noqa: E402
-from tools import make_student, make_weights  # noqa: E402
+from tools import make_weights  # noqa: E402
+from tools.cards import write_page  # noqa: E402
 
 SURE = 0.9  # what the demo calls sure
 
@@ -78,12 +80,8 @@ def main() -> None:
         flush=True,
     )
     if not options.dry:
-        describe = make_student.describe if "teacher" in card else make_weights.describe
-        (folder / CARD).write_text(
-            json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        (folder / "README.md").write_text(describe(card), encoding="utf-8")
-        print(f"written to {folder / CARD}", flush=True)
+        write_json(folder / CARD, card)
+        write_page(folder)
 
 
 def search_entry(model: str, course: DatasetDict) -> dict:
@@ -150,10 +148,10 @@ def score_given_passages(model: str, card: dict, course: DatasetDict) -> dict:
     """
     qa = QuestionAnswerer.load(model)
     fields = make_weights.calibrated(qa, course["validation"])
-    for single in card.get(
-        "development_of_each_run", []
-    ):  # those models are not kept, so their refusals cannot be counted again
-        single.pop("course", None)
+    for single in card.get("development_of_each_run", {}).values():
+        single.pop(
+            "course", None
+        )  # those models are not kept: their refusals are not counted again
     for part, split in (("development", "validation"), ("test", "test")):
         card[part] |= make_weights.scores_of(qa, None, course[split])
         if "teacher" in card:  # run for the teacher first

@@ -1,19 +1,35 @@
-"""What the tools that train small models share: options, log, cards and their pages."""
+"""What the tools that train released weights share: options, log, cards and their pages.
+
+python tools/cards.py            write the pages of weights/ again, from their cards
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
 from src.training import Run, save_run
 
+HEAD = ("name", "title", "opened_by", "note")  # of a card, which its page says in sentences
 
-def options_of_a_release(doc: str) -> argparse.ArgumentParser:
-    """What every tool takes that trains released weights."""
+
+def parse_options(doc: str, names: Sequence[str], *more: tuple[str, Mapping]) -> argparse.Namespace:
+    """The command line of a tool that trains released weights.
+
+    Args:
+        doc: the tool's docstring.
+        names: of the models that can be asked for alone.
+        more: further options, each with what argparse is told of it.
+
+    Returns:
+        The options; `folder` is where the models' folders go.
+    """
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=doc, formatter_class=formatter)
     build = runtime.COURSE / "build" / "weights"
@@ -21,13 +37,9 @@ def options_of_a_release(doc: str) -> argparse.ArgumentParser:
     release = "write weights/, and score the test parts where there are any: once for a release"
     parser.add_argument("--release", action="store_true", help=release)
     parser.add_argument("--remark", default="", help="about the machine, such as: other work runs")
-    return parser
-
-
-def parse_options(doc: str, names: Sequence[str]) -> argparse.Namespace:
-    """The command line of a tool for small models; `folder` is where the models' folders go."""
-    parser = options_of_a_release(doc)
     parser.add_argument("--only", nargs="*", choices=names, default=names, help="train some")
+    for name, about in more:
+        parser.add_argument(name, **about)
     options = parser.parse_args()
     options.folder = runtime.COURSE / "weights" if options.release else options.to
     return options
@@ -46,68 +58,99 @@ def tell(name: str, *scores: str) -> Callable[[dict], None]:
     return print_scores
 
 
-def card_of(name: str, run: Run, data: dict, remark: str) -> dict:
-    """What all cards have; scores come later, from the stored file."""
+def made_here(remark: str) -> dict[str, str]:
+    """On what machine, with what remark, and when."""
+    machine = runtime.machine() + (f"; {remark}" if remark else "")
+    return {"machine": machine, "date": date.today().isoformat()}
+
+
+def card_of(name: str, run: Run, title: str, opened_by: str, data: dict, remark: str) -> dict:
+    """What all cards of small models have; scores come later, from the stored file."""
     return {
         "name": name,
+        "title": title,
+        "opened_by": opened_by,
         "model": {"class": type(run.model).__name__, **run.model.settings},
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "data": data,
         "recipe": run.settings,
         "steps": run.history[-1]["step"],
         "minutes": round(run.seconds / 60, 2),
-        "machine": runtime.machine() + (f"; {remark}" if remark else ""),
-        "date": date.today().isoformat(),
-    }
+    } | made_here(remark)
 
 
-def save_with_page(
-    run: Run, folder: Path, page: str, others: Mapping[str, bytes] | None = None
-) -> None:
-    """Write a run with its card, and the card as a page for people; print the card."""
-    save_run(run, folder, {"README.md": page.encode(), **(others or {})})
-    print(json.dumps(run.card, indent=1), flush=True)
+def save_with_page(run: Run, folder: Path, others: Mapping[str, bytes] | None = None) -> None:
+    """Write a run with its card and the card's page; print the card."""
+    save_run(run, folder, others or {})
+    write_page(folder)
 
 
-def describe(
-    card: dict,
-    tool: str,
-    title: str,
-    opened_by: str,
-    table: Sequence[str],
-    unit: str = "",
-    more: Sequence[str] = (),
-) -> str:
-    """A card as a page for people: every number in it is from card.json.
-
-    `unit` is what a batch is counted in, where that is not its examples; `more` are paragraphs.
-    """
-    model, recipe, data = card["model"], card["recipe"], card["data"]
-    settings = ", ".join(f"{name} {value}" for name, value in model.items() if name != "class")
-    article = "An" if model["class"][0] in "AEIO" else "A"
-    encoder = f", on {card['encoder']}" if "encoder" in card else ""
-    return "\n".join(
-        [
-            f"# {card['name']}: {title}",
-            "",
-            f"Written by `tools/{tool}.py` from `card.json`. Open it with `{opened_by}`.",
-            f"{article} {model['class']} ({settings}), {card['parameters']:,} parameters, "
-            f"half precision{encoder}.",
-            "",
-            f"Data: {data['source']}. Licence: {data['licence']}.",
-            "",
-            f"Recipe: {card['steps']:,} steps in {minutes_text(card['minutes'])}, batches of "
-            f"{recipe['batch_size']:,}{unit and f' {unit}'}, learning rate "
-            f"{recipe['learning_rate']:g}, gradients clipped at {recipe['clip']:g}, seed "
-            f"{recipe['seed']}; on {card['machine']}; {card['date']}.",
-            "",
-            *table,
-            "",
-            *(line for paragraph in more for line in (paragraph, "")),
-        ]
-    )
+def write_page(folder: Path) -> None:
+    """Write README.md beside a card, and print the card."""
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    (folder / "README.md").write_text(page(card), encoding="utf-8")
+    print(json.dumps(card, indent=1), flush=True)
 
 
-def minutes_text(minutes: float) -> str:
-    """1 -> "1 minute", 6.02 -> "6.02 minutes"."""
-    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+def page(card: Mapping) -> str:
+    """A card as a page for people: every number in it is from card.json."""
+    facts = {name: value for name, value in card.items() if name not in HEAD}
+    sections = {name: value for name, value in facts.items() if isinstance(value, Mapping)}
+    lines = [
+        f"# {card['name']}: {card['title']}",
+        "",
+        "Written by `tools/cards.py` from `card.json`. Open it with",
+        f"`{card['opened_by']}`.",
+        "",
+        *table([("", {name: facts[name] for name in facts if name not in sections})]),
+    ]
+    for name, section in sections.items():
+        lines += ["", f"## {words(name)}", "", *table(list(rows("", section)))]
+    return "\n".join([*lines, *(["", card["note"]] if "note" in card else []), ""])
+
+
+def rows(name: str, entry: Mapping) -> Iterator[tuple[str, Mapping]]:
+    """The innermost mappings of an entry, each with the names that lead to it."""
+    plain = {key: value for key, value in entry.items() if not isinstance(value, Mapping)}
+    if plain:
+        yield name, plain
+    for key, value in entry.items():
+        if isinstance(value, Mapping):
+            yield from rows(f"{name}, {words(key)}".lstrip(", "), value)
+
+
+def table(found: Sequence[tuple[str, Mapping]]) -> list[str]:
+    """One row for each mapping; a single one is set as a list of its entries."""
+    if len(found) == 1:
+        pairs = [[words(name), shown(value)] for name, value in found[0][1].items()]
+        return ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in pairs)]
+    columns = list(dict.fromkeys(name for _, entry in found for name in entry))
+    lines = [f"| | {' | '.join(map(words, columns))} |", "| --- |" + " --- |" * len(columns)]
+    for name, entry in found:
+        lines.append(f"| {name} | {' | '.join(shown(entry.get(one, '')) for one in columns)} |")
+    return lines
+
+
+def words(name: str) -> str:
+    """A name of a card, as a reader sees it."""
+    return name.replace("_", " ")
+
+
+def shown(value: object) -> str:
+    """A value of a card, as a reader sees it."""
+    match value:
+        case None:
+            return "-"
+        case float():
+            return f"{value:g}"
+        case int():
+            return f"{value:,}"
+        case list() | tuple():
+            return "; ".join(map(shown, value))
+        case _:
+            return str(value)
+
+
+if __name__ == "__main__":
+    for file in sorted((runtime.COURSE / "weights").glob("*/card.json")):
+        write_page(file.parent)

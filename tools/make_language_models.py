@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -36,14 +35,7 @@ from src.language_models import (  # noqa: E402
 )
 from src.ngrams import NgramModel  # noqa: E402
 from src.transformer import GPT  # noqa: E402
-from tools.cards import (  # noqa: E402
-    card_of,
-    describe,
-    minutes_text,
-    parse_options,
-    save_with_page,
-    tell,
-)
+from tools.cards import card_of, made_here, parse_options, save_with_page, tell  # noqa: E402
 
 
 def make_lstm(data: LanguageData) -> RecurrentModel:
@@ -102,35 +94,14 @@ def make_model(
         "training_tokens": sum(map(len, data.rows["train"])),
     }
     run = model.run
-    run.card = card_of(name, run, source, remark) | {
+    title, opened_by = MODELS[name][2], f'{CLASSES[name].__name__}.load("weights/{name}")'
+    title = f"{title} that writes introductions"
+    run.card = card_of(name, run, title, opened_by, source, remark) | {
         "scores": {**scores, "test_texts": len(test)},
         "short_runs": {"minutes": SHORT_MINUTES, "scores_by_seed": by_seed},
+        "note": "It writes in the manner of an introduction; believe nothing that it says.",
     }
-    save_with_page(run, target, page(run.card), {"tokenizer.json": model.tokenizer.to_json()})
-
-
-def page(card: dict) -> str:
-    """The card as a page for people."""
-    name, data, short = card["name"], card["data"], card["short_runs"]
-    rows = {f"the stored file, {minutes_text(card['minutes'])}": card["scores"]}
-    for seed, scores in short["scores_by_seed"].items():
-        rows[f"{minutes_text(short['minutes'])}, seed {seed}"] = scores
-    table = [
-        f"On {card['scores']['test_texts']:,} test introductions, after training on "
-        f"{data['splits']['train']:,} others, {data['training_tokens']:,} tokens:",
-        "",
-        "| trained | perplexity per word | per token | bits per byte |",
-        "| --- | --- | --- | --- |",
-    ]
-    table += [
-        f"| {what} | {scores['perplexity_per_word']:,.0f} | {scores['perplexity_per_token']:.1f} "
-        f"| {scores['bits_per_byte']:.3f} |"
-        for what, scores in rows.items()
-    ]
-    title, opened_by = MODELS[name][2], f'{CLASSES[name].__name__}.load("weights/{name}")'
-    remark = "It writes in the manner of an introduction; believe nothing that it says."
-    tool, title = "make_language_models", f"{title} that writes introductions"
-    return describe(card, tool, title, opened_by, table, "tokens", [remark])
+    save_with_page(run, target, {"tokenizer.json": model.tokenizer.to_json()})
 
 
 def compare(data: LanguageData) -> dict:
@@ -155,10 +126,8 @@ def compare(data: LanguageData) -> dict:
         "on the test introductions",
         "test_texts": len(texts),
         "written_by": "tools/make_language_models.py --release",
-        "machine": runtime.machine(),
-        "date": date.today().isoformat(),
         "rows": rows,
-    }
+    } | made_here("")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ from src.pretraining import (  # noqa: E402
     train_pairs,
 )
 from src.training import Run, load_run  # noqa: E402
-from tools.cards import card_of, describe, parse_options, save_with_page, tell  # noqa: E402
+from tools.cards import card_of, parse_options, save_with_page, tell  # noqa: E402
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
 PAIRS: dict[str, Negatives] = {"next-sentence": "another article", "sentence-order": "swapped"}
@@ -112,18 +112,14 @@ def main() -> None:
             "source": "sentences of introductions of English Wikipedia articles (asset wikipedia)",
             "licence": "CC BY-SA 4.0",
         }
-        run.card = card_of(name, run, data, options.remark) | {
+        title = "learned from plain text, on a frozen encoder"
+        opened_by = f'load_run("weights/{name}", {type(run.model).__name__})'
+        run.card = card_of(name, run, title, opened_by, data, options.remark) | {
             "encoder": "minilm, frozen (asset minilm, Apache-2.0)",
             "scores": {score: round(value, 4) for score, value in scores.items()}
             | {f"test_{asked}": number},
         }
-        table = [f"| on {number:,} {asked} of test articles | |", "| --- | --- |"]
-        for score, value in scores.items():
-            table.append(f"| {score.replace('_', ' ')} | {100 * value:.1f} % |")
-        opened_by = f'load_run("weights/{name}", {type(run.model).__name__})'
-        title = "learned from plain text, on a frozen encoder"
-        page = describe(run.card, "make_pretraining", title, opened_by, table)
-        save_with_page(run, target, page)
+        save_with_page(run, target)
 
 
 if __name__ == "__main__":

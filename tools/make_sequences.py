@@ -26,7 +26,7 @@ from src.rnn import KINDS, EncoderDecoder, TextClassifier  # noqa: E402
 from src.topics import TopicData, accuracy, train_topics, true_topics  # noqa: E402
 from src.training import load_run, save_run  # noqa: E402
 from src.transformer import Transformer  # noqa: E402
-from tools.cards import card_of, describe, parse_options, save_with_page, tell  # noqa: E402
+from tools.cards import card_of, parse_options, save_with_page, tell  # noqa: E402
 
 # Models for dates, and what `train_dates` is given besides the minutes.
 DATES: dict[str, tuple[type[nn.Module], dict]] = {
@@ -39,7 +39,6 @@ DATE_MINUTES, TEST_DATES = 1.0, 4000
 TOPICS = {"bag": 3e-2, "rnn": 2e-3, "lstm": 4e-3, "bilstm": 4e-3}
 TOPIC_PASSES = 12
 SEEDS = (0, 1, 2)  # the first is that of the shipped models
-TOOL = "make_sequences"
 
 
 def make_dates_model(name: str, target: Path, remark: str) -> None:
@@ -53,18 +52,15 @@ def make_dates_model(name: str, target: Path, remark: str) -> None:
     by_length = exact_match_by_length(stored.model, make_dates(TEST_DATES, seed=0, split="test"))
     right, count = map(sum, zip(*by_length.values(), strict=True))
     source = "dates and spans of dates made by src.dates, no day of them in two splits"
-    run.card = card_of(name, run, {"source": source, "licence": "none needed"}, remark)
+    title, opened_by = "dates written in many ways to ISO form", f"weights/{name}"
+    opened_by = f'load_dates("{opened_by}", {make.__name__})'
+    data = {"source": source, "licence": "none needed"}
+    run.card = card_of(name, run, title, opened_by, data, remark)
     run.card["scores"] = {"exact_match": round(right / count, 4), "test_dates": count}
     run.card["exact_match_by_length"] = {
         f"{low} to {high - 1}": [right, count] for (low, high), (right, count) in by_length.items()
     }
-    table = [f"| exact match on {count:,} test dates, by characters | right |", "| --- | --- |"]
-    table.append(f"| all | {100 * right / count:.1f} % |")
-    for characters, (right, count) in run.card["exact_match_by_length"].items():
-        table.append(f"| {characters} | {100 * right / count:.1f} % of {count} |")
-    title, opened_by = "dates written in many ways to ISO form", f"weights/{name}"
-    opened_by = f'load_dates("{opened_by}", {make.__name__})'
-    save_with_page(run, target, describe(run.card, TOOL, title, opened_by, table))
+    save_with_page(run, target)
 
 
 def make_classifier(
@@ -93,16 +89,13 @@ def make_classifier(
     }
     topics = true_topics(texts, "test")
     commonest = round(float(np.bincount(topics).max() / len(topics)), 4)
-    kept.card = card_of(name, kept, data, remark)
+    opened_by = f'load_run("weights/{name}", TextClassifier)'
+    title = "the topic of a Wikipedia introduction"
+    kept.card = card_of(name, kept, title, opened_by, data, remark)
     kept.card["scores"] = {"test_accuracy": by_seed[str(seeds[0])], "test_texts": len(topics)}
     kept.card["test_accuracy_by_seed"] = by_seed
     kept.card["always_the_commonest_topic"] = commonest
-    table = [f"| accuracy on {len(topics):,} test introductions, by seed | |", "| --- | --- |"]
-    for what, value in {**by_seed, "always the commonest topic": commonest}.items():
-        table.append(f"| {what} | {100 * value:.1f} % |")
-    title, opened_by = "the topic of a Wikipedia introduction", f"weights/{name}"
-    opened_by = f'load_run("{opened_by}", TextClassifier)'
-    save_with_page(kept, target, describe(kept.card, TOOL, title, opened_by, table))
+    save_with_page(kept, target)
 
 
 def main() -> None:

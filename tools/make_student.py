@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -30,15 +29,8 @@ from src.qa import QuestionAnswerer, load_squad  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
 from src.training import Run  # noqa: E402
-from tools.cards import options_of_a_release, tell  # noqa: E402
-from tools.make_weights import (  # noqa: E402
-    LICENCES,
-    NOTE,
-    calibrated,
-    calibration_line,
-    refusal_cells,
-    scores_of,
-)
+from tools.cards import made_here, parse_options, tell, write_page  # noqa: E402
+from tools.make_weights import LICENCES, NOTE, calibrated, scores_of  # noqa: E402
 from tools.squadshifts import load_wiki, shift_file  # noqa: E402
 
 SEED = 0
@@ -80,76 +72,10 @@ def history_so_far(rounds: int) -> list[dict]:
     return history
 
 
-def describe(card: dict) -> str:
-    """The card as a page for people: every number in it is from card.json."""
-    recipe = card["recipe"]
-    rates = ", ".join(f"{rate:g}" for rate in recipe["learning_rates"])
-    lines = [
-        f"# qa-student: {card['layers']} layers that learned from qa-minilm's six",
-        "",
-        f"Written by `tools/make_student.py` from `card.json`. {card['parameters']:,} parameters, "
-        "half precision; the word embeddings come",
-        f'from the `{card["base"]}` asset. Load it with `QuestionAnswerer.load("qa-student")`.',
-        "",
-        f"It began as every second layer of {card['teacher']} and learned its start and end scores "
-        "and what its layers give; which",
-        "answer is right it was never told.",
-        "",
-        "| questions that the teacher was asked | |",
-        "| --- | --- |",
-        *(f"| {name} | {count:,} |" for name, count in card["data"].items()),
-        "",
-        "Licences of the data: "
-        f"{'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
-        "",
-        f"Recipe: {len(recipe['learning_rates'])} rounds of {recipe['minutes_per_round']:g} "
-        f"minutes, learning rates at most {rates}, batch "
-        f"{recipe['batch_size']}, temperature {recipe['temperature']:g}, {recipe['precision']}, "
-        f"seed {card['seed']}; "
-        f"{card['steps']:,} steps, {card['questions_read']:,} questions, {card['minutes']} minutes "
-        f"on {card['machine']}; {card['date']}.",
-        "",
-        calibration_line(card),
-        "",
-        "| F1 of these files | articles | course, answerable, none refused | course, all | "
-        "unanswerable refused | answerable refused "
-        "| AUC | ECE |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for part, remark in (
-        ("development", "development and validation"),
-        ("test", "test, scored once"),
-    ):
-        for who, scores in (
-            ("student", card.get(part)),
-            ("teacher", card["teacher_scores"].get(part)),
-        ):
-            if scores is not None:
-                lines.append(f"| {who}, {remark} | {' | '.join(_score_cells(scores))} |")
-    return "\n".join([*lines, "", NOTE, ""])
-
-
-def _score_cells(scores: dict) -> list[str]:
-    """The cells of a row of the card's table."""
-    wiki, course = scores.get("articles"), scores["course"]
-    return [
-        f"{wiki['f1']} ± {wiki['f1_standard_error']} of {wiki['questions']:,}" if wiki else "-",
-        f"{course['f1_answerable_without_refusing']} of "
-        f"{course['questions'] - course['unanswerable']}",
-        f"{course['f1']}",
-        *refusal_cells(course),
-    ]
-
-
 def main() -> None:
-    parser = options_of_a_release(__doc__)
-    parser.add_argument(
-        "--one-round",
-        action="store_true",
-        help="stop after one more round; the same command goes on with the next",
-    )
-    options = parser.parse_args()
-
+    one_round = "stop after one more round; the same command goes on with the next"
+    more = ("--one-round", {"action": "store_true", "help": one_round})
+    options = parse_options(__doc__, ["qa-student"], more)
     course, teacher = load_squad("course"), QuestionAnswerer.load("qa-minilm")
     parts = training_sets(course["train"])
     train = concatenate_datasets(list(parts.values()))
@@ -182,6 +108,9 @@ def main() -> None:
     history = history_so_far(len(LEARNING_RATES))
     model, _ = load_model(RUNS / f"round-{len(LEARNING_RATES)}")
     card = {
+        "name": "qa-student",
+        "title": "three layers that learned from qa-minilm's six",
+        "opened_by": 'QuestionAnswerer.load("qa-student")',
         "base": "minilm",
         "teacher": "qa-minilm",
         "layers": model.config.num_hidden_layers,
@@ -198,13 +127,11 @@ def main() -> None:
         "steps": history[-1]["step"],
         "questions_read": history[-1]["step"] * RECIPE["batch_size"],
         "minutes": round(history[-1]["seconds"] / 60, 1),
-        "machine": runtime.machine()
-        + "; one thread"
-        + (f"; {options.remark}" if options.remark else ""),
-        "date": date.today().isoformat(),
+        "note": NOTE,
     }
+    card |= made_here(f"one thread; {options.remark}".removesuffix("; "))
     card |= calibrated(QuestionAnswerer(model, teacher.tokenizer), course["validation"])
-    target = (WEIGHTS if options.release else options.to) / "qa-student"
+    target = options.folder / "qa-student"
     run = Run(model, history, history[-1]["seconds"], card["recipe"])
     save_student(run, target, card)
     student = QuestionAnswerer.load(target)  # the scores are those of the stored file
@@ -224,8 +151,7 @@ def main() -> None:
         }
         card["teacher_scores"][part] = known | scores_of(teacher, None, course[split])
     save_student(run, target, card)
-    (target / "README.md").write_text(describe(card), encoding="utf-8")
-    print(json.dumps(card, indent=1), flush=True)
+    write_page(target)
 
 
 if __name__ == "__main__":

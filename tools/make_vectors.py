@@ -7,11 +7,9 @@ two. Results go to build/weights/wikipedia-vectors; with --release to weights/, 
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,7 +20,7 @@ runtime.configure_libraries()
 from src.files import write_json  # noqa: E402
 from src.qa import dense  # noqa: E402
 from src.qa.documents import wikipedia  # noqa: E402
-from tools.cards import parse_options  # noqa: E402
+from tools.cards import made_here, parse_options, write_page  # noqa: E402
 
 
 def main() -> None:
@@ -40,6 +38,9 @@ def main() -> None:
     seconds = time.perf_counter() - began
     file = dense.store_vectors(target, documents, index.vectors)
     card = {
+        "name": target.name,
+        "title": "introductions as sentence vectors",
+        "opened_by": "DenseIndex.open(wikipedia(), cache)",
         "documents": len(documents),
         "encoder": dense.ENCODER,
         "max_tokens": dense.MAX_TOKENS,
@@ -48,30 +49,11 @@ def main() -> None:
         "licence": "CC BY-SA 4.0",
         "megabytes": round(file.stat().st_size / 1e6, 2),
         "minutes": round(seconds / 60, 2),
-        "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
-        "date": date.today().isoformat(),
-    }
+        "note": "The text cannot be read back from them.",
+    } | made_here(options.remark)
     write_json(target / "card.json", card)
-    (target / "README.md").write_text(describe(card), encoding="utf-8")
+    write_page(target)
     shutil.rmtree(building)
-    print(json.dumps(card, indent=1), flush=True)
-
-
-def describe(card: dict) -> str:
-    """The card as a page for people: every number in it is from card.json."""
-    return f"""# wikipedia-vectors: {card["documents"]:,} introductions as sentence vectors
-
-Written by `tools/make_vectors.py` from `card.json`. {card["megabytes"]} MB, half precision.
-`src.qa.dense` takes them where an introduction is searched for by meaning; one whose text differs
-from what they were made of is read anew.
-
-Data: {card["data"]}. Licence of the text: {card["licence"]}. The text cannot be read back from
-them.
-
-Made by the encoder `{card["encoder"]}` (Apache-2.0), mean of the token vectors of the first
-{card["max_tokens"]} tokens, length one; {card["minutes"]:g} minutes on {card["machine"]};
-{card["date"]}.
-"""
 
 
 if __name__ == "__main__":

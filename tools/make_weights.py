@@ -9,9 +9,6 @@ SQuADShifts files in ../shared/data, as far as they are there, and what is missi
 second run over Wikipedia and the course's set alone was tried: on the development articles F1 fell
 by 1.3.)
 
-The two runs can be made side by side, each on a core of its own: OMP_NUM_THREADS=1 with --seed 0
-and with --seed 1, then without.
-
 Results go to build/weights/qa-minilm. The shipped files in weights/ are written only with
 --release, which also scores the test articles and the course's test part: do that once for a
 release, when every choice is made.
@@ -22,7 +19,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -43,7 +39,7 @@ from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import FinetuneRun  # noqa: E402
-from tools.cards import options_of_a_release  # noqa: E402
+from tools.cards import made_here, parse_options, write_page  # noqa: E402
 from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
 from tools.unanswerable import (  # noqa: E402
     drop_answer_sentences,
@@ -52,10 +48,8 @@ from tools.unanswerable import (  # noqa: E402
 )
 
 SEEDS = (0, 1)
-CLOZE, GAPS = (
-    10_000,
-    "with gaps, before the rest",
-)  # how many questions to begin with, and what the card calls them
+CLOZE = 10_000  # questions to begin with
+GAPS = "with gaps, before the rest"  # what the card calls them
 START = {"epochs": 1, "batch_size": 16, "learning_rate": 3e-4}
 RECIPE = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-4}
 RUNS = runtime.COURSE / "build" / "weights" / "runs"
@@ -205,15 +199,7 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
 
 
 def main() -> None:
-    parser = options_of_a_release(__doc__)
-    parser.add_argument(
-        "--seed",
-        type=int,
-        choices=SEEDS,
-        help="train only the run with this seed, and write nothing else",
-    )
-    options = parser.parse_args()
-
+    options = parse_options(__doc__, ["qa-minilm"])
     course = load_squad("course")
     parts, missing = training_sets(course["train"])
     for file in missing:
@@ -226,12 +212,9 @@ def main() -> None:
     cloze = cloze_questions(unscored_introductions(course), CLOZE, SEEDS[0])
     start = train("qa-minilm-start", "minilm", cloze, SEEDS[0], **START)
     data = concatenate_datasets(list(parts.values()))
-    seeds = SEEDS if options.seed is None else (options.seed,)
     runs = [
-        train(f"qa-minilm-seed-{seed}", start.output_dir, data, seed, **RECIPE) for seed in seeds
+        train(f"qa-minilm-seed-{seed}", start.output_dir, data, seed, **RECIPE) for seed in SEEDS
     ]
-    if options.seed is not None:
-        return
     model, tokenizer = mean_of_models([run.output_dir for run in runs])
     folder = RUNS / "qa-minilm-mean"
     model.save_pretrained(folder)
@@ -241,6 +224,9 @@ def main() -> None:
     every = [start, *runs]
     wiki = load_wiki("development")
     card = {
+        "name": "qa-minilm",
+        "title": "MiniLM fine-tuned to mark answers, or to say that there is none",
+        "opened_by": 'QuestionAnswerer.load("qa-minilm")',
         "base": "minilm",
         "data": {GAPS: len(cloze)} | {name: len(part) for name, part in parts.items()},
         "licences": {name: licence for name, licence in LICENCES.items() if name in {GAPS, *parts}},
@@ -251,16 +237,16 @@ def main() -> None:
         "steps": sum(run.steps for run in every),
         "minutes": round(sum(run.seconds for run in every) / 60, 1),
         "examples_per_second": runs[0].examples_per_second,
-        "machine": runtime.machine() + (f"; {options.remark}" if options.remark else ""),
-        "date": date.today().isoformat(),
+        "note": NOTE,
     }
-    card |= calibrated(qa, course["validation"])
-    card["development_of_each_run"] = []
-    for run in runs:
+    card |= made_here(options.remark) | calibrated(qa, course["validation"])
+    card["development_of_each_run"] = {}
+    for seed, run in zip(SEEDS, runs, strict=True):
         single = QuestionAnswerer.load(run.output_dir)
         calibrated(single, course["validation"])
-        card["development_of_each_run"].append(scores_of(single, wiki, course["validation"]))
-    target = (runtime.COURSE / "weights" if options.release else options.to) / "qa-minilm"
+        scores = scores_of(single, wiki, course["validation"])
+        card["development_of_each_run"][f"seed {seed}"] = scores
+    target = options.folder / "qa-minilm"
     save_released(model, target, card)
     qa = QuestionAnswerer.load(target)  # the scores are those of the stored file
     card["development"] = scores_of(qa, wiki, course["validation"])
@@ -270,92 +256,7 @@ def main() -> None:
     (target / "history.json").write_text(
         json.dumps([run.history for run in every], indent=0) + "\n", encoding="utf-8"
     )
-    (target / "README.md").write_text(describe(card), encoding="utf-8")
-    print(json.dumps(card, indent=1), flush=True)
-
-
-def describe(card: dict) -> str:
-    """The card as a page for people: every number in it is from card.json."""
-    start, recipe = card["start"], card["recipe"]
-    lines = [
-        "# qa-minilm: MiniLM fine-tuned to mark answers, or to say that there is none",
-        "",
-        "Written by `tools/make_weights.py` from `card.json`. Half precision; the word embeddings "
-        "were frozen and come from the",
-        f'`{card["base"]}` asset. Load it with `QuestionAnswerer.load("qa-minilm")`.',
-        "",
-        "| training data | questions |",
-        "| --- | --- |",
-        *(f"| {name} | {count:,} |" for name, count in card["data"].items()),
-        "",
-        "Licences of the data: "
-        f"{'; '.join(f'{name} {licence}' for name, licence in card['licences'].items())}.",
-        "",
-        f"Recipe: {start['epochs']} pass over the questions with gaps (batch "
-        f"{start['batch_size']}, learning rate "
-        f"{start['learning_rate']:g}); from there {recipe['epochs']} passes over the rest (batch "
-        f"{recipe['batch_size']}, learning rate "
-        f"{recipe['learning_rate']:g}), once for each of the seeds "
-        f"{' and '.join(map(str, card['seeds']))}; the mean of the weights of "
-        f"these runs. Dropout 0, {recipe['precision']}. {card['steps']:,} steps in all, "
-        f"{card['minutes']} minutes when added up, on "
-        f"{card['machine']}; {card['date']}.",
-        "",
-        calibration_line(card),
-        "",
-        "| scores | articles | exact match | F1 | course questions | F1 | unanswerable refused | "
-        "answerable refused | AUC | ECE |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    single = zip(card["seeds"], card["development_of_each_run"], strict=True)
-    parts = {
-        f"development and validation, the run with seed {seed} alone": scores
-        for seed, scores in single
-    }
-    parts |= {
-        "development and validation": card["development"],
-        "test, scored once": card.get("test"),
-    }
-    for name, scores in parts.items():
-        if scores is not None:
-            wiki, course = scores.get("articles"), scores.get("course")
-            cells = (
-                [
-                    f"{wiki['questions']}",
-                    f"{wiki['exact_match']}",
-                    f"{wiki['f1']} ± {wiki['f1_standard_error']}",
-                ]
-                if wiki
-                else ["-"] * 3
-            )
-            cells += (
-                [f"{course['questions']}", f"{course['f1']}", *refusal_cells(course)]
-                if course
-                else ["-"] * 6
-            )
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", NOTE, ""])
-
-
-def calibration_line(card: dict) -> str:
-    """What the scores are, and from which one on it answers."""
-    return (
-        f"Temperature {card['temperature']:g} and threshold {card['threshold']:g}, both chosen on "
-        "the course's validation questions: "
-        "the temperature that makes the scores likeliest, and with it the threshold that makes F1 "
-        "highest."
-    )
-
-
-def refusal_cells(course: dict) -> list[str]:
-    """Both rates of refusal, AUC and ECE, for a row of a card's table."""
-    return [
-        f"{course['unanswerable_refused_percent']} % of {course['unanswerable']}",
-        f"{course['answerable_refused_percent']} % of "
-        f"{course['questions'] - course['unanswerable']}",
-        f"{course['auc']}",
-        f"{course['ece']}",
-    ]
+    write_page(target)
 
 
 if __name__ == "__main__":

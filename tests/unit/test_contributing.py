@@ -183,7 +183,7 @@ def test_there_is_much_to_look_at_on_the_page_for_authors() -> None:
             "```\n.venv/bin/python tools/run_notebooks.py notebooks --setup\n```",
             "tools/run_notebooks.py has no option --setup",
         ),
-        ("`python tools/cards.py`", "tools/cards.py is no program"),
+        ("`python tools/squadshifts.py`", "tools/squadshifts.py is no program"),
         ("`python -m src.nothing`", "src.nothing is no program"),
         (
             "`torchrun --nproc-per-node 2 -m src.qa learn --data course`",
