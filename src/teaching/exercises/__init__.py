@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,32 +21,23 @@ from src.teaching.panel import Panel, box, folded, inline_text, paragraphs_html
 from src.teaching.sources import source_box, source_pre
 from src.text import close_spellings
 
-PROOF_FLAG = "COURSE_PROOF"  # 1 in the course's own tests: a check that is not passed raises
-COLOURS = {"passed": "good", "wrong": "bad", "error": "bad", "not attempted": "open"}
+COLOURS = {"passed": "good", "wrong": "bad", "not attempted": "open"}
 
 
-def check(exercise: str, answer: object, proof: bool | None = None) -> None:
+def check(exercise: str, answer: object) -> None:
     """Show whether `answer` solves the exercise; if not, a case that fails and the likely mistake.
 
     Args:
         exercise: for example "06.best_span".
         answer: the function from the stub's cell.
-        proof: raise unless passed; None asks the variable COURSE_PROOF.
-
-    Raises:
-        AssertionError: not passed, under `proof` only.
     """
     verdict = grade(exercise, answer)
     shown = box(COLOURS[verdict.status], paragraphs_html(verdict.message))
     Panel(shown, inline_text(verdict.message)).show()
-    if proof is None:
-        proof = os.environ.get(PROOF_FLAG, "0") not in ("", "0")
-    if proof and not verdict.passed:
-        raise AssertionError(f"{exercise}: {verdict.message}")
 
 
 def grade(exercise: str, answer: object) -> Verdict:
-    """What `check` shows, as data. Never raises because of the answer."""
+    """What `check` shows, as data."""
     return grade_answer(find(exercise), answer)
 
 

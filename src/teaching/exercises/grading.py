@@ -10,7 +10,6 @@ import signal
 import threading
 import traceback
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ TOLERANCE = 1e-6
 class Verdict:
     """What a check found. `message` is Markdown; a line indented by four spaces is code."""
 
-    status: Literal["passed", "wrong", "error", "not attempted"]
+    status: Literal["passed", "wrong", "not attempted"]
     message: str
 
     @property
@@ -44,9 +43,7 @@ class _Outcome:
     line: str = ""
 
     def like(self, other: _Outcome) -> bool:
-        if self.error is not None or other.error is not None:
-            return type(self.error) is type(other.error)
-        return same(self.value, other.value, ordered=True)
+        return type(self.error) is type(other.error) and same(self.value, other.value)
 
 
 class _OutOfTime(BaseException):
@@ -60,10 +57,8 @@ def grade_answer(found: Exercise, answer: object) -> Verdict:
         return Verdict("not attempted", f"`{name}`: not attempted yet.")
     if not callable(answer):
         call = f'`check("{found.id}", {name})`'
-        return Verdict(
-            "error",
-            f"`check` needs the function itself: {call}. {_shown(answer)} cannot be called.",
-        )
+        needs = f"`check` needs the function itself: {call}. {_shown(answer)} cannot be called."
+        return Verdict("wrong", needs)
     outcomes = _run(answer, found.cases)
     failing = [
         number
@@ -80,8 +75,7 @@ def grade_answer(found: Exercise, answer: object) -> Verdict:
     if all(outcome.error is None and outcome.value is None for outcome in outcomes):
         why = "Is the `return` missing, or does it only print the result?"
         return Verdict("wrong", f"`{name}` returns `None` every time. {why}")
-    status = "wrong" if first.error is None else "error"
-    return Verdict(status, "\n\n".join(_what_is_wrong(found, outcomes, failing)))
+    return Verdict("wrong", "\n\n".join(_what_is_wrong(found, outcomes, failing)))
 
 
 def _what_is_wrong(found: Exercise, outcomes: list[_Outcome], failing: list[int]) -> list[str]:
@@ -93,7 +87,8 @@ def _what_is_wrong(found: Exercise, outcomes: list[_Outcome], failing: list[int]
     elif isinstance(first.error, _OutOfTime):
         happened = f"was still running after {SECONDS:g} seconds, and was stopped"
     else:
-        happened = f"raised {_error(first.error)}{first.line}"
+        words = " ".join(str(first.error).split())[:200]
+        happened = f"raised {type(first.error).__name__}: {words}{first.line}"
     call = f"{found.name}({', '.join(map(_shown, case.arguments))})"
     fail = "case fails" if len(failing) == 1 else "cases fail"
     said = [
@@ -114,31 +109,23 @@ def _what_is_wrong(found: Exercise, outcomes: list[_Outcome], failing: list[int]
 def _diagnose(found: Exercise, outcomes: list[_Outcome], first: int) -> str:
     """The sentence of the mistake that gives what the answer gave on its first failing case.
 
-    Of several, the one that agrees with the answer on most cases, right ones too. Where no wrong
-    answer gives that result, the first mistake with a sign of it; "" where there is none.
+    Of several, the one that agrees with the answer on most cases, right ones too; "" if there is
+    none.
     """
     best, most = "", 0
-    for mistake, wrong_answers in zip(found.known_mistakes, _tried_mistakes(found), strict=True):
-        for wrong in wrong_answers:
-            if outcomes[first].like(wrong[first]):
-                agreement = sum(map(_Outcome.like, outcomes, wrong))
-                if agreement > most:
-                    best, most = mistake.says, agreement
-    if best or outcomes[first].error is not None:
-        return best
-    value, case, expected = _plain(outcomes[first].value), found.cases[first], found.expected[first]
-    for mistake in found.known_mistakes:
-        if any(found.shows(sign, case, expected, value) for sign in mistake.signs):
-            return mistake.says
-    return ""
+    for wrong, says in _tried_mistakes(found):
+        agreement = sum(map(_Outcome.like, outcomes, wrong))
+        if outcomes[first].like(wrong[first]) and agreement > most:
+            best, most = says, agreement
+    return best
 
 
 @functools.cache
-def _tried_mistakes(found: Exercise) -> list[list[list[_Outcome]]]:
-    """For each mistake and each of its wrong answers, what comes out of every case."""
+def _tried_mistakes(found: Exercise) -> list[tuple[list[_Outcome], str]]:
+    """For each wrong answer, what comes out of every case, and the sentence that names it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numpy: many mistakes divide by zero
-        return [[_run(wrong, found.cases) for wrong in m.answers] for m in found.known_mistakes]
+        return [(_run(wrong, found.cases), says) for wrong, says in found.wrong_answers]
 
 
 def _run(answer: Callable[..., Any], cases: Sequence[Case]) -> list[_Outcome]:
@@ -193,38 +180,30 @@ def _line_in(answer: Callable[..., Any], error: BaseException) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays and scalars of numpy and torch as Python's own lists and numbers."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    """Arrays and numbers of numpy and torch as Python's own; every mapping as a dict."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, range):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
 
 
-def same(value: Any, expected: Any, ordered: bool = False) -> bool:
+def same(value: Any, expected: Any) -> bool:
     """Whether a result is the expected one: arrays, lists and tuples are alike, floats to 1e-6.
 
-    The order of a dict counts if `ordered`, and where an OrderedDict is expected.
+    The order of a dict counts.
     """
     value, expected = _plain(value), _plain(expected)
-    if isinstance(value, range):
-        value = list(value)
-    if isinstance(expected, bool) or isinstance(value, bool):
-        return value is expected
-    if isinstance(expected, int | float):
-        if not isinstance(value, int | float):
-            return False
+    if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
+        return len(value) == len(expected) and all(map(same, value, expected))
+    if {type(value), type(expected)} <= {int, float}:
         close = math.isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
         return close or (math.isnan(value) and math.isnan(expected))
-    if isinstance(expected, list | tuple):
-        if not isinstance(value, list | tuple) or len(value) != len(expected):
-            return False
-        return all(map(same, value, expected))
-    if isinstance(expected, Mapping):
-        keys = list if ordered or isinstance(expected, OrderedDict) else set
-        if not isinstance(value, Mapping) or keys(value) != keys(expected):
-            return False
-        return all(same(value[key], expected[key]) for key in expected)
-    try:
-        return bool(value == expected)
-    except Exception:  # an object that cannot be compared is not the expected one
+    if type(value) is not type(expected):
         return False
+    if isinstance(expected, dict):
+        return list(value) == list(expected) and all(map(same, value.values(), expected.values()))
+    return bool(value == expected)
 
 
 def _shape_advice(value: Any, expected: Any) -> str:
@@ -257,8 +236,3 @@ def _shown(value: Any, limit: int = 160) -> str:
         except Exception:
             text = f"an object of type {type(value).__name__}"
     return text if len(text) <= limit else text[: limit - 4] + " ..."
-
-
-def _error(error: BaseException) -> str:
-    words = " ".join(str(error).split())
-    return f"{type(error).__name__}: {words[:200]}" if words else type(error).__name__

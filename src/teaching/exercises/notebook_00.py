@@ -32,10 +32,7 @@ CAPITAL_SHARE = Exercise(
         Case("WINNER", gives=1.0, here="every letter is a capital"),
         Case("WIN now", gives=0.5, here="3 of 6 letters are capitals; the space is no letter"),
         Case("Act NOW, pay 0!", gives=4 / 9, here="the 0, the comma and the ! are not letters"),
-        Case("see you at 8", gives=0.0, here="no letter is a capital"),
-        Case("Hello Anna", gives=2 / 9, here="both words begin with a capital"),
         Case("555-0150", gives=0.0, here="there is no letter at all"),
-        Case("", gives=0.0, here="the message is empty"),
     ],
     mistakes={
         "/ len(letters) -> / len(text)": "It divides by all characters. Only letters can be small "
@@ -45,10 +42,8 @@ CAPITAL_SHARE = Exercise(
         "question is about letters: `WIN now` and `WINNER is` have different shares.",
         "return float(text.isupper())": "It says 1 or 0. `text.isupper()` asks whether "
         "*everything* is in capitals; a share lies between.",
-        "if not letters: -> if False:": "It divides by zero where a message has no letters. "
-        "Return 0 before you divide.",
-        ("/ len(letters) ->", "if value > 1"): "It returns the number of capitals. A long message "
-        "has many without shouting: divide by the number of letters.",
+        "/ len(letters) ->": "It returns the number of capitals. A long message has many without "
+        "shouting: divide by the number of letters.",
     },
 )
 
@@ -96,13 +91,11 @@ GRADIENT_STEP = Exercise(
             gives=(2.0, 1.0),
             here="the line goes through both points, so the gradient is 0",
         ),
-        Case([3.0], [1.0], 1.0, 1.0, 0.05, gives=(0.1, 0.7), here="there is only one point"),
         Case(
             *([-1.0, 0.0, 2.0, 3.0], [4.0, 1.0, 0.0, -2.0], 0.5, -1.0, 0.01),
             gives=(0.435, -0.975),
             here="one point has a negative x",
         ),
-        Case([2.0, 4.0], [1.0, 3.0], 0.0, 2.0, 0.0, gives=(0.0, 2.0), here="the rate is 0"),
     ],
     mistakes={
         "- learning_rate -> + learning_rate": "It goes uphill. The gradient points to where the "
@@ -115,8 +108,6 @@ GRADIENT_STEP = Exercise(
         "slope = gradient_step(x, y, slope, intercept, learning_rate)[0]\n"
         "return slope, gradient_step(x, y, slope, intercept, learning_rate)[1]": "It has already "
         "moved the slope when it computes the intercept's gradient. Compute both, then move both.",
-        "learning_rate * ->": "It subtracts the whole gradient. Multiply it by `learning_rate`, or "
-        "the step jumps far past the lowest point.",
     },
 )
 
@@ -159,18 +150,13 @@ SPAM_PROBABILITY = Exercise(
         ),
         Case(["free", "umbrella", "now"], WEIGHTS, -1.0, here="`umbrella` has no weight"),
         Case([], WEIGHTS, 1.0, gives=0.7310586, here="a message without words has only the bias"),
-        Case(["tea", "sunday"], WEIGHTS, 2.5, gives=0.5, here="the sum is 0: as likely as not"),
     ],
     mistakes={
         "in words -> in set(words)": "It counts a repeated word once. The message says it twice, "
         "so its weight is added twice.",
-        "weights.get(word, 0.0) -> weights[word]": "It fails on a word without a weight. New "
-        "messages always have some: `weights.get(word, 0.0)` gives 0 for them.",
-        ("return 1 / (1 + math.exp(-score)) -> return score", "if not 0 <= value <= 1"): "It "
-        "returns the sum itself. A probability lies between 0 and 1: apply the sigmoid.",
+        "return 1 / (1 + math.exp(-score)) -> return score": "It returns the sum itself. A "
+        "probability lies between 0 and 1: apply the sigmoid.",
         "bias + ->": "It leaves out the bias, which is where the sum starts.",
-        "weights.get(word, 0.0) for word in words -> weights.values()": "It adds up all the "
-        "weights there are, whatever the message says. Only the message's words count.",
         "exp(-score) -> exp(score)": "It gives the probability that the message is *not* spam: the "
         "minus in `exp(-sum)` is missing.",
     },

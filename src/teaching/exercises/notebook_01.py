@@ -39,7 +39,6 @@ BAG_OF_WORDS = Exercise(
     cases=[
         Case(DOG, WORDS, gives=[1, 1, 1, 0, 2], here="`the` occurs twice, and `king` not at all"),
         Case(["cat", "dog"], ["dog", "cat", "king"], here="the vocabulary has its own order"),
-        Case(["king", "king", "the"], WORDS, gives=[0, 0, 0, 2, 1]),
         Case(
             *(["a", "cat", "chases", "a", "mouse"], WORDS),
             gives=[1, 1, 0, 0, 0],
@@ -50,11 +49,9 @@ BAG_OF_WORDS = Exercise(
     mistakes={
         "+= 1 -> = 1": "It says *whether* a word occurs, not how often. In the first text `the` "
         "counts 2.",
-        "return [words.count(word) for word in dict.fromkeys(words) if word in vocabulary]": "Its "
-        "numbers follow the order of the text. All texts need the same V places, or their vectors "
-        "cannot be compared.",
-        "if word in vocabulary: -> if True:": "It fails on a word that is not in the vocabulary. "
-        "Real texts have many; here they are left out.",
+        "return [words.count(word) for word in dict.fromkeys(words) if word in "
+        "vocabulary]": "Its numbers follow the order of the text. All texts need the same V "
+        "places, or their vectors cannot be compared.",
         "return [[int(word == other) for other in vocabulary] for word in words]": "It returns the "
         "one-hot vector of every word. The bag is their *sum*, column by column.",
         "return counts -> return [count / max(len(words), 1) for count in counts]": "It divides by "
@@ -97,7 +94,6 @@ TF_IDF = Exercise(
         Case(
             "king", TEXTS[0], TEXTS, gives=math.log(3), here="`king` occurs once, in 1 of 3 texts"
         ),
-        Case("rules", TEXTS[0], TEXTS, gives=math.log(1.5), here="2 of the 3 texts have `rules`"),
         Case("the", TEXTS[0], TEXTS, gives=0.0, here="all texts have `the`, and ln(3 / 3) is 0"),
         Case("dog", TEXTS[2], TEXTS, gives=2 * math.log(3), here="`dog` occurs twice in this text"),
         Case("dog", TEXTS[0], TEXTS, gives=0.0, here="`dog` does not occur in this text"),
@@ -110,14 +106,8 @@ TF_IDF = Exercise(
         "negative weights.",
         "word in other for -> other.count(word) for": "It counts occurrences in all texts. n is "
         "the number of *texts*: one that has the word twice counts once.",
-        "math.log -> math.log10": "It takes the logarithm to base 10. The order of the words is "
-        "the same; the example has the natural one, `math.log`.",
         "text.count(word) * -> (word in text) *": "It leaves out how often the word occurs in "
         "*this* text. A word said twice weighs twice as much.",
-        "text.count(word) * ->": "It gives the word the same weight in every text, even where it "
-        "does not occur. Multiply by its count in `text`.",
-        "if n == 0: -> if False:": "It divides by zero for a word that no text has. Return 0 "
-        "before you divide.",
     },
 )
 
@@ -150,8 +140,6 @@ COSINE_SIMILARITY = Exercise(
         Case([3, 4], [4, 3], gives=0.96),
         Case([1, 2], [2, 4], gives=1.0, here="they point the same way, one is longer"),
         Case([1, 0], [0, 5], gives=0.0, here="the angle is a right one"),
-        Case([1, 1, 2], [-2, -2, -4], gives=-1.0, here="they point opposite ways"),
-        Case([2, 0, 1], [1, 1, 0], gives=2 / math.sqrt(10)),
         Case([0, 0], [1, 2], gives=0.0, here="the first vector is all zeros"),
     ],
     mistakes={
@@ -163,10 +151,6 @@ COSINE_SIMILARITY = Exercise(
         "lengths. `a @ a` is the square of the length; take its root.",
         "return np.linalg.norm(a - b)": "It is the distance between the two tips, which grows with "
         "their lengths. The cosine looks at the angle only.",
-        "return float(a @ b / lengths) -> return 1 - a @ b / lengths": "It is 1 minus the cosine, "
-        "often called cosine *distance*. Here similar vectors get a large number.",
-        "if lengths == 0: -> if False:": "It divides 0 by 0 where a vector is all zeros, and gets "
-        "nan. Return 0 in that case.",
         "return float(a @ b / lengths) -> return a * b / lengths": "`a * b` multiplies element by "
         "element and leaves D numbers. The dot product `a @ b` adds them up.",
     },
@@ -209,7 +193,6 @@ SOLVE_ANALOGY = Exercise(
     insight="`WordVectors.analogy` does the same with words, on all 400,000 of GloVe.",
     cases=[
         Case(ROYAL, 0, 2, 1, gives=3, here="man (0) is to king (2) as woman (1) is to queen (3)"),
-        Case(ROYAL, 3, 1, 2, gives=0, here="queen (3) is to woman (1) as king (2) is to man (0)"),
         Case(directions(0, 10, 90, 130, 260), 0, 1, 2, gives=3, here="the nearest of all is c"),
         Case(directions(0, 90, 10, 120, 300), 0, 1, 2, gives=3, here="the nearest of all is b"),
         Case(directions(0, 5, 10, 190, 260), 0, 1, 2, gives=4, here="all cosines are below 0"),
@@ -221,11 +204,9 @@ SOLVE_ANALOGY = Exercise(
         "wrong way: a - b + c. From a *to* b is b - a.",
         "[[a, b, c]] -> [c]": "It leaves out c only. b can be the nearest word as well, and so can "
         "a; none of the three is an answer.",
-        "-np.inf -> 0": "It gives the excluded words the score 0. Where all others score below 0, "
-        "they win. Use minus infinity.",
         "- embeddings[a] -> + embeddings[a]": "It adds all three vectors. a is what c has *instead "
         "of* b: subtract it.",
-        "int(scores.argmax()) -> embeddings[scores.argmax()]": "It returns the vector of the word. "
-        "Its number is wanted: `argmax` gives it.",
+        "-np.inf -> 0": "It gives the excluded words the score 0. Where all others score below 0, "
+        "they win. Use minus infinity.",
     },
 )

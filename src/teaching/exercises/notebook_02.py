@@ -34,28 +34,23 @@ TRAINING_PAIRS = Exercise(
     "`src.word2vec.training_pairs` does it faster.",
     cases=[
         Case([4, 9, 2, 6], 2, here="the window reaches two words to each side"),
-        Case([7, 3, 5], 1, gives=[(7, 3), (3, 7), (3, 5), (5, 3)]),
         Case([1, 2, 3], 9, here="the window is longer than the sentence"),
-        Case([8], 3, gives=[], here="a sentence of one word has no context at all"),
         Case([5, 5, 1], 1, gives=[(5, 5), (5, 5), (5, 1), (1, 5)], here="a word occurs twice"),
     ],
     mistakes={
-        ("if j != i: -> if True:", "if 5 not in token_ids and any(a == b for a, b in value)"): "It "
-        "makes a pair of every word with itself. Leave the centre out of its own context.",
+        "if j != i: -> if True:": "It makes a pair of every word with itself. Leave the centre out "
+        "of its own context.",
         "max(i - window, 0), -> i,": "It looks ahead only. The words before the centre are its "
         "context as well.",
         "i + window, -> i + window - 1,": "It misses the last place of the window. `range` and "
         "slices stop *before* their end, so the end has to be `i + window + 1`.",
         (
             "return [(a, b) for i, a in enumerate(token_ids)\n"
-            "    for b in token_ids[i - window : i] + token_ids[i + 1 : i + window + 1]]",
+            "    for b in token_ids[i - window : i] + token_ids[i + 1 : i + window "
+            "+ 1]]",
             "max(i - window, 0) -> i - window",
         ): "Near the start of the sentence `i - window` is below zero, and Python counts a "
         "negative place from the end of the list. Start at `max(i - window, 0)`.",
-        "T, steps = len(token_ids), [s for s in range(-window, window + 1) if s]\n"
-        "return [(token_ids[i], token_ids[(i + s) % T]) for i in range(T) for s in steps]": "It "
-        "wraps around: the context of the first word holds the last one. A window stops at the "
-        "ends of the sentence.",
         "if j != i: -> if token_ids[j] != token_ids[i]:": "It leaves out a pair because its two "
         "*words* are equal. Compare places, `j != i`: a word may be next to another copy of "
         "itself.",
@@ -92,7 +87,6 @@ KEEP_PROBABILITY = Exercise(
     "faster, and windows reach more telling words.",
     cases=[
         Case([90, 9, 1], 0.1, here="the first word makes up nine tenths of the text"),
-        Case([50, 40, 10], 0.2, here="two words are above the threshold"),
         Case([25, 25, 25, 25], 0.01, here="all words are equally frequent"),
         Case([5, 3, 2], 0.9, gives=np.ones(3), here="the threshold is above all shares"),
     ],
@@ -102,10 +96,8 @@ KEEP_PROBABILITY = Exercise(
             "return 1 - np.sqrt(threshold * counts.sum() / counts)",
         ): "It gives the probability of being *dropped*. The paper writes it down that way; here "
         "the probability of staying is wanted.",
-        (
-            "np.minimum(1.0, np.sqrt(threshold / shares)) -> np.sqrt(threshold / shares)",
-            "if max(value) > 1 + 1e-6",
-        ): "It goes above 1 for rare words. A probability cannot: `np.minimum(1.0, ...)`.",
+        "np.minimum(1.0, np.sqrt(threshold / shares)) -> np.sqrt(threshold / shares)": "It goes "
+        "above 1 for rare words. A probability cannot: `np.minimum(1.0, ...)`.",
         "threshold / shares -> threshold / counts": "It compares the threshold with the counts. It "
         "is a share of the text, so divide the counts by their sum first.",
         "np.sqrt(threshold / shares) -> threshold / shares": "It lacks the square root. Without it "
@@ -148,11 +140,6 @@ PAIR_LOSS = Exercise(
     cases=[
         Case([1.0, 0.0], [2.0, 5.0], [[-1.0, 3.0], [0.5, 1.0]]),
         Case(np.zeros(2), np.ones(2), np.ones((3, 2)), here="the centre is all zeros"),
-        Case([1.0, -1.0], [0.5, 0.25], np.zeros((0, 2)), here="K is 0"),
-        Case(
-            *([0.5, 2.0], [-1.0, 1.0], [[1.0, 1.0]]),
-            here="the wrong word scores higher than the right one",
-        ),
         Case(
             *([10.0, 0.0], [-100.0, 0.0], [[100.0, 0.0]]),
             gives=2000.0,
@@ -162,19 +149,9 @@ PAIR_LOSS = Exercise(
     mistakes={
         "logaddexp(0, wrong) -> logaddexp(0, -wrong)": "It treats the negatives as if they were "
         "neighbours. Their scores should *fall*: sigmoid(-negative . centre).",
-        "-right -> right; wrong) -> -wrong)": "Both signs are wrong: this pushes neighbours apart "
-        "and pulls random words together. The true pair has sigmoid(+score).",
         ".sum() -> .mean()": "It takes the mean over the negatives. The formula has their sum.",
-        (
-            "return float -> return -float",
-            "if value < 0 and abs(value + expected) < 1e-4",
-        ): "It lacks the minus in front. The logarithm of a probability is negative, and a loss is "
-        "what should become small.",
-        "return (-1 / (1 + np.exp(-context @ centre))\n"
-        "    - (1 / (1 + np.exp(negatives @ centre))).sum())": "It adds up probabilities. Take the "
-        "logarithm of each sigmoid first.",
-        "+ np.logaddexp(0, wrong).sum() ->": "The negatives do not count. Then the cheapest way to "
-        "a small loss is to make *all* vectors alike.",
+        "return float -> return -float": "It lacks the minus in front. The logarithm of a "
+        "probability is negative, and a loss is what should become small.",
         "np.logaddexp(0, -right) -> np.log1p(np.exp(-right)); "
         "np.logaddexp(0, wrong) -> np.log1p(np.exp(wrong))": "The formula is right, but "
         "sigmoid(-1000) rounds to 0 on a computer, and its logarithm is minus infinity. "
@@ -217,10 +194,6 @@ NORMALISE_ROWS = Exercise(
         "matrix. Every row has its own: `axis=1`.",
         "np.linalg.norm(embeddings, -> embeddings.sum(": "It makes the numbers of a row sum to "
         "one. The length is the root of the sum of squares, `np.linalg.norm(..., axis=1)`.",
-        "np.linalg.norm(embeddings, -> (embeddings**2).sum(": "It divides by the sum of squares. "
-        "The length is the square *root* of that.",
-        "np.where(lengths == 0, 1, lengths) -> lengths": "0 / 0 is not a number (`nan`). Put 1 in "
-        "place of a length of 0, for instance by `np.where`.",
         ", keepdims=True ->": "The lengths have lost an axis: numpy lines float[V] up with the "
         "columns. Keep float[V, 1] by `keepdims=True`.",
     },

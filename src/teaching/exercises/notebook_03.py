@@ -49,7 +49,6 @@ UNROLL = Exercise(
             *([[1.0], [0.0]], [[1.0]], [[0.5]], [0.0]),
             gives=[[0.7615942], [0.3633995]],
         ),
-        Case(WORDS[:1], *CELL, here="the sentence has one word, so nothing came before it"),
         Case(
             *(WORDS, *CELL),
             gives=[[0.8004990, -0.6043678], [0.8181980, 0.8854325], [0.4912760, -0.3242163]],
@@ -63,9 +62,6 @@ UNROLL = Exercise(
         "it the state can grow without end.",
         "np.array(states) -> h": "It returns the last state only. The states after *every* word "
         "are wanted, float[T, D]; collect them on the way.",
-        "np.tanh(W_x @ x + W_h @ h + b) -> np.tanh(W_x @ x + b) + W_h @ h": "It adds the old state "
-        "after the tanh. It belongs inside, with the word.",
-        "+ b) -> )": "The bias `b` is missing.",
         "W_h @ h -> h @ W_h": "`W_h` is transposed. `W_h @ h` multiplies its rows with the state; "
         "`h @ W_h` takes its columns.",
     },
@@ -109,8 +105,6 @@ CLIP_GRADIENT = Exercise(
         "are short for a good reason; clip only long ones.",
         "limit / length -> 1 / length": "Long gradients come out with length 1, whatever the "
         "limit. Multiply by `limit`.",
-        "gradient * (limit / length) -> 0 * gradient": "It throws long gradients away. Their "
-        "length cannot be trusted, but their direction can.",
         "np.linalg.norm(gradient) -> np.abs(gradient).max()": "It measures the largest number. The "
         "length is the root of the sum of squares, `np.linalg.norm`.",
     },
@@ -164,11 +158,6 @@ FORGET_GATE = Exercise(
             here="all weights are zero, so the gate is half open",
         ),
         Case(
-            *(np.zeros(3), np.zeros(2), np.ones(2), *LSTM[:2], [30.0, -30.0]),
-            gives=[1.0, 0.0],
-            here="the bias opens the first gate wide and shuts the second",
-        ),
-        Case(
             *([1.0, 0.5, -1.0], [0.8, -0.4], [2.0, -3.0], *LSTM),
             gives=[1.4621172, -2.0045633],
             here="word, state and bias all count",
@@ -181,15 +170,8 @@ FORGET_GATE = Exercise(
         "its name, a forget gate of 1 *keeps* everything.",
         "return np.tanh(W_x @ x + W_h @ h + b) * c": "It uses tanh, which goes from -1 to 1. A "
         "gate lies between 0 (shut) and 1 (open): the sigmoid.",
-        "W_h @ h -> W_h @ c": "The gate looks at the memory `c`. It is computed from the word and "
-        "the *state* `h`.",
-        "gate * c -> gate * h": "It multiplies the gate with the state `h`. It is the memory `c` "
-        "that is kept or dropped.",
-        "+ W_h @ h ->": "The gate does not look at the state. What to keep depends on what came "
-        "before, too: add `W_h @ h`.",
         "gate * c -> gate @ c": "It adds everything up to one number. Every number of the memory "
         "has its own gate: `*`, not `@`.",
-        "+ b) -> )": "The bias `b` is missing.",
     },
 )
 
@@ -223,26 +205,16 @@ MASKED_MEAN = Exercise(
     "changes its verdict.",
     cases=[
         Case(SHORT, MASK[:1], gives=[[3.0]]),
-        Case(SHORT, [[True] * 3], gives=[[5.0]], here="there is no padding at all"),
         Case(OUTPUTS, MASK, gives=[[2.0, 4.0], [4.0, -2.0]], here="two texts differ in length"),
-        Case(
-            *([[[1.0, 2], [3, 6], [0, 0]], [[4, -2], [0, 0], [0, 0]]], MASK),
-            here="the padding is zeros already",
-        ),
     ],
     mistakes={
         "return outputs.mean(axis=1)": "Padding counts as if it were words. Make it zero first, by "
         "`outputs * mask[:, :, None]`.",
         "mask.sum(axis=1, keepdims=True) -> mask.shape[1]": "The sum is right, but it is divided "
         "by the length with padding. Divide by the number of *words*, `mask.sum(axis=1)`.",
-        "/ mask.sum(axis=1, keepdims=True) ->": "It is the sum. Divide by the number of words, or "
-        "long texts get large numbers.",
         "words.sum(axis=1) / mask.sum(axis=1, keepdims=True) -> "
         "words.sum(axis=0) / np.maximum(mask.sum(axis=0), 1)[:, None]": "It averages over the "
         "texts of the batch (axis 0). Time is axis 1.",
-        "outputs * mask[:, -> outputs * ~mask[:,; "
-        "/ mask.sum(axis=1, keepdims=True) -> / np.maximum((~mask).sum(1), 1)[:, None]": "It "
-        "averages the padding and leaves the words out. True in the mask is a word.",
         "mask.sum(axis=1, keepdims=True) -> (mask.sum() / len(mask))": "All texts are divided by "
         "one number. Each has its own count of words: `mask.sum(axis=1, keepdims=True)`.",
     },
@@ -289,7 +261,6 @@ GREEDY_WRITE = Exercise(
     cases=[
         Case([[0, 5, 1], [1, 0, 7], [0, 0, 0]], 0, 2, 9, gives=[1]),
         Case(SCORES, 0, 4, 9, gives=[2, 3, 1], here="three tokens come before the end"),
-        Case(SCORES, 3, 4, 9, gives=[1], here="it begins at token 3"),
         Case(SCORES, 1, 4, 9, gives=[], here="the end comes first, so nothing is written"),
         Case(
             *([[0, 5, 0], [6, 0, 1], [0, 0, 0]], 0, 2, 4),
@@ -300,16 +271,11 @@ GREEDY_WRITE = Exercise(
     mistakes={
         "if token == end: -> if written and written[-1] == end:": "It writes the end mark too. "
         "That mark says that the text is over; it is not part of it.",
-        "token, written = start, [] -> token, written = start, [start]; < most -> <= most": "Its "
-        "text begins with the start mark, which nobody wrote.",
+        "token, written = start, [] -> token, written = start, [start]; < most -> "
+        "<= most": "Its text begins with the start mark, which nobody wrote.",
         "scores[token] -> scores[start]": "It never reads back what it wrote: the scores of the "
         "next token are in the row of the last one.",
-        (
-            "< most -> < 1000",
-            "if len(value) > most",
-        ): "It writes on beyond `most`. Some texts would never end.",
         "scores[token] -> scores[:, token]": "It looks at columns. What may follow token i is in "
         "*row* i.",
-        "argmax -> argmin": "It takes the lowest score. The likeliest token has the highest.",
     },
 )

@@ -72,11 +72,6 @@ MASK_TOKENS = Exercise(
             gives=([101, 11, 12, 13, 14, 103, 102], [-100, -100, -100, -100, -100, 15, -100]),
             here="the dice would choose [CLS] and [SEP] too, which are no text",
         ),
-        Case(
-            *([7], [False], [[0.15], [0.1]], [1], 103),
-            gives=([7], [-100]),
-            here="nothing is chosen: 0.15 is not below 0.15",
-        ),
     ],
     mistakes={
         "& ~special ->": "It chooses special tokens as well. `[CLS]`, `[SEP]` and padding are no "
@@ -85,14 +80,11 @@ MASK_TOKENS = Exercise(
         "loss counts places whose answer can be seen. Where no token is chosen the label is -100.",
         "np.where(chosen, token_ids, -100) -> np.where(chosen, inputs, -100)": "Its labels are "
         "what the model sees, not the original tokens.",
-        "chosen & (dice[1] < 0.8) -> chosen": "It hides "
-        "every chosen token. One in ten is replaced and one in ten stays, so that the model cannot "
-        "rely on what it sees elsewhere.",
-        "& (dice[1] < 0.9) ->": "It replaces everything that is not hidden. From 0.9 on a chosen "
-        "token stays as it is.",
-        "np.where(chosen, token_ids, -100) -> np.where(inputs != token_ids, token_ids, -100)": "A "
-        "chosen token that stays has no label. It needs one: the model cannot know that it is "
-        "right.",
+        "chosen & (dice[1] < 0.8) -> chosen": "It hides every chosen token. One in ten is replaced "
+        "and one in ten stays, so that the model cannot rely on what it sees elsewhere.",
+        "np.where(chosen, token_ids, -100) -> "
+        "np.where(inputs != token_ids, token_ids, -100)": "A chosen token that stays has no label. "
+        "It needs one: the model cannot know that it is right.",
         "dice[1] -> dice[0] / 0.15": "It uses the first row of dice for both decisions. The second "
         "row decides what becomes of a chosen token.",
     },
@@ -133,7 +125,6 @@ MASKED_LOSS = Exercise(
     "count.",
     cases=[
         Case(SCORES, [-100, 2, 1, -100], here="two of four places have a label"),
-        Case(SCORES, [0, -100, -100, -100], here="one place has a label"),
         Case(SCORES[1:2], [0], gives=math.log(3), here="all tokens are equally likely"),
         Case(
             *([[1000.0, 0.0], [0.0, 1000.0]], [0, 0]),
@@ -146,20 +137,12 @@ MASKED_LOSS = Exercise(
         ".mean() -> .sum() / len(labels)": "It divides by the number of all places. Only places "
         "with a label count.",
         ".mean() -> .sum()": "It sums the losses. Their mean over the blanks is wanted.",
-        "labels != -100 -> labels == labels; labels[asked] -> labels % logits.shape[1]": "It takes "
-        "-100 for the number of a token. Leave these places out first.",
+        "labels != -100 -> labels == labels; labels[asked] -> "
+        "labels % logits.shape[1]": "It takes -100 for the number of a token. Leave these places "
+        "out first.",
         "log_probs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)) -> "
         "log_probs = logits[asked]": "It averages the scores themselves. First softmax makes "
         "probabilities of them, then comes the logarithm.",
-        (
-            "logits[asked] - logits[asked].max(axis=1, keepdims=True) -> logits[asked]",
-            "if not np.isfinite(value)",
-        ): "It overflows with large scores: exp(1000) is infinite. Subtract the largest score of "
-        "each row first.",
-        "if not asked.any(): -> if False:": "The mean of no numbers is 0 / 0. Without any label "
-        "the loss is 0.0.",
-        ".mean() -> .mean() / np.log(2)": "It counts in bits. Here, as in torch, the logarithm is "
-        "the natural one.",
     },
 )
 
@@ -207,21 +190,11 @@ MERGE_ONCE = Exercise(
     "`src.subwords.learn_merges` is this in a loop.",
     cases=[
         Case(
-            *([["s", "i", "n", "g"], ["r", "i", "n", "g"], ["r", "a", "n"]], [4, 3, 6]),
-            gives=[["s", "in", "g"], ["r", "in", "g"], ["r", "a", "n"]],
-            here="i and n are neighbours 7 times, like n and g, and come first in the alphabet",
-        ),
-        Case(
-            *([["c", "a", "t"], ["c", "a", "r"], ["d", "o", "g"]], [2, 2, 9]),
-            gives=[["c", "a", "t"], ["c", "a", "r"], ["do", "g"]],
+            *([["c", "a", "t"], ["c", "a", "r"], ["do", "g"]], [2, 2, 9]),
+            gives=[["c", "a", "t"], ["c", "a", "r"], ["dog"]],
             here="the pair of most words is not the most frequent in the text",
         ),
         Case([["z", "y"], ["b", "a"]], [3, 3], gives=[["z", "y"], ["ba"]], here="there is a tie"),
-        Case(
-            *([["th", "e"], ["th", "e", "n"], ["t", "o"]], [5, 2, 6]),
-            gives=[["the"], ["the", "n"], ["t", "o"]],
-            here="one piece has two letters already",
-        ),
         Case(
             *([["b", "a", "n", "a", "n", "a"], ["a", "n"]], [2, 1]),
             gives=[["b", "an", "an", "a"], ["an"]],
@@ -243,12 +216,6 @@ MERGE_ONCE = Exercise(
         "first. Take the first in alphabetical order.",
         "i += 2 if hit else 1 -> i += 1": "It uses a piece twice. After a join move on by 2: the "
         "right neighbour is used up.",
-        "return merge_once([list(''.join(pieces)) for pieces in words], counts)": "It begins with "
-        "single letters again. Merges build on each other: a piece counts as one.",
-        "-pairs[pair] -> pairs[pair]": "It joins the rarest pair. The most frequent one saves most "
-        "tokens.",
-        "if not pairs: -> if False:": "It fails where no two pieces are neighbours. Then the words "
-        "stay as they are.",
     },
 )
 
@@ -299,31 +266,20 @@ QUANTISE_MATRIX = Exercise(
         ),
     ],
     mistakes={
-        ".max(axis=1) -> .mean(axis=1)": "The scale comes from the mean of the row. Then the "
-        "larger weights become more than 127 and do not fit into a byte.",
         ".max(axis=1) / 127 -> .max() / 127 * np.ones(len(weights))": "There is one scale for the "
         "whole matrix. Take the maximum of each row, `axis=1`.",
-        "scale = np.abs(weights).max() / 127\n"
-        "return np.round(weights / scale).astype(int), scale": "The scale is a single number, and "
-        "each row needs its own: the maximum with `axis=1`.",
         "low, high = weights.min(axis=1), weights.max(axis=1)\n"
         "scales = np.maximum((high - low) / 255, 1e-9)\n"
-        "return np.round((weights - low[:, None]) / scales[:, None]).astype(int), scales": "It "
-        "counts from 0 to 255, from the lowest weight to the highest. Then 0 no longer means 0. "
-        "Here the numbers have a sign.",
+        "return np.round((weights - low[:, None]) / scales[:, "
+        "None]).astype(int), scales": "It counts from 0 to 255, from the lowest weight to the "
+        "highest. Then 0 no longer means 0. Here the numbers have a sign.",
         "np.abs(weights).max -> weights.max": "The scale comes from the highest weight, but a "
         "negative one can be larger in size: `np.abs` first.",
         "np.round( -> (": "It cuts off the decimals, as `astype(int)` does, so all weights move "
         "towards zero. Round first.",
-        "np.round(weights / scales[:, None]).astype(int) -> weights / scales[:, None]": "The "
-        "weights are divided and not rounded, so they need as many bits as before.",
         "127 -> 128": "It divides by 128, so the largest weight becomes 128. The largest number of "
         "a signed byte is 127.",
         "axis=1 -> axis=0; scales[:, None] -> scales": "Each column has a scale. A row makes one "
         "output of the layer, so its scale can wait until after the product.",
-        "int), scales -> int), 1 / scales": "The scales are upside down: numbers *times* scales "
-        "should be the weights again.",
-        ("np.where(scales == 0, 1.0, scales) -> scales", "if 0 in value[1]"): "A row of zeros is "
-        "divided by zero. Give it the scale 1 (`np.where`).",
     },
 )

@@ -36,32 +36,22 @@ WINDOW_STARTS = Exercise(
         Case(9, 4, 1, gives=[0, 3, 6], here="the last window is not full: it has tokens 6 to 8"),
         Case(5, 10, 2, gives=[0], here="the whole passage fits into one window"),
         Case(6, 6, 2, gives=[0], here="the passage fills one window exactly"),
-        Case(7, 6, 2, gives=[0, 4], here="one single token is left for the second window"),
-        Case(900, 300, 100, gives=[0, 200, 400, 600], here="the fourth window ends the passage"),
         Case(12, 4, 0, gives=[0, 4, 8], here="a doc stride of 0 asks for no overlap at all"),
-        Case(1, 4, 3, gives=[0], here="the passage is a single token"),
     ],
     mistakes={
         (
             "starts[-1] + room - doc_stride -> starts[-1] + max(doc_stride, 1)",
-            "if value[1] - value[0] == doc_stride != room - doc_stride",
+            "return list(range(0, n_tokens, max(doc_stride, 1)))",
         ): "It takes `doc_stride` as the step. Here it is the overlap, so the step is "
         "`room - doc_stride`. (In BERT's original code the same name does mean the step.)",
-        (
-            "return list(range(0, n_tokens - room + 1, room - doc_stride))",
-            "if list(value) == expected[: len(value)]",
-        ): "It keeps full windows only and misses the tail. The last tokens of the passage need a "
-        "window too: the answer may be there.",
-        (
-            "return list(range(0, n_tokens, room - doc_stride))",
-            "if list(value)[: len(expected)] == expected",
-        ): "It goes on after a window has reached the end of the passage. The extra window holds "
-        "only tokens that the one before has already.",
-        (
-            "return list(range(0, n_tokens, room))",
-            "if value[1] - value[0] == room",
-        ): "Its windows do not overlap. An answer across a cut would be whole in neither; the step "
-        "must be smaller than `room`.",
+        "return list(range(0, n_tokens - room + 1, room - doc_stride))": "It keeps full windows "
+        "only and misses the tail. The last tokens of the passage need a window too: the answer "
+        "may be there.",
+        "return list(range(0, n_tokens, room - doc_stride))": "It goes on after a window has "
+        "reached the end of the passage. The extra window holds only tokens that the one before "
+        "has already.",
+        "return list(range(0, n_tokens, room))": "Its windows do not overlap. An answer across a "
+        "cut would be whole in neither; the step must be smaller than `room`.",
     },
 )
 
@@ -114,43 +104,29 @@ LABEL_WINDOW = Exercise(
     cases=[
         Case(25, 26, *FIRST, gives=(9, 9), here="the answer is the one token `8`"),
         Case(11, 24, *FIRST, gives=(7, 8), here="the answer is the two tokens `atomic number`"),
-        Case(0, 6, *FIRST, gives=(5, 5), here="the answer is the first word of the passage"),
         Case(0, 6, *SECOND, gives=(0, 0), here="the answer is before this window"),
         Case(11, 24, *SECOND, gives=(0, 0), here="the window has `number`, but not `atomic`"),
-        Case(25, 35, *SECOND, gives=(6, 9), here="the answer ends with the window's last token"),
-        Case(31, 35, *FIRST, gives=(0, 0), here="the answer comes after this window"),
         Case(19, 23, *FIRST, gives=(8, 8), here="the answer is part of one token"),
     ],
     mistakes={
-        (
-            "answer_start < token_starts[first] or answer_end > token_ends[last] -> "
-            "answer_end <= token_starts[first] or answer_start >= token_ends[last]",
-            "if expected == (0, 0) and min(value) > 0",
-        ): "It labels a part of the answer where the window has only a part, and the model learns "
-        "cut-off answers. Unless the window has all of it, the label is (0, 0).",
-        (
-            "starts_before[-1]) -> starts_before[-1] + 1)",
-            "if tuple(value) == (expected[0], expected[1] + 1)",
-        ): "Its end is one too far. Character ends are exclusive, as in Python's slices, but the "
-        "end label is the position of the answer's last token itself.",
+        "answer_start < token_starts[first] or answer_end > token_ends[last] -> "
+        "answer_end <= token_starts[first] or answer_start >= token_ends[last]": "It labels a part "
+        "of the answer where the window has only a part, and the model learns cut-off answers. "
+        "Unless the window has all of it, the label is (0, 0).",
+        "starts_before[-1]) -> starts_before[-1] + 1)": "Its end is one too far. Character ends "
+        "are exclusive, as in Python's slices, but the end label is the position of the answer's "
+        "last token itself.",
         "(ends_after[0], starts_before[-1]) -> "
         "(ends_after[0] - first, starts_before[-1] - first)": "It counts tokens from the beginning "
         "of the passage. Positions count from [CLS], which is 0.",
-        (
-            "return (ends_after[0], starts_before[-1]) -> return (answer_start, answer_end)",
-            "if tuple(value) == (answer_start, answer_end)",
-        ): "It returns characters. The model has one score per token: look for the tokens that "
-        "these characters fall into.",
+        "return (ends_after[0], starts_before[-1]) -> "
+        "return (answer_start, answer_end)": "It returns characters. The model has one score per "
+        "token: look for the tokens that these characters fall into.",
         "whole = answer_start in token_starts and answer_end in token_ends\n"
         "first, last = token_starts.index, token_ends.index\n"
         "return (first(answer_start), last(answer_end)) if whole else (0, 0)": "It finds an answer "
         "only where tokens begin and end exactly with it. An answer can begin in the middle of a "
         "token: compare with < and >, not with ==.",
-        (
-            "return (0, 0) -> return None",
-            "if expected == (0, 0) and (value is None or min(value) < 0)",
-        ): "It returns nothing where the answer is not in the window. The model still needs a "
-        "target there: (0, 0), the position of [CLS].",
     },
 )
 
@@ -201,28 +177,18 @@ BEST_SPAN = Exercise(
             gives=(3, 4),
             here="the span from the best start to the best end is too long",
         ),
-        Case([5, 0, 0, 0], [0, 0, 4, 0], 3, gives=(0, 2), here="it has three tokens"),
         Case([5, 0, 0, 0], [0, 0, 1, 4], 3, gives=(0, 2), here="0 to 3 is one too long"),
         Case([4, 3.5, 0], [0, 0, 3], 2, gives=(1, 2), here="the best sum is 3.5 + 3"),
         Case([-3, -1, -2], [-2, -4, -1.5], 3, gives=(1, 2), here="all scores are below zero"),
-        Case([1, 2, 0], [0, 1.5, 3], 1, gives=(1, 1), here="answers are one token long"),
     ],
     mistakes={
-        (
-            "return int(np.argmax(start_logits)), int(np.argmax(end_logits))",
-            "if value[1] < value[0]",
-        ): "It takes the best start and the best end apart from each other. The end can come "
-        "before the start, or far behind it. Compare pairs.",
-        (
-            "min(start + max_answer_length, len(end_logits)) -> len(end_logits)",
-            "if value[1] - value[0] > max_answer_length",
-        ): "It ignores `max_answer_length`. Without a limit one stray high score makes an answer "
-        "of half a page.",
-        (
-            "start + max_answer_length -> start + max_answer_length + 1",
-            "if value[1] - value[0] == max_answer_length",
-        ): "It allows one token too many. A span from `start` to `end` has `end - start + 1` "
-        "tokens.",
+        "return int(np.argmax(start_logits)), int(np.argmax(end_logits))": "It takes the best "
+        "start and the best end apart from each other. The end can come before the start, or far "
+        "behind it. Compare pairs.",
+        "min(start + max_answer_length, len(end_logits)) -> len(end_logits)": "It ignores "
+        "`max_answer_length`. Without a limit one stray high score makes an answer of half a page.",
+        "start + max_answer_length -> start + max_answer_length + 1": "It allows one token too "
+        "many. A span from `start` to `end` has `end - start + 1` tokens.",
         "start + max_answer_length -> start + max_answer_length - 1": "It allows one token too "
         "few. A span from `start` to `end` has `end - start + 1` tokens, and `max_answer_length` "
         "itself is still allowed.",
@@ -230,9 +196,6 @@ BEST_SPAN = Exercise(
         "ends = end_logits[start : start + max_answer_length]\n"
         "return start, start + int(np.argmax(ends))": "It settles on the best start first. A start "
         "that is a little lower may have a far better end: compare sums.",
-        "sums = np.tril(np.triu(start_logits[:, None] + end_logits), max_answer_length - 1)\n"
-        "return np.unravel_index(sums.argmax(), sums.shape)": "It gives forbidden pairs a score of "
-        "0 (as `np.triu` does). Where all logits are negative, 0 wins. Use `-np.inf`.",
         "-np.inf -> 0": "It begins its search with a best sum of 0. Logits can all be negative, "
         "and then nothing beats 0: begin with `-np.inf`.",
     },
@@ -276,43 +239,30 @@ TOKEN_F1 = Exercise(
         Case("Paris", "Paris", gives=1.0),
         Case("in Paris", "Paris", gives=2 / 3, here="precision is 1/2 and recall is 1"),
         Case("The king of Spain!", "king of Spain", gives=1.0, here="only `The` and `!` differ"),
-        Case("a King", "king", gives=1.0, here="only an article and a capital differ"),
-        Case("the Eiffel Tower in Paris", "Eiffel Tower", gives=2 / 3, here="`the` is dropped"),
         Case("New York New York", "New York", gives=2 / 3, here="gold has two of the four words"),
-        Case(
-            "dog big big", "big dog dog", gives=2 / 3, here="`big` and `dog` are shared once each"
-        ),
         Case("Bora Bora", "Bora Bora", gives=1.0, here="two words are predicted, both right"),
         Case("London", "Paris", gives=0.0, here="they have no word in common"),
         Case("", "", gives=1.0, here="the question has no answer and the model gave none"),
-        Case("Paris", "", gives=0.0, here="the question has no answer, yet the model gave one"),
-        Case("the", "Paris", gives=0.0, here="nothing is left of the prediction"),
     ],
     mistakes={
         (
             "shared = ( -> predicted_words, gold_words = set(predicted_words), set(gold_words)\n"
             "shared = (",
-            # sets for the shared words, lists for the lengths
-            "if prediction == gold == 'Bora Bora' and value < 1",
+            "(Counter(predicted_words) & Counter(gold_words)).total() -> "
+            "len(set(predicted_words) & set(gold_words))",
         ): "It compares sets, in which a repeated word counts once. `Counter(a) & Counter(b)` "
         "keeps, of each word, the smaller count.",
         "(Counter(predicted_words) & Counter(gold_words)).total() -> "
         "sum(word in gold_words for word in predicted_words)": "It counts every predicted word "
-        "that occurs in gold, so one gold word is used up several times. Use `Counter(a) & "
-        "Counter(b)`.",
-        "normalize_answer(prediction) -> prediction; normalize_answer(gold) -> gold": "It compares "
-        "the texts as they are. Both go through `normalize_answer` first.",
-        "normalize_answer(prediction) -> prediction.lower(); "
-        "normalize_answer(gold) -> gold.lower()": "It makes letters small and stops there. The "
-        "rules also drop punctuation and the articles a, an, the: use `normalize_answer`.",
-        "if shared == 0: -> if False:": "It divides by zero. With no word in common, precision and "
-        "recall are both 0; a text without words has length 0. Return early in both cases.",
+        "that occurs in gold, so one gold word is used up several times. Use "
+        "`Counter(a) & Counter(b)`.",
+        (
+            "normalize_answer(prediction) -> prediction; normalize_answer(gold) -> gold",
+            "normalize_answer(prediction) -> prediction.lower(); "
+            "normalize_answer(gold) -> gold.lower()",
+        ): "Both texts go through `normalize_answer` first. It drops capitals, punctuation and the "
+        "articles a, an, the.",
         "2 * precision * recall / (precision + recall) -> (precision + recall) / 2": "It takes the "
         "plain mean. F1 is the harmonic mean, 2PR / (P + R), which stays near the smaller one.",
-        (
-            "return 100 * token_f1(prediction, gold)",
-            "if 1.5 < value <= 100",
-        ): "It returns percent. Here F1 lies between 0 and 1; the factor 100 comes when scores are "
-        "averaged for a report.",
     },
 )

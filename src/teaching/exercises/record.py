@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -30,17 +31,6 @@ class Case:
         self.arguments, self.gives, self.here = arguments, gives, here
 
 
-class Mistake(NamedTuple):
-    """A sentence for someone who makes a mistake, and what gives the mistake away.
-
-    `answers` are wrong answers; `signs` are conditions on the value of a case.
-    """
-
-    says: str
-    answers: list[Callable[..., Any]]
-    signs: list[str]
-
-
 @dataclass(frozen=True, eq=False)
 class Exercise:
     """All there is to one exercise; its id is the notebook's number and the solution's name.
@@ -51,10 +41,8 @@ class Exercise:
         insight: what to say after the right answer.
         cases: from plain to subtle; the first that fails is shown.
         mistakes: wrong answer -> the sentence that names the mistake. A wrong answer is
-            "old -> new", a change in the solution ("; " between several changes);
-            "return ...", the body of a function, as a reader would write it; or
-            "if ...", a condition on a wrong result: it can use the arguments by name,
-            `value` (what the answer returned) and `expected`.
+            "old -> new", a change in the solution ("; " between several changes), or
+            "return ...", the body of a function, as a reader would write it.
             Several wrong answers for one sentence are a tuple.
     """
 
@@ -62,7 +50,7 @@ class Exercise:
     hint: str
     insight: str
     cases: list[Case]
-    mistakes: Mapping[str | tuple[str, ...], str]
+    mistakes: dict[str | tuple[str, ...], str]
 
     def __post_init__(self) -> None:
         kinds = self.solution.__annotations__.values()
@@ -101,18 +89,16 @@ class Exercise:
         ]
 
     @functools.cached_property
-    def known_mistakes(self) -> list[Mistake]:
-        """The mistakes as functions and conditions.
+    def wrong_answers(self) -> list[tuple[Callable[..., Any], str]]:
+        """The mistakes as functions, each with its sentence.
 
         Raises:
-            ValueError: a mistake is written in none of the three ways.
+            ValueError: a mistake changes what is not in the solution.
         """
         found = []
         for wrong, says in self.mistakes.items():
-            ways = (wrong,) if isinstance(wrong, str) else wrong
-            signs = [way for way in ways if way.startswith("if ") and "->" not in way]
-            answers = [self.with_body(self._body(way)) for way in ways if way not in signs]
-            found.append(Mistake(says, answers, [sign.removeprefix("if ") for sign in signs]))
+            for way in [wrong] if isinstance(wrong, str) else wrong:
+                found.append((self.with_body(self._changed(way) if "->" in way else way), says))
         return found
 
     def with_body(self, body: str) -> Callable[..., Any]:
@@ -121,33 +107,19 @@ class Exercise:
         exec(f"{self._head}{textwrap.indent(body, '    ')}", self.solution.__globals__, made)
         return made[self.name]
 
-    def shows(self, sign: str, case: Case, expected: Any, value: Any) -> bool:
-        """Whether the condition `sign` of a mistake holds for what an answer returned."""
-        parameters = self.solution.__code__.co_varnames
-        names = dict(zip(parameters, case.arguments, strict=False))
-        names |= {"value": value, "expected": expected}
-        try:
-            return bool(eval(sign, self.solution.__globals__ | names))
-        except Exception:  # a value of another kind than the condition is about
-            return False
-
-    def _body(self, wrong: str) -> str:
-        """The body of a wrong answer."""
-        if "->" not in wrong:
-            return wrong
-        body = self._lines[1]
-        for change in wrong.split("; "):
+    def _changed(self, changes: str) -> str:
+        """The body of the solution after "old -> new; old -> new"."""
+        body = self._head_and_body[1]
+        for change in changes.split("; "):
             old, _, new = (part.strip() for part in change.partition("->"))
             if old not in body:
-                raise ValueError(
-                    f"{self.id}: a mistake changes {old!r}, which the solution has not."
-                )
+                raise ValueError(f"{self.id}: a mistake changes {old!r}: not in the solution.")
             body = body.replace(old, new)
         return body
 
     @functools.cached_property
-    def _lines(self) -> tuple[str, str]:
-        """The solution's source up to its docstring, and its body without indent."""
+    def _head_and_body(self) -> tuple[str, str]:
+        """The solution's source up to its docstring, and the rest without indent."""
         source = source_of(self.solution)
         end = ast.parse(source).body[0].body[0].end_lineno  # type: ignore[attr-defined]
         lines = source.splitlines(keepends=True)
@@ -155,20 +127,14 @@ class Exercise:
 
     @property
     def _head(self) -> str:
-        return f"{self._imports}{self._lines[0]}"
+        return f"{self._imports}{self._head_and_body[0]}"
 
     @property
     def _imports(self) -> str:
-        """What the solution needs imported, out of the imports of its file."""
+        """The lines of its file's imports that the solution needs."""
         tree = ast.parse(source_of(self.solution))
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        parts: dict[int, list[str]] = {}
-        for node in ast.parse(source_of(sys.modules[self.solution.__module__])).body:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                node.names = [alias for alias in node.names if (alias.asname or alias.name) in used]
-                if node.names:
-                    package = (getattr(node, "module", None) or node.names[0].name).split(".")[0]
-                    part = 0 if package in sys.stdlib_module_names else 2 if package == "src" else 1
-                    parts.setdefault(part, []).append(ast.unparse(node))
-        text = "\n\n".join("\n".join(parts[part]) for part in sorted(parts))
-        return f"{text}\n\n\n" if text else ""
+        file = source_of(sys.modules[self.solution.__module__])
+        lines = re.findall(r"^(?:from|import) .*\n+", file, re.M)
+        needed = [line for line in lines if re.findall(r"\w+", line)[-1] in used]
+        return "".join(needed).rstrip() + "\n\n\n" if needed else ""
