@@ -20,7 +20,7 @@ import pandas as pd  # noqa: E402
 from datasets import Dataset  # noqa: E402
 
 from src.qa import course_set  # noqa: E402
-from src.qa.squad import dataset_from_squad  # noqa: E402
+from src.qa.readers import read_squad  # noqa: E402
 
 
 def questions_report(splits: dict[str, Dataset], topics: dict[str, str]) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def main(names: list[str]) -> int:
     try:
         built = course_set.build_course_set(files, passages=course_set.load_passage_texts())
         parts = {split: squad for split, squad in built.items() if squad["data"]}
-        splits = {split: dataset_from_squad(squad, split) for split, squad in parts.items()}
+        splits = {split: read_squad(squad, split) for split, squad in parts.items()}
     except (ValueError, OSError, RuntimeError) as error:
         print(f"tools/check_questions.py: {error}", file=sys.stderr)
         return 2

@@ -25,7 +25,7 @@ from src.qa import runs
 from src.qa.answerer import QuestionAnswerer, evaluate
 from src.qa.batches import LEARNED_FROM, PAD_TO, LengthGroupedBatches, ReaderCollator, span_loss
 from src.qa.clock import Clock, stopped_by_ctrl_c
-from src.qa.dataset import Data, Version, fingerprint, load_data
+from src.qa.dataset import Data, fingerprint, load_data
 from src.qa.features import prepare_features
 from src.qa.models import load_model, prepare_network
 from src.qa.processes import broadcast, join
@@ -47,7 +47,6 @@ def finetune(
     weight_decay: float = 0.01,
     max_length: int = 384,
     doc_stride: int = 128,
-    version: Version = "v2",
     push_to_hub: str | None = None,
     report: Callable[[dict], None] | None = None,
 ) -> runs.FinetuneRun:
@@ -76,7 +75,6 @@ def finetune(
         weight_decay: of AdamW.
         max_length, doc_stride: tokens of a window, and of its overlap with the
             next.
-        version: "v1" leaves the unanswerable questions out.
         push_to_hub: a Hub id to upload the finished model to (needs a login
             and a network).
         report: called with a dict: phase ("training", then "finished" or
@@ -95,7 +93,7 @@ def finetune(
         SquadFormatError, ModelError: data or model cannot be read.
     """
     began, asked, state = time.perf_counter(), runs.checked(locals()), join()
-    train, validation = runs.training_splits(load_data(data, version))
+    train, validation = runs.training_splits(load_data(data))
     asked["data"] = fingerprint(train)
     asked["validation"] = validation and fingerprint(validation)
     run = broadcast(runs.open_run(Path(output_dir), asked, resume), state)

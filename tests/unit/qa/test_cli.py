@@ -386,19 +386,19 @@ BAD_INPUT = [
     ("evaluate --data SET --threshold -0.1", "--threshold is -0.1"),
     ("evaluate --data missing.json", "missing.json: no such file"),
     ("evaluate --data SET --model no-such-model", "the model 'no-such-model' is no folder here"),
-    ("evaluate --data SET --data SET", "set.json: is given twice; leave one of them out."),
+    ("evaluate --data SET --data SET", "set.json; leave one of them out."),
     (
         "evaluate --data course --split dev",
         "course: has no split 'dev'; choose one of train, validation, test.",
     ),
-    ("evaluate --data squad", "squad: cannot be had from the Hub here"),
+    ("evaluate --data squad", "squad: `datasets` cannot load it here"),
     (
         "evaluate --data UNANSWERED",
-        "line 2: the field `answers` is missing; give the question its answers (`python -m",
+        "line 2: has no `answers`; give it one, or set `is_impossible` to true",
     ),
     (
         "train --data UNANSWERED --output-dir RUN --minutes 1",
-        "line 2: the field `answers` is missing",
+        "line 2: has no `answers`",
     ),
     ("answer --data TEXT --output out.jsonl", "oxygen text.txt: not JSON"),
     (
@@ -451,7 +451,7 @@ def test_a_misaligned_answer_is_one_line_that_names_article_paragraph_and_questi
         tmp_path / "set.json", {"id": "number", "question": "Which number?", "answers": [answer]}
     )
     line = refused(capsys, "evaluate", "--data", file)
-    assert "set.json, article 1 'Oxygen', paragraph 1, question 'number'" in line
+    assert "set.json, article 1 'Oxygen', paragraph 1, question 1 'number'" in line
     assert "offset 3" in line
     assert line == refused(
         capsys, "train", "--data", file, "--output-dir", tmp_path / "run", "--minutes", "1"

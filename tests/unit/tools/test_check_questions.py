@@ -15,9 +15,9 @@ def test_the_report_counts_what_is_there(tmp_path):
     )
     passages = {"Oxygen": "Oxygen has the symbol O and its atomic number is 8."}
     squad = course_set.build_course_set([file], passages=passages)["train"]
-    from src.qa.squad import dataset_from_squad
+    from src.qa.readers import read_squad
 
-    report = questions_report({"train": dataset_from_squad(squad)}, {"Oxygen": "chemistry"})[
+    report = questions_report({"train": read_squad(squad)}, {"Oxygen": "chemistry"})[
         "train"
     ]
     sizes = {"articles": 1, "passages": 1, "questions": 2, "unanswerable": 1}
