@@ -27,16 +27,9 @@ from datasets import Dataset, DatasetDict  # noqa: E402
 
 from src.files import write_json  # noqa: E402
 from src.qa import QuestionAnswerer, Retriever, WikipediaAnswerer, load_squad  # noqa: E402
-from src.qa.calibration import (  # noqa: E402
-    CARD_DIGITS,
-    HALF_RIGHT,
-    Judged,
-    at_threshold,
-    fit_scaling,
-    judge,
-    reliability,
-)
+from src.qa.calibration import at_threshold, fit_scaling, reliability  # noqa: E402
 from src.qa.course_set import open_domain_questions  # noqa: E402
+from src.qa.evaluation import CARD_DIGITS, HALF_RIGHT, Judged, judge  # noqa: E402
 from src.qa.models import CARD, WEIGHTS, read_card, released_folder  # noqa: E402
 from src.qa.retriever import Hit  # noqa: E402
 from tools import make_weights  # noqa: E402

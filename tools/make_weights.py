@@ -32,10 +32,10 @@ from scipy.stats import bootstrap  # noqa: E402
 from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
-from src.qa.calibration import fields_for_card, fit_calibration  # noqa: E402
 from src.qa.cloze import cloze_questions  # noqa: E402
 from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
+from src.qa.evaluation import fit_calibration  # noqa: E402
 from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import FinetuneRun  # noqa: E402
@@ -158,7 +158,7 @@ def calibrated(qa: QuestionAnswerer, validation: Dataset) -> dict:
     """Give the reader the temperature and the threshold that fit these questions; returns what its
     card says of them.
     """
-    fields = fields_for_card(fit_calibration(qa, validation))
+    fields = fit_calibration(qa, validation)
     qa.temperature, qa.threshold = fields["temperature"], fields["threshold"]
     return fields
 

@@ -13,7 +13,7 @@ _HOMES = {
     "finetune": "training",
     "load_run": "runs",
     "QuestionAnswerer": "answerer",
-    "evaluate": "answerer",
+    "evaluate": "evaluation",
     "Retriever": "retriever",
     "WikipediaAnswerer": "open_domain",
 }

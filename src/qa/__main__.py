@@ -98,13 +98,13 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Score a model on questions with known answers, by the official SQuAD rules."""
-    from src.qa import answerer
+    from src.qa import evaluation
     from src.qa.dataset import load_split
 
     _check_threshold(threshold)
     questions = load_split(data, split)
-    qa = answerer.QuestionAnswerer.load(model)
-    _print(answerer.evaluate(qa, questions, threshold), as_json)
+    qa = evaluation.QuestionAnswerer.load(model)
+    _print(evaluation.evaluate(qa, questions, threshold), as_json)
 
 
 @app.command()

@@ -1,26 +1,24 @@
-"""Ask questions of passages: the trained reader, and its scores on a set of questions."""
+"""Ask questions of passages: the trained reader."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from src import compute, runtime
 from src.batching import batches_by_length
-from src.qa.calibration import HALF_RIGHT, answerable_auc, judged, reliability
-from src.qa.dataset import FEATURES, gold_answers
 from src.qa.decoding import Answer, checked_logits, decode
 from src.qa.features import prepare_features
-from src.qa.metrics import best_threshold, check_temperature, check_threshold, score_answers
+from src.qa.metrics import check_temperature, check_threshold
 from src.qa.models import (
     DEFAULT_THRESHOLD,
+    MODEL_INPUTS,
     load_model,
     threshold_and_temperature,
     window_length,
@@ -96,11 +94,8 @@ class QuestionAnswerer:
             check_threshold(threshold)  # before anything slow
         model, tokenizer = load_model(name)
         on_card, temperature = threshold_and_temperature(name)
-        settings = {
-            "threshold": on_card if threshold is None else threshold,
-            "temperature": temperature,
-        }
-        return cls(model, tokenizer, **settings | options)
+        threshold = on_card if threshold is None else threshold
+        return cls(model, tokenizer, threshold, **{"temperature": temperature} | options)
 
     def __call__(
         self,
@@ -132,16 +127,19 @@ class QuestionAnswerer:
         threshold = self.threshold if threshold is None else threshold
         check_threshold(threshold)
         answers: list[Answer] = []
+        settings = {"threshold": threshold, "temperature": self.temperature, "n_best": n_best}
         for i in range(0, len(questions), QUESTIONS_PER_ROUND):
-            rows = _as_dataset(
-                questions[i : i + QUESTIONS_PER_ROUND], contexts[i : i + QUESTIONS_PER_ROUND]
-            )
-            features = prepare_features(
-                rows, self.tokenizer, self.max_length, self.doc_stride, labels=False
-            )
-            scores = {"threshold": threshold, "temperature": self.temperature, "n_best": n_best}
-            answers += decode(features, rows, *self.logits(features), **scores)
+            part = slice(i, i + QUESTIONS_PER_ROUND)
+            rows, features = self._windows(questions[part], contexts[part])
+            answers += decode(features, rows, *self.logits(features), **settings)
         return answers
+
+    def _windows(self, questions: list[str], contexts: list[str]) -> tuple[Dataset, Dataset]:
+        """The questions as rows, and their windows."""
+        ids = [str(i) for i in range(len(questions))]
+        rows = Dataset.from_dict({"id": ids, "question": questions, "context": contexts})
+        size = (self.max_length, self.doc_stride)
+        return rows, prepare_features(rows, self.tokenizer, *size, labels=False)
 
     def logits(self, features: Dataset) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Start and end logits of every window, float32[T] each, in the order of `features`.
@@ -149,48 +147,35 @@ class QuestionAnswerer:
         Windows of like length go through the model together, so that there is little padding.
         """
         lengths = np.asarray(features["length"])
-        names = [
-            name
-            for name in ("input_ids", "token_type_ids", "attention_mask")
-            if name in features.column_names
-        ]
+        names = [name for name in MODEL_INPUTS if name in features.column_names]
         columns = {name: features[name] for name in names}
         collate = DataCollatorWithPadding(self.tokenizer)
         starts: list[np.ndarray] = [np.empty(0)] * len(lengths)
         ends: list[np.ndarray] = [np.empty(0)] * len(lengths)
         for batch in batches_by_length(lengths, TOKENS_PER_BATCH):
-            inputs = collate(
-                [{name: column[i] for name, column in columns.items()} for i in batch]
-            ).to(self.device)
-            start_logits, end_logits = self._forward(inputs)
+            windows = [{name: column[i] for name, column in columns.items()} for i in batch]
+            start_logits, end_logits = self._forward(collate(windows).to(self.device))
             for row, i in enumerate(batch):
                 starts[i], ends[i] = start_logits[row, : lengths[i]], end_logits[row, : lengths[i]]
         return starts, ends
 
     def token_scores(self, question: str, context: str) -> TokenScores:
         """Tokens and logits of the first window: what the model says before decoding."""
-        features = prepare_features(
-            _as_dataset([question], [context]),
-            self.tokenizer,
-            self.max_length,
-            self.doc_stride,
-            labels=False,
+        _, features = self._windows([question], [context])
+        first = features[0]
+        start_logits, end_logits = (
+            checked_logits(logits[0], first["length"])
+            for logits in self.logits(features.select([0]))
         )
-        start_logits, end_logits = self.logits(features.select([0]))
-        tokens = self.tokenizer.convert_ids_to_tokens(features[0]["input_ids"])
-        for logits in (start_logits[0], end_logits[0]):
-            checked_logits(logits, len(tokens))
-        return TokenScores(
-            tokens, start_logits[0], end_logits[0], np.asarray(features[0]["token_starts"]) >= 0
-        )
+        tokens = self.tokenizer.convert_ids_to_tokens(first["input_ids"])
+        return TokenScores(tokens, start_logits, end_logits, np.array(first["token_starts"]) >= 0)
 
     @property
     def precision(self) -> str:
         """What the model computes in here: "fp32" or "bf16"."""
         if self._precision == "auto":
-            token_ids = torch.full(
-                (16, min(160, self.max_length)), self.tokenizer.cls_token_id, device=self.device
-            )
+            shape = 16, min(160, self.max_length)  # a usual batch
+            token_ids = torch.full(shape, self.tokenizer.cls_token_id, device=self.device)
             inputs = {"input_ids": token_ids, "attention_mask": torch.ones_like(token_ids)}
             self._precision = compute.faster_precision(lambda: self._read(inputs), self.device)
         return self._precision
@@ -206,64 +191,3 @@ class QuestionAnswerer:
         with torch.inference_mode():
             output = self.model(**inputs)
         return output.start_logits.float().cpu().numpy(), output.end_logits.float().cpu().numpy()
-
-
-def evaluate(
-    qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = None
-) -> dict[str, float]:
-    """Exact match and F1 on questions with known answers, in percent, by the official SQuAD rules.
-
-    Args:
-        dataset: rows in SQuAD's columns, answerable or not.
-        threshold: the lowest score answered; None takes qa's own, or, where no question is
-            unanswerable, answers all (SQuAD 1.1 has no refusals).
-
-    Returns:
-        exact_match, f1, total, seconds, and ece, the expected calibration error of the scores, in
-        [0, 1]; with unanswerable questions also HasAns_* and NoAns_* (exact, f1, total), threshold,
-        best_exact and best_f1 with the thresholds that would give them, and auc: how likely the
-        score of an answerable question is the higher one of two, where there are both kinds.
-
-    Raises:
-        ValueError: a DatasetDict (name the split), or a threshold outside [0, 1].
-    """
-    if isinstance(dataset, DatasetDict):
-        raise ValueError(
-            f"found a DatasetDict; choose a split, for example dataset[{next(iter(dataset))!r}]."
-        )
-    if threshold is not None:
-        check_threshold(threshold)
-    start = time.perf_counter()
-    # Without a threshold: the best one needs the answers behind the refusals, too.
-    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
-    seconds = time.perf_counter() - start
-    golds = gold_answers(dataset)
-    texts = {qid: answer.text for qid, answer in zip(dataset["id"], answers, strict=True)}
-    scores = {qid: answer.score for qid, answer in zip(dataset["id"], answers, strict=True)}
-    has_refusals = not all(golds.values())
-    if threshold is None:
-        threshold = qa.threshold if has_refusals else 0.0
-    result = score_answers(
-        {qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}, golds
-    )
-    if has_refusals:
-        result |= best_threshold(texts, scores, golds) | {"threshold": threshold}
-        if any(golds.values()):
-            result["auc"] = answerable_auc(scores, golds)
-    found = judged(answers, dataset)
-    result["ece"] = reliability(found.confidences, found.correct(HALF_RIGHT)).error
-    return result | {"seconds": round(seconds, 2)}
-
-
-def _as_dataset(questions: list[str], contexts: list[str]) -> Dataset:
-    """Rows in SQuAD's columns, without answers."""
-    n = len(questions)
-    none = [{"text": [], "answer_start": []}] * n
-    columns = {
-        "id": [str(i) for i in range(n)],
-        "title": [""] * n,
-        "context": contexts,
-        "question": questions,
-        "answers": none,
-    }
-    return Dataset.from_dict(columns, features=FEATURES)

@@ -68,7 +68,6 @@ def decode(
     end_logits: Sequence[np.ndarray],
     threshold: float = 0.0,
     n_best: int = 5,
-    max_answer_tokens: int = MAX_ANSWER_TOKENS,
     temperature: float = 1.0,
 ) -> list[Answer]:
     """One `Answer` per question of `dataset`, in its order.
@@ -88,14 +87,13 @@ def decode(
     check_temperature(temperature)
     contexts = list(dataset["context"])
     spans, nulls = [{} for _ in contexts], [math.inf for _ in contexts]
-    kept = max(n_best, SPANS), max_answer_tokens
     names = ("example_index", "token_starts", "token_ends")
     columns = [*(features[name] for name in names), start_logits, end_logits]
     for i, starts, ends, *logits in zip(*columns, strict=True):
         start, end = (checked_logits(each, len(starts)) for each in logits)
         nulls[i] = min(nulls[i], float(start[0] + end[0]))  # of [CLS]
         window = starts, ends, contexts[i], start, end
-        for span, logit in best_spans(*window, *kept).items():
+        for span, logit in best_spans(*window, max(n_best, SPANS)).items():
             spans[i][span] = max(logit, spans[i].get(span, -math.inf))
     found = zip(contexts, spans, nulls, strict=True)
     return [_answer(*each, threshold, n_best, temperature) for each in found]
@@ -144,10 +142,9 @@ def best_spans(
 ) -> Spans:
     """What `best_spans_plain` finds, faster.
 
-    All logits are added at once, as a band matrix [start, length - 1].
+    All logits are added at once, as a band matrix [start, length - 1], and sorted.
     """
-    starts, ends = np.asarray(token_starts), np.asarray(token_ends)
-    passage = np.flatnonzero(starts >= 0)
+    passage = np.flatnonzero(np.asarray(token_starts) >= 0)
     if not passage.size:
         return {}
     length = min(max_answer_tokens, passage.size)
@@ -155,32 +152,18 @@ def best_spans(
     end = np.asarray(end_logits, dtype=np.float64)[passage]
     padded = np.concatenate([end, np.full(length - 1, -np.inf)])
     band = start[:, None] + np.lib.stride_tricks.sliding_window_view(padded, length)
-    return _top_spans(band, starts[passage], ends[passage], context, n_best)
-
-
-def _top_spans(
-    band: np.ndarray, starts: np.ndarray, ends: np.ndarray, context: str, n_best: int
-) -> Spans:
-    """The `n_best` best spans of characters, best first.
-
-    One character can be several tokens, as in Hangul: then many spans of tokens are one span of
-    characters, and more are looked at.
-    """
-    logits = band.ravel()
-    available = int(np.isfinite(logits).sum())
-    kept = min(n_best, available)
     spans: Spans = {}
-    while kept and len(spans) < n_best:
-        limit = np.partition(logits, -kept)[-kept]
-        spots = np.flatnonzero(logits >= limit)
-        rows, columns = np.divmod(spots, band.shape[1])
-        places = starts[rows].tolist(), ends[rows + columns].tolist()
-        for start, end, logit in zip(*places, logits[spots].tolist(), strict=True):
-            span = (start, _whole_character(context, end))
-            spans[span] = max(logit, spans.get(span, -math.inf))
-        if kept == available:
+    lowest = math.inf
+    for spot in np.argsort(-band, axis=None):  # the best first
+        logit = float(band.flat[spot])
+        # Spans as good as the last one are all taken: which of them come first is seen below.
+        if logit == -math.inf or (logit < lowest and len(spans) >= n_best):
             break
-        kept = min(4 * kept, available)
+        first, more = divmod(spot, length)
+        i, j = passage[first], passage[first + more]
+        # One character can be several tokens, as in Hangul: the best of their spans counts.
+        spans.setdefault((token_starts[i], _whole_character(context, token_ends[j])), logit)
+        lowest = logit
     return _best_first(spans, n_best)
 
 
@@ -194,34 +177,24 @@ def _answer(
     if not spans:
         return Answer("", 0, 0, 0.0, 1.0, null_logit=null_logit)
     ranked = _best_first(spans, max(n_best, SPANS))
-    logits = np.array(list(ranked.values()))
-    scores, null_score = softmax_with_null(logits, null_logit, temperature)
+    scores, null_score = _softmax_with_null([*ranked.values()], null_logit, temperature)
     candidates = tuple(
         Candidate(context[start:end], start, end, logit, score)
-        for ((start, end), logit), score in zip(ranked.items(), scores.tolist(), strict=True)
+        for ((start, end), logit), score in zip(ranked.items(), scores, strict=True)
     )
     top = candidates[0]
     said = (top.text, top.start, top.end) if top.score >= threshold else ("", 0, 0)
     return Answer(*said, top.score, null_score, candidates[:n_best], null_logit)
 
 
-def softmax_with_null(
-    logits: np.ndarray, null_logit: float, temperature: float = 1.0
-) -> tuple[np.ndarray, float]:
-    """The probabilities of spans, and of no answer.
-
-    exp(logit / temperature), divided by the sum over the first SPANS spans and the null.
-
-    Args:
-        logits: float[K], best first; beyond SPANS they take no part in the sum.
-
-    Returns:
-        float[K] and a float, all in [0, 1].
-    """
-    scaled = np.append(logits, null_logit) / temperature
+def _softmax_with_null(
+    logits: list[float], null_logit: float, temperature: float
+) -> tuple[list[float], float]:
+    """exp(logit / temperature), divided by the sum over the first SPANS spans and the null."""
+    scaled = np.array([*logits, null_logit]) / temperature
     powers = np.exp(scaled - scaled.max())
-    shares = powers / (powers[:-1][:SPANS].sum() + powers[-1])
-    return shares[:-1], float(shares[-1])
+    *shares, null_share = powers / (powers[:-1][:SPANS].sum() + powers[-1])
+    return [float(share) for share in shares], float(null_share)
 
 
 def checked_logits(logits: np.ndarray, length: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Exact match and F1 by the official SQuAD rules, and the best "I don't know" threshold.
 
-Everything here works on plain dicts from question id to texts, so it knows nothing of models. SQuAD
-1.1 and 2.0 differ in golds that normalise to nothing; `version` says which rules apply. Left out, a
-set with an unanswerable question is 2.0.
+Everything here works on plain dicts from question id to texts, so it knows nothing of models. A set
+with an unanswerable question is scored by the rules of SQuAD 2.0, any other by those of 1.1. They
+differ in gold answers without words, such as "the".
 Sources: Rajpurkar et al. 2016 (section 6.1) and 2018 (section 5), and the evaluation scripts
 published with the two sets.
 """
@@ -15,11 +15,8 @@ import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-
-Version = Literal["v1", "v2"]
 
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
@@ -36,35 +33,35 @@ def normalize_answer(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
-def exact_match(prediction: str, golds: Sequence[str], version: Version = "v2") -> float:
+def exact_match(prediction: str, golds: Sequence[str]) -> float:
     """1.0 where `prediction` equals one of `golds` after normalising, else 0.0.
 
-    Without golds, an empty prediction is right (v2).
+    Without golds, an empty prediction is right.
     """
-    return _score_one(prediction, golds, version)[0]
+    return _score_one(prediction, golds)[0]
 
 
-def f1(prediction: str, golds: Sequence[str], version: Version = "v2") -> float:
+def f1(prediction: str, golds: Sequence[str]) -> float:
     """Harmonic mean of word precision and recall, 0 to 1, against the gold that fits best.
 
-    Words are counted with repetition. Where either side has no words left, v2 asks for equality and
-    v1 gives 0. Without golds: as `exact_match`.
+    Words are counted with repetition. Where either side has no words left, both must be without.
+    Without golds: as `exact_match`.
     """
-    return _score_one(prediction, golds, version)[1]
+    return _score_one(prediction, golds)[1]
 
 
-def _score_one(prediction: str, golds: Sequence[str], version: Version) -> tuple[float, float]:
+def _score_one(prediction: str, golds: Sequence[str], v2: bool = True) -> tuple[float, float]:
     answer = normalize_answer(prediction)
     wanted = [normalize_answer(gold) for gold in golds]
-    if version == "v2":
+    if v2:
         # 2.0 drops a gold such as "the"; a question left without golds wants "".
         wanted = [gold for gold in wanted if gold] or [""]
-    return float(answer in wanted), max(_token_f1(answer, gold, version) for gold in wanted)
+    return float(answer in wanted), max(_token_f1(answer, gold, v2) for gold in wanted)
 
 
-def _token_f1(answer: str, gold: str, version: Version) -> float:
+def _token_f1(answer: str, gold: str, v2: bool) -> float:
     if not answer or not gold:
-        return float(answer == gold) if version == "v2" else 0.0
+        return float(answer == gold) if v2 else 0.0
     answer_words, gold_words = answer.split(), gold.split()
     shared = (Counter(answer_words) & Counter(gold_words)).total()
     # 2PR / (P + R) with P = shared / answer words and R = shared / gold words.
@@ -76,64 +73,58 @@ class QuestionScores:
     """The two scores of every question, in the order of the references.
 
     Attributes:
-        ids: question ids.
         exact, f1: float64[N], 0 to 1.
         answerable: bool[N].
-        version: the rules they were scored by.
     """
 
-    ids: tuple[str, ...]
     exact: np.ndarray
     f1: np.ndarray
     answerable: np.ndarray
-    version: Version
 
 
 def score_questions(
-    predictions: Mapping[str, str],
-    references: Mapping[str, Sequence[str]],
-    version: Version | None = None,
+    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
 ) -> QuestionScores:
     """Score every question by itself: for intervals, and for comparing two models.
 
     Args:
         predictions: id -> answer text, "" where the model refuses.
         references: id -> gold texts, an empty list for an unanswerable question.
-        version: None takes v2 where a question is unanswerable, else v1.
 
     Raises:
-        ValueError: no questions, or one without a prediction or the other way round; names the id.
+        ValueError: there are no questions.
     """
-    version = _check(predictions, references, version)
-    pairs = [_score_one(predictions[qid], golds, version) for qid, golds in references.items()]
-    exact, token_f1 = np.array(pairs, dtype=np.float64).T
+    if not references:
+        raise ValueError("there are no questions to score; the set is empty.")
     answerable = np.array([len(golds) > 0 for golds in references.values()])
-    return QuestionScores(tuple(references), exact, token_f1, answerable, version)
+    v2 = not answerable.all()
+    pairs = [_score_one(predictions[qid], golds, v2) for qid, golds in references.items()]
+    exact, token_f1 = np.array(pairs, dtype=np.float64).T
+    return QuestionScores(exact, token_f1, answerable)
 
 
 def score_answers(
-    predictions: Mapping[str, str],
-    references: Mapping[str, Sequence[str]],
-    version: Version | None = None,
+    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
 ) -> dict[str, float | int]:
     """Exact match and F1 over all questions, in percent. Arguments as `score_questions`.
 
     Returns:
-        exact_match, f1, total; under v2 also HasAns_exact, HasAns_f1, HasAns_total where a question
-        is answerable and NoAns_exact, NoAns_f1, NoAns_total where one is not, as the official
-        script does.
+        exact_match, f1, total. Where a question is unanswerable, also NoAns_exact, NoAns_f1 and
+        NoAns_total, and HasAns_exact, HasAns_f1 and HasAns_total if there are others, as the
+        official script does.
     """
-    scores = score_questions(predictions, references, version)
-    total = len(scores.ids)
+    scores = score_questions(predictions, references)
+    total = len(references)
     result = {"exact_match": _percent(scores.exact), "f1": _percent(scores.f1), "total": total}
-    if scores.version == "v2":
-        for name, part in (("HasAns", scores.answerable), ("NoAns", ~scores.answerable)):
-            if part.any():
-                result |= {
-                    f"{name}_exact": _percent(scores.exact[part]),
-                    f"{name}_f1": _percent(scores.f1[part]),
-                    f"{name}_total": int(part.sum()),
-                }
+    if scores.answerable.all():
+        return result
+    for name, part in (("HasAns", scores.answerable), ("NoAns", ~scores.answerable)):
+        if part.any():
+            result |= {
+                f"{name}_exact": _percent(scores.exact[part]),
+                f"{name}_f1": _percent(scores.f1[part]),
+                f"{name}_total": int(part.sum()),
+            }
     return result
 
 
@@ -156,22 +147,15 @@ def best_threshold(
     Args:
         predictions: id -> the best answer text, given as if nothing were refused.
         scores: id -> how sure the model is of it, in [0, 1]; answered where score >= threshold.
-        references: as in `score_questions`, scored by the v2 rules.
+        references: as in `score_questions`.
 
     Returns:
-        best_exact, best_f1, in percent, and best_exact_thresh, best_f1_thresh: halfway between the
-        two scores it separates, so that rounding in the model cannot flip an answer; 0 where
-        answering everything is best, just above the highest score where answering nothing is.
+        best_exact, best_f1, in percent, and best_exact_thresh, best_f1_thresh: see
+        `threshold_below`.
     """
-    _check(predictions, references, "v2")
-    _check_ids(scores, references, "score")
-    for qid, score in scores.items():
-        if not _is_number(score) or not 0 <= score <= 1:
-            says = f"its score is {score!r}; scores lie between 0 and 1"
-            raise ValueError(f"question {qid!r}: {says}.")
     confidence = np.array([scores[qid] for qid in references], dtype=np.float64)
-    answered = score_questions(predictions, references, "v2")
-    refused = score_questions(dict.fromkeys(references, ""), references, "v2")
+    answered = score_questions(predictions, references)
+    refused = score_questions(dict.fromkeys(references, ""), references)
     descending = np.argsort(-confidence, kind="stable")
     confidence = confidence[descending]
     ends_tie = np.append(confidence[1:] < confidence[:-1], True)
@@ -183,12 +167,17 @@ def best_threshold(
         totals = np.round(if_refused.sum() + np.concatenate([[0.0], gains]), 9)
         groups = int(np.argmax(totals))
         result[f"best_{name}"] = float(100 * totals[groups] / len(references))
-        result[f"best_{name}_thresh"] = _threshold_below(confidence[ends_tie], groups)
+        result[f"best_{name}_thresh"] = threshold_below(confidence[ends_tie], groups)
     return result
 
 
-def _threshold_below(levels: np.ndarray, groups: int) -> float:
-    """A threshold that answers exactly the first `groups` of the descending, distinct `levels`."""
+def threshold_below(levels: np.ndarray, groups: int) -> float:
+    """A threshold that answers exactly the first `groups` of the falling, distinct `levels`.
+
+    Returns:
+        Halfway between the two scores it separates, so that rounding in the model cannot flip an
+        answer. 0 answers everything; nothing is answered halfway from the highest score to 1.
+    """
     if groups == len(levels):
         return 0.0
     below = float(levels[groups])
@@ -217,35 +206,3 @@ def check_temperature(temperature: float) -> None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-
-
-def _check(
-    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], version: Version | None
-) -> Version:
-    if version not in (None, "v1", "v2"):
-        raise ValueError(f"version is {version!r}; use 'v1', 'v2' or None.")
-    if not references:
-        raise ValueError("there are no questions to score; the set is empty.")
-    _check_ids(predictions, references, "prediction")
-    for qid, golds in references.items():
-        # One text in place of a list would be read as a list of letters.
-        if isinstance(golds, str) or not all(isinstance(gold, str) for gold in golds):
-            says = "its gold answers must be a list of texts (empty if unanswerable)"
-            raise ValueError(f"question {qid!r}: {says}.")
-        if not isinstance(predictions[qid], str):
-            says = f"its prediction is {predictions[qid]!r}; give text, '' to refuse"
-            raise ValueError(f"question {qid!r}: {says}.")
-        if version == "v1" and not golds:
-            says = "SQuAD 1.1 has none such, so score it with version='v2'"
-            raise ValueError(f"question {qid!r} has no gold answer; {says}.")
-    return version or ("v1" if all(references.values()) else "v2")
-
-
-def _check_ids(given: Mapping[str, object], references: Mapping[str, object], what: str) -> None:
-    for qid in references:
-        if qid not in given:
-            raise ValueError(f"question {qid!r} has no {what}; give one for every question.")
-    for qid in given:
-        if qid not in references:
-            asked = "was it made from another data set?"
-            raise ValueError(f"there is a {what} for {qid!r}, but no such question; {asked}")

@@ -27,8 +27,8 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from src import compute, runtime
 from src.files import read_json, write_json
-from src.qa.calibration import fields_for_card, fit_calibration
 from src.qa.cpu_attention import NAME as CPU_ATTENTION
+from src.qa.evaluation import fit_calibration
 from src.qa.models import first_line, load_model, share
 from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, join
 
@@ -354,7 +354,7 @@ def make_card(reader: QuestionAnswerer, run: FinetuneRun, validation: Dataset | 
             "note": "no validation questions, so the scores are not calibrated",
         }
     reader.model.eval()
-    return made | fields_for_card(fit_calibration(reader, evenly(validation, CARD_QUESTIONS)))
+    return made | fit_calibration(reader, evenly(validation, CARD_QUESTIONS))
 
 
 def publish(clock: Clock, hub_id: str | None) -> None:

@@ -22,10 +22,11 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArgu
 
 from src import compute, runtime
 from src.qa import runs
-from src.qa.answerer import QuestionAnswerer, evaluate
+from src.qa.answerer import QuestionAnswerer
 from src.qa.batches import LEARNED_FROM, PAD_TO, LengthGroupedBatches, ReaderCollator, span_loss
 from src.qa.clock import Clock, stopped_by_ctrl_c
 from src.qa.dataset import Data, fingerprint, load_data
+from src.qa.evaluation import evaluate
 from src.qa.features import prepare_features
 from src.qa.models import load_model, prepare_network
 from src.qa.processes import broadcast, join

@@ -49,7 +49,7 @@ def test_the_curve_and_the_chosen_threshold_are_those_of_the_numbers(mark):
     [(0.25, "0.25"), (0.9969, "0.997"), (0.99996, "0.99996"), (0.0004, "0.0004"), (0.0, "0.00")],
 )
 def test_a_threshold_has_as_many_digits_as_tell_it_from_zero_and_one(threshold, shown, texts):
-    scores, correct = np.array([0.99999, 0.9, 0.1]), [1, 1, 0]
+    scores, correct = np.array([0.99999, 0.9, 0.1]), np.array([1, 1, 0])
     chosen = at_threshold(scores, correct, threshold)
     figure = plot_coverage({"reader": coverage_curve(scores, correct)}, 0.9, chosen)
     assert f"threshold {shown}" in texts(figure)

@@ -13,7 +13,7 @@ import pytest
 
 from src import assets
 from src.qa import __main__ as command_line
-from src.qa import answerer, course_set, training
+from src.qa import course_set, evaluate, evaluation, training
 from src.qa.__main__ import main
 from src.qa.answerer import QuestionAnswerer
 from src.qa.dataset import load_squad
@@ -133,9 +133,7 @@ def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(
     arguments = ["evaluate", "--data", str(squad_file), "--model", str(tiny_folder), "--json"]
     assert main(arguments) == 0
     answered = last_json(capsys.readouterr().out)
-    expected = answerer.evaluate(
-        QuestionAnswerer.load(tiny_folder), load_squad(squad_file)["train"]
-    )
+    expected = evaluate(QuestionAnswerer.load(tiny_folder), load_squad(squad_file)["train"])
     assert {name: value for name, value in answered.items() if name != "seconds"} == pytest.approx(
         {name: value for name, value in expected.items() if name != "seconds"}, abs=0.01
     )
@@ -264,9 +262,9 @@ def test_train_learns_from_tables_and_several_files_at_once(
 
 
 def test_json_has_null_for_what_is_not_a_number(capsys, monkeypatch, squad_file):
-    monkeypatch.setattr(answerer.QuestionAnswerer, "load", lambda model: None)
+    monkeypatch.setattr(QuestionAnswerer, "load", lambda model: None)
     monkeypatch.setattr(
-        answerer,
+        evaluation,
         "evaluate",
         lambda *arguments: {"exact_match": 50.0, "auc": float("nan"), "seconds": float("inf")},
     )

@@ -555,7 +555,7 @@ def test_f1_is_measured_four_times_and_the_card_is_made_of_validation_questions(
 
     def fit_calibration(reader, questions):
         asked.append((reader.model.training, questions["id"]))
-        return {"temperature": 1.7, "threshold": 0.3, "f1": 61.5}
+        return {"temperature": 1.7, "threshold": 0.3, "calibration": {"passage": {"f1": 61.5}}}
 
     monkeypatch.setattr(runs, "fit_calibration", fit_calibration)
     monkeypatch.setattr(runs, "CARD_QUESTIONS", 3)

@@ -9,8 +9,9 @@ import pytest
 from datasets import Dataset
 from scipy.stats import binomtest
 
-from src.qa.calibration import Judged, Scaling
+from src.qa.calibration import Scaling
 from src.qa.documents import Document
+from src.qa.evaluation import Judged
 from src.qa.keyword import KeywordIndex
 from src.qa.open_domain import WikipediaAnswerer
 from src.qa.retriever import Retriever

@@ -1,0 +1,202 @@
+"""How good a reader's answers are, and how far to believe its scores.
+
+evaluate(qa, course["test"])                # exact match, F1, and what the scores are worth
+judge(qa, course["test"])                   # the same question by question, for `calibration`
+fit_calibration(qa, course["validation"])   # temperature and threshold for a model's card
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, softmax
+
+from src.qa.answerer import QuestionAnswerer
+from src.qa.calibration import TEMPERATURES, reliability
+from src.qa.dataset import gold_answers
+from src.qa.decoding import SPANS, Answer
+from src.qa.metrics import best_threshold, check_threshold, score_answers, score_questions
+from src.qa.models import DEFAULT_THRESHOLD
+
+if TYPE_CHECKING:
+    from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
+
+HALF_RIGHT = 0.5  # the F1 from which on an answer counts as right
+CARD_DIGITS = 4  # of a number on a card
+
+
+def evaluate(
+    qa: QuestionAnswerer, dataset: Dataset, threshold: float | None = None
+) -> dict[str, float]:
+    """Exact match and F1 on questions with known answers, in percent, by the official SQuAD rules.
+
+    Args:
+        dataset: rows in SQuAD's columns, answerable or not.
+        threshold: the lowest score answered; None takes qa's own, or, where no question is
+            unanswerable, answers all (SQuAD 1.1 has no refusals).
+
+    Returns:
+        exact_match, f1, total, seconds, and ece, the expected calibration error of the scores, in
+        [0, 1]; with unanswerable questions also HasAns_* and NoAns_* (exact, f1, total), threshold,
+        best_exact and best_f1 with the thresholds that would give them, and auc: how likely the
+        score of an answerable question is the higher one of two, where there are both kinds.
+
+    Raises:
+        ValueError: a DatasetDict (name the split), or a threshold outside [0, 1].
+    """
+    if isinstance(dataset, DatasetDict):
+        raise ValueError(
+            f"found a DatasetDict; choose a split, for example dataset[{next(iter(dataset))!r}]."
+        )
+    if threshold is not None:
+        check_threshold(threshold)
+    start = time.perf_counter()
+    # Without a threshold: the best one needs the answers behind the refusals, too.
+    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
+    seconds = time.perf_counter() - start
+    if threshold is None:
+        threshold = qa.threshold if not all(gold_answers(dataset).values()) else 0.0
+    return _results_at(threshold, answers, dataset) | {"seconds": round(seconds, 2)}
+
+
+def _results_at(threshold: float, answers: Sequence[Answer], dataset: Dataset) -> dict[str, float]:
+    """What `evaluate` returns, but for seconds, of answers given without a threshold."""
+    golds, texts, scores = _by_id(answers, dataset)
+    said = {qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}
+    result = score_answers(said, golds)
+    if "NoAns_total" in result:
+        result |= best_threshold(texts, scores, golds) | {"threshold": threshold}
+        if "HasAns_total" in result:
+            from sklearn.metrics import roc_auc_score  # takes a second, and needed here only
+
+            answerable = [bool(gold) for gold in golds.values()]
+            result["auc"] = float(roc_auc_score(answerable, list(scores.values())))
+    found = _judged(answers, dataset)
+    result["ece"] = reliability(found.confidences, found.correct(HALF_RIGHT)).error
+    return result
+
+
+def _by_id(
+    answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset
+) -> tuple[dict[str, list[str]], dict[str, str], dict[str, float]]:
+    """Gold answers, answers and scores, by the ids of questions."""
+    golds = gold_answers(dataset)
+    texts = {qid: answer.text for qid, answer in zip(golds, answers, strict=True)}
+    return golds, texts, {qid: answer.score for qid, answer in zip(golds, answers, strict=True)}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an answerer said when it had to answer every question, and how right that was.
+
+    By SQuAD 2.0's rules: an answer to an unanswerable question is wrong, and so is having none.
+
+    Attributes:
+        confidences: float[N], its scores.
+        exact: bool[N], exact match.
+        f1: float[N], 0 to 1.
+    """
+
+    confidences: np.ndarray
+    exact: np.ndarray
+    f1: np.ndarray
+
+    def correct(self, least_f1: float) -> np.ndarray:
+        """bool[N]: which answers have at least this F1."""
+        return self.f1 >= least_f1
+
+
+def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> Judged:
+    """Ask every question of `dataset` (SQuAD's columns), without a threshold.
+
+    A QuestionAnswerer reads each question's own passage; a WikipediaAnswerer has to find one.
+    """
+    questions = list(dataset["question"])
+    if hasattr(answerer, "ask_many"):  # over Wikipedia
+        answers = answerer.ask_many(questions, threshold=0.0)
+    else:
+        answers = answerer(questions, list(dataset["context"]), threshold=0.0, n_best=1)
+    return _judged(answers, dataset)
+
+
+def _judged(answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset) -> Judged:
+    golds, texts, confidences = _by_id(answers, dataset)
+    scores, given = score_questions(texts, golds), np.array([bool(text) for text in texts.values()])
+    exact = (scores.exact == 1) & given
+    return Judged(np.array(list(confidences.values())), exact, scores.f1 * given)
+
+
+def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
+    """The temperature that makes a reader's scores true, and then the threshold with the best F1.
+
+    All questions are answered once. The temperature is that of least negative log-likelihood of
+    "the best span is right": token F1 of HALF_RIGHT at least, by SQuAD 2.0's rules, so an answer to
+    an unanswerable question is wrong. Use questions that the reader did not learn from.
+
+    Args:
+        qa: the reader; its own temperature and threshold play no part.
+        dataset: rows in SQuAD's columns, with known answers.
+
+    Returns:
+        What a card says: temperature, threshold, and under ["calibration"]["passage"] questions and
+        unanswerable, how many there are, and exact_match, f1, ece and auc at that threshold, as
+        `evaluate` gives them. Where the answers are all right or all wrong, nothing can be fitted:
+        temperature 1, threshold 0.5, and a note.
+    """
+    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=SPANS)
+    right = _judged(answers, dataset).correct(HALF_RIGHT)
+    # float[N, SPANS + 1]: logits of the spans, best first, and the null; -inf where spans lack.
+    logits = np.full((len(answers), SPANS + 1), -np.inf)
+    for row, answer in zip(logits, answers, strict=True):
+        row[: len(answer.candidates)] = [candidate.logit for candidate in answer.candidates]
+        row[-1] = answer.null_logit
+    fitted = right.any() and not right.all()
+    temperature = _fit_temperature(logits, right) if fitted else 1.0
+    scores = softmax(logits / temperature, axis=1)[:, 0].tolist()
+    answers = [replace(answer, score=s) for answer, s in zip(answers, scores, strict=True)]
+    threshold = DEFAULT_THRESHOLD
+    if fitted:
+        golds, texts, by_id = _by_id(answers, dataset)
+        threshold = min(best_threshold(texts, by_id, golds)["best_f1_thresh"], 1.0)
+    results = _results_at(threshold, answers, dataset)
+    told = {"questions": results["total"], "unanswerable": results.get("NoAns_total", 0)}
+    names = [name for name in ("exact_match", "f1", "ece", "auc") if name in results]
+    told |= {name: round(results[name], CARD_DIGITS) for name in names}
+    if not fitted:
+        which = "right" if right.all() else "wrong"
+        told["note"] = (
+            f"All answers are {which} ({len(right)}), so nothing can be fitted: "
+            "temperature and threshold are those of a model without a card."
+        )
+    found = {"temperature": temperature, "threshold": threshold}
+    fields = {name: round(value, CARD_DIGITS) for name, value in found.items()}
+    return fields | {"calibration": {"passage": told}}
+
+
+def _fit_temperature(logits: np.ndarray, right: np.ndarray) -> float:
+    """The temperature of least negative log-likelihood.
+
+    scikit-learn's temperature scaling wants the class that is right among all; here it is only
+    known whether the first one is.
+
+    Args:
+        logits: float[N, K]; softmax(logits / temperature)[:, 0] should be how likely it is right.
+        right: bool[N].
+    """
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / math.exp(log_temperature)
+        # log(1 - p) from the others, to keep its digits.
+        whole, others = logsumexp(scaled, axis=1), logsumexp(scaled[:, 1:], axis=1)
+        return -float(np.where(right, scaled[:, 0] - whole, others - whole).mean())
+
+    bounds, options = np.log(TEMPERATURES), {"xatol": 1e-6}
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options=options)
+    return float(math.exp(found.x))

@@ -1,0 +1,227 @@
+"""Scores against numbers by hand; the fit of a card's temperature against fine grids."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from datasets import DatasetDict
+from sklearn.metrics import roc_auc_score
+
+from src.qa import QuestionAnswerer, evaluate
+from src.qa.decoding import Answer, Candidate
+from src.qa.evaluation import fit_calibration, judge
+
+CITY = "Franz Kafka was born in Prague in the year 1883."
+
+
+class Prepared:
+    """Stands in for an answerer: says to every question what was prepared for it."""
+
+    threshold = 0.5
+
+    def __init__(self, **answers: tuple[str, float]):
+        self.answers = answers
+
+    def __call__(self, questions, contexts, threshold=None, n_best=5):
+        assert threshold == 0.0, "evaluate needs the texts behind refusals, too"
+        said = [self.answers[question] for question in questions]
+        return [Answer(text, 0, len(text), score, 1 - score) for text, score in said]
+
+
+def test_scores_on_answerable_questions_are_those_worked_out_by_hand(questions):
+    dataset = questions(
+        ("a", CITY, "Franz Kafka", "Kafka"),
+        ("b", CITY, "1883"),
+        ("c", CITY, "Prague"),
+        ("d", CITY, "born in Prague"),
+    )
+    # a: exact by its second answer. b: 1 of 4 words right (the article goes), all found:
+    # 2 · 1/3 · 1 / (4/3) = 0.5.
+    # c: wrong. d: nothing said for sure, and still counted, for SQuAD 1.1 has no refusals.
+    said = {"a": ("Kafka", 0.9), "b": ("in the year 1883", 0.9)}
+    said |= {"c": ("1883", 0.9), "d": ("Born in Prague", 0.1)}
+    result = evaluate(Prepared(**said), dataset)
+    assert result.pop("seconds") >= 0
+    assert result == {
+        "exact_match": pytest.approx(100 * 2 / 4),
+        "f1": pytest.approx(100 * (1 + 0.5 + 0 + 1) / 4),
+        "total": 4,
+        # Of three that say 0.9 two are right, a and b with an F1 of one half; d says 0.1, rightly.
+        "ece": pytest.approx(3 / 4 * abs(2 / 3 - 0.9) + 1 / 4 * abs(1 - 0.1)),
+    }
+    assert evaluate(Prepared(**said), dataset, threshold=0.5)["exact_match"] == 25
+
+
+def test_scores_with_unanswerable_questions_are_those_worked_out_by_hand(questions):
+    dataset = questions(
+        ("a", CITY, "Kafka"), ("b", CITY, "1883"), ("c", CITY), ("d", CITY), ("e", CITY, "Prague")
+    )
+    said = {"a": ("Kafka", 0.9), "b": ("year 1883", 0.8), "c": ("Prague", 0.7)}
+    said |= {"d": ("born", 0.15), "e": ("Prague", 0.3)}
+    qa = Prepared(**said)
+    result = evaluate(qa, dataset)
+    assert 0.7 < result.pop("best_f1_thresh") < 0.8 < result.pop("best_exact_thresh") < 0.9
+    assert result.pop("seconds") >= 0
+    assert result == pytest.approx(
+        {
+            # At 0.5: a exact, b F1 2/3, c answered wrongly, d refused rightly, e refused wrongly.
+            **{"threshold": 0.5, "total": 5, "HasAns_total": 3, "NoAns_total": 2},
+            **{"exact_match": 100 * 2 / 5, "f1": 100 * (1 + 2 / 3 + 0 + 1 + 0) / 5},
+            **{"HasAns_exact": 100 / 3, "HasAns_f1": 100 * (1 + 2 / 3) / 3},
+            **{"NoAns_exact": 50, "NoAns_f1": 50},
+            # Best F1: answer a and b, refuse the rest. Down to e and refuse d is as good; the
+            # higher wins. Best exact match: a alone, and two refusals.
+            **{"best_f1": 100 * (1 + 2 / 3 + 2) / 5, "best_exact": 60},
+            # Of the six pairs of both kinds of questions, a and b beat c and d, e beats d alone.
+            "auc": 5 / 6,
+            # Right are a, b and e; each has a bin of its own.
+            "ece": (0.1 + 0.2 + 0.7 + 0.15 + 0.7) / 5,
+        }
+    )
+    assert "auc" not in evaluate(qa, questions(("c", CITY), ("d", CITY)))
+    assert evaluate(qa, dataset, threshold=0.0)["NoAns_exact"] == 0
+    at_score = evaluate(qa, dataset, threshold=0.3)  # e's own score: answered
+    assert at_score["exact_match"] == pytest.approx(60) and at_score["threshold"] == 0.3
+
+
+def test_a_dataset_of_several_splits_is_an_error_that_names_one(questions):
+    with pytest.raises(ValueError, match=r"choose a split, for example dataset\['validation'\]"):
+        evaluate(Prepared(), DatasetDict(validation=questions(("Who?", "Kafka"))))
+
+
+# --- question by question ---------------------------------------------------------------------
+
+
+class Search:
+    """Stands in for `WikipediaAnswerer`: answers as `Prepared`, whatever the passage."""
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def ask_many(self, questions, threshold):
+        assert threshold == 0.0
+        said = (self.answers[question] for question in questions)
+        return [SimpleNamespace(text=text, score=score) for text, score in said]
+
+
+def test_an_answer_is_right_where_it_matches_and_never_where_there_is_none(questions):
+    rows = questions(
+        ("exact", CITY, "Kafka"),
+        ("half", CITY, "Prague"),
+        ("unanswerable", CITY),
+        ("silent_on_unanswerable", CITY),
+        ("silent", CITY, "Kafka"),
+    )
+    said = {"exact": ("Kafka!", 0.9), "half": ("in Prague", 0.7), "unanswerable": ("Kafka", 0.6)}
+    said |= {"silent_on_unanswerable": ("", 0.0), "silent": ("", 0.0)}
+    for answerer in (Prepared(**said), Search(said)):
+        judged = judge(answerer, rows)
+        assert judged.confidences.tolist() == [0.9, 0.7, 0.6, 0.0, 0.0]
+        assert judged.exact.tolist() == [True, False, False, False, False]
+        assert judged.f1.tolist() == pytest.approx([1, 2 / 3, 0, 0, 0])
+        assert judged.correct(0.5).tolist() == [True, True, False, False, False]
+
+
+# --- the one temperature of a model's card ----------------------------------------------------
+
+WORDS = ["one", "two", "three"]
+
+
+class Drawn:
+    """A reader whose softmax at `temperature` is true: which span is right is drawn from it."""
+
+    def __init__(self, number: int, temperature: float, seed: int = 0):
+        rng = np.random.default_rng(seed)
+        # Three spans, the best first, and the null.
+        spans = np.sort(rng.normal(0, 4, (number, 3)))[:, ::-1]
+        self.logits = np.append(spans, rng.normal(0, 4, (number, 1)), axis=1)
+        shares = self.shares(temperature)
+        self.right = np.array([rng.choice(4, p=share) for share in shares])
+        self.asked = 0
+
+    def shares(self, temperature: float) -> np.ndarray:
+        powers = np.exp((self.logits - self.logits.max(1, keepdims=True)) / temperature)
+        return powers / powers.sum(1, keepdims=True)
+
+    def dataset(self, questions):
+        golds = (WORDS[right : right + 1] for right in self.right)
+        return questions(*((f"q{i}", "one two three four", *gold) for i, gold in enumerate(golds)))
+
+    def __call__(self, asked, contexts, threshold, n_best):
+        assert threshold == 0.0 and n_best == 20
+        self.asked += 1
+        return [
+            Answer("one", 0, 3, 0.5, 0.5, tuple(Candidate("", 0, 0, x, 0.5) for x in spans), null)
+            for *spans, null in self.logits.tolist()
+        ]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_the_fitted_temperature_is_the_one_the_answers_were_drawn_with(questions, temperature):
+    reader = Drawn(2000, temperature)
+    found = fit_calibration(reader, reader.dataset(questions))
+    assert found["temperature"] == pytest.approx(temperature, rel=0.15) and reader.asked == 1
+    told = found["calibration"]["passage"]
+    assert told["ece"] < 0.05 and "note" not in told
+    assert (told["questions"], told["unanswerable"]) == (2000, (reader.right == 3).sum())
+
+
+def test_temperature_and_threshold_are_the_best_of_all(questions):
+    reader = Drawn(80, 2.0, seed=1)
+    found = fit_calibration(reader, reader.dataset(questions))
+    first = reader.right == 0
+
+    def loss(temperature: float) -> float:
+        shares = reader.shares(temperature)
+        return -np.log(np.where(first, shares[:, 0], shares[:, 1:].sum(1))).mean()
+
+    best = min(loss(temperature) for temperature in np.geomspace(0.05, 50, 400))
+    assert loss(found["temperature"]) <= best + 1e-6
+    scores = reader.shares(found["temperature"])[:, 0]
+
+    def f1_at(threshold: float) -> float:
+        # Right: the first span said where it is the answer, nothing said where there is none.
+        return 100 * np.where(scores >= threshold, first, reader.right == 3).mean()
+
+    told = found["calibration"]["passage"]
+    assert told["f1"] == told["exact_match"] == pytest.approx(f1_at(found["threshold"]))
+    assert told["f1"] == pytest.approx(max(f1_at(threshold) for threshold in (0.0, *scores, 1.0)))
+    assert told["auc"] == pytest.approx(roc_auc_score(reader.right != 3, scores), abs=1e-4)
+
+
+@pytest.mark.parametrize(("right", "which"), [([0], "right"), ([0] * 3, "right"), ([1], "wrong")])
+def test_where_nothing_can_be_fitted_the_defaults_are_taken_and_a_note_says_so(
+    questions, right, which
+):
+    reader = Drawn(len(right), 1.0)
+    reader.right = np.array(right)
+    found = fit_calibration(reader, reader.dataset(questions))
+    assert (found["temperature"], found["threshold"]) == (1.0, 0.5)
+    told = found["calibration"]["passage"]
+    assert f"All answers are {which}" in told["note"] and "auc" not in told
+
+
+def test_the_reader_answers_with_what_was_fitted_as_the_fit_said_it_would(tiny_folder, questions):
+    """The scores behind the fit are those that the reader gives afterwards."""
+    passages = [
+        f"It is {n}, said the {who}." for n in range(3, 13) for who in ("king", "old queen")
+    ]
+    passages += ["", " "]
+    reader = QuestionAnswerer.load(tiny_folder, threshold=0.9, temperature=7.0, precision="fp32")
+    answers = reader(["Which number?"] * len(passages), passages, threshold=0.0)
+    golds = [[answer.text] if answer.text and i % 3 else [] for i, answer in enumerate(answers)]
+    rows = questions(
+        *(("Which number?", p, *gold) for p, gold in zip(passages, golds, strict=True))
+    )
+    found = fit_calibration(reader, rows)
+    assert (reader.threshold, reader.temperature) == (0.9, 7.0), "nothing is set"
+    fitted = {name: found[name] for name in ("threshold", "temperature")}
+    measured = evaluate(QuestionAnswerer.load(tiny_folder, precision="fp32", **fitted), rows)
+    told = found["calibration"]["passage"]
+    names = ("exact_match", "f1", "ece", "auc")
+    assert [measured[name] for name in names] == pytest.approx(
+        [told[name] for name in names], abs=2e-4
+    )
+    assert measured["best_f1"] == pytest.approx(told["f1"], abs=1e-4)
