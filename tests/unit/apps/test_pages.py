@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -15,7 +13,7 @@ from src.apps.demo.service import AnswerService
 from src.apps.poll.server import CONNECTION
 from src.apps.poll.server import make_application as make_poll
 from src.apps.web.server import SENTENCES
-from tests.unit.apps.visits import Elements, problem, visit
+from tests.unit.apps.visits import problem, visit
 
 
 class Program(NamedTuple):
@@ -48,20 +46,10 @@ def program(request, room, answerer) -> Program:
     return Program(application, "poll", ["", "instructor"], "vote", vote, cookie)
 
 
-def files(course: Path, program: Program) -> dict[str, str]:
-    found = [*(course / "src/apps" / program.folder).iterdir(), course / "src/apps/web/base.css"]
-    texts = {
-        path.name: path.read_text(encoding="utf-8")
-        for path in found
-        if path.suffix in (".html", ".css", ".js")
-    }
-    assert len(texts) >= 4
-    return texts
-
-
 def test_pages_and_files_have_headers_that_keep_the_browser_here(course, program):
-    served = [name for name in files(course, program) if not name.endswith(".html")]
-    for reply in program.fetch(*program.pages, *served):
+    files = (course / "src/apps" / program.folder).iterdir()
+    served = [file.name for file in files if file.suffix in (".css", ".js")]
+    for reply in program.fetch(*program.pages, *served, "base.css"):
         assert reply.code == 200 and "Server" not in reply.headers
         policy = reply.headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
@@ -150,33 +138,3 @@ def test_a_body_far_too_long_is_not_even_read(program):
         return await reader.read()
 
     assert visit(scenario, program.application).startswith(b"HTTP/1.1 400 ")
-
-
-def test_nothing_on_a_page_comes_from_elsewhere_or_runs_from_within_it(course, program):
-    texts = files(course, program)
-    for name, text in texts.items():
-        code = re.sub(r"(^|\s)//\s.*$", "", text, flags=re.MULTILINE)
-        assert not re.search(r"(https?:)?//\w|@import|url\(", code), name
-        assert not re.search(r"(inner|outer|Adjacent)HTML|document\.write|eval\(|new Func", text)
-    for page in program.fetch(*program.pages):
-        for tag, attributes in Elements(page.body.decode()).found:
-            assert tag not in ("style", "iframe", "object", "embed", "base")
-            assert not [name for name in attributes if name == "style" or name.startswith("on")]
-            assert tag != "script" or attributes["src"] in texts
-
-
-def test_the_parts_of_a_page_have_names_and_its_order_is_that_of_the_keyboard(program):
-    for page in program.fetch(*program.pages):
-        elements = Elements(page.body.decode()).found
-        tags = [tag for tag, _ in elements]
-        ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
-        labels = {attributes.get("for") for tag, attributes in elements if tag == "label"}
-        assert ("html", {"lang": "en"}) in elements and tags.count("h1") == 1
-        assert len(ids) == len(set(ids))
-        for tag, attributes in elements:
-            assert "tabindex" not in attributes
-            assert tag != "section" or "aria-labelledby" in attributes
-            if tag in ("input", "textarea") and attributes.get("type") != "radio":
-                assert attributes["id"] in labels  # a radio button is inside its label
-            for reference in ("aria-labelledby", "aria-describedby"):
-                assert attributes.get(reference) in (None, *ids)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from html.parser import HTMLParser
 
 from tornado.httpclient import AsyncHTTPClient
 
@@ -103,15 +102,3 @@ async def until(condition) -> None:
             return
         await asyncio.sleep(0.005)
     raise AssertionError("it did not happen within ten seconds")
-
-
-class Elements(HTMLParser):
-    """Every element of a page as (name, attributes)."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.found: list[tuple[str, dict]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.append((tag, dict(attrs)))
