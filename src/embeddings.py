@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -28,7 +28,6 @@ from src.text import Vocabulary
 
 WEIGHTS = ("word2vec-skipgram", "word2vec-cbow")  # trained by this course, in its folder `weights`
 QUERIES = 16  # at a time: reading 400,000 vectors from memory takes longer than multiplying them
-CHUNK = 512  # questions and words at a time: 512 x 512 scores stay in the processor's cache
 TINY = np.finfo(np.float32).tiny  # to divide by the length of a vector of zeros
 NUMBERS = re.compile(r"[-+.0-9eE ]+")  # Python would take "1_000" and digits of other scripts, too
 
@@ -104,7 +103,7 @@ class WordVectors:
             ValueError: a vector is not numbers; with its word.
         """
         vectors = np.asarray(self.vectors, dtype=np.float32)
-        lengths = np.sqrt(np.einsum("vd,vd->v", vectors, vectors))
+        lengths = _lengths(vectors)
         broken = np.flatnonzero(~np.isfinite(lengths))
         if len(broken):
             word, length = self.vocabulary.words[broken[0]], lengths[broken[0]]
@@ -167,14 +166,18 @@ class WordVectors:
         Returns:
             Their numbers int64[Q, n] and their cosines float32[Q, n].
         """
-        V, Q = min(len(self), among or len(self)), len(vectors)
-        directions = self._directions(vectors)
+        units, vectors = self.units[:among], np.asarray(vectors, dtype=np.float32)
+        (V, D), Q = units.shape, len(vectors)
+        if vectors.shape != (Q, D):
+            wanted = f"{self.name} are {D} wide"
+            raise ValueError(f"{wanted}; got vectors of shape {vectors.shape}.")
+        directions = vectors / np.maximum(_lengths(vectors), TINY)[:, None]
         leave_out = [[i for i in row if i < V] for row in leave_out or [()] * Q]
         n = max(0, min(n, V - max((len(set(row)) for row in leave_out), default=0)))
         found = np.empty((Q, n), dtype=np.int64)
         cosines = np.empty((Q, n), dtype=np.float32)
         for start in range(0, Q, QUERIES):
-            scores = directions[start : start + QUERIES] @ self.units[:V].T
+            scores = directions[start : start + QUERIES] @ units.T
             for q, row in enumerate(scores, start):  # float[V]
                 row[leave_out[q]] = -np.inf
                 # The n best in any order first: faster than sorting all V.
@@ -183,12 +186,10 @@ class WordVectors:
                 cosines[q] = row[found[q]]
         return found, cosines
 
-    def _directions(self, vectors: np.ndarray) -> np.ndarray:
-        """The vectors scaled to length one, float32[Q, D]; ValueError for another width."""
-        vectors, D = np.asarray(vectors, dtype=np.float32), self.units.shape[1]
-        if vectors.ndim != 2 or vectors.shape[1] != D:
-            raise ValueError(f"{self.name} are {D} wide; got vectors of shape {vectors.shape}.")
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), TINY)
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """The length of each row."""
+    return np.sqrt(np.einsum("vd,vd->v", vectors, vectors))
 
 
 # --- opening them --------------------------------------------------------------------------------
@@ -229,7 +230,20 @@ def _load_folder(folder: Path) -> WordVectors:
 
 
 def _load_text(path: Path) -> WordVectors:
-    """A text file of vectors. Every line is checked, so that nothing else is taken for numbers.
+    """A text file of vectors. Every line is checked, so that nothing else is taken for numbers."""
+    try:
+        # utf-8-sig: a byte order mark is no part of the first word. newline: some words have
+        # other characters that end lines.
+        with path.open(encoding="utf-8-sig", newline="\n") as lines:
+            rows = _read_rows(lines, path)
+    except UnicodeDecodeError as error:
+        found = f"{path} is not a text in UTF-8 ({error.reason})"
+        raise ValueError(f"{found}; word vectors are read from text files only.") from error
+    return WordVectors(Vocabulary(rows), np.stack(list(rows.values())), path.name)
+
+
+def _read_rows(lines: Iterable[str], path: Path) -> dict[str, np.ndarray]:
+    """The words of a text file and their vectors.
 
     The last D fields of a line are its vector. The word is all that comes before, also with
     blanks in it, such as "the year 1999": GloVe has such words. Where no first line says "V D",
@@ -237,21 +251,19 @@ def _load_text(path: Path) -> WordVectors:
     """
     rows: dict[str, np.ndarray] = {}
     V = D = None
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate((line.rstrip(" \r\n") for line in lines), start=1):
         if number == 1 and re.fullmatch(r"[0-9]+ [0-9]+", line):
             V, D = map(int, line.split(" "))
             continue
         D = D or line.count(" ")
         word, *fields = line.rsplit(" ", D)
         where, row = f"{path}, line {number}", _numbers(fields)
+        found = f"{where}: expected a word and {D or 'its'} numbers; got {line[:50]!r}"
         if row is None or len(row) != D or not word or word != word.strip(" "):
-            raise ValueError(
-                f"{where}: expected a word and {D or 'its'} numbers; got {line[:50]!r}."
-            )
-        if V is None and _ends_in_number(word):
+            raise ValueError(f"{found}.")
+        if V is None and " " in word and _numbers(word.split(" ")[-1:]) is not None:
             advice = f"put a first line in front that says 'V {D}'"
-            found = f"expected a word and {D} numbers; got {line[:50]!r}"
-            raise ValueError(f"{where}: {found}; if the word ends in a number, {advice}.")
+            raise ValueError(f"{found}; if the word ends in a number, {advice}.")
         if word in rows:
             raise ValueError(f"{where}: the word {word!r} is there already.")
         rows[word] = row
@@ -259,25 +271,7 @@ def _load_text(path: Path) -> WordVectors:
         raise ValueError(f"{path} holds no word vectors: no line has a word and its numbers.")
     if V is not None and len(rows) != V:
         raise ValueError(f"{path}, line 1: announces {V} words; there are {len(rows)}.")
-    if len(rows) > 1 and all(map(_ends_in_number, rows)):
-        raise ValueError(f"{path}, line 1: announces {D} numbers for each word; there are more.")
-    return WordVectors(Vocabulary(rows), np.stack(list(rows.values())), path.name)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 text, without what ends them."""
-    try:
-        # utf-8-sig: a byte order mark is no part of the first word. newline: some words have
-        # other characters that end lines.
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            for line in file:
-                yield line.rstrip(" \r\n")
-    except UnicodeDecodeError as error:
-        found = f"{path} is not a text in UTF-8 ({error.reason})"
-        raise ValueError(f"{found}; word vectors are read from text files only.") from error
-    except OSError as error:
-        found = f"{path} cannot be read ({error.strerror})"
-        raise ValueError(f"{found}; check its permissions.") from error
+    return rows
 
 
 def _numbers(fields: Sequence[str]) -> np.ndarray | None:
@@ -292,24 +286,18 @@ def _numbers(fields: Sequence[str]) -> np.ndarray | None:
     return row if np.isfinite(row).all() else None
 
 
-def _ends_in_number(word: str) -> bool:
-    """Whether a word with blanks in it ends in a number."""
-    return " " in word and _numbers([word.rsplit(" ", 1)[1]]) is not None
-
-
 # --- the Google analogies ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class AnalogyQuestion:
-    """a is to b as c is to d, and which line of the file asks it."""
+    """a is to b as c is to d."""
 
     category: str
     a: str
     b: str
     c: str
     d: str
-    line: int
 
 
 @dataclass(frozen=True)
@@ -384,7 +372,7 @@ def google_analogies(
         if text.startswith(":"):
             category = text[1:].strip()
         elif line % 2 in wanted[half]:
-            questions.append(AnalogyQuestion(category, *text.split(), line))
+            questions.append(AnalogyQuestion(category, *text.split()))
     return tuple(questions)
 
 
@@ -408,40 +396,11 @@ def evaluate_analogies(
     known = [i for i, row in enumerate(rows) if all(id is not None and id < V for id in row)]
     a, b, c, _ = np.array([rows[i] for i in known], dtype=np.int64).reshape(-1, 4).T
     targets = wv.units[b] - wv.units[a] + wv.units[c]
-    nearest = _nearest_of_many(wv.units[:V], targets, np.stack([a, b, c], axis=1))
+    nearest, _ = wv.nearest(targets, 1, np.stack([a, b, c], axis=1).tolist(), V)
     answers: list[str | None] = [None] * len(questions)
-    for i, token_id in zip(known, nearest.tolist(), strict=True):
+    for i, (token_id,) in zip(known, nearest.tolist(), strict=True):
         answers[i] = wv.vocabulary.words[token_id]
     return AnalogyReport(questions, tuple(answers), V)
-
-
-def _nearest_of_many(units: np.ndarray, targets: np.ndarray, leave_out: np.ndarray) -> np.ndarray:
-    """The number of the one nearest word for each of many targets.
-
-    Piece by piece: all scores at once would be 23 GB for the Google analogies on 300,000 words.
-
-    Args:
-        units: float32[V, D], scaled to length one.
-        targets: float32[Q, D].
-        leave_out: int[Q, k], numbers of words not to give.
-
-    Returns:
-        int64[Q].
-    """
-    nearest = np.zeros(len(targets), dtype=np.int64)
-    for first in range(0, len(targets), CHUNK):
-        some, left_out = targets[first : first + CHUNK], leave_out[first : first + CHUNK]
-        rows = np.arange(len(some))
-        best = np.full(len(some), -np.inf, dtype=np.float32)
-        for start in range(0, len(units), CHUNK):
-            scores = some @ units[start : start + CHUNK].T  # [CHUNK, CHUNK]
-            question, column = np.nonzero((left_out >= start) & (left_out < start + CHUNK))
-            scores[question, left_out[question, column] - start] = -np.inf
-            places = scores.argmax(axis=1)
-            better = scores[rows, places] > best
-            best[better] = scores[rows, places][better]
-            nearest[first + rows[better]] = start + places[better]
-    return nearest
 
 
 # --- what people say of pairs --------------------------------------------------------------------

@@ -37,9 +37,7 @@ USUAL = np.linspace(-0.1, 0.1, 201)  # nine in ten lie between -0.09 and 0.09
 
 def analogies(answers):
     categories = ["capital-world", "capital-world", "gram8-plural", "gram8-plural", "family"]
-    questions = [
-        AnalogyQuestion(c, "a", "b", "c", "d", line) for line, c in enumerate(categories, 2)
-    ]
+    questions = [AnalogyQuestion(category, *"abcd") for category in categories]
     return AnalogyReport(tuple(questions), tuple(answers), 100)
 
 
