@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 import platform
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -39,20 +40,21 @@ class Finding:
     advice: str = ""
 
 
-def environment(course: Path | None = None, store: assets.Store | None = None) -> list[Finding]:
+def environment(
+    course: Path = runtime.COURSE, verify: Callable[[str], str] = assets.verify
+) -> list[Finding]:
     """Look at everything the course needs, in the order a reader would ask.
 
     Args:
-        course: the course's folder; None takes this one.
-        store: where outside files are; None takes the course's own.
+        course: the course's folder.
+        verify: says how an outside file is.
     """
-    course, store = course or runtime.COURSE, store or assets.store()
     project = tomllib.loads((course / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [
         _python(project["requires-python"]),
         *_packages(project["dependencies"]),
         *_machine(),
-        *(_asset(store, name) for name in store.assets),
+        *(_asset(name, verify) for name in assets.ASSETS),
         *_weights(course / "weights"),
     ]
 
@@ -140,10 +142,10 @@ def _machine() -> list[Finding]:
     return [processor, memory, Finding("GPU", "none", "note", none)]
 
 
-def _asset(store: assets.Store, name: str) -> Finding:
-    about = store.assets[name].about.split(":")[0]
+def _asset(name: str, verify: Callable[[str], str]) -> Finding:
+    about = assets.ASSETS[name].about.split(":")[0]
     try:
-        state = store.verify(name)  # "good, 92 MB in <folder>", and perhaps ", to be converted"
+        state = verify(name)  # "good, 92 MB in <folder>", and perhaps ", to be converted"
     except assets.AssetError as error:
         found = "not fetched" if "yet" in str(error) else "damaged"
         advice = (

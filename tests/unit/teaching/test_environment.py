@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from src import runtime
-from src.assets import ASSETS, AssetError
+from src.assets import AssetError
 from src.teaching.environment import Finding, environment, report_panel
 
 PROJECT = '[project]\nrequires-python = "{}"\ndependencies = ["{}", "pandas>=1"]\n'
 
 
-def store(**states):
-    """An asset store that says what it is told; an AssetError among the states is raised."""
+def saying(**states):
+    """A `verify` that says what it is told; an AssetError among the states is raised."""
 
     def verify(name):
         state = states.get(name, f"good, 12 MB in /some/where/{name}")
@@ -24,7 +23,7 @@ def store(**states):
             raise state
         return state
 
-    return SimpleNamespace(assets=ASSETS, verify=verify)
+    return verify
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def course(tmp_path):
 
 
 def by_name(course, **states):
-    return {finding.what: finding for finding in environment(course, store(**states))}
+    return {finding.what: finding for finding in environment(course, saying(**states))}
 
 
 def test_where_everything_is_there_nothing_is_to_do(course):
@@ -50,7 +49,7 @@ def test_where_everything_is_there_nothing_is_to_do(course):
 
 def test_the_report_on_this_very_course_has_no_complaint():
     """Assets may be fetched later, so they are left out."""
-    assert not [finding for finding in environment(store=store()) if finding.verdict == "bad"]
+    assert not [finding for finding in environment(verify=saying()) if finding.verdict == "bad"]
 
 
 @pytest.mark.parametrize(
