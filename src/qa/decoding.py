@@ -95,8 +95,8 @@ def decode(
         window = starts, ends, contexts[i], start, end
         for span, logit in best_spans(*window, max(n_best, SPANS)).items():
             spans[i][span] = max(logit, spans[i].get(span, -math.inf))
-    found = zip(contexts, spans, nulls, strict=True)
-    return [_answer(*each, threshold, n_best, temperature) for each in found]
+    settings = threshold, n_best, temperature
+    return [_answer(text, spans[i], nulls[i], *settings) for i, text in enumerate(contexts)]
 
 
 def best_spans_plain(
@@ -179,8 +179,8 @@ def _answer(
     ranked = _best_first(spans, max(n_best, SPANS))
     scores, null_score = _softmax_with_null([*ranked.values()], null_logit, temperature)
     candidates = tuple(
-        Candidate(context[start:end], start, end, logit, score)
-        for ((start, end), logit), score in zip(ranked.items(), scores, strict=True)
+        Candidate(context[start:end], start, end, logit, scores[rank])
+        for rank, ((start, end), logit) in enumerate(ranked.items())
     )
     top = candidates[0]
     said = (top.text, top.start, top.end) if top.score >= threshold else ("", 0, 0)

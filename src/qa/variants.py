@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,7 +24,7 @@ from datasets import Dataset
 from scipy.stats import binomtest
 
 from src import runtime
-from src.qa.course_set import course_topics, open_domain_ids
+from src.qa.course_set import course_topics, open_domain_questions
 from src.qa.dataset import load_squad
 from src.qa.dense import Report
 from src.qa.metrics import exact_match, f1
@@ -34,8 +33,6 @@ from src.text import tokenize_words
 if TYPE_CHECKING:
     from src.qa.answerer import QuestionAnswerer
     from src.qa.generative import GenerativeAnswerer
-
-Item = TypeVar("Item")
 
 VARIANTS = ("extractive", "open-book", "closed-book")
 EXTRACTIVE, OPEN_BOOK, CLOSED_BOOK = VARIANTS
@@ -85,31 +82,17 @@ _NUMBERS += ["eleven", "twelve"]
 # --- asking -----------------------------------------------------------------------------------
 
 
-def choose_questions(n: int | None = 100, seed: int = 0, without: Collection[str] = ()) -> Dataset:
-    """Choose test questions of the course set that make sense without their passage.
+def choose_questions(n: int = 100, seed: int = 0) -> Dataset:
+    """Choose at most `n` test questions of the course set that make sense without their passage.
 
     There are as many of each topic as possible, and within a topic of as many articles as possible.
-
-    Args:
-        n: how many; None takes all.
-        seed: the same one gives the same questions.
-        without: ids of questions to leave out.
-
-    Raises:
-        ValueError: there are fewer than `n`.
+    The same seed gives the same questions.
     """
-    rows, topics = load_squad("course")["test"], course_topics()
-    alone = open_domain_ids().difference(without)
-    titles = list(rows["title"])
-    places = [i for i, question_id in enumerate(rows["id"]) if question_id in alone]
-    n = len(places) if n is None else n
-    if not 0 < n <= len(places):
-        which = ", and were not left out" if without else ""
-        found = f"{len(places)} that make sense without their passage{which}"
-        raise ValueError(f"{n} questions are asked for; the test part has {found}.")
-    shuffled = np.random.default_rng(seed).permutation(places).tolist()
-    by_article = _take_turns(shuffled, lambda i: titles[i])
-    return rows.select(sorted(_take_turns(by_article, lambda i: topics[titles[i]])[:n]))
+    rows, topics = open_domain_questions(load_squad("course")["test"]), course_topics()
+    shuffled = np.random.default_rng(seed).permutation(len(rows))
+    titles = pd.DataFrame({"title": rows["title"]}).iloc[shuffled]
+    chosen = _take_turns(titles.assign(topic=titles["title"].map(topics)), "title")
+    return rows.select(sorted(_take_turns(chosen, "topic").index[:n]))
 
 
 def ask_variants(
@@ -120,6 +103,9 @@ def ask_variants(
 ) -> pd.DataFrame:
     """Ask every question in each variant, and grade the answers.
 
+    Question after question, each in all variants, so that a slow moment of the machine does not
+    fall on one of them alone.
+
     Args:
         rows: answerable questions in SQuAD's columns.
         reader: marks words in the passage.
@@ -128,54 +114,28 @@ def ask_variants(
 
     Returns:
         A row per question and variant, with the columns `COLUMNS`; see `grade`.
-
-    Raises:
-        ValueError: there is no question, or one has no answer.
     """
-    said = pd.DataFrame(ask_each(rows, reader, writer, report))
-    return grade(said, dict(zip(rows["id"], rows["context"], strict=True)))
-
-
-def ask_each(
-    rows: Dataset,
-    reader: QuestionAnswerer,
-    writer: GenerativeAnswerer,
-    report: Report | None = None,
-) -> Iterator[dict[str, Any]]:
-    """As `ask_variants`, but yield the answers one by one, not graded, for keeping them.
-
-    Question after question, each in all variants, so that a slow moment of the machine does not
-    fall on one of them alone.
-    """
-    answers = zip(rows["id"], rows["answers"], strict=True)
-    unanswerable = [question_id for question_id, golds in answers if not golds["text"]]
-    if unanswerable or not len(rows):
-        nothing = "there are no questions"
-        found = f"question {unanswerable[0]!r} has no answer" if unanswerable else nothing
-        raise ValueError(f"{found}; ask answerable ones, such as `choose_questions()`.")
+    ask = {
+        EXTRACTIVE: lambda row: reader(row["question"], row["context"], threshold=0.0).text,
+        OPEN_BOOK: lambda row: writer(row["question"], row["context"]),
+        CLOSED_BOOK: lambda row: writer(row["question"]),
+    }
     # The first calls also pay for buffers and kernels.
     reader("What comes first?", "The first call comes first.", threshold=0.0)
     writer("What comes first?", max_new_tokens=1)
-    begin = time.perf_counter()
+    said, begin = [], time.perf_counter()
     for step, row in enumerate(rows, 1):
         about = {name: row[name] for name in ("id", "title", "question")}
         about["people_said"] = BETWEEN_ANSWERS.join(dict.fromkeys(row["answers"]["text"]))
         for variant in VARIANTS:
             start = time.perf_counter()
-            answer = _ask(variant, row["question"], row["context"], reader, writer)
+            answer = ask[variant](row)
             seconds = time.perf_counter() - start
-            yield about | {"variant": variant, "answer": answer, "seconds": seconds}
+            said.append(about | {"variant": variant, "answer": answer, "seconds": seconds})
         if report is not None:
             told = {"phase": "asking", "step": step, "steps": len(rows)}
             report(told | {"seconds": time.perf_counter() - begin})
-
-
-def _ask(
-    variant: str, question: str, passage: str, reader: QuestionAnswerer, writer: GenerativeAnswerer
-) -> str:
-    if variant == EXTRACTIVE:
-        return reader(question, passage, threshold=0.0).text
-    return writer(question, passage) if variant == OPEN_BOOK else writer(question)
+    return grade(pd.DataFrame(said), dict(zip(rows["id"], rows["context"], strict=True)))
 
 
 # --- grading ----------------------------------------------------------------------------------
@@ -351,13 +311,7 @@ def telling_failures(table: pd.DataFrame, n: int = 6, kind: str = FLUENT) -> pd.
         A row per question: id, title, question, people_said, right_variant, right_answer,
         other_variant, other_answer. Pairs of variants take turns, the rarest first; of a pair the
         short answers with a name or number of their own come first.
-
-    Raises:
-        ValueError: `kind` is no failure.
     """
-    if kind not in KINDS or kind == RIGHT:
-        failures = ", ".join(name for name in KINDS if name != RIGHT)
-        raise ValueError(f"kind is {kind!r}; a failure is one of {failures}.")
     rights = table[table["kind"] == RIGHT]
     pairs = rights.merge(table[table["kind"] == kind], on="id", suffixes=("", "_other"))
     said = zip(pairs["answer_other"], pairs["question"], strict=True)
@@ -366,13 +320,11 @@ def telling_failures(table: pd.DataFrame, n: int = 6, kind: str = FLUENT) -> pd.
     both = ["variant", "variant_other"]
     pairs["times"] = pairs.groupby(both)["id"].transform("size")
     order, up = ["times", "specific", "letters"], [True, False, True]
-    pairs = pairs.sort_values(order, ascending=up, kind="stable").reset_index(drop=True)
-    turns = _take_turns(pairs.index, lambda i: tuple(pairs.loc[i, both]))
-    pairs = pairs.loc[turns].drop_duplicates("id")[:n].reset_index(drop=True)
-    names = ["id", "title", "question", "people_said", "variant", "answer", "variant_other"]
+    pairs = _take_turns(pairs.sort_values(order, ascending=up, kind="stable"), both)
+    pairs = pairs.drop_duplicates("id")[:n].reset_index(drop=True)
     renamed = {"variant": "right_variant", "answer": "right_answer"}
     renamed |= {"variant_other": "other_variant", "answer_other": "other_answer"}
-    return pairs[[*names, "answer_other"]].rename(columns=renamed)
+    return pairs[["id", "title", "question", "people_said", *renamed]].rename(columns=renamed)
 
 
 def load_variants() -> pd.DataFrame:
@@ -381,11 +333,6 @@ def load_variants() -> pd.DataFrame:
     return pd.read_csv(SHIPPED, keep_default_na=False)
 
 
-def _take_turns(items: Iterable[Item], group_of: Callable[[Item], Hashable]) -> list[Item]:
-    """The first item of every group, then the second of every group, and so on."""
-    seen: Counter[Hashable] = Counter()
-    turns = []
-    for item in items:
-        seen[group_of(item)] += 1
-        turns.append((seen[group_of(item)], item))
-    return [item for _, item in sorted(turns, key=lambda turn: turn[0])]
+def _take_turns(frame: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
+    """The first row of every group, then the second of every group, and so on."""
+    return frame.iloc[frame.groupby(by).cumcount().to_numpy().argsort(kind="stable")]

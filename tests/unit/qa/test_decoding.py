@@ -185,6 +185,7 @@ def test_the_fast_search_finds_what_the_plain_one_finds_in_the_same_order(
 
 def test_of_equal_scores_the_earlier_then_the_shorter_span_wins(decoded):
     answer = decoded("one two three four", {}, {}, n_best=7)
+    assert len(decoded("one two three four", {}, {}).candidates) == 5
     assert [candidate.text for candidate in answer.candidates] == [
         *("one", "one two", "one two three", "one two three four"),
         *("two", "two three", "two three four"),
@@ -262,6 +263,14 @@ def test_logits_that_are_not_numbers_are_an_error_that_blames_the_model(
                 decode(features, dataset, *pair)
     padded = [np.append(whole, number)]  # beyond the window nobody looks
     assert decode(features, dataset, padded, padded)[0].text == "Prague"
+
+
+def test_logits_for_fewer_windows_than_there_are_are_an_error(tokenizer, questions):
+    dataset = questions(("Who?", "Prague"), ("Who?", "Kafka"))
+    features = prepare_features(dataset, tokenizer, 64, 8, labels=False)
+    logits = [np.zeros(length) for length in features["length"]]
+    with pytest.raises(ValueError, match="shorter"):
+        decode(features, dataset, logits, logits[:1])
 
 
 @pytest.mark.parametrize(
