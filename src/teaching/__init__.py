@@ -2,11 +2,11 @@
 
     from src.teaching import check, hint, show_quiz, show_source, solution
 
-Light to import: the exercises of a notebook are loaded when the first of them is asked for.
+Light to import: exercises and quizzes are loaded when the first of them is asked for.
 """
 
 from src.teaching.exercises import check, hint, solution
-from src.teaching.quizzes import show_quiz
+from src.teaching.quiz_panel import show_quiz
 from src.teaching.sources import show_source
 
 __all__ = ["check", "hint", "show_quiz", "show_source", "solution"]

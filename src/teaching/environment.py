@@ -75,8 +75,7 @@ def report_panel(findings: list[Finding]) -> Panel:
         tint = TINTS["open" if finding.verdict == "note" else finding.verdict]
         mark, found = MARKS[finding.verdict], html.escape(finding.found)
         if finding.advice:
-            edge = f"border-left:3px solid rgb({tint});padding-left:.5em"
-            found += f'<br><span style="{edge}">{inline_html(finding.advice)}</span>'
+            found += f"<br>{inline_html(finding.advice)}"
         rows.append(
             f"<tr style='background:none'>"
             f'<td {CELL}><b style="color:rgb({tint})">{mark}</b></td>'
@@ -84,8 +83,7 @@ def report_panel(findings: list[Finding]) -> Panel:
         )
         lines.append(f"{mark} {finding.what}: {finding.found} {finding.advice}".rstrip())
     table = f'<table style="border-collapse:collapse;margin:0">{"".join(rows)}</table>'
-    head = f'<p style="margin:.3em 0">{inline_html(summary)}</p>'
-    page = f'<style>{UNBOXED}</style><div class="wta">{head}{table}</div>'
+    page = f'<style>{UNBOXED}</style><div class="wta"><p>{inline_html(summary)}</p>{table}</div>'
     return Panel(page, "\n".join(lines))
 
 
@@ -128,18 +126,18 @@ def _packages(requirements: list[str]) -> list[Finding]:
 def _machine() -> list[Finding]:
     cores, gpu = runtime.cores(), runtime.gpu_name()
     gigabytes = runtime.memory_bytes() / runtime.GIGABYTE
-    processor = Finding("processor", f"{cores} cores")
-    if cores == 1:
-        slow = "All works; training takes about twice the time that the notebooks state."
-        processor = Finding("processor", "1 core", "note", slow)
-    memory = Finding("memory", f"{gigabytes:.0f} GB")
-    if gigabytes < ENOUGH_GIGABYTES:
-        close = "Close other programs, and one notebook before you open the next."
-        memory = Finding("memory", f"{gigabytes:.1f} GB", "note", close)
-    if gpu != "no GPU":
-        return [processor, memory, Finding("GPU", gpu)]
+    slow = "All works; training takes about twice the time that the notebooks state."
+    close = "Close other programs, and one notebook before you open the next."
     none = "None is needed: every time stated in this course was measured without one."
-    return [processor, memory, Finding("GPU", "none", "note", none)]
+    lines = [
+        ("processor", f"{cores} cores", cores == 1, slow),
+        ("memory", f"{gigabytes:.3g} GB", gigabytes < ENOUGH_GIGABYTES, close),
+        ("GPU", gpu, gpu == "no GPU", none),
+    ]
+    return [
+        Finding(what, found, "note", advice) if noted else Finding(what, found)
+        for what, found, noted, advice in lines
+    ]
 
 
 def _asset(name: str, verify: Callable[[str], str]) -> Finding:
@@ -161,14 +159,14 @@ def _asset(name: str, verify: Callable[[str], str]) -> Finding:
 
 
 def _weights(folder: Path) -> list[Finding]:
-    shipped = {path.name for path in folder.glob("*/") if any(path.glob("*.safetensors"))}
+    sizes = {name: 0 for name in NEEDED_WEIGHTS}
+    for file in folder.glob("*/*.safetensors"):
+        sizes[file.parent.name] = sizes.get(file.parent.name, 0) + file.stat().st_size
     findings = []
-    for name in sorted(shipped | NEEDED_WEIGHTS):
-        if name in shipped:
-            size = sum(file.stat().st_size for file in (folder / name).glob("*.safetensors"))
-            found = f"{size / 1e6:.0f} MB, they come with the course"
-            findings.append(Finding(f"weights/{name}", found))
-        else:
+    for name, size in sorted(sizes.items()):
+        found = Finding(f"weights/{name}", f"{size / 1e6:.0f} MB, they come with the course")
+        if not size:
             advice = f"Get them back with `git checkout weights/{name}`."
-            findings.append(Finding(f"weights/{name}", "not there", "bad", advice))
+            found = Finding(f"weights/{name}", "not there", "bad", advice)
+        findings.append(found)
     return findings

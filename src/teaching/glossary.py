@@ -1,8 +1,7 @@
 """The course's glossary: one meaning per term, in data/glossary.yaml, and the page made of it.
 
-A notebook links a term where it uses it: `[doc stride](glossary.md#doc-stride)`, which
-`term("doc stride")` writes. The page is beside the notebooks, so that the same link works in
-Jupyter, on GitHub and on the site.
+A notebook links a term where it uses it: `[doc stride](glossary.md#doc-stride)`. The page is
+beside the notebooks, so that the same link works in Jupyter, on GitHub and on the site.
 
     python -m src.teaching.glossary notebooks/glossary.md      write the page
 """
@@ -22,10 +21,8 @@ from pydantic.dataclasses import dataclass
 
 from src.runtime import COURSE
 from src.teaching.schema import FORBID, Text, checked
-from src.text import close_spellings
 
 GLOSSARY = COURSE / "data" / "glossary.yaml"
-PAGE = "glossary.md"
 LINK = re.compile(r"\]\(glossary\.md(?:#([^)\s]*))?\)")
 
 
@@ -78,26 +75,6 @@ def parse_glossary(data: object) -> dict[str, Term]:
             if other not in terms:
                 raise ValueError(f"glossary, {name}: it refers to {other!r}, which has no entry.")
     return dict(sorted(terms.items(), key=lambda item: (item[1].anchor, item[0])))
-
-
-def find_term(name: str) -> Term:
-    """The entry of a term or of another name for it, capital or small.
-
-    Raises:
-        ValueError: there is none; the message offers the nearest.
-    """
-    entries = glossary().values()
-    names = {other.lower(): entry for entry in entries for other in (entry.name, *entry.also)}
-    if name.lower() not in names:
-        near = close_spellings(name.lower(), list(names))
-        offer = f"; did you mean {' or '.join(repr(names[n].name) for n in near)}?" if near else "."
-        raise ValueError(f"the glossary has no {name!r}{offer} Terms are in data/glossary.yaml.")
-    return names[name.lower()]
-
-
-def term(name: str, text: str | None = None) -> str:
-    """A Markdown link to a term, by any of its names; `text` is shown in place of `name`."""
-    return f"[{_plain(text or name)}]({PAGE}#{find_term(name).anchor})"
 
 
 def glossary_page() -> str:

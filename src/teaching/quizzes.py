@@ -1,35 +1,20 @@
-"""Quizzes: questions kept in data/quizzes; a click on a choice says whether it is right, and why.
-
-Every choice is a <details> element: the choice is its summary, verdict and explanation its content.
-That needs no script, so a question folds the same in Jupyter, Colab, a static page and on GitHub.
-Where scripts run, quiz.js adds picking several choices before checking, and typing a number.
-"""
+"""The questions of quizzes and polls: what a file of data/quizzes holds, read and checked."""
 
 from __future__ import annotations
 
 import functools
-import html
 import json
 import random
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
 
 from src.runtime import COURSE
-from src.teaching.panel import UNBOXED, Panel, inline_html, inline_text
 from src.teaching.schema import FORBID, Text, checked
 
 QUIZZES = COURSE / "data" / "quizzes"
-LETTERS = "abcdefghij"
-VERDICTS = {
-    ("single", True): "Right.",
-    ("single", False): "Not this one.",
-    ("multiple", True): "Yes.",
-    ("multiple", False): "No.",
-}
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$")]
 
 
@@ -54,12 +39,18 @@ class Question:
     id: Id
     kind: Literal["single", "multiple", "numeric"]
     text: Text
-    choices: tuple[Choice, ...] = Field(min_length=1, max_length=len(LETTERS))
+    choices: tuple[Choice, ...] = Field(min_length=1, max_length=10)
     keep_order: StrictBool = False
     answer: StrictFloat | None = None
     tolerance: StrictFloat = 0.0
     unit: str = ""
     why: str = ""
+
+    def verdict(self, choice: Choice) -> str:
+        """What to say to who chose it."""
+        if self.kind == "multiple":
+            return "Yes." if choice.right else "No."
+        return "Right." if choice.right else "Not this one."
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Question:
@@ -94,20 +85,6 @@ class _Quiz:
     """A file of data/quizzes."""
 
     sets: tuple[QuestionSet, ...] = Field(min_length=1)
-
-
-def show_quiz(quiz: str, questions: str) -> None:
-    """Show one set of questions: click on a choice to see whether it is right and why.
-
-    Args:
-        quiz: name of a file in data/quizzes, such as "06_bert_squad".
-        questions: the id of a set in it, such as "windows".
-
-    Raises:
-        ValueError: there is no such quiz or set; the message names those there are.
-    """
-    shown = load_set(quiz, questions)
-    Panel(quiz_html(shown), quiz_text(shown)).show()
 
 
 def load_set(quiz: str, questions: str) -> QuestionSet:
@@ -160,71 +137,3 @@ def _shuffled(question: Question, quiz: str) -> Question:
     choices = list(question.choices)
     random.Random(f"{quiz}/{question.id}").shuffle(choices)  # the same on every Python
     return replace(question, choices=tuple(choices))
-
-
-# --- on the page ----------------------------------------------------------------------------------
-
-
-def quiz_html(shown: QuestionSet) -> str:
-    """A set as HTML that folds without a script. Style and script are in it, since every output
-    may be a frame of its own."""
-    blocks = [f"<p><strong>Quiz: {inline_html(shown.title)}</strong></p>"]
-    for number, question in enumerate(shown.questions, 1):
-        text = inline_html(question.text)
-        if len(shown.questions) > 1:
-            text = f"{number}. {text}"
-        if question.kind == "multiple":
-            text += " <em>Choose all that apply.</em>"
-        body = _numeric_html(question) if question.kind == "numeric" else _choices_html(question)
-        blocks.append(f'<div class="q" data-kind="{question.kind}"><p>{text}</p>{body}</div>')
-    style, script = _part("quiz.css"), _part("quiz.js").partition("\n")[2]
-    return (
-        f"<style>{UNBOXED}{style.replace(chr(10), '')}</style>"
-        f'<div class="wta wta-quiz">{"".join(blocks)}</div><script>{script.strip()}</script>'
-    )
-
-
-@functools.cache
-def _part(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _choices_html(question: Question) -> str:
-    rows = []
-    for choice in question.choices:
-        verdict = f"<strong>{VERDICTS[question.kind, choice.right]}</strong>"
-        rows.append(
-            f'<details class="{"y" if choice.right else "n"}">'
-            f"<summary>{inline_html(choice.text)}</summary>"
-            f'<div class="w">{verdict} {inline_html(choice.why)}</div></details>'
-        )
-    return "".join(rows) + ('<div class="act"></div>' if question.kind == "multiple" else "")
-
-
-def _numeric_html(question: Question) -> str:
-    """The answer and the wrong numbers, from which quiz.js reads its replies."""
-    answer = f"{question.answer:g}"
-    unit = f" {html.escape(question.unit)}" if question.unit else ""
-    says = {answer: f"<strong>{answer}{unit}.</strong> {inline_html(question.why)}"}
-    for choice in question.choices:
-        says[choice.text] = f"Not {choice.text}: {inline_html(choice.why)}"
-    rows = (
-        f'<p data-v="{number}" data-t="{question.tolerance:g}">{said}</p>'
-        for number, said in says.items()
-    )
-    return (
-        '<div class="act"></div><details><summary>The answer</summary>'
-        f'<div class="w">{"".join(rows)}</div></details>'
-    )
-
-
-def quiz_text(shown: QuestionSet) -> str:
-    """A set as plain text, without its answers: text cannot fold."""
-    lines = [f"Quiz: {inline_text(shown.title)}"]
-    for number, question in enumerate(shown.questions, 1):
-        all_of = " Choose all that apply." if question.kind == "multiple" else ""
-        lines += ["", f"{number}. {inline_text(question.text)}{all_of}"]
-        if question.kind != "numeric":
-            for letter, choice in zip(LETTERS, question.choices, strict=False):
-                lines.append(f"   {letter}) {inline_text(choice.text)}")
-    return "\n".join([*lines, "", f"Answers and why: data/quizzes/{shown.quiz}.json"])

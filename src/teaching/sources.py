@@ -67,23 +67,28 @@ def highlight(code: str) -> str:
     from pygments.token import Comment, Keyword, Name, Number, Operator, String
 
     kinds = {
-        "c": (String.Doc, Comment),
-        "s": (String,),
-        "n": (Number,),
-        "k": (Keyword, Operator.Word),
-        "f": (Name.Function, Name.Class, Name.Decorator),
+        String.Doc: "c",
+        Comment: "c",
+        String: "s",
+        Number: "n",
+        Keyword: "k",
+        Operator.Word: "k",
+        Name.Function: "f",
+        Name.Class: "f",
+        Name.Decorator: "f",
     }
-    runs: list[tuple[str, str]] = []  # neighbours of one kind become one span
+    runs: list[list[str]] = []  # kind and text; neighbours of one kind become one span
     for token, text in PythonLexer(stripnl=False, ensurenl=False).get_tokens(code):
-        kind = next((k for k, parents in kinds.items() if any(token in p for p in parents)), "")
+        kind = next((kind for parent, kind in kinds.items() if token in parent), "")
         if runs and (runs[-1][0] == kind or not text.strip()):
-            runs[-1] = (runs[-1][0], runs[-1][1] + text)
+            runs[-1][1] += text
         else:
-            runs.append((kind, text))
-    escaped = ((kind, html.escape(text, quote=False)) for kind, text in runs)
-    return "".join(
-        f'<span class="{kind}">{text}</span>' if kind else text for kind, text in escaped
-    )
+            runs.append([kind, text])
+    shown = ""
+    for kind, text in runs:
+        escaped = html.escape(text, quote=False)
+        shown += f'<span class="{kind}">{escaped}</span>' if kind else escaped
+    return shown
 
 
 def source_box(*parts: str) -> str:
@@ -97,13 +102,8 @@ def source_pre(code: str) -> str:
 
 
 def _written(item: object) -> object:
-    """The object whose source is wanted: what a property, a partial or a decorator wraps."""
-    if isinstance(item, property):
-        item = item.fget
-    if isinstance(item, functools.cached_property):
-        item = item.func
-    while isinstance(item, functools.partial):
-        item = item.func
+    """The object whose source is wanted: what a property or a decorator wraps."""
+    item = item.fget if isinstance(item, property) else item
     return inspect.unwrap(item) if callable(item) else item
 
 
@@ -123,10 +123,7 @@ def _source_lines(item: object) -> tuple[list[str], int]:
             f"show_source needs a class, a function or a module; got {shown}. "
             f"For its class: show_source({kind})."
         )
-    raise TypeError(
-        f"{name} has no Python source to show: it is compiled, or typed where no file keeps it. "
-        f"Its help is in help({name})."
-    )
+    raise TypeError(f"{name} has no Python source to show; its help is in help({name}).")
 
 
 def _heading(item: object) -> str:

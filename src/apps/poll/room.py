@@ -15,7 +15,7 @@ from tornado.locks import Condition
 from src.apps.poll.store import Store, Vote
 from src.apps.web.server import Problem
 from src.teaching.panel import inline_pieces
-from src.teaching.quizzes import VERDICTS, Choice, Question, QuestionSet
+from src.teaching.quizzes import Choice, Question, QuestionSet
 
 PHASES = ("open", "closed", "revealed")
 COLUMNS = ("quiz", "set", "question", "text", "voter", "choice", "right", "at")
@@ -195,7 +195,7 @@ class Room:
         answers = [
             {
                 "right": choice.right,
-                "verdict": VERDICTS[question.kind, choice.right],
+                "verdict": question.verdict(choice),
                 "why": inline_pieces(choice.why),
             }
             for choice in question.choices
