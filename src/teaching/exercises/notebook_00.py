@@ -86,16 +86,7 @@ GRADIENT_STEP = Exercise(
     cases=[
         Case([1.0, 2.0], [2.0, 4.0], 0.0, 0.0, 0.1, gives=(1.0, 0.6)),
         Case([1.0, 2.0, 3.0], [2.0, 3.0, 5.0], 1.0, 1.0, 0.1, here="the line is nearly right"),
-        Case(
-            *([1.0, 2.0], [3.0, 5.0], 2.0, 1.0, 0.1),
-            gives=(2.0, 1.0),
-            here="the line goes through both points, so the gradient is 0",
-        ),
-        Case(
-            *([-1.0, 0.0, 2.0, 3.0], [4.0, 1.0, 0.0, -2.0], 0.5, -1.0, 0.01),
-            gives=(0.435, -0.975),
-            here="one point has a negative x",
-        ),
+        Case([1.0, 2.0], [3.0, 5.0], 2.0, 1.0, 0.1, gives=(2.0, 1.0), here="the line is right"),
     ],
     mistakes={
         "- learning_rate -> + learning_rate": "It goes uphill. The gradient points to where the "
@@ -143,11 +134,7 @@ SPAM_PROBABILITY = Exercise(
     cases=[
         Case(["free", "prize"], WEIGHTS, 0.0, gives=0.9525741, here="the sum is 1 + 2"),
         Case(["sunday"], WEIGHTS, -0.5, gives=0.1192029, here="the sum is -0.5 - 1.5"),
-        Case(
-            *(["free", "free", "free"], WEIGHTS, -2.0),
-            gives=0.7310586,
-            here="`free` occurs three times, and counts three times",
-        ),
+        Case(["free"] * 3, WEIGHTS, -2.0, gives=0.7310586, here="`free` occurs three times"),
         Case(["free", "umbrella", "now"], WEIGHTS, -1.0, here="`umbrella` has no weight"),
         Case([], WEIGHTS, 1.0, gives=0.7310586, here="a message without words has only the bias"),
     ],

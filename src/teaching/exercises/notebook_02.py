@@ -43,17 +43,16 @@ TRAINING_PAIRS = Exercise(
         "max(i - window, 0), -> i,": "It looks ahead only. The words before the centre are its "
         "context as well.",
         "i + window, -> i + window - 1,": "It misses the last place of the window. `range` and "
-        "slices stop *before* their end, so the end has to be `i + window + 1`.",
+        "slices stop *before* their end, `i + window + 1`.",
         (
             "return [(a, b) for i, a in enumerate(token_ids)\n"
             "    for b in token_ids[i - window : i] + token_ids[i + 1 : i + window "
             "+ 1]]",
             "max(i - window, 0) -> i - window",
-        ): "Near the start of the sentence `i - window` is below zero, and Python counts a "
-        "negative place from the end of the list. Start at `max(i - window, 0)`.",
-        "if j != i: -> if token_ids[j] != token_ids[i]:": "It leaves out a pair because its two "
-        "*words* are equal. Compare places, `j != i`: a word may be next to another copy of "
-        "itself.",
+        ): "Near the start `i - window` is below zero, and Python counts that from the end of the "
+        "list. Start at `max(i - window, 0)`.",
+        "if j != i: -> if token_ids[j] != token_ids[i]:": "It leaves out pairs of two equal "
+        "*words*. Compare places, `j != i`.",
         "(token_ids[i], token_ids[j]) -> (token_ids[j], token_ids[i])": "Centre and context are "
         "swapped. The first of the two is the word in the middle of the window.",
     },
@@ -94,8 +93,8 @@ KEEP_PROBABILITY = Exercise(
         (
             "return np.minimum -> return 1 - np.minimum",
             "return 1 - np.sqrt(threshold * counts.sum() / counts)",
-        ): "It gives the probability of being *dropped*. The paper writes it down that way; here "
-        "the probability of staying is wanted.",
+        ): "It gives the probability of being *dropped*, as the paper writes it. Here that of "
+        "staying is wanted.",
         "np.minimum(1.0, np.sqrt(threshold / shares)) -> np.sqrt(threshold / shares)": "It goes "
         "above 1 for rare words. A probability cannot: `np.minimum(1.0, ...)`.",
         "threshold / shares -> threshold / counts": "It compares the threshold with the counts. It "
@@ -140,11 +139,7 @@ PAIR_LOSS = Exercise(
     cases=[
         Case([1.0, 0.0], [2.0, 5.0], [[-1.0, 3.0], [0.5, 1.0]]),
         Case(np.zeros(2), np.ones(2), np.ones((3, 2)), here="the centre is all zeros"),
-        Case(
-            *([10.0, 0.0], [-100.0, 0.0], [[100.0, 0.0]]),
-            gives=2000.0,
-            here="the scores are huge: -1000 and 1000",
-        ),
+        Case([10.0, 0.0], [-100.0, 0.0], [[100.0, 0.0]], gives=2000.0, here="the scores are huge"),
     ],
     mistakes={
         "logaddexp(0, wrong) -> logaddexp(0, -wrong)": "It treats the negatives as if they were "
@@ -154,8 +149,8 @@ PAIR_LOSS = Exercise(
         "probability is negative, and a loss is what should become small.",
         "np.logaddexp(0, -right) -> np.log1p(np.exp(-right)); "
         "np.logaddexp(0, wrong) -> np.log1p(np.exp(wrong))": "The formula is right, but "
-        "sigmoid(-1000) rounds to 0 on a computer, and its logarithm is minus infinity. "
-        "`np.logaddexp(0, -x)` is safe.",
+        "sigmoid(-1000) rounds to 0, and its logarithm is minus infinity. `np.logaddexp(0, -x)` is "
+        "safe.",
     },
 )
 

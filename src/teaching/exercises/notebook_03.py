@@ -32,11 +32,7 @@ def unroll(
     return np.array(states)
 
 
-CELL = (
-    [[1.0, 0.5], [-0.5, 1.0]],
-    [[0.5, -0.25], [0.75, 0.0]],
-    [0.1, -0.2],
-)
+CELL = ([[1.0, 0.5], [-0.5, 1.0]], [[0.5, -0.25], [0.75, 0.0]], [0.1, -0.2])
 WORDS = [[1.0, 0.0], [0.0, 1.0], [0.5, -0.5]]
 
 UNROLL = Exercise(
@@ -45,19 +41,12 @@ UNROLL = Exercise(
     "`h` be kept so that the next round finds it?",
     insight="That loop is all of `nn.RNN`; `src.rnn.RNN` does the same for a batch.",
     cases=[
-        Case(
-            *([[1.0], [0.0]], [[1.0]], [[0.5]], [0.0]),
-            gives=[[0.7615942], [0.3633995]],
-        ),
-        Case(
-            *(WORDS, *CELL),
-            gives=[[0.8004990, -0.6043678], [0.8181980, 0.8854325], [0.4912760, -0.3242163]],
-            here="there are three words",
-        ),
+        Case([[1.0], [0.0]], [[1.0]], [[0.5]], [0.0], gives=[[0.7615942], [0.3633995]]),
+        Case(WORDS, *CELL, here="there are three words"),
     ],
     mistakes={
-        "+ W_h @ h ->": "The state before has no effect. Then it is a layer, but not a recurrent "
-        "one: keep `h` from word to word and add `W_h @ h`.",
+        "+ W_h @ h ->": "The state before has no effect, so it is not recurrent: keep `h` from "
+        "word to word and add `W_h @ h`.",
         "np.tanh(W_x @ x + W_h @ h + b) -> W_x @ x + W_h @ h + b": "The tanh is missing. Without "
         "it the state can grow without end.",
         "np.array(states) -> h": "It returns the last state only. The states after *every* word "
@@ -138,11 +127,7 @@ def forget_gate(
     return gate * c
 
 
-LSTM = (
-    [[1.0, -1.0, 0.5], [0.0, 2.0, -1.0]],
-    [[0.5, 1.0], [-1.0, 0.0]],
-    [1.0, -0.5],
-)
+LSTM = ([[1.0, -1.0, 0.5], [0.0, 2.0, -1.0]], [[0.5, 1.0], [-1.0, 0.0]], [1.0, -0.5])
 SHUT = (np.zeros((2, 2)), np.zeros((2, 2)), np.zeros(2))
 
 FORGET_GATE = Exercise(
@@ -153,15 +138,9 @@ FORGET_GATE = Exercise(
     "of them in one matrix product.",
     cases=[
         Case(
-            *([1.0, 2.0], [0.5, -0.5], [4.0, -2.0], *SHUT),
-            gives=[2.0, -1.0],
-            here="all weights are zero, so the gate is half open",
+            [1.0, 2.0], [0.5, -0.5], [4.0, -2.0], *SHUT, gives=[2.0, -1.0], here="all weights are 0"
         ),
-        Case(
-            *([1.0, 0.5, -1.0], [0.8, -0.4], [2.0, -3.0], *LSTM),
-            gives=[1.4621172, -2.0045633],
-            here="word, state and bias all count",
-        ),
+        Case([1.0, 0.5, -1.0], [0.8, -0.4], [2.0, -3.0], *LSTM, here="word, state and bias count"),
     ],
     mistakes={
         "gate * c -> gate": "It returns the gate. What is left of the memory is wanted: multiply "
@@ -193,7 +172,6 @@ def masked_mean(outputs: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return words.sum(axis=1) / mask.sum(axis=1, keepdims=True)
 
 
-SHORT = [[[2.0], [4.0], [9.0]]]
 OUTPUTS = [[[1.0, 2], [3, 6], [50, 50]], [[4, -2], [70, 70], [80, 80]]]
 MASK = [[True, True, False], [True, False, False]]
 
@@ -204,7 +182,7 @@ MASKED_MEAN = Exercise(
     insight="`TextClassifier` does this with its outputs, and a test shows that padding never "
     "changes its verdict.",
     cases=[
-        Case(SHORT, MASK[:1], gives=[[3.0]]),
+        Case([[[2.0], [4.0], [9.0]]], [[True, True, False]], gives=[[3.0]]),
         Case(OUTPUTS, MASK, gives=[[2.0, 4.0], [4.0, -2.0]], here="two texts differ in length"),
     ],
     mistakes={
@@ -263,9 +241,7 @@ GREEDY_WRITE = Exercise(
         Case(SCORES, 0, 4, 9, gives=[2, 3, 1], here="three tokens come before the end"),
         Case(SCORES, 1, 4, 9, gives=[], here="the end comes first, so nothing is written"),
         Case(
-            *([[0, 5, 0], [6, 0, 1], [0, 0, 0]], 0, 2, 4),
-            gives=[1, 0, 1, 0],
-            here="the end never comes, so `most` has to stop it",
+            [[0, 5, 0], [6, 0, 1], [0, 0, 0]], 0, 2, 4, gives=[1, 0, 1, 0], here="no end ever comes"
         ),
     ],
     mistakes={

@@ -35,16 +35,8 @@ def masked_attention(
     return weights / np.where(totals == 0, 1, totals) @ value
 
 
-TWO = (
-    [[2.0, 1, 0, 1], [0, 1, 2, 1]],
-    [[2.0, 2, 1, 0], [1, 0, 3, 0]],
-    [[5.0, 0, 1], [1, 4, 1]],
-)
-THREE = (
-    [[1.0, 0], [0, 1], [1, 1]],
-    [[1.0, 2], [3, 1], [2, 2]],
-    [[2.0], [4], [9]],
-)
+TWO = ([[2.0, 1, 0, 1], [0, 1, 2, 1]], [[2.0, 2, 1, 0], [1, 0, 3, 0]], [[5.0, 0, 1], [1, 4, 1]])
+THREE = ([[1.0, 0], [0, 1], [1, 1]], [[1.0, 2], [3, 1], [2, 2]], [[2.0], [4], [9]])
 
 MASKED_ATTENTION = Exercise(
     masked_attention,
@@ -54,36 +46,32 @@ MASKED_ATTENTION = Exercise(
     insight="`src.attention.scaled_dot_product_attention` is this, for any number of axes in "
     "front. Attention in BERT and in GPT differs in the mask alone.",
     cases=[
-        Case(*TWO, np.ones((2, 2), dtype=bool), here="everything is allowed"),
+        Case(*TWO, [[True, True]] * 2, here="everything is allowed"),
         Case(*THREE, np.tri(3, dtype=bool), here="the mask is causal: no query sees a later key"),
         Case(*THREE, [[True, True, False]] * 3, here="the last key is padding"),
+        Case([[2000.0, 0.0]], np.eye(2), [[3.0], [5.0]], [[True] * 2], here="one score is 1414"),
         Case(
-            *([[2000.0, 0.0]], np.eye(2), [[3.0], [5.0]]),
-            np.ones((1, 2), dtype=bool),
-            gives=[[3.0]],
-            here="one score is about 1400, and e to the power of that is too large for a float",
-        ),
-        Case(
-            *(*THREE, [[False, False, False], [True, False, True], [True, True, True]]),
-            here="the first query may attend to nothing",
+            *THREE,
+            [[False] * 3, [True, False, True], [True] * 3],
+            here="the first row allows nothing",
         ),
     ],
     mistakes={
-        "/ np.sqrt(query.shape[-1]) ->": "The scores are not divided by sqrt(D). Then wide vectors "
-        "give large scores, and softmax puts nearly everything on one key.",
+        "/ np.sqrt(query.shape[-1]) ->": "The scores are not divided by sqrt(D). Wide vectors then "
+        "put nearly everything on one key.",
         "axis=-1 -> axis=0": "The softmax runs down the columns. Each *query* spreads its "
-        "attention over the keys, so each row must sum to one: `axis=-1`.",
+        "attention over the keys: `axis=-1`.",
         "np.where(mask, -> np.where(~mask,; * mask -> * ~mask": "The mask is inverted. Here True "
         "means *allowed*; some libraries mean the opposite.",
         "np.where(mask, scores, -1e30) -> scores; * mask ->; @ value -> "
-        "* mask @ value": "It masks after the softmax. Then a row sums to less than one: the share "
-        "of the forbidden keys is lost. Mask the scores.",
+        "* mask @ value": "It masks after the softmax, so a row sums to less than one. Mask the "
+        "scores.",
         "* mask ->; np.where(mask, scores, -1e30) -> scores * mask": "It gives forbidden keys a "
         "score of 0. But e to the power of 0 is 1; they need a very low score.",
         "scores - scores.max(axis=-1, keepdims=True) -> scores": "The formula is right, but e to "
         "the power of a large score overflows. Subtract the row's highest score first.",
-        "* mask ->": "Where nothing is allowed, it still mixes the forbidden values: softmax sees "
-        "only differences. Multiply the weights by the mask once more.",
+        "* mask ->": "Where nothing is allowed, it mixes the forbidden values. Multiply the "
+        "weights by the mask once more.",
     },
 )
 
@@ -107,8 +95,6 @@ def split_heads(x: np.ndarray, H: int) -> np.ndarray:
     return x.reshape(T, H, D // H).transpose(1, 0, 2)
 
 
-WIDE = np.arange(12.0).reshape(2, 6)
-
 SPLIT_HEADS = Exercise(
     split_heads,
     hint="Two moves: `reshape` cuts each row into H pieces (to which shape?), `transpose` brings "
@@ -116,17 +102,17 @@ SPLIT_HEADS = Exercise(
     insight="No number is computed: heads are a way to look at the columns. That is why "
     "`MultiHeadAttention` needs one matrix W_q, not H.",
     cases=[
+        Case(np.arange(12.0).reshape(3, 4), 2, here="there are 3 tokens, 4 wide, for 2 heads"),
         Case(
-            *(np.arange(12.0).reshape(3, 4), 2),
-            gives=[[[0, 1], [4, 5], [8, 9]], [[2, 3], [6, 7], [10, 11]]],
-            here="there are 3 tokens, 4 wide, for 2 heads",
+            np.arange(12.0).reshape(2, 6),
+            1,
+            here="a single head gets everything, and the axis stays",
         ),
-        Case(WIDE, 1, gives=[WIDE], here="a single head gets everything, and the axis stays"),
     ],
     mistakes={
-        "return x.reshape(H, len(x), -1)": "`reshape(H, T, D // H)` has the right shape and the "
-        "wrong content: it reads row by row, so one head gets all of the first tokens. Cut each "
-        "token first, [T, H, D / H], then swap the two axes.",
+        "return x.reshape(H, len(x), -1)": "The shape is right and the content is not: `reshape` "
+        "reads row by row, so one head gets all of the first tokens. Cut each token first, [T, H, "
+        "D / H], then swap two axes.",
         ".transpose(1, 0, 2) ->": "The heads are on the second axis, [T, H, D / H]. Swap the first "
         "two axes (`transpose`).",
         "return np.stack([x[:, head::H] for head in range(H)])": "A head gets every H-th column. "
@@ -171,8 +157,8 @@ POSITIONAL_ENCODING = Exercise(
         Case(1, 6, gives=[[0, 1, 0, 1, 0, 1]], here="at position 0 every sine is 0"),
     ],
     mistakes={
-        "0::2 -> : D // 2; 1::2 -> D // 2 :": "It puts all sines into the first half and all "
-        "cosines into the second. Here they alternate: `table[:, 0::2]` and `table[:, 1::2]`.",
+        "0::2 -> : D // 2; 1::2 -> D // 2 :": "It puts all sines first, then all cosines. Here "
+        "they alternate: `table[:, 0::2]` and `table[:, 1::2]`.",
         "np.sin(angles), np.cos(angles) -> np.cos(angles), np.sin(angles)": "Sine and cosine are "
         "swapped: the even columns, 0, 2, ..., hold the sine.",
         "np.arange(T)[ -> (np.arange(T) + 1)[": "It counts positions from 1. The first token is at "
@@ -223,14 +209,9 @@ LAYER_NORM = Exercise(
     "`nn.LayerNorm` is this.",
     cases=[
         Case(
-            *([[1.0, 2, 4, 5], [0, 0, 0, 8]], *PLAIN, 0.0),
-            here="the two tokens differ in size, and each is normalised by itself",
+            [[1.0, 2, 4, 5], [0, 0, 0, 8]], *PLAIN, 0.0, here="each token is normalised by itself"
         ),
-        Case(
-            *(PAIR, [2.0, 10.0], [0.5, 1.0], 0.0),
-            gives=[[-1.5, 11.0]],
-            here="gain and bias stretch and shift what was -1 and 1",
-        ),
+        Case(PAIR, [2.0, 10.0], [0.5, 1.0], 0.0, gives=[[-1.5, 11.0]], here="gain and bias count"),
         Case(PAIR, np.ones(2), np.zeros(2), 3.0, gives=[[-0.5, 0.5]], here="epsilon is 3"),
         Case(np.full((1, 4), 7.0), *PLAIN, 1e-5, gives=[[0.0] * 4], here="all numbers are equal"),
     ],
@@ -239,8 +220,8 @@ LAYER_NORM = Exercise(
         "token at a time: `axis=-1`.",
         "axis=-1, keepdims=True ->": "Mean and variance are those of the whole matrix. Every token "
         "has its own: `axis=-1, keepdims=True`.",
-        "x.var( -> x.var(ddof=1,": "The variance divides by D - 1. Here it is the plain mean of "
-        "squares, as `x.var()` gives in numpy (torch's default is the other one).",
+        "x.var( -> x.var(ddof=1,": "The variance divides by D - 1, torch's default. Here it is the "
+        "plain mean of squares, `x.var()` in numpy.",
         "np.sqrt(variance + epsilon) -> (variance + epsilon)": "It divides by the variance. The "
         "spread is its square *root*.",
         "np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)": "Epsilon is added outside "

@@ -61,8 +61,7 @@ BIGRAM_PROBABILITY = Exercise(
         (
             "else 1 / V -> else 0.0",
             "if total else 1 / V ->",
-        ): "After a word that nothing followed, and with k = 0, it fails or gives every word 0. "
-        "Each of the V words gets 1 / V there.",
+        ): "After a word that nothing followed, with k = 0, each of the V words gets 1 / V.",
         "k * V -> k": "In the denominator k is added once. Each of the V words gets it, so it is k "
         "V.",
     },
@@ -82,20 +81,14 @@ def perplexity_per_word(log_probs: list[float], words: int) -> float:
     return math.exp(-sum(log_probs) / words)
 
 
-EIGHTH = -math.log(8)
-
 PERPLEXITY_PER_WORD = Exercise(
     perplexity_per_word,
     hint="Three steps: the sum of all logarithms; minus that, divided by the number of words; e to "
     "the power of that, `math.exp`.",
     insight="Divided by the bytes and by ln 2 instead, the same total gives bits per byte.",
     cases=[
-        Case([EIGHTH] * 3, 3, gives=8.0, here="every word is one token of probability 1/8"),
-        Case(
-            *([-math.log(2), -math.log(4), EIGHTH], 2),
-            gives=8.0,
-            here="three tokens make up two words; together they have probability 1/64",
-        ),
+        Case([-math.log(8)] * 3, 3, gives=8.0, here="every word is one token of probability 1/8"),
+        Case([-0.5, -1.0, -1.5], 2, gives=math.exp(1.5), here="three tokens make up two words"),
         Case([-1.0] * 800, 400, gives=math.exp(2), here="the product of the probabilities is tiny"),
     ],
     mistakes={
@@ -108,8 +101,8 @@ PERPLEXITY_PER_WORD = Exercise(
         (
             "return sum(math.exp(-x) for x in log_probs) / len(log_probs)",
             "return sum(math.exp(-x) for x in log_probs) / words",
-        ): "It applies exp to each token before the mean, so the rarest token decides nearly "
-        "alone. First the mean of the logarithms, then, once, `exp`.",
+        ): "It applies exp to each token before the mean, so the rarest decides nearly alone. "
+        "First the mean, then, once, `exp`.",
         "return np.prod(np.exp(log_probs)) ** (-1 / words)": "It multiplies probabilities. The "
         "product of a few hundred of them is rounded to 0; add their logarithms instead.",
     },
@@ -166,9 +159,8 @@ SAMPLE_TOP_P = Exercise(
         "order of the vocabulary. Begin with the likeliest.",
         "argsort(-probs) -> argsort(probs)": "It begins with the rarest tokens: `argsort` sorts "
         "upwards. Sort `-probs`.",
-        "u * running[-1] -> u": "The running sum ends below 1, and a large u is above all of it. "
-        "`np.argmax` of nothing but False is 0, so the likeliest token is drawn. Compare with u "
-        "times the sum of those that stay.",
+        "u * running[-1] -> u": "The running sum ends below 1, so a large u is above all of it. "
+        "Compare with u times the sum of those that stay.",
         "int(kept[np.argmax(running > u * running[-1])]) -> "
         "int(np.argmax(running > u * running[-1]))": "It returns the token's place in the sorted "
         "order. Its number is wanted: `order[place]`.",

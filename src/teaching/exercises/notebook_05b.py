@@ -46,7 +46,6 @@ def mask_tokens(
 TEXT = [101, 11, 12, 13, 14, 15, 102]
 ENDS = [True, False, False, False, False, False, True]
 OTHERS = [90, 91, 92, 93, 94, 95, 96]
-ONE = [[0.9, 0.5, 0.1, 0.7, 0.6, 0.9, 0.9], [0.5, 0.5, 0.3, 0.85, 0.1, 0.95, 0.2]]
 FEW = [[0.9, 0.02, 0.1, 0.14, 0.6, 0.9, 0.9], [0.5, 0.1, 0.85, 0.95, 0.1, 0.9, 0.2]]
 AT_ENDS = [[0.1, 0.5, 0.6, 0.7, 0.6, 0.08, 0.0], [0.5, 0.5, 0.3, 0.5, 0.1, 0.2, 0.85]]
 
@@ -57,11 +56,7 @@ MASK_TOKENS = Exercise(
     insight="No person wrote these labels. `src.pretraining.mask_words` does the same for a whole "
     "batch.",
     cases=[
-        Case(
-            *(TEXT, ENDS, ONE, OTHERS, 103),
-            gives=([101, 11, 103, 13, 14, 15, 102], [-100, -100, 12, -100, -100, -100, -100]),
-            here="one token is chosen, and hidden",
-        ),
+        Case([11, 102], [False, True], [[0.1] * 2] * 2, [90, 91], 103, here="only one is a word"),
         Case(
             *(TEXT, ENDS, FEW, OTHERS, 103),
             gives=([101, 103, 92, 13, 14, 15, 102], [-100, 11, 12, 13, -100, -100, -100]),
@@ -76,17 +71,16 @@ MASK_TOKENS = Exercise(
     mistakes={
         "& ~special ->": "It chooses special tokens as well. `[CLS]`, `[SEP]` and padding are no "
         "text to learn from.",
-        "np.where(chosen, token_ids, -100) -> token_ids": "It gives every token a label, so the "
-        "loss counts places whose answer can be seen. Where no token is chosen the label is -100.",
+        "np.where(chosen, token_ids, -100) -> token_ids": "It gives every token a label, also "
+        "those whose answer can be seen. Where no token is chosen the label is -100.",
         "np.where(chosen, token_ids, -100) -> np.where(chosen, inputs, -100)": "Its labels are "
         "what the model sees, not the original tokens.",
         "chosen & (dice[1] < 0.8) -> chosen": "It hides every chosen token. One in ten is replaced "
-        "and one in ten stays, so that the model cannot rely on what it sees elsewhere.",
+        "and one in ten stays.",
         "np.where(chosen, token_ids, -100) -> "
         "np.where(inputs != token_ids, token_ids, -100)": "A chosen token that stays has no label. "
-        "It needs one: the model cannot know that it is right.",
-        "dice[1] -> dice[0] / 0.15": "It uses the first row of dice for both decisions. The second "
-        "row decides what becomes of a chosen token.",
+        "The model cannot know that it is right.",
+        "dice[1] -> dice[0] / 0.15": "It uses the first row of dice for both decisions.",
     },
 )
 
@@ -126,12 +120,8 @@ MASKED_LOSS = Exercise(
     cases=[
         Case(SCORES, [-100, 2, 1, -100], here="two of four places have a label"),
         Case(SCORES[1:2], [0], gives=math.log(3), here="all tokens are equally likely"),
-        Case(
-            *([[1000.0, 0.0], [0.0, 1000.0]], [0, 0]),
-            gives=500.0,
-            here="the scores are large; exp(1000) is more than a float holds",
-        ),
-        Case(SCORES, [-100, -100, -100, -100], gives=0.0, here="no place has a label"),
+        Case([[1000.0, 0.0], [0.0, 1000.0]], [0, 0], gives=500.0, here="no float holds exp(1000)"),
+        Case(SCORES, [-100] * 4, gives=0.0, here="no place has a label"),
     ],
     mistakes={
         ".mean() -> .sum() / len(labels)": "It divides by the number of all places. Only places "
@@ -189,21 +179,11 @@ MERGE_ONCE = Exercise(
     insight="Repeat it, write down each join, and you have a vocabulary: "
     "`src.subwords.learn_merges` is this in a loop.",
     cases=[
-        Case(
-            *([["c", "a", "t"], ["c", "a", "r"], ["do", "g"]], [2, 2, 9]),
-            gives=[["c", "a", "t"], ["c", "a", "r"], ["dog"]],
-            here="the pair of most words is not the most frequent in the text",
-        ),
+        Case([list("cat"), list("car"), ["do", "g"]], [2, 2, 9], here="`do g` occurs 9 times"),
         Case([["z", "y"], ["b", "a"]], [3, 3], gives=[["z", "y"], ["ba"]], here="there is a tie"),
+        Case([list("banana")], [1], gives=[["b", "an", "an", "a"]], here="the pair occurs twice"),
         Case(
-            *([["b", "a", "n", "a", "n", "a"], ["a", "n"]], [2, 1]),
-            gives=[["b", "an", "an", "a"], ["an"]],
-            here="the pair occurs twice in one word",
-        ),
-        Case(
-            *([["h", "a", "a", "a", "a"]], [1]),
-            gives=[["h", "aa", "aa"]],
-            here="four pieces in a row are equal, and each can be joined only once",
+            [list("haaaa")], [1], gives=[["h", "aa", "aa"]], here="four pieces in a row are equal"
         ),
         Case([["ox"], ["a"]], [2, 5], gives=[["ox"], ["a"]], here="there is nothing left to join"),
     ],
@@ -249,37 +229,28 @@ QUANTISE_MATRIX = Exercise(
     "That is why each row has its own.",
     cases=[
         Case([[1.27, -0.5, 0.768]], gives=([[127, -50, 77]], [0.01])),
-        Case(
-            [[2.54, 1.0], [0.0254, -0.01]],
-            gives=([[127, 50], [127, -50]], [0.02, 0.0002]),
-            here="the weights of the second row are a hundred times smaller",
-        ),
-        Case(
-            [[-12.7, 3.0], [1.0, -2.54]],
-            gives=([[-127, 30], [50, -127]], [0.1, 0.02]),
-            here="the largest weights are negative",
-        ),
+        Case([[2.54, 1.0], [0.0254, -0.01]], here="the second row is a hundred times smaller"),
+        Case([[-12.7, 3.0], [1.0, -2.54]], here="the largest weights are negative"),
         Case(
             [[0.0, 0.0], [1.27, 0.0]],
             gives=([[0, 0], [127, 0]], [1.0, 0.01]),
-            here="all weights of the first row are zero",
+            here="a row is all zeros",
         ),
     ],
     mistakes={
         ".max(axis=1) / 127 -> .max() / 127 * np.ones(len(weights))": "There is one scale for the "
-        "whole matrix. Take the maximum of each row, `axis=1`.",
+        "whole matrix. Each row has its own, `axis=1`.",
         "low, high = weights.min(axis=1), weights.max(axis=1)\n"
         "scales = np.maximum((high - low) / 255, 1e-9)\n"
         "return np.round((weights - low[:, None]) / scales[:, "
         "None]).astype(int), scales": "It counts from 0 to 255, from the lowest weight to the "
-        "highest. Then 0 no longer means 0. Here the numbers have a sign.",
+        "highest. Here the numbers have a sign, and 0 means 0.",
         "np.abs(weights).max -> weights.max": "The scale comes from the highest weight, but a "
         "negative one can be larger in size: `np.abs` first.",
-        "np.round( -> (": "It cuts off the decimals, as `astype(int)` does, so all weights move "
-        "towards zero. Round first.",
-        "127 -> 128": "It divides by 128, so the largest weight becomes 128. The largest number of "
-        "a signed byte is 127.",
+        "np.round( -> (": "It cuts off the decimals, so all weights move towards zero. Round "
+        "first.",
+        "127 -> 128": "It divides by 128, but the largest number of a signed byte is 127.",
         "axis=1 -> axis=0; scales[:, None] -> scales": "Each column has a scale. A row makes one "
-        "output of the layer, so its scale can wait until after the product.",
+        "output of the layer.",
     },
 )

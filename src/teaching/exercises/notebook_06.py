@@ -42,16 +42,14 @@ WINDOW_STARTS = Exercise(
         (
             "starts[-1] + room - doc_stride -> starts[-1] + max(doc_stride, 1)",
             "return list(range(0, n_tokens, max(doc_stride, 1)))",
-        ): "It takes `doc_stride` as the step. Here it is the overlap, so the step is "
-        "`room - doc_stride`. (In BERT's original code the same name does mean the step.)",
+        ): "It takes `doc_stride` as the step, as BERT's original code does. Here it is the "
+        "overlap: the step is `room - doc_stride`.",
         "return list(range(0, n_tokens - room + 1, room - doc_stride))": "It keeps full windows "
-        "only and misses the tail. The last tokens of the passage need a window too: the answer "
-        "may be there.",
+        "only and misses the tail of the passage. The answer may be there.",
         "return list(range(0, n_tokens, room - doc_stride))": "It goes on after a window has "
-        "reached the end of the passage. The extra window holds only tokens that the one before "
-        "has already.",
+        "reached the end. The extra window holds only tokens that the one before has already.",
         "return list(range(0, n_tokens, room))": "Its windows do not overlap. An answer across a "
-        "cut would be whole in neither; the step must be smaller than `room`.",
+        "cut would be whole in neither.",
     },
 )
 
@@ -111,22 +109,20 @@ LABEL_WINDOW = Exercise(
     mistakes={
         "answer_start < token_starts[first] or answer_end > token_ends[last] -> "
         "answer_end <= token_starts[first] or answer_start >= token_ends[last]": "It labels a part "
-        "of the answer where the window has only a part, and the model learns cut-off answers. "
-        "Unless the window has all of it, the label is (0, 0).",
+        "of the answer, and the model learns cut-off answers. Unless the window has all of it, the "
+        "label is (0, 0).",
         "starts_before[-1]) -> starts_before[-1] + 1)": "Its end is one too far. Character ends "
-        "are exclusive, as in Python's slices, but the end label is the position of the answer's "
-        "last token itself.",
+        "are exclusive, but the end label is the answer's last token itself.",
         "(ends_after[0], starts_before[-1]) -> "
         "(ends_after[0] - first, starts_before[-1] - first)": "It counts tokens from the beginning "
         "of the passage. Positions count from [CLS], which is 0.",
         "return (ends_after[0], starts_before[-1]) -> "
-        "return (answer_start, answer_end)": "It returns characters. The model has one score per "
-        "token: look for the tokens that these characters fall into.",
+        "return (answer_start, answer_end)": "It returns characters. Look for the tokens that "
+        "these characters fall into.",
         "whole = answer_start in token_starts and answer_end in token_ends\n"
         "first, last = token_starts.index, token_ends.index\n"
         "return (first(answer_start), last(answer_end)) if whole else (0, 0)": "It finds an answer "
-        "only where tokens begin and end exactly with it. An answer can begin in the middle of a "
-        "token: compare with < and >, not with ==.",
+        "only where tokens begin and end exactly with it. Compare with < and >, not with ==.",
     },
 )
 
@@ -167,37 +163,28 @@ BEST_SPAN = Exercise(
     "and compares them with the score of [CLS].",
     cases=[
         Case([0, 5, 1, 0], [0, 0, 4, 1], 3, gives=(1, 2)),
-        Case(
-            *([1, 0, 6, 0], [0, 5, 0, 2], 4),
-            gives=(2, 3),
-            here="the best end (token 1) comes before the best start (token 2)",
-        ),
-        Case(
-            *([6, 0, 0, 2.5, 0], [1, 0, 0, 2, 6], 2),
-            gives=(3, 4),
-            here="the span from the best start to the best end is too long",
-        ),
+        Case([1, 0, 6, 0], [0, 5, 0, 2], 4, gives=(2, 3), here="the best end is before the start"),
+        Case([6, 0, 0, 2.5, 0], [1, 0, 0, 2, 6], 2, gives=(3, 4), here="0 to 4 is too long"),
         Case([5, 0, 0, 0], [0, 0, 1, 4], 3, gives=(0, 2), here="0 to 3 is one too long"),
         Case([4, 3.5, 0], [0, 0, 3], 2, gives=(1, 2), here="the best sum is 3.5 + 3"),
         Case([-3, -1, -2], [-2, -4, -1.5], 3, gives=(1, 2), here="all scores are below zero"),
     ],
     mistakes={
         "return int(np.argmax(start_logits)), int(np.argmax(end_logits))": "It takes the best "
-        "start and the best end apart from each other. The end can come before the start, or far "
-        "behind it. Compare pairs.",
+        "start and the best end apart from each other. The end can come first, or far behind. "
+        "Compare pairs.",
         "min(start + max_answer_length, len(end_logits)) -> len(end_logits)": "It ignores "
-        "`max_answer_length`. Without a limit one stray high score makes an answer of half a page.",
+        "`max_answer_length`. One stray high score makes an answer of half a page.",
         "start + max_answer_length -> start + max_answer_length + 1": "It allows one token too "
         "many. A span from `start` to `end` has `end - start + 1` tokens.",
         "start + max_answer_length -> start + max_answer_length - 1": "It allows one token too "
-        "few. A span from `start` to `end` has `end - start + 1` tokens, and `max_answer_length` "
-        "itself is still allowed.",
+        "few: `max_answer_length` itself is still allowed.",
         "start = int(np.argmax(start_logits))\n"
         "ends = end_logits[start : start + max_answer_length]\n"
-        "return start, start + int(np.argmax(ends))": "It settles on the best start first. A start "
-        "that is a little lower may have a far better end: compare sums.",
-        "-np.inf -> 0": "It begins its search with a best sum of 0. Logits can all be negative, "
-        "and then nothing beats 0: begin with `-np.inf`.",
+        "return start, start + int(np.argmax(ends))": "It settles on the best start first. A lower "
+        "one may have a far better end: compare sums.",
+        "-np.inf -> 0": "It begins with a best sum of 0, which no negative logits can beat: begin "
+        "with `-np.inf`.",
     },
 )
 
@@ -251,7 +238,7 @@ TOKEN_F1 = Exercise(
             "(Counter(predicted_words) & Counter(gold_words)).total() -> "
             "len(set(predicted_words) & set(gold_words))",
         ): "It compares sets, in which a repeated word counts once. `Counter(a) & Counter(b)` "
-        "keeps, of each word, the smaller count.",
+        "keeps counts.",
         "(Counter(predicted_words) & Counter(gold_words)).total() -> "
         "sum(word in gold_words for word in predicted_words)": "It counts every predicted word "
         "that occurs in gold, so one gold word is used up several times. Use "

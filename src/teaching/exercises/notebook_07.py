@@ -56,14 +56,13 @@ BM25_TERM = Exercise(
         "math.log(1 + odds_against) -> math.log(odds_against)": "The 1 in the logarithm is "
         "missing. Without it a word of more than half of the documents gets a weight below zero.",
         "math.log(1 + odds_against) -> math.log(documents / containing)": "The weight is "
-        "log(documents / containing), as in TF-IDF. BM25's asks how many documents do *not* have "
-        "the word.",
+        "log(documents / containing), as in TF-IDF. BM25's asks how many do *not* have the word.",
         "/ (frequency + room) ->": "It multiplies the weight by `frequency`. Then a page that says "
-        "a word fifty times beats every other. The part should never reach 1.",
+        "a word fifty times beats every other.",
         "frequency / (frequency + room) -> (frequency / frequency + room)": "The brackets in the "
         "denominator are missing: `f / f + x` is 1 + x in Python. Write `f / (f + x)`.",
-        "return weight -> return (k1 + 1) * weight": "It has the factor k1 + 1 in the numerator, "
-        "as BM25 is often written. It changes no order; this version leaves it out.",
+        "return weight -> return (k1 + 1) * weight": "It has a factor k1 + 1, as BM25 is often "
+        "written. It changes no order; this version leaves it out.",
         "length / mean_length -> mean_length / length": "Length and mean are the wrong way round: "
         "this favours long documents.",
     },
@@ -106,39 +105,26 @@ FUSE = Exercise(
             gives={"b": 1 / 12 + 1 / 11, "a": 1 / 11, "c": 1 / 12},
             here="only b is on both lists",
         ),
-        Case(
-            *([["a", "b", "c", "d"], ["d", "b", "a", "c"]], 10.0),
-            gives={
-                "a": 1 / 11 + 1 / 13,
-                "b": 1 / 12 + 1 / 12,
-                "d": 1 / 14 + 1 / 11,
-                "c": 1 / 13 + 1 / 14,
-            },
-            here="a is first and third, d fourth and first, b second on both lists",
-        ),
-        Case(
-            *([["a", "b", "c"], []], 10.0),
-            gives={"a": 1 / 11, "b": 1 / 12, "c": 1 / 13},
-            here="one of the lists is empty",
-        ),
+        Case([list("abcd"), list("dbac")], 10.0, here="all names are on both lists"),
+        Case([["a", "b", "c"], []], 10.0, here="one of the lists is empty"),
     ],
     mistakes={
         "enumerate(ranking, 1) -> enumerate(ranking)": "It counts ranks from 0. The first of a "
         "list has rank 1: `enumerate(ranking, 1)`.",
         "in best_first} -> "
         "in best_first if all(name in ranking for ranking in rankings)}": "It keeps only what is "
-        "on every list. A passage that one search missed can still be the right one.",
-        "+ 1 / (constant + rank) -> + rank; , reverse=True ->": "It adds up the ranks themselves. "
-        "Then a name on a single list looks better than one on both. Add up 1 / (constant + rank).",
-        "1 / (constant + rank) -> 1 / constant + rank": "Brackets are missing: "
-        "`1 / constant + rank` divides first. Write `1 / (constant + rank)`.",
+        "on every list. What one search missed can still be right.",
+        "+ 1 / (constant + rank) -> + rank; , reverse=True ->": "It adds up the ranks themselves, "
+        "so a name on one list looks better than one on both. Add up 1 / (constant + rank).",
+        "1 / (constant + rank) -> 1 / constant + rank": "Brackets are missing: write "
+        "`1 / (constant + rank)`.",
         "totals.get(name, 0.0) + ->": "A later list overwrites what an earlier one gave. Add to "
-        "it: `totals[name] = totals.get(name, 0.0) + ...`.",
+        "it.",
         "totals.get(name, 0.0) + 1 / (constant + rank) -> "
         "max(totals.get(name, 0.0), 1 / (constant + rank))": "It keeps the best rank of each name "
-        "and forgets the others. Add both: that two searches agree is the best sign there is.",
-        "in best_first} -> in totals}": "The sums are right, but not in order. A dict keeps the "
-        "order in which it was filled: sort by the sum, largest first.",
+        "and forgets the others. Add both: it counts that two searches agree.",
+        "in best_first} -> in totals}": "The sums are right, but not in order: sort by the sum, "
+        "largest first.",
     },
 )
 
@@ -165,23 +151,19 @@ RECALL_AT = Exercise(
     "that the whole system can get right.",
     cases=[
         Case([1, 3, 2, 7], 5, gives=0.75, here="three of four passages are among the first five"),
-        Case(
-            [1, 5, 9, 2], 5, gives=0.75, here="one passage has rank 5, the last of the first five"
-        ),
+        Case([1, 5, 9, 2], 5, gives=0.75, here="rank 5 is among the first five"),
         Case([2, None, 1, 8], 5, gives=0.5, here="one passage was not found at all"),
         Case([None, 2, None, None, 30, 1], 20, gives=1 / 3, here="k is larger than the list"),
     ],
     mistakes={
-        "rank <= k -> rank < k": "It leaves rank k out. Ranks begin at 1, so the first k are those "
-        "up to k itself: `<=`, not `<`.",
+        "rank <= k -> rank < k": "It leaves rank k out. Ranks begin at 1: `<=`, not `<`.",
         "/ len(ranks) -> / max(sum(rank is not None for rank in ranks), 1)": "It divides by the "
-        "questions whose passage was found. Those with None are the worst failures, and count.",
+        "questions whose passage was found. Those with None are the worst failures.",
         "rank is not None and rank <= k -> (rank or 0) <= k": "It takes None for 0, so what was "
         "never found counts as found first.",
-        "/ len(ranks) -> / k": "It divides by `k`. That is how far down each list you look; the "
-        "share is of the questions, `len(ranks)`.",
+        "/ len(ranks) -> / k": "It divides by `k`. The share is of the questions, `len(ranks)`.",
         "return sum(rank is not None for rank in ranks[:k]) / len(ranks[:k])": "It looks at the "
-        "first k questions, `ranks[:k]`. Each number in `ranks` is a question; compare it with k.",
+        "first k questions. Each number in `ranks` is a question; compare it with k.",
     },
 )
 
@@ -236,36 +218,25 @@ CALIBRATION_ERROR = Exercise(
         Case(*answers([0.3, 0.4, 0.6, 0.7], "-+++"), 2, gives=0.25, here="the gaps are 0.15, 0.35"),
         Case(*answers([0.9, 0.8, 0.7, 0.2], "++--"), 2, gives=0.15, here="the bins have 3 and 1"),
         Case(
-            *answers([0.9, 0.9, 0.2, 0.2], "+-+-"),
-            2,
-            gives=0.35,
-            here="one gap is above, one below",
+            *answers([0.9, 0.9, 0.2, 0.2], "+-+-"), 2, gives=0.35, here="a gap is above, one below"
         ),
         Case(*answers([0.95] * 4 + [0.15], "+++--"), 10, gives=0.19, here="eight bins are empty"),
-        Case(
-            *answers([1.0, 1.0, 0.4, 0.4], "+-+-"),
-            2,
-            gives=0.3,
-            here="two answers have confidence 1",
-        ),
-        Case(
-            *answers([0.5, 0.5, 0.2, 0.2], "---+"), 2, gives=0.4, here="0.5 is the upper bin's edge"
-        ),
+        Case(*answers([1.0, 1.0, 0.4, 0.4], "+-+-"), 2, gives=0.3, here="two are certain"),
+        Case(*answers([0.5, 0.5, 0.2, 0.2], "---+"), 2, gives=0.4, here="0.5 is in the upper bin"),
     ],
     mistakes={
         "here.mean() * gap -> gap; float(error) -> float(error / len(set(places)))": "Every bin "
-        "counts the same, the one with three answers and the one with a hundred. Weight each gap "
-        "by the bin's share of all answers.",
+        "counts the same. Weight each gap by the bin's share of all answers.",
         "gap = abs( -> gap = (": "It lets gaps above and below cancel each other out. Take `abs` "
         "of each gap before adding.",
-        "return abs(correct.mean() - confidences.mean())": "It compares two means over all answers "
-        "at once. Too sure here and too shy there then looks perfect; hence the bins.",
+        "return abs(correct.mean() - confidences.mean())": "It compares two means over all "
+        "answers. Too sure here and too shy there then looks perfect; hence the bins.",
         "return np.abs(correct - confidences).mean()": "It compares each answer with its own "
-        "confidence. A single answer is right or wrong, never 0.7 right; only a share can be.",
+        "confidence. A single answer is right or wrong, never 0.7 right.",
         "np.digitize(confidences, edges) -> "
         "np.digitize(confidences, edges, right=True)": "A confidence on an edge goes into the "
         "lower bin. Here a bin includes its lower edge.",
-        "confidences[here].mean() -> (place + 0.5) / bins": "It takes the middle of each bin. Take "
+        "confidences[here].mean() -> (place + 0.5) / bins": "It takes the middle of each bin, not "
         "the mean confidence of the answers in it.",
     },
 )
