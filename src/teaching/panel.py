@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
+from pathlib import Path
 
 from IPython.display import display
 
@@ -19,6 +21,14 @@ UNBOXED = (
 
 _MARKUP = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*")
 _ELEMENTS = ("code", "strong", "em")  # the groups of _MARKUP
+
+
+@functools.cache
+def style(name: str) -> str:
+    """A style sheet of this folder, for outputs that bring their own."""
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    rules = re.sub(r"/\*.*?\*/|\n", "", text)  # without comments and line ends
+    return f"<style>{UNBOXED}{rules}</style>"
 
 
 class Panel:

@@ -7,12 +7,11 @@ Where scripts run, quiz.js adds picking several choices before checking, and typ
 
 from __future__ import annotations
 
-import functools
 import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.teaching.panel import UNBOXED, Panel, inline_html, inline_text
+from src.teaching.panel import Panel, inline_html, inline_text, style
 
 if TYPE_CHECKING:
     from src.teaching.quizzes import Question, QuestionSet
@@ -46,16 +45,11 @@ def quiz_html(shown: QuestionSet) -> str:
             text += " <em>Choose all that apply.</em>"
         body = _numeric_html(question) if question.kind == "numeric" else _choices_html(question)
         blocks.append(f'<div class="q" data-kind="{question.kind}"><p>{text}</p>{body}</div>')
-    style, script = _part("quiz.css"), _part("quiz.js").partition("\n")[2]
+    script = Path(__file__).with_name("quiz.js").read_text(encoding="utf-8").partition("\n")[2]
     return (
-        f"<style>{UNBOXED}{style.replace(chr(10), '')}</style>"
-        f'<div class="wta wta-quiz">{"".join(blocks)}</div><script>{script.strip()}</script>'
+        f'{style("quiz.css")}<div class="wta wta-quiz">{"".join(blocks)}</div>'
+        f"<script>{script.strip()}</script>"
     )
-
-
-@functools.cache
-def _part(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _choices_html(question: Question) -> str:

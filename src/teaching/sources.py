@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import html
 import inspect
 import sysconfig
 from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
 
 from src.runtime import COURSE
-from src.teaching.panel import UNBOXED, Panel
-
-# Few kinds of token, so that the stored HTML is half again as long as the code, not five times.
-# kind -> colour on the light and on the dark background; tests keep their contrast at 4.5 or more.
-BACKGROUNDS = ("#f6f8fa", "#1f2329")
-COLOURS = {
-    "t": ("#24292f", "#d8dee4"),  # text
-    "k": ("#a0207f", "#e08ad0"),  # keywords
-    "s": ("#0a5a9c", "#8cc2ff"),  # strings
-    "c": ("#57606a", "#9aa4af"),  # comments and docstrings
-    "n": ("#8a4600", "#f0a860"),  # numbers
-    "f": ("#5b3cc4", "#b9a5ff"),  # names being defined, decorators
-}
-# How JupyterLab, the Sphinx themes, Colab and VS Code mark a dark page. Others get the light box.
-DARK_PAGES = (
-    "[data-jp-theme-light=false]",
-    "[data-theme=dark]",
-    "[theme=dark]",
-    ".vscode-dark",
-)
+from src.teaching.panel import Panel, style
 
 
 def show_source(*objects: object) -> None:
@@ -62,7 +41,10 @@ def source_of(item: object) -> str:
 
 
 def highlight(code: str) -> str:
-    """Python `code` as HTML for `source_box`, with a span around each of the kinds in COLOURS."""
+    """Python `code` as HTML for `source_box`, with a span around each kind that source.css names.
+
+    There are few kinds, so that stored HTML is half again as long as the code, not five times.
+    """
     from pygments.lexers import PythonLexer
     from pygments.token import Comment, Keyword, Name, Number, Operator, String
 
@@ -93,7 +75,7 @@ def highlight(code: str) -> str:
 
 def source_box(*parts: str) -> str:
     """Pieces of HTML in the opaque box whose style `highlight` relies on."""
-    return f'<style>{UNBOXED}{_style()}</style><div class="wta wta-src">{"".join(parts)}</div>'
+    return f'{style("source.css")}<div class="wta wta-src">{"".join(parts)}</div>'
 
 
 def source_pre(code: str) -> str:
@@ -109,21 +91,14 @@ def _written(item: object) -> object:
 
 def _source_lines(item: object) -> tuple[list[str], int]:
     """The lines of an object's source and the number of the first."""
-    written = _written(item)
-    name = getattr(item, "__qualname__", getattr(item, "__name__", ""))
-    if isinstance(written, type | FunctionType | MethodType | ModuleType):
-        try:
-            lines, line = inspect.getsourcelines(written)
-            return lines, max(line, 1)
-        except (OSError, TypeError):
-            pass
-    elif not (name and callable(item)):
-        kind, shown = type(item).__name__, repr(item)[:60]
+    try:
+        lines, line = inspect.getsourcelines(_written(item))  # type: ignore[arg-type]
+    except (OSError, TypeError):
         raise TypeError(
-            f"show_source needs a class, a function or a module; got {shown}. "
-            f"For its class: show_source({kind})."
-        )
-    raise TypeError(f"{name} has no Python source to show; its help is in help({name}).")
+            f"{repr(item)[:60]} has no Python source; show_source takes classes, functions and "
+            "modules that are written in Python."
+        ) from None
+    return lines, max(line, 1)
 
 
 def _heading(item: object) -> str:
@@ -138,27 +113,3 @@ def _heading(item: object) -> str:
             path = path.relative_to(root)
             break
     return f"{path.as_posix()}, line {line}"
-
-
-@functools.cache
-def _style() -> str:
-    """The style of a source box: its own opaque background, light unless the page is dark."""
-    box = ".wta.wta-src"  # two classes, to win over what JupyterLab says of every <pre>
-    light, dark = (
-        "".join(f"--{kind}:{pair[page]};" for kind, pair in COLOURS.items())
-        + f"--bg:{BACKGROUNDS[page]}"
-        for page in (0, 1)
-    )
-    edge = "1px solid rgba(128,128,128,.35)"
-    rules = {
-        box: f"{light};background:var(--bg);color:var(--t);border:{edge};border-radius:4px;"
-        "margin:.4em 0",
-        ",".join(f"{page} {box}" for page in DARK_PAGES): dark,
-        f"{box} pre": "background:none;color:inherit;border:0;box-shadow:none;margin:0;"
-        "padding:.4em .8em;overflow-x:auto;"
-        "font:12.5px/1.45 ui-monospace,Menlo,Consolas,monospace;white-space:pre;word-break:normal",
-        f"{box} .h": "color:var(--c);background:none;font:12px/1.4 system-ui,sans-serif;"
-        f"padding:.3em .8em;border-bottom:{edge}",
-        **{f"{box} .{kind}": f"color:var(--{kind})" for kind in COLOURS if kind != "t"},
-    }
-    return "".join(f"{selector}{{{rule}}}" for selector, rule in rules.items())

@@ -139,8 +139,6 @@ def _run(answer: Callable[..., Any], cases: Sequence[Case]) -> list[_Outcome]:
                     outcomes.append(_Outcome(answer(*copy.deepcopy(case.arguments))))
                 except (Exception, SystemExit) as error:
                     outcomes.append(_Outcome(error=error, line=_line_in(answer, error)))
-                if outcomes[-1].value is ...:  # a stub: all cases would say the same
-                    return outcomes + [_Outcome(...)] * (len(cases) - len(outcomes))
     except _OutOfTime as error:
         outcomes += [_Outcome(error=error)] * (len(cases) - len(outcomes))
     return outcomes
@@ -169,14 +167,10 @@ def _time_limit(seconds: float) -> Iterator[None]:
 def _line_in(answer: Callable[..., Any], error: BaseException) -> str:
     """Where in the reader's own code the error arose, as "in line 4 of its cell: ..."."""
     code = getattr(inspect.unwrap(answer), "__code__", None)
-    if code is None:
-        return ""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == code.co_filename and frame.line
-    ]
-    return f"\n    in line {frames[-1].lineno} of its cell: {frames[-1].line}" if frames else ""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if code is not None and frame.filename == code.co_filename and frame.line:
+            return f"\n    in line {frame.lineno} of its cell: {frame.line}"
+    return ""
 
 
 def _plain(value: Any) -> Any:
@@ -220,19 +214,20 @@ def _shape_advice(value: Any, expected: Any) -> str:
 
 def _shown(value: Any, limit: int = 160) -> str:
     """A value as a reader would type it: short floats, arrays as lists."""
+    try:
+        text = repr(_rounded(value))
+    except Exception:
+        text = f"an object of type {type(value).__name__}"
+    return text if len(text) <= limit else text[: limit - 4] + " ..."
+
+
+def _rounded(value: Any) -> Any:
+    """Plain data with four digits a number."""
     value = _plain(value)
     if isinstance(value, float):
-        return f"{value:.1f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.4g}"
-    if isinstance(value, list):
-        text = f"[{', '.join(map(_shown, value))}]"
-    elif isinstance(value, tuple):
-        text = f"({', '.join(map(_shown, value))}{',' if len(value) == 1 else ''})"
-    elif isinstance(value, dict):
-        items = (f"{_shown(key)}: {_shown(item)}" for key, item in value.items())
-        text = "{" + ", ".join(items) + "}"
-    else:
-        try:
-            text = repr(value)
-        except Exception:
-            text = f"an object of type {type(value).__name__}"
-    return text if len(text) <= limit else text[: limit - 4] + " ..."
+        return float(f"{value:.4g}")
+    if isinstance(value, list | tuple):
+        return type(value)(map(_rounded, value))
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return value

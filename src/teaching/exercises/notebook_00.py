@@ -34,17 +34,21 @@ CAPITAL_SHARE = Exercise(
         Case("Act NOW, pay 0!", gives=4 / 9, here="the 0, the comma and the ! are not letters"),
         Case("555-0150", gives=0.0, here="there is no letter at all"),
     ],
-    mistakes={
-        "/ len(letters) -> / len(text)": "It divides by all characters. Only letters can be small "
-        "or capital: divide by the number of letters.",
-        "words = [word for word in text.split() if any(map(str.isalpha, word))]\n"
-        "return sum(map(str.isupper, words)) / max(len(words), 1)": "It counts whole words. The "
-        "question is about letters: `WIN now` and `WINNER is` have different shares.",
-        "return float(text.isupper())": "It says 1 or 0. `text.isupper()` asks whether "
-        "*everything* is in capitals; a share lies between.",
-        "/ len(letters) ->": "It returns the number of capitals. A long message has many without "
-        "shouting: divide by the number of letters.",
-    },
+    mistakes="""
+    / len(letters) -> / len(text)
+    # It divides by all characters. Only letters can be small or capital: divide by the number of
+    # letters.
+    words = [word for word in text.split() if any(map(str.isalpha, word))]
+    return sum(map(str.isupper, words)) / max(len(words), 1)
+    # It counts whole words. The question is about letters: `WIN now` and `WINNER is` have different
+    # shares.
+    return float(text.isupper())
+    # It says 1 or 0. `text.isupper()` asks whether *everything* is in capitals; a share lies
+    # between.
+    / len(letters) ->
+    # It returns the number of capitals. A long message has many without shouting: divide by the
+    # number of letters.
+    """,
 )
 
 
@@ -88,18 +92,22 @@ GRADIENT_STEP = Exercise(
         Case([1.0, 2.0, 3.0], [2.0, 3.0, 5.0], 1.0, 1.0, 0.1, here="the line is nearly right"),
         Case([1.0, 2.0], [3.0, 5.0], 2.0, 1.0, 0.1, gives=(2.0, 1.0), here="the line is right"),
     ],
-    mistakes={
-        "- learning_rate -> + learning_rate": "It goes uphill. The gradient points to where the "
-        "loss grows, so a step *subtracts* it.",
-        "/ len(x) ->": "It adds up over the points without dividing by their number. Twice the "
-        "points would make the step twice as long.",
-        "slope_gradient, -> intercept_gradient,": "It uses the same gradient for both. Turning the "
-        "slope moves the line at x by x times as much: a factor `x`.",
-        "2 * sum -> sum": "The factor 2 is missing: the derivative of d² is 2d.",
-        "slope = gradient_step(x, y, slope, intercept, learning_rate)[0]\n"
-        "return slope, gradient_step(x, y, slope, intercept, learning_rate)[1]": "It has already "
-        "moved the slope when it computes the intercept's gradient. Compute both, then move both.",
-    },
+    mistakes="""
+    - learning_rate -> + learning_rate
+    # It goes uphill. The gradient points to where the loss grows, so a step *subtracts* it.
+    / len(x) ->
+    # It adds up over the points without dividing by their number. Twice the points would make the
+    # step twice as long.
+    slope_gradient, -> intercept_gradient,
+    # It uses the same gradient for both. Turning the slope moves the line at x by x times as much:
+    # a factor `x`.
+    2 * sum -> sum
+    # The factor 2 is missing: the derivative of d² is 2d.
+    slope = gradient_step(x, y, slope, intercept, learning_rate)[0]
+    return slope, gradient_step(x, y, slope, intercept, learning_rate)[1]
+    # It has already moved the slope when it computes the intercept's gradient. Compute both, then
+    # move both.
+    """,
 )
 
 
@@ -138,13 +146,12 @@ SPAM_PROBABILITY = Exercise(
         Case(["free", "umbrella", "now"], WEIGHTS, -1.0, here="`umbrella` has no weight"),
         Case([], WEIGHTS, 1.0, gives=0.7310586, here="a message without words has only the bias"),
     ],
-    mistakes={
-        "in words -> in set(words)": "It counts a repeated word once. The message says it twice, "
-        "so its weight is added twice.",
-        "return 1 / (1 + math.exp(-score)) -> return score": "It returns the sum itself. A "
-        "probability lies between 0 and 1: apply the sigmoid.",
-        "bias + ->": "It leaves out the bias, which is where the sum starts.",
-        "exp(-score) -> exp(score)": "It gives the probability that the message is *not* spam: the "
-        "minus in `exp(-sum)` is missing.",
-    },
+    mistakes="""
+    in words -> in set(words)
+    # It counts a repeated word once. The message says it twice, so its weight is added twice.
+    return 1 / (1 + math.exp(-score)) -> return score
+    # It returns the sum itself. A probability lies between 0 and 1: apply the sigmoid.
+    exp(-score) -> exp(score)
+    # It gives the probability that the message is *not* spam: the minus in `exp(-sum)` is missing.
+    """,
 )

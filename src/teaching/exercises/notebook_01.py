@@ -42,17 +42,18 @@ BAG_OF_WORDS = Exercise(
         Case(["a", "cat"], WORDS, gives=[1, 0, 0, 0, 0], here="`a` is not in the vocabulary"),
         Case([], ["cat", "dog"], gives=[0, 0], here="the text has no words"),
     ],
-    mistakes={
-        "+= 1 -> = 1": "It says *whether* a word occurs, not how often. In the first text `the` "
-        "counts 2.",
-        "return [words.count(word) for word in dict.fromkeys(words) if word in "
-        "vocabulary]": "Its numbers follow the order of the text. All texts need the same V "
-        "places, or their vectors cannot be compared.",
-        "return [[int(word == other) for other in vocabulary] for word in words]": "It returns the "
-        "one-hot vector of every word. The bag is their *sum*, column by column.",
-        "return counts -> return [count / max(len(words), 1) for count in counts]": "It divides by "
-        "the length of the text. That can be useful; here the counts themselves are wanted.",
-    },
+    mistakes="""
+    += 1 -> = 1
+    # It says *whether* a word occurs, not how often. In the first text `the` counts 2.
+    return [words.count(word) for word in dict.fromkeys(words) if word in vocabulary]
+    # Its numbers follow the order of the text. All texts need the same V places, or their vectors
+    # cannot be compared.
+    return [[int(word == other) for other in vocabulary] for word in words]
+    # It returns the one-hot vector of every word. The bag is their *sum*, column by column.
+    return counts -> return [count / max(len(words), 1) for count in counts]
+    # It divides by the length of the text. That can be useful; here the counts themselves are
+    # wanted.
+    """,
 )
 
 
@@ -93,16 +94,18 @@ TF_IDF = Exercise(
         Case("dog", TEXTS[0], TEXTS, gives=0.0, here="`dog` does not occur in this text"),
         Case("unicorn", TEXTS[0], TEXTS, gives=0.0, here="no text has `unicorn`"),
     ],
-    mistakes={
-        "math.log(len(texts) / n) -> len(texts) / n": "It lacks the logarithm. Without it a word "
-        "of all texts keeps its full count instead of 0.",
-        "len(texts) / n -> n / len(texts)": "It has the fraction upside down, so rare words get "
-        "negative weights.",
-        "word in other for -> other.count(word) for": "It counts occurrences in all texts. n is "
-        "the number of *texts*: one that has the word twice counts once.",
-        "text.count(word) * -> (word in text) *": "It leaves out how often the word occurs in "
-        "*this* text. A word said twice weighs twice as much.",
-    },
+    mistakes="""
+    math.log(len(texts) / n) -> len(texts) / n
+    # It lacks the logarithm. Without it a word of all texts keeps its full count instead of 0.
+    len(texts) / n -> n / len(texts)
+    # It has the fraction upside down, so rare words get negative weights.
+    word in other for -> other.count(word) for
+    # It counts occurrences in all texts. n is the number of *texts*: one that has the word twice
+    # counts once.
+    text.count(word) * -> (word in text) *
+    # It leaves out how often the word occurs in *this* text. A word said twice weighs twice as
+    # much.
+    """,
 )
 
 
@@ -136,18 +139,22 @@ COSINE_SIMILARITY = Exercise(
         Case([1, 0], [0, 5], gives=0.0, here="the angle is a right one"),
         Case([0, 0], [1, 2], gives=0.0, here="the first vector is all zeros"),
     ],
-    mistakes={
-        "a @ b / lengths -> a @ b": "It is the dot product alone, which grows with the lengths of "
-        "the vectors. Divide by both lengths.",
-        "* np.sqrt(b @ b) ->": "It divides by the length of one vector only. Make the other twice "
-        "as long, and your number doubles.",
-        "np.sqrt(a @ a) * np.sqrt(b @ b) -> (a @ a) * (b @ b)": "It divides by the *squared* "
-        "lengths. `a @ a` is the square of the length; take its root.",
-        "return np.linalg.norm(a - b)": "It is the distance between the two tips, which grows with "
-        "their lengths. The cosine looks at the angle only.",
-        "return float(a @ b / lengths) -> return a * b / lengths": "`a * b` multiplies element by "
-        "element and leaves D numbers. The dot product `a @ b` adds them up.",
-    },
+    mistakes="""
+    a @ b / lengths -> a @ b
+    # It is the dot product alone, which grows with the lengths of the vectors. Divide by both
+    # lengths.
+    * np.sqrt(b @ b) ->
+    # It divides by the length of one vector only. Make the other twice as long, and your number
+    # doubles.
+    np.sqrt(a @ a) * np.sqrt(b @ b) -> (a @ a) * (b @ b)
+    # It divides by the *squared* lengths. `a @ a` is the square of the length; take its root.
+    return np.linalg.norm(a - b)
+    # It is the distance between the two tips, which grows with their lengths. The cosine looks at
+    # the angle only.
+    return float(a @ b / lengths) -> return a * b / lengths
+    # `a * b` multiplies element by element and leaves D numbers. The dot product `a @ b` adds them
+    # up.
+    """,
 )
 
 
@@ -191,16 +198,19 @@ SOLVE_ANALOGY = Exercise(
         Case(directions(0, 90, 10, 120, 300), 0, 1, 2, gives=3, here="the nearest of all is b"),
         Case(directions(0, 5, 10, 190, 260), 0, 1, 2, gives=4, here="all cosines are below 0"),
     ],
-    mistakes={
-        "scores[[a, b, c]] = -np.inf ->": "It lets the words of the question answer. b - a is "
-        "often a short step, so the nearest word is c (or b) itself.",
-        "embeddings[b] - embeddings[a] -> embeddings[a] - embeddings[b]": "It takes the step the "
-        "wrong way: a - b + c. From a *to* b is b - a.",
-        "[[a, b, c]] -> [c]": "It leaves out c only. b can be the nearest word as well, and so can "
-        "a; none of the three is an answer.",
-        "- embeddings[a] -> + embeddings[a]": "It adds all three vectors. a is what c has *instead "
-        "of* b: subtract it.",
-        "-np.inf -> 0": "It gives the excluded words the score 0. Where all others score below 0, "
-        "they win. Use minus infinity.",
-    },
+    mistakes="""
+    scores[[a, b, c]] = -np.inf ->
+    # It lets the words of the question answer. b - a is often a short step, so the nearest word is
+    # c (or b) itself.
+    embeddings[b] - embeddings[a] -> embeddings[a] - embeddings[b]
+    # It takes the step the wrong way: a - b + c. From a *to* b is b - a.
+    [[a, b, c]] -> [c]
+    # It leaves out c only. b can be the nearest word as well, and so can a; none of the three is an
+    # answer.
+    - embeddings[a] -> + embeddings[a]
+    # It adds all three vectors. a is what c has *instead of* b: subtract it.
+    -np.inf -> 0
+    # It gives the excluded words the score 0. Where all others score below 0, they win. Use minus
+    # infinity.
+    """,
 )

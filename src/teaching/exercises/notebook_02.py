@@ -37,25 +37,25 @@ TRAINING_PAIRS = Exercise(
         Case([1, 2, 3], 9, here="the window is longer than the sentence"),
         Case([5, 5, 1], 1, gives=[(5, 5), (5, 5), (5, 1), (1, 5)], here="a word occurs twice"),
     ],
-    mistakes={
-        "if j != i: -> if True:": "It makes a pair of every word with itself. Leave the centre out "
-        "of its own context.",
-        "max(i - window, 0), -> i,": "It looks ahead only. The words before the centre are its "
-        "context as well.",
-        "i + window, -> i + window - 1,": "It misses the last place of the window. `range` and "
-        "slices stop *before* their end, `i + window + 1`.",
-        (
-            "return [(a, b) for i, a in enumerate(token_ids)\n"
-            "    for b in token_ids[i - window : i] + token_ids[i + 1 : i + window "
-            "+ 1]]",
-            "max(i - window, 0) -> i - window",
-        ): "Near the start `i - window` is below zero, and Python counts that from the end of the "
-        "list. Start at `max(i - window, 0)`.",
-        "if j != i: -> if token_ids[j] != token_ids[i]:": "It leaves out pairs of two equal "
-        "*words*. Compare places, `j != i`.",
-        "(token_ids[i], token_ids[j]) -> (token_ids[j], token_ids[i])": "Centre and context are "
-        "swapped. The first of the two is the word in the middle of the window.",
-    },
+    mistakes="""
+    if j != i: -> if True:
+    # It makes a pair of every word with itself. Leave the centre out of its own context.
+    max(i - window, 0), -> i,
+    # It looks ahead only. The words before the centre are its context as well.
+    i + window, -> i + window - 1,
+    # It misses the last place of the window. `range` and slices stop *before* their end,
+    # `i + window + 1`.
+    return [(a, b) for i, a in enumerate(token_ids)
+        for b in token_ids[i - window : i] + token_ids[i + 1 : i + window + 1]]
+    or
+    max(i - window, 0) -> i - window
+    # Near the start `i - window` is below zero, and Python counts that from the end of the list.
+    # Start at `max(i - window, 0)`.
+    if j != i: -> if token_ids[j] != token_ids[i]:
+    # It leaves out pairs of two equal *words*. Compare places, `j != i`.
+    (token_ids[i], token_ids[j]) -> (token_ids[j], token_ids[i])
+    # Centre and context are swapped. The first of the two is the word in the middle of the window.
+    """,
 )
 
 
@@ -89,21 +89,24 @@ KEEP_PROBABILITY = Exercise(
         Case([25, 25, 25, 25], 0.01, here="all words are equally frequent"),
         Case([5, 3, 2], 0.9, gives=np.ones(3), here="the threshold is above all shares"),
     ],
-    mistakes={
-        (
-            "return np.minimum -> return 1 - np.minimum",
-            "return 1 - np.sqrt(threshold * counts.sum() / counts)",
-        ): "It gives the probability of being *dropped*, as the paper writes it. Here that of "
-        "staying is wanted.",
-        "np.minimum(1.0, np.sqrt(threshold / shares)) -> np.sqrt(threshold / shares)": "It goes "
-        "above 1 for rare words. A probability cannot: `np.minimum(1.0, ...)`.",
-        "threshold / shares -> threshold / counts": "It compares the threshold with the counts. It "
-        "is a share of the text, so divide the counts by their sum first.",
-        "np.sqrt(threshold / shares) -> threshold / shares": "It lacks the square root. Without it "
-        "frequent words would be thinned down to the threshold itself.",
-        "threshold / shares -> shares / threshold": "The fraction is upside down: it keeps all "
-        "frequent words and drops the rare ones, which carry the meaning.",
-    },
+    mistakes="""
+    return np.minimum -> return 1 - np.minimum
+    or
+    return 1 - np.sqrt(threshold * counts.sum() / counts)
+    # It gives the probability of being *dropped*, as the paper writes it. Here that of staying is
+    # wanted.
+    np.minimum(1.0, np.sqrt(threshold / shares)) -> np.sqrt(threshold / shares)
+    # It goes above 1 for rare words. A probability cannot: `np.minimum(1.0, ...)`.
+    threshold / shares -> threshold / counts
+    # It compares the threshold with the counts. It is a share of the text, so divide the counts by
+    # their sum first.
+    np.sqrt(threshold / shares) -> threshold / shares
+    # It lacks the square root. Without it frequent words would be thinned down to the threshold
+    # itself.
+    threshold / shares -> shares / threshold
+    # The fraction is upside down: it keeps all frequent words and drops the rare ones, which carry
+    # the meaning.
+    """,
 )
 
 
@@ -141,17 +144,20 @@ PAIR_LOSS = Exercise(
         Case(np.zeros(2), np.ones(2), np.ones((3, 2)), here="the centre is all zeros"),
         Case([10.0, 0.0], [-100.0, 0.0], [[100.0, 0.0]], gives=2000.0, here="the scores are huge"),
     ],
-    mistakes={
-        "logaddexp(0, wrong) -> logaddexp(0, -wrong)": "It treats the negatives as if they were "
-        "neighbours. Their scores should *fall*: sigmoid(-negative . centre).",
-        ".sum() -> .mean()": "It takes the mean over the negatives. The formula has their sum.",
-        "return float -> return -float": "It lacks the minus in front. The logarithm of a "
-        "probability is negative, and a loss is what should become small.",
-        "np.logaddexp(0, -right) -> np.log1p(np.exp(-right)); "
-        "np.logaddexp(0, wrong) -> np.log1p(np.exp(wrong))": "The formula is right, but "
-        "sigmoid(-1000) rounds to 0, and its logarithm is minus infinity. `np.logaddexp(0, -x)` is "
-        "safe.",
-    },
+    mistakes="""
+    logaddexp(0, wrong) -> logaddexp(0, -wrong)
+    # It treats the negatives as if they were neighbours. Their scores should *fall*:
+    # sigmoid(-negative . centre).
+    .sum() -> .mean()
+    # It takes the mean over the negatives. The formula has their sum.
+    return float -> return -float
+    # It lacks the minus in front. The logarithm of a probability is negative, and a loss is what
+    # should become small.
+    np.logaddexp(0, -right) -> np.log1p(np.exp(-right))
+    np.logaddexp(0, wrong) -> np.log1p(np.exp(wrong))
+    # The formula is right, but sigmoid(-1000) rounds to 0, and its logarithm is minus infinity.
+    # `np.logaddexp(0, -x)` is safe.
+    """,
 )
 
 
@@ -182,14 +188,17 @@ NORMALISE_ROWS = Exercise(
         Case([[1.0, 2.0, 2.0], [-6.0, 2.0, 3.0]], here="there are two rows of three"),
         Case([[0.0, 5.0], [0.0, 0.0]], here="one row is all zeros, and stays as it is"),
     ],
-    mistakes={
-        "axis=1 -> axis=0": "It divides by the lengths of the *columns*. A word is a row: "
-        "`axis=1`.",
-        ", axis=1, keepdims=True ->": "It divides all rows by one number, the length of the whole "
-        "matrix. Every row has its own: `axis=1`.",
-        "np.linalg.norm(embeddings, -> embeddings.sum(": "It makes the numbers of a row sum to "
-        "one. The length is the root of the sum of squares, `np.linalg.norm(..., axis=1)`.",
-        ", keepdims=True ->": "The lengths have lost an axis: numpy lines float[V] up with the "
-        "columns. Keep float[V, 1] by `keepdims=True`.",
-    },
+    mistakes="""
+    axis=1 -> axis=0
+    # It divides by the lengths of the *columns*. A word is a row: `axis=1`.
+    , axis=1, keepdims=True ->
+    # It divides all rows by one number, the length of the whole matrix. Every row has its own:
+    # `axis=1`.
+    np.linalg.norm(embeddings, -> embeddings.sum(
+    # It makes the numbers of a row sum to one. The length is the root of the sum of squares,
+    # `np.linalg.norm(..., axis=1)`.
+    , keepdims=True ->
+    # The lengths have lost an axis: numpy lines float[V] up with the columns. Keep float[V, 1] by
+    # `keepdims=True`.
+    """,
 )

@@ -44,16 +44,19 @@ UNROLL = Exercise(
         Case([[1.0], [0.0]], [[1.0]], [[0.5]], [0.0], gives=[[0.7615942], [0.3633995]]),
         Case(WORDS, *CELL, here="there are three words"),
     ],
-    mistakes={
-        "+ W_h @ h ->": "The state before has no effect, so it is not recurrent: keep `h` from "
-        "word to word and add `W_h @ h`.",
-        "np.tanh(W_x @ x + W_h @ h + b) -> W_x @ x + W_h @ h + b": "The tanh is missing. Without "
-        "it the state can grow without end.",
-        "np.array(states) -> h": "It returns the last state only. The states after *every* word "
-        "are wanted, float[T, D]; collect them on the way.",
-        "W_h @ h -> h @ W_h": "`W_h` is transposed. `W_h @ h` multiplies its rows with the state; "
-        "`h @ W_h` takes its columns.",
-    },
+    mistakes="""
+    + W_h @ h ->
+    # The state before has no effect, so it is not recurrent: keep `h` from word to word and add
+    # `W_h @ h`.
+    np.tanh(W_x @ x + W_h @ h + b) -> W_x @ x + W_h @ h + b
+    # The tanh is missing. Without it the state can grow without end.
+    np.array(states) -> h
+    # It returns the last state only. The states after *every* word are wanted, float[T, D]; collect
+    # them on the way.
+    W_h @ h -> h @ W_h
+    # `W_h` is transposed. `W_h @ h` multiplies its rows with the state; `h @ W_h` takes its
+    # columns.
+    """,
 )
 
 
@@ -87,16 +90,18 @@ CLIP_GRADIENT = Exercise(
         Case([2.0, 2.0, 1.0], 2.5, here="no number is above the limit, but the length is"),
         Case(np.zeros(2), 1.0, gives=[0, 0], here="the gradient is zero, and so is its length"),
     ],
-    mistakes={
-        "return np.clip(gradient, -limit, limit)": "It clips every number by itself, which turns "
-        "the gradient. Scale all of it by one number.",
-        "if length > limit else gradient ->": "It scales short gradients too. Near a minimum they "
-        "are short for a good reason; clip only long ones.",
-        "limit / length -> 1 / length": "Long gradients come out with length 1, whatever the "
-        "limit. Multiply by `limit`.",
-        "np.linalg.norm(gradient) -> np.abs(gradient).max()": "It measures the largest number. The "
-        "length is the root of the sum of squares, `np.linalg.norm`.",
-    },
+    mistakes="""
+    return np.clip(gradient, -limit, limit)
+    # It clips every number by itself, which turns the gradient. Scale all of it by one number.
+    if length > limit else gradient ->
+    # It scales short gradients too. Near a minimum they are short for a good reason; clip only long
+    # ones.
+    limit / length -> 1 / length
+    # Long gradients come out with length 1, whatever the limit. Multiply by `limit`.
+    np.linalg.norm(gradient) -> np.abs(gradient).max()
+    # It measures the largest number. The length is the root of the sum of squares,
+    # `np.linalg.norm`.
+    """,
 )
 
 
@@ -142,16 +147,19 @@ FORGET_GATE = Exercise(
         ),
         Case([1.0, 0.5, -1.0], [0.8, -0.4], [2.0, -3.0], *LSTM, here="word, state and bias count"),
     ],
-    mistakes={
-        "gate * c -> gate": "It returns the gate. What is left of the memory is wanted: multiply "
-        "the gate with `c`, number by number.",
-        "gate * c -> (1 - gate) * c": "It is the wrong way round: this is what goes. In spite of "
-        "its name, a forget gate of 1 *keeps* everything.",
-        "return np.tanh(W_x @ x + W_h @ h + b) * c": "It uses tanh, which goes from -1 to 1. A "
-        "gate lies between 0 (shut) and 1 (open): the sigmoid.",
-        "gate * c -> gate @ c": "It adds everything up to one number. Every number of the memory "
-        "has its own gate: `*`, not `@`.",
-    },
+    mistakes="""
+    gate * c -> gate
+    # It returns the gate. What is left of the memory is wanted: multiply the gate with `c`, number
+    # by number.
+    gate * c -> (1 - gate) * c
+    # It is the wrong way round: this is what goes. In spite of its name, a forget gate of 1 *keeps*
+    # everything.
+    return np.tanh(W_x @ x + W_h @ h + b) * c
+    # It uses tanh, which goes from -1 to 1. A gate lies between 0 (shut) and 1 (open): the sigmoid.
+    gate * c -> gate @ c
+    # It adds everything up to one number. Every number of the memory has its own gate: `*`, not
+    # `@`.
+    """,
 )
 
 
@@ -185,17 +193,19 @@ MASKED_MEAN = Exercise(
         Case([[[2.0], [4.0], [9.0]]], [[True, True, False]], gives=[[3.0]]),
         Case(OUTPUTS, MASK, gives=[[2.0, 4.0], [4.0, -2.0]], here="two texts differ in length"),
     ],
-    mistakes={
-        "return outputs.mean(axis=1)": "Padding counts as if it were words. Make it zero first, by "
-        "`outputs * mask[:, :, None]`.",
-        "mask.sum(axis=1, keepdims=True) -> mask.shape[1]": "The sum is right, but it is divided "
-        "by the length with padding. Divide by the number of *words*, `mask.sum(axis=1)`.",
-        "words.sum(axis=1) / mask.sum(axis=1, keepdims=True) -> "
-        "words.sum(axis=0) / np.maximum(mask.sum(axis=0), 1)[:, None]": "It averages over the "
-        "texts of the batch (axis 0). Time is axis 1.",
-        "mask.sum(axis=1, keepdims=True) -> (mask.sum() / len(mask))": "All texts are divided by "
-        "one number. Each has its own count of words: `mask.sum(axis=1, keepdims=True)`.",
-    },
+    mistakes="""
+    return outputs.mean(axis=1)
+    # Padding counts as if it were words. Make it zero first, by `outputs * mask[:, :, None]`.
+    mask.sum(axis=1, keepdims=True) -> mask.shape[1]
+    # The sum is right, but it is divided by the length with padding. Divide by the number of
+    # *words*, `mask.sum(axis=1)`.
+    words.sum(axis=1) / mask.sum(axis=1, keepdims=True)
+    -> words.sum(axis=0) / np.maximum(mask.sum(axis=0), 1)[:, None]
+    # It averages over the texts of the batch (axis 0). Time is axis 1.
+    mask.sum(axis=1, keepdims=True) -> (mask.sum() / len(mask))
+    # All texts are divided by one number. Each has its own count of words:
+    # `mask.sum(axis=1, keepdims=True)`.
+    """,
 )
 
 
@@ -244,14 +254,16 @@ GREEDY_WRITE = Exercise(
             [[0, 5, 0], [6, 0, 1], [0, 0, 0]], 0, 2, 4, gives=[1, 0, 1, 0], here="no end ever comes"
         ),
     ],
-    mistakes={
-        "if token == end: -> if written and written[-1] == end:": "It writes the end mark too. "
-        "That mark says that the text is over; it is not part of it.",
-        "token, written = start, [] -> token, written = start, [start]; < most -> "
-        "<= most": "Its text begins with the start mark, which nobody wrote.",
-        "scores[token] -> scores[start]": "It never reads back what it wrote: the scores of the "
-        "next token are in the row of the last one.",
-        "scores[token] -> scores[:, token]": "It looks at columns. What may follow token i is in "
-        "*row* i.",
-    },
+    mistakes="""
+    if token == end: -> if written and written[-1] == end:
+    # It writes the end mark too. That mark says that the text is over; it is not part of it.
+    token, written = start, [] -> token, written = start, [start]
+    < most -> <= most
+    # Its text begins with the start mark, which nobody wrote.
+    scores[token] -> scores[start]
+    # It never reads back what it wrote: the scores of the next token are in the row of the last
+    # one.
+    scores[token] -> scores[:, token]
+    # It looks at columns. What may follow token i is in *row* i.
+    """,
 )

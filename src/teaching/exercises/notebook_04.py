@@ -56,23 +56,30 @@ MASKED_ATTENTION = Exercise(
             here="the first row allows nothing",
         ),
     ],
-    mistakes={
-        "/ np.sqrt(query.shape[-1]) ->": "The scores are not divided by sqrt(D). Wide vectors then "
-        "put nearly everything on one key.",
-        "axis=-1 -> axis=0": "The softmax runs down the columns. Each *query* spreads its "
-        "attention over the keys: `axis=-1`.",
-        "np.where(mask, -> np.where(~mask,; * mask -> * ~mask": "The mask is inverted. Here True "
-        "means *allowed*; some libraries mean the opposite.",
-        "np.where(mask, scores, -1e30) -> scores; * mask ->; @ value -> "
-        "* mask @ value": "It masks after the softmax, so a row sums to less than one. Mask the "
-        "scores.",
-        "* mask ->; np.where(mask, scores, -1e30) -> scores * mask": "It gives forbidden keys a "
-        "score of 0. But e to the power of 0 is 1; they need a very low score.",
-        "scores - scores.max(axis=-1, keepdims=True) -> scores": "The formula is right, but e to "
-        "the power of a large score overflows. Subtract the row's highest score first.",
-        "* mask ->": "Where nothing is allowed, it mixes the forbidden values. Multiply the "
-        "weights by the mask once more.",
-    },
+    mistakes="""
+    / np.sqrt(query.shape[-1]) ->
+    # The scores are not divided by sqrt(D). Wide vectors then put nearly everything on one key.
+    axis=-1 -> axis=0
+    # The softmax runs down the columns. Each *query* spreads its attention over the keys:
+    # `axis=-1`.
+    np.where(mask, -> np.where(~mask,
+    * mask -> * ~mask
+    # The mask is inverted. Here True means *allowed*; some libraries mean the opposite.
+    np.where(mask, scores, -1e30) -> scores
+    * mask ->
+    @ value -> * mask @ value
+    # It masks after the softmax, so a row sums to less than one. Mask the scores.
+    * mask ->
+    np.where(mask, scores, -1e30) -> scores * mask
+    # It gives forbidden keys a score of 0. But e to the power of 0 is 1; they need a very low
+    # score.
+    scores - scores.max(axis=-1, keepdims=True) -> scores
+    # The formula is right, but e to the power of a large score overflows. Subtract the row's
+    # highest score first.
+    * mask ->
+    # Where nothing is allowed, it mixes the forbidden values. Multiply the weights by the mask once
+    # more.
+    """,
 )
 
 
@@ -109,17 +116,17 @@ SPLIT_HEADS = Exercise(
             here="a single head gets everything, and the axis stays",
         ),
     ],
-    mistakes={
-        "return x.reshape(H, len(x), -1)": "The shape is right and the content is not: `reshape` "
-        "reads row by row, so one head gets all of the first tokens. Cut each token first, [T, H, "
-        "D / H], then swap two axes.",
-        ".transpose(1, 0, 2) ->": "The heads are on the second axis, [T, H, D / H]. Swap the first "
-        "two axes (`transpose`).",
-        "return np.stack([x[:, head::H] for head in range(H)])": "A head gets every H-th column. "
-        "Real models store the columns of a head side by side.",
-        "(1, 0, 2) -> (1, 2, 0)": "The last two axes are swapped: a head should have a row for "
-        "each token, [T, D / H].",
-    },
+    mistakes="""
+    return x.reshape(H, len(x), -1)
+    # The shape is right and the content is not: `reshape` reads row by row, so one head gets all of
+    # the first tokens. Cut each token first, [T, H, D / H], then swap two axes.
+    .transpose(1, 0, 2) ->
+    # The heads are on the second axis, [T, H, D / H]. Swap the first two axes (`transpose`).
+    return np.stack([x[:, head::H] for head in range(H)])
+    # A head gets every H-th column. Real models store the columns of a head side by side.
+    (1, 0, 2) -> (1, 2, 0)
+    # The last two axes are swapped: a head should have a row for each token, [T, D / H].
+    """,
 )
 
 
@@ -156,19 +163,21 @@ POSITIONAL_ENCODING = Exercise(
         Case(3, 4, here="there are 3 positions and 2 waves, each with a sine and a cosine"),
         Case(1, 6, gives=[[0, 1, 0, 1, 0, 1]], here="at position 0 every sine is 0"),
     ],
-    mistakes={
-        "0::2 -> : D // 2; 1::2 -> D // 2 :": "It puts all sines first, then all cosines. Here "
-        "they alternate: `table[:, 0::2]` and `table[:, 1::2]`.",
-        "np.sin(angles), np.cos(angles) -> np.cos(angles), np.sin(angles)": "Sine and cosine are "
-        "swapped: the even columns, 0, 2, ..., hold the sine.",
-        "np.arange(T)[ -> (np.arange(T) + 1)[": "It counts positions from 1. The first token is at "
-        "position 0, where every sine is 0.",
-        "np.arange(0, D, 2) -> np.arange(D // 2)": "The exponent is i / D instead of 2i / D. "
-        "`np.arange(0, D, 2) / D` is 2i / D.",
-        "angles = np.arange(T)[:, None] / 10_000 ** (np.arange(D) / D)\n"
-        "return np.where(np.arange(D) % 2, np.cos(angles), np.sin(angles))": "Every column has a "
-        "wave of its own. A sine and the cosine next to it share one.",
-    },
+    mistakes="""
+    0::2 -> : D // 2
+    1::2 -> D // 2 :
+    # It puts all sines first, then all cosines. Here they alternate: `table[:, 0::2]` and
+    # `table[:, 1::2]`.
+    np.sin(angles), np.cos(angles) -> np.cos(angles), np.sin(angles)
+    # Sine and cosine are swapped: the even columns, 0, 2, ..., hold the sine.
+    np.arange(T)[ -> (np.arange(T) + 1)[
+    # It counts positions from 1. The first token is at position 0, where every sine is 0.
+    np.arange(0, D, 2) -> np.arange(D // 2)
+    # The exponent is i / D instead of 2i / D. `np.arange(0, D, 2) / D` is 2i / D.
+    angles = np.arange(T)[:, None] / 10_000 ** (np.arange(D) / D)
+    return np.where(np.arange(D) % 2, np.cos(angles), np.sin(angles))
+    # Every column has a wave of its own. A sine and the cosine next to it share one.
+    """,
 )
 
 
@@ -215,16 +224,19 @@ LAYER_NORM = Exercise(
         Case(PAIR, np.ones(2), np.zeros(2), 3.0, gives=[[-0.5, 0.5]], here="epsilon is 3"),
         Case(np.full((1, 4), 7.0), *PLAIN, 1e-5, gives=[[0.0] * 4], here="all numbers are equal"),
     ],
-    mistakes={
-        "axis=-1 -> axis=0": "Mean and variance are taken over the tokens. Layer norm looks at one "
-        "token at a time: `axis=-1`.",
-        "axis=-1, keepdims=True ->": "Mean and variance are those of the whole matrix. Every token "
-        "has its own: `axis=-1, keepdims=True`.",
-        "x.var( -> x.var(ddof=1,": "The variance divides by D - 1, torch's default. Here it is the "
-        "plain mean of squares, `x.var()` in numpy.",
-        "np.sqrt(variance + epsilon) -> (variance + epsilon)": "It divides by the variance. The "
-        "spread is its square *root*.",
-        "np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)": "Epsilon is added outside "
-        "the root. The formula is sqrt(variance + epsilon).",
-    },
+    mistakes="""
+    axis=-1 -> axis=0
+    # Mean and variance are taken over the tokens. Layer norm looks at one token at a time:
+    # `axis=-1`.
+    axis=-1, keepdims=True ->
+    # Mean and variance are those of the whole matrix. Every token has its own:
+    # `axis=-1, keepdims=True`.
+    x.var( -> x.var(ddof=1,
+    # The variance divides by D - 1, torch's default. Here it is the plain mean of squares,
+    # `x.var()` in numpy.
+    np.sqrt(variance + epsilon) -> (variance + epsilon)
+    # It divides by the variance. The spread is its square *root*.
+    np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)
+    # Epsilon is added outside the root. The formula is sqrt(variance + epsilon).
+    """,
 )

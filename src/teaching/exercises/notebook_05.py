@@ -48,23 +48,24 @@ BIGRAM_PROBABILITY = Exercise(
         Case("mouse", "cat", FOLLOWING, 8, 0.5, gives=1 / 8, here="nothing ever followed `mouse`"),
         Case("mouse", "cat", FOLLOWING, 8, 0.0, gives=1 / 8, here="nothing followed, and k is 0"),
     ],
-    mistakes={
-        "counts.values()) -> sum(f.values()) for f in following.values())": "It divides by the "
-        "count of *all* pairs. The question is what follows `before`, so only pairs that begin "
-        "with it count.",
-        "return bigram_probability(word, before, following, V, k)": "The two words are swapped: it "
-        "looks up `following[word][before]`.",
-        "return bigram_probability(before, word, following, V, 0)": "k has no effect. Without it a "
-        "single pair that never came makes the whole text impossible.",
-        "+ k * V ->": "k is added to the numerator only, so the V probabilities sum to more than "
-        "one. Add k V to the denominator.",
-        (
-            "else 1 / V -> else 0.0",
-            "if total else 1 / V ->",
-        ): "After a word that nothing followed, with k = 0, each of the V words gets 1 / V.",
-        "k * V -> k": "In the denominator k is added once. Each of the V words gets it, so it is k "
-        "V.",
-    },
+    mistakes="""
+    counts.values()) -> sum(f.values()) for f in following.values())
+    # It divides by the count of *all* pairs. The question is what follows `before`, so only pairs
+    # that begin with it count.
+    return bigram_probability(word, before, following, V, k)
+    # The two words are swapped: it looks up `following[word][before]`.
+    return bigram_probability(before, word, following, V, 0)
+    # k has no effect. Without it a single pair that never came makes the whole text impossible.
+    + k * V ->
+    # k is added to the numerator only, so the V probabilities sum to more than one. Add k V to the
+    # denominator.
+    else 1 / V -> else 0.0
+    or
+    if total else 1 / V ->
+    # After a word that nothing followed, with k = 0, each of the V words gets 1 / V.
+    k * V -> k
+    # In the denominator k is added once. Each of the V words gets it, so it is k V.
+    """,
 )
 
 
@@ -91,21 +92,25 @@ PERPLEXITY_PER_WORD = Exercise(
         Case([-0.5, -1.0, -1.5], 2, gives=math.exp(1.5), here="three tokens make up two words"),
         Case([-1.0] * 800, 400, gives=math.exp(2), here="the product of the probabilities is tiny"),
     ],
-    mistakes={
-        "/ words -> / len(log_probs)": "It divides by the number of tokens. A model with longer "
-        "tokens has fewer of them; words are the same for all.",
-        "math.exp( -> 2 ** (": "It mixes two bases: the logarithms are natural ones, but it raises "
-        "2 to their mean. `math.exp` undoes `math.log`.",
-        "-sum -> sum": "The minus is missing, so it is the probability of an average word. "
-        "Perplexity is 1 divided by it, and never below 1.",
-        (
-            "return sum(math.exp(-x) for x in log_probs) / len(log_probs)",
-            "return sum(math.exp(-x) for x in log_probs) / words",
-        ): "It applies exp to each token before the mean, so the rarest decides nearly alone. "
-        "First the mean, then, once, `exp`.",
-        "return np.prod(np.exp(log_probs)) ** (-1 / words)": "It multiplies probabilities. The "
-        "product of a few hundred of them is rounded to 0; add their logarithms instead.",
-    },
+    mistakes="""
+    / words -> / len(log_probs)
+    # It divides by the number of tokens. A model with longer tokens has fewer of them; words are
+    # the same for all.
+    math.exp( -> 2 ** (
+    # It mixes two bases: the logarithms are natural ones, but it raises 2 to their mean. `math.exp`
+    # undoes `math.log`.
+    -sum -> sum
+    # The minus is missing, so it is the probability of an average word. Perplexity is 1 divided by
+    # it, and never below 1.
+    return sum(math.exp(-x) for x in log_probs) / len(log_probs)
+    or
+    return sum(math.exp(-x) for x in log_probs) / words
+    # It applies exp to each token before the mean, so the rarest decides nearly alone. First the
+    # mean, then, once, `exp`.
+    return np.prod(np.exp(log_probs)) ** (-1 / words)
+    # It multiplies probabilities. The product of a few hundred of them is rounded to 0; add their
+    # logarithms instead.
+    """,
 )
 
 
@@ -148,23 +153,23 @@ SAMPLE_TOP_P = Exercise(
         Case(PROBS, 0.8, 0.95, gives=0, here="tokens 1, 2 and 0 stay, with a sum of 0.875"),
         Case(PROBS, 0.9, 0.7, gives=2, here="four tokens stay, and u is somewhere in the middle"),
     ],
-    mistakes={
-        "order[before < p] -> order[: max(1, (before + probs[order] <= p).sum())]": "It drops the "
-        "token with which the sum crosses p. Without it those that stay do not reach p.",
-        "before < p -> probs[order] >= p": "It compares each token by itself with p. What has to "
-        "reach p is the sum of those that stay.",
-        "return int(probs.argmax())": "It always takes the likeliest token. That is greedy "
-        "decoding; here u decides.",
-        "order[before < p] -> np.sort(order[before < p])": "The right tokens stay, but in the "
-        "order of the vocabulary. Begin with the likeliest.",
-        "argsort(-probs) -> argsort(probs)": "It begins with the rarest tokens: `argsort` sorts "
-        "upwards. Sort `-probs`.",
-        "u * running[-1] -> u": "The running sum ends below 1, so a large u is above all of it. "
-        "Compare with u times the sum of those that stay.",
-        "int(kept[np.argmax(running > u * running[-1])]) -> "
-        "int(np.argmax(running > u * running[-1]))": "It returns the token's place in the sorted "
-        "order. Its number is wanted: `order[place]`.",
-    },
+    mistakes="""
+    order[before < p] -> order[: max(1, (before + probs[order] <= p).sum())]
+    # It drops the token with which the sum crosses p. Without it those that stay do not reach p.
+    before < p -> probs[order] >= p
+    # It compares each token by itself with p. What has to reach p is the sum of those that stay.
+    return int(probs.argmax())
+    # It always takes the likeliest token. That is greedy decoding; here u decides.
+    order[before < p] -> np.sort(order[before < p])
+    # The right tokens stay, but in the order of the vocabulary. Begin with the likeliest.
+    argsort(-probs) -> argsort(probs)
+    # It begins with the rarest tokens: `argsort` sorts upwards. Sort `-probs`.
+    u * running[-1] -> u
+    # The running sum ends below 1, so a large u is above all of it. Compare with u times the sum of
+    # those that stay.
+    int(kept[np.argmax(running > u * running[-1])]) -> int(np.argmax(running > u * running[-1]))
+    # It returns the token's place in the sorted order. Its number is wanted: `order[place]`.
+    """,
 )
 
 
@@ -211,13 +216,17 @@ REPETITION_PENALISED = Exercise(
         Case(LOGITS, [0, 3, 0, 0], 2.0, here="token 0 has come three times"),
         Case(LOGITS, [], 2.0, gives=LOGITS, here="nothing has come yet"),
     ],
-    mistakes={
-        "*= -> /=": "It divides negative logits too, which brings them nearer to 0, and so makes "
-        "these tokens *likelier*. Multiply those.",
-        "/= -> -=; *= -> -=": "It subtracts the penalty. This one divides and multiplies, so that "
-        "1 changes nothing.",
-        "set(token_ids) -> token_ids": "A token that has come three times is penalised three "
-        "times. Once is enough: go through `set(token_ids)`.",
-        "/= -> *=": "It multiplies positive logits too, which makes them larger. Divide those.",
-    },
+    mistakes="""
+    *= -> /=
+    # It divides negative logits too, which brings them nearer to 0, and so makes these tokens
+    # *likelier*. Multiply those.
+    /= -> -=
+    *= -> -=
+    # It subtracts the penalty. This one divides and multiplies, so that 1 changes nothing.
+    set(token_ids) -> token_ids
+    # A token that has come three times is penalised three times. Once is enough: go through
+    # `set(token_ids)`.
+    /= -> *=
+    # It multiplies positive logits too, which makes them larger. Divide those.
+    """,
 )

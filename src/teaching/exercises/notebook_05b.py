@@ -68,20 +68,21 @@ MASK_TOKENS = Exercise(
             here="the dice would choose [CLS] and [SEP] too, which are no text",
         ),
     ],
-    mistakes={
-        "& ~special ->": "It chooses special tokens as well. `[CLS]`, `[SEP]` and padding are no "
-        "text to learn from.",
-        "np.where(chosen, token_ids, -100) -> token_ids": "It gives every token a label, also "
-        "those whose answer can be seen. Where no token is chosen the label is -100.",
-        "np.where(chosen, token_ids, -100) -> np.where(chosen, inputs, -100)": "Its labels are "
-        "what the model sees, not the original tokens.",
-        "chosen & (dice[1] < 0.8) -> chosen": "It hides every chosen token. One in ten is replaced "
-        "and one in ten stays.",
-        "np.where(chosen, token_ids, -100) -> "
-        "np.where(inputs != token_ids, token_ids, -100)": "A chosen token that stays has no label. "
-        "The model cannot know that it is right.",
-        "dice[1] -> dice[0] / 0.15": "It uses the first row of dice for both decisions.",
-    },
+    mistakes="""
+    & ~special ->
+    # It chooses special tokens as well. `[CLS]`, `[SEP]` and padding are no text to learn from.
+    np.where(chosen, token_ids, -100) -> token_ids
+    # It gives every token a label, also those whose answer can be seen. Where no token is chosen
+    # the label is -100.
+    np.where(chosen, token_ids, -100) -> np.where(chosen, inputs, -100)
+    # Its labels are what the model sees, not the original tokens.
+    chosen & (dice[1] < 0.8) -> chosen
+    # It hides every chosen token. One in ten is replaced and one in ten stays.
+    np.where(chosen, token_ids, -100) -> np.where(inputs != token_ids, token_ids, -100)
+    # A chosen token that stays has no label. The model cannot know that it is right.
+    dice[1] -> dice[0] / 0.15
+    # It uses the first row of dice for both decisions.
+    """,
 )
 
 
@@ -123,17 +124,19 @@ MASKED_LOSS = Exercise(
         Case([[1000.0, 0.0], [0.0, 1000.0]], [0, 0], gives=500.0, here="no float holds exp(1000)"),
         Case(SCORES, [-100] * 4, gives=0.0, here="no place has a label"),
     ],
-    mistakes={
-        ".mean() -> .sum() / len(labels)": "It divides by the number of all places. Only places "
-        "with a label count.",
-        ".mean() -> .sum()": "It sums the losses. Their mean over the blanks is wanted.",
-        "labels != -100 -> labels == labels; labels[asked] -> "
-        "labels % logits.shape[1]": "It takes -100 for the number of a token. Leave these places "
-        "out first.",
-        "log_probs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)) -> "
-        "log_probs = logits[asked]": "It averages the scores themselves. First softmax makes "
-        "probabilities of them, then comes the logarithm.",
-    },
+    mistakes="""
+    .mean() -> .sum() / len(labels)
+    # It divides by the number of all places. Only places with a label count.
+    .mean() -> .sum()
+    # It sums the losses. Their mean over the blanks is wanted.
+    labels != -100 -> labels == labels
+    labels[asked] -> labels % logits.shape[1]
+    # It takes -100 for the number of a token. Leave these places out first.
+    log_probs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    -> log_probs = logits[asked]
+    # It averages the scores themselves. First softmax makes probabilities of them, then comes the
+    # logarithm.
+    """,
 )
 
 
@@ -182,21 +185,20 @@ MERGE_ONCE = Exercise(
         Case([list("cat"), list("car"), ["do", "g"]], [2, 2, 9], here="`do g` occurs 9 times"),
         Case([["z", "y"], ["b", "a"]], [3, 3], gives=[["z", "y"], ["ba"]], here="there is a tie"),
         Case([list("banana")], [1], gives=[["b", "an", "an", "a"]], here="the pair occurs twice"),
-        Case(
-            [list("haaaa")], [1], gives=[["h", "aa", "aa"]], here="four pieces in a row are equal"
-        ),
+        Case([list("haaaa")], [1], gives=[["h", "aa", "aa"]], here="four pieces are equal"),
         Case([["ox"], ["a"]], [2, 5], gives=[["ox"], ["a"]], here="there is nothing left to join"),
     ],
-    mistakes={
-        "+= count -> += 1": "It counts every word once. A pair in a word that occurs nine times "
-        "occurs nine times in the text.",
-        "== best -> == best and len(joined) == i": "It joins only the first of several such pairs "
-        "in a word.",
-        "(-pairs[pair], pair) -> -pairs[pair]": "Of equally frequent pairs it takes the one it saw "
-        "first. Take the first in alphabetical order.",
-        "i += 2 if hit else 1 -> i += 1": "It uses a piece twice. After a join move on by 2: the "
-        "right neighbour is used up.",
-    },
+    mistakes="""
+    += count -> += 1
+    # It counts every word once. A pair in a word that occurs nine times occurs nine times in the
+    # text.
+    == best -> == best and len(joined) == i
+    # It joins only the first of several such pairs in a word.
+    (-pairs[pair], pair) -> -pairs[pair]
+    # Of equally frequent pairs it takes the one it saw first. Take the first in alphabetical order.
+    i += 2 if hit else 1 -> i += 1
+    # It uses a piece twice. After a join move on by 2: the right neighbour is used up.
+    """,
 )
 
 
@@ -231,26 +233,25 @@ QUANTISE_MATRIX = Exercise(
         Case([[1.27, -0.5, 0.768]], gives=([[127, -50, 77]], [0.01])),
         Case([[2.54, 1.0], [0.0254, -0.01]], here="the second row is a hundred times smaller"),
         Case([[-12.7, 3.0], [1.0, -2.54]], here="the largest weights are negative"),
-        Case(
-            [[0.0, 0.0], [1.27, 0.0]],
-            gives=([[0, 0], [127, 0]], [1.0, 0.01]),
-            here="a row is all zeros",
-        ),
+        Case([[0.0, 0.0], [1.27, 0.0]], here="all weights of the first row are zero"),
     ],
-    mistakes={
-        ".max(axis=1) / 127 -> .max() / 127 * np.ones(len(weights))": "There is one scale for the "
-        "whole matrix. Each row has its own, `axis=1`.",
-        "low, high = weights.min(axis=1), weights.max(axis=1)\n"
-        "scales = np.maximum((high - low) / 255, 1e-9)\n"
-        "return np.round((weights - low[:, None]) / scales[:, "
-        "None]).astype(int), scales": "It counts from 0 to 255, from the lowest weight to the "
-        "highest. Here the numbers have a sign, and 0 means 0.",
-        "np.abs(weights).max -> weights.max": "The scale comes from the highest weight, but a "
-        "negative one can be larger in size: `np.abs` first.",
-        "np.round( -> (": "It cuts off the decimals, so all weights move towards zero. Round "
-        "first.",
-        "127 -> 128": "It divides by 128, but the largest number of a signed byte is 127.",
-        "axis=1 -> axis=0; scales[:, None] -> scales": "Each column has a scale. A row makes one "
-        "output of the layer.",
-    },
+    mistakes="""
+    .max(axis=1) / 127 -> .max() / 127 * np.ones(len(weights))
+    # There is one scale for the whole matrix. Each row has its own, `axis=1`.
+    low, high = weights.min(axis=1), weights.max(axis=1)
+    scales = np.maximum((high - low) / 255, 1e-9)
+    return np.round((weights - low[:, None]) / scales[:, None]).astype(int), scales
+    # It counts from 0 to 255, from the lowest weight to the highest. Here the numbers have a sign,
+    # and 0 means 0.
+    np.abs(weights).max -> weights.max
+    # The scale comes from the highest weight, but a negative one can be larger in size: `np.abs`
+    # first.
+    np.round( -> (
+    # It cuts off the decimals, so all weights move towards zero. Round first.
+    127 -> 128
+    # It divides by 128, but the largest number of a signed byte is 127.
+    axis=1 -> axis=0
+    scales[:, None] -> scales
+    # Each column has a scale. A row makes one output of the layer.
+    """,
 )

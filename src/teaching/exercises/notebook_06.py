@@ -38,19 +38,20 @@ WINDOW_STARTS = Exercise(
         Case(6, 6, 2, gives=[0], here="the passage fills one window exactly"),
         Case(12, 4, 0, gives=[0, 4, 8], here="a doc stride of 0 asks for no overlap at all"),
     ],
-    mistakes={
-        (
-            "starts[-1] + room - doc_stride -> starts[-1] + max(doc_stride, 1)",
-            "return list(range(0, n_tokens, max(doc_stride, 1)))",
-        ): "It takes `doc_stride` as the step, as BERT's original code does. Here it is the "
-        "overlap: the step is `room - doc_stride`.",
-        "return list(range(0, n_tokens - room + 1, room - doc_stride))": "It keeps full windows "
-        "only and misses the tail of the passage. The answer may be there.",
-        "return list(range(0, n_tokens, room - doc_stride))": "It goes on after a window has "
-        "reached the end. The extra window holds only tokens that the one before has already.",
-        "return list(range(0, n_tokens, room))": "Its windows do not overlap. An answer across a "
-        "cut would be whole in neither.",
-    },
+    mistakes="""
+    starts[-1] + room - doc_stride -> starts[-1] + max(doc_stride, 1)
+    or
+    return list(range(0, n_tokens, max(doc_stride, 1)))
+    # It takes `doc_stride` as the step, as BERT's original code does. Here it is the overlap: the
+    # step is `room - doc_stride`.
+    return list(range(0, n_tokens - room + 1, room - doc_stride))
+    # It keeps full windows only and misses the tail of the passage. The answer may be there.
+    return list(range(0, n_tokens, room - doc_stride))
+    # It goes on after a window has reached the end. The extra window holds only tokens that the one
+    # before has already.
+    return list(range(0, n_tokens, room))
+    # Its windows do not overlap. An answer across a cut would be whole in neither.
+    """,
 )
 
 
@@ -106,24 +107,24 @@ LABEL_WINDOW = Exercise(
         Case(11, 24, *SECOND, gives=(0, 0), here="the window has `number`, but not `atomic`"),
         Case(19, 23, *FIRST, gives=(8, 8), here="the answer is part of one token"),
     ],
-    mistakes={
-        "answer_start < token_starts[first] or answer_end > token_ends[last] -> "
-        "answer_end <= token_starts[first] or answer_start >= token_ends[last]": "It labels a part "
-        "of the answer, and the model learns cut-off answers. Unless the window has all of it, the "
-        "label is (0, 0).",
-        "starts_before[-1]) -> starts_before[-1] + 1)": "Its end is one too far. Character ends "
-        "are exclusive, but the end label is the answer's last token itself.",
-        "(ends_after[0], starts_before[-1]) -> "
-        "(ends_after[0] - first, starts_before[-1] - first)": "It counts tokens from the beginning "
-        "of the passage. Positions count from [CLS], which is 0.",
-        "return (ends_after[0], starts_before[-1]) -> "
-        "return (answer_start, answer_end)": "It returns characters. Look for the tokens that "
-        "these characters fall into.",
-        "whole = answer_start in token_starts and answer_end in token_ends\n"
-        "first, last = token_starts.index, token_ends.index\n"
-        "return (first(answer_start), last(answer_end)) if whole else (0, 0)": "It finds an answer "
-        "only where tokens begin and end exactly with it. Compare with < and >, not with ==.",
-    },
+    mistakes="""
+    answer_start < token_starts[first] or answer_end > token_ends[last]
+    -> answer_end <= token_starts[first] or answer_start >= token_ends[last]
+    # It labels a part of the answer, and the model learns cut-off answers. Unless the window has
+    # all of it, the label is (0, 0).
+    starts_before[-1]) -> starts_before[-1] + 1)
+    # Its end is one too far. Character ends are exclusive, but the end label is the answer's last
+    # token itself.
+    (ends_after[0], starts_before[-1]) -> (ends_after[0] - first, starts_before[-1] - first)
+    # It counts tokens from the beginning of the passage. Positions count from [CLS], which is 0.
+    return (ends_after[0], starts_before[-1]) -> return (answer_start, answer_end)
+    # It returns characters. Look for the tokens that these characters fall into.
+    whole = answer_start in token_starts and answer_end in token_ends
+    first, last = token_starts.index, token_ends.index
+    return (first(answer_start), last(answer_end)) if whole else (0, 0)
+    # It finds an answer only where tokens begin and end exactly with it. Compare with < and >, not
+    # with ==.
+    """,
 )
 
 
@@ -169,23 +170,23 @@ BEST_SPAN = Exercise(
         Case([4, 3.5, 0], [0, 0, 3], 2, gives=(1, 2), here="the best sum is 3.5 + 3"),
         Case([-3, -1, -2], [-2, -4, -1.5], 3, gives=(1, 2), here="all scores are below zero"),
     ],
-    mistakes={
-        "return int(np.argmax(start_logits)), int(np.argmax(end_logits))": "It takes the best "
-        "start and the best end apart from each other. The end can come first, or far behind. "
-        "Compare pairs.",
-        "min(start + max_answer_length, len(end_logits)) -> len(end_logits)": "It ignores "
-        "`max_answer_length`. One stray high score makes an answer of half a page.",
-        "start + max_answer_length -> start + max_answer_length + 1": "It allows one token too "
-        "many. A span from `start` to `end` has `end - start + 1` tokens.",
-        "start + max_answer_length -> start + max_answer_length - 1": "It allows one token too "
-        "few: `max_answer_length` itself is still allowed.",
-        "start = int(np.argmax(start_logits))\n"
-        "ends = end_logits[start : start + max_answer_length]\n"
-        "return start, start + int(np.argmax(ends))": "It settles on the best start first. A lower "
-        "one may have a far better end: compare sums.",
-        "-np.inf -> 0": "It begins with a best sum of 0, which no negative logits can beat: begin "
-        "with `-np.inf`.",
-    },
+    mistakes="""
+    return int(np.argmax(start_logits)), int(np.argmax(end_logits))
+    # It takes the best start and the best end apart from each other. The end can come first, or far
+    # behind. Compare pairs.
+    min(start + max_answer_length, len(end_logits)) -> len(end_logits)
+    # It ignores `max_answer_length`. One stray high score makes an answer of half a page.
+    start + max_answer_length -> start + max_answer_length + 1
+    # It allows one token too many. A span from `start` to `end` has `end - start + 1` tokens.
+    start + max_answer_length -> start + max_answer_length - 1
+    # It allows one token too few: `max_answer_length` itself is still allowed.
+    start = int(np.argmax(start_logits))
+    ends = end_logits[start : start + max_answer_length]
+    return start, start + int(np.argmax(ends))
+    # It settles on the best start first. A lower one may have a far better end: compare sums.
+    -np.inf -> 0
+    # It begins with a best sum of 0, which no negative logits can beat: begin with `-np.inf`.
+    """,
 )
 
 
@@ -231,25 +232,27 @@ TOKEN_F1 = Exercise(
         Case("London", "Paris", gives=0.0, here="they have no word in common"),
         Case("", "", gives=1.0, here="the question has no answer and the model gave none"),
     ],
-    mistakes={
-        (
-            "shared = ( -> predicted_words, gold_words = set(predicted_words), set(gold_words)\n"
-            "shared = (",
-            "(Counter(predicted_words) & Counter(gold_words)).total() -> "
-            "len(set(predicted_words) & set(gold_words))",
-        ): "It compares sets, in which a repeated word counts once. `Counter(a) & Counter(b)` "
-        "keeps counts.",
-        "(Counter(predicted_words) & Counter(gold_words)).total() -> "
-        "sum(word in gold_words for word in predicted_words)": "It counts every predicted word "
-        "that occurs in gold, so one gold word is used up several times. Use "
-        "`Counter(a) & Counter(b)`.",
-        (
-            "normalize_answer(prediction) -> prediction; normalize_answer(gold) -> gold",
-            "normalize_answer(prediction) -> prediction.lower(); "
-            "normalize_answer(gold) -> gold.lower()",
-        ): "Both texts go through `normalize_answer` first. It drops capitals, punctuation and the "
-        "articles a, an, the.",
-        "2 * precision * recall / (precision + recall) -> (precision + recall) / 2": "It takes the "
-        "plain mean. F1 is the harmonic mean, 2PR / (P + R), which stays near the smaller one.",
-    },
+    mistakes="""
+    once = lambda text: " ".join(set(normalize_answer(text).split()))
+    return token_f1(once(prediction), once(gold))
+    or
+    (Counter(predicted_words) & Counter(gold_words)).total()
+    -> len(set(predicted_words) & set(gold_words))
+    # It compares sets, in which a repeated word counts once. `Counter(a) & Counter(b)` keeps
+    # counts.
+    (Counter(predicted_words) & Counter(gold_words)).total()
+    -> sum(word in gold_words for word in predicted_words)
+    # It counts every predicted word that occurs in gold, so one gold word is used up several times.
+    # Use `Counter(a) & Counter(b)`.
+    normalize_answer(prediction) -> prediction
+    normalize_answer(gold) -> gold
+    or
+    normalize_answer(prediction) -> prediction.lower()
+    normalize_answer(gold) -> gold.lower()
+    # Both texts go through `normalize_answer` first. It drops capitals, punctuation and the
+    # articles a, an, the.
+    2 * precision * recall / (precision + recall) -> (precision + recall) / 2
+    # It takes the plain mean. F1 is the harmonic mean, 2PR / (P + R), which stays near the smaller
+    # one.
+    """,
 )

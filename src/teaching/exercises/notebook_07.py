@@ -52,20 +52,25 @@ BM25_TERM = Exercise(
         Case(1, 300, 100.0, 10, 1000, 1.5, 0.25, gives=RARE / 3.25, here="the document is long"),
         Case(0, 80, 100.0, 10, 1000, 1.5, 0.5, gives=0.0, here="the word does not occur"),
     ],
-    mistakes={
-        "math.log(1 + odds_against) -> math.log(odds_against)": "The 1 in the logarithm is "
-        "missing. Without it a word of more than half of the documents gets a weight below zero.",
-        "math.log(1 + odds_against) -> math.log(documents / containing)": "The weight is "
-        "log(documents / containing), as in TF-IDF. BM25's asks how many do *not* have the word.",
-        "/ (frequency + room) ->": "It multiplies the weight by `frequency`. Then a page that says "
-        "a word fifty times beats every other.",
-        "frequency / (frequency + room) -> (frequency / frequency + room)": "The brackets in the "
-        "denominator are missing: `f / f + x` is 1 + x in Python. Write `f / (f + x)`.",
-        "return weight -> return (k1 + 1) * weight": "It has a factor k1 + 1, as BM25 is often "
-        "written. It changes no order; this version leaves it out.",
-        "length / mean_length -> mean_length / length": "Length and mean are the wrong way round: "
-        "this favours long documents.",
-    },
+    mistakes="""
+    math.log(1 + odds_against) -> math.log(odds_against)
+    # The 1 in the logarithm is missing. Without it a word of more than half of the documents gets a
+    # weight below zero.
+    math.log(1 + odds_against) -> math.log(documents / containing)
+    # The weight is log(documents / containing), as in TF-IDF. BM25's asks how many do *not* have
+    # the word.
+    / (frequency + room) ->
+    # It multiplies the weight by `frequency`. Then a page that says a word fifty times beats every
+    # other.
+    frequency / (frequency + room) -> (frequency / frequency + room)
+    # The brackets in the denominator are missing: `f / f + x` is 1 + x in Python. Write
+    # `f / (f + x)`.
+    return weight -> return (k1 + 1) * weight
+    # It has a factor k1 + 1, as BM25 is often written. It changes no order; this version leaves it
+    # out.
+    length / mean_length -> mean_length / length
+    # Length and mean are the wrong way round: this favours long documents.
+    """,
 )
 
 
@@ -108,24 +113,26 @@ FUSE = Exercise(
         Case([list("abcd"), list("dbac")], 10.0, here="all names are on both lists"),
         Case([["a", "b", "c"], []], 10.0, here="one of the lists is empty"),
     ],
-    mistakes={
-        "enumerate(ranking, 1) -> enumerate(ranking)": "It counts ranks from 0. The first of a "
-        "list has rank 1: `enumerate(ranking, 1)`.",
-        "in best_first} -> "
-        "in best_first if all(name in ranking for ranking in rankings)}": "It keeps only what is "
-        "on every list. What one search missed can still be right.",
-        "+ 1 / (constant + rank) -> + rank; , reverse=True ->": "It adds up the ranks themselves, "
-        "so a name on one list looks better than one on both. Add up 1 / (constant + rank).",
-        "1 / (constant + rank) -> 1 / constant + rank": "Brackets are missing: write "
-        "`1 / (constant + rank)`.",
-        "totals.get(name, 0.0) + ->": "A later list overwrites what an earlier one gave. Add to "
-        "it.",
-        "totals.get(name, 0.0) + 1 / (constant + rank) -> "
-        "max(totals.get(name, 0.0), 1 / (constant + rank))": "It keeps the best rank of each name "
-        "and forgets the others. Add both: it counts that two searches agree.",
-        "in best_first} -> in totals}": "The sums are right, but not in order: sort by the sum, "
-        "largest first.",
-    },
+    mistakes="""
+    enumerate(ranking, 1) -> enumerate(ranking)
+    # It counts ranks from 0. The first of a list has rank 1: `enumerate(ranking, 1)`.
+    in best_first} -> in best_first if all(name in ranking for ranking in rankings)}
+    # It keeps only what is on every list. What one search missed can still be right.
+    + 1 / (constant + rank) -> + rank
+    , reverse=True ->
+    # It adds up the ranks themselves, so a name on one list looks better than one on both. Add up 1
+    # / (constant + rank).
+    1 / (constant + rank) -> 1 / constant + rank
+    # Brackets are missing: write `1 / (constant + rank)`.
+    totals.get(name, 0.0) + ->
+    # A later list overwrites what an earlier one gave. Add to it.
+    totals.get(name, 0.0) + 1 / (constant + rank)
+    -> max(totals.get(name, 0.0), 1 / (constant + rank))
+    # It keeps the best rank of each name and forgets the others. Add both: it counts that two
+    # searches agree.
+    in best_first} -> in totals}
+    # The sums are right, but not in order: sort by the sum, largest first.
+    """,
 )
 
 
@@ -155,16 +162,18 @@ RECALL_AT = Exercise(
         Case([2, None, 1, 8], 5, gives=0.5, here="one passage was not found at all"),
         Case([None, 2, None, None, 30, 1], 20, gives=1 / 3, here="k is larger than the list"),
     ],
-    mistakes={
-        "rank <= k -> rank < k": "It leaves rank k out. Ranks begin at 1: `<=`, not `<`.",
-        "/ len(ranks) -> / max(sum(rank is not None for rank in ranks), 1)": "It divides by the "
-        "questions whose passage was found. Those with None are the worst failures.",
-        "rank is not None and rank <= k -> (rank or 0) <= k": "It takes None for 0, so what was "
-        "never found counts as found first.",
-        "/ len(ranks) -> / k": "It divides by `k`. The share is of the questions, `len(ranks)`.",
-        "return sum(rank is not None for rank in ranks[:k]) / len(ranks[:k])": "It looks at the "
-        "first k questions. Each number in `ranks` is a question; compare it with k.",
-    },
+    mistakes="""
+    rank <= k -> rank < k
+    # It leaves rank k out. Ranks begin at 1: `<=`, not `<`.
+    / len(ranks) -> / max(sum(rank is not None for rank in ranks), 1)
+    # It divides by the questions whose passage was found. Those with None are the worst failures.
+    rank is not None and rank <= k -> (rank or 0) <= k
+    # It takes None for 0, so what was never found counts as found first.
+    / len(ranks) -> / k
+    # It divides by `k`. The share is of the questions, `len(ranks)`.
+    return sum(rank is not None for rank in ranks[:k]) / len(ranks[:k])
+    # It looks at the first k questions. Each number in `ranks` is a question; compare it with k.
+    """,
 )
 
 
@@ -224,19 +233,21 @@ CALIBRATION_ERROR = Exercise(
         Case(*answers([1.0, 1.0, 0.4, 0.4], "+-+-"), 2, gives=0.3, here="two are certain"),
         Case(*answers([0.5, 0.5, 0.2, 0.2], "---+"), 2, gives=0.4, here="0.5 is in the upper bin"),
     ],
-    mistakes={
-        "here.mean() * gap -> gap; float(error) -> float(error / len(set(places)))": "Every bin "
-        "counts the same. Weight each gap by the bin's share of all answers.",
-        "gap = abs( -> gap = (": "It lets gaps above and below cancel each other out. Take `abs` "
-        "of each gap before adding.",
-        "return abs(correct.mean() - confidences.mean())": "It compares two means over all "
-        "answers. Too sure here and too shy there then looks perfect; hence the bins.",
-        "return np.abs(correct - confidences).mean()": "It compares each answer with its own "
-        "confidence. A single answer is right or wrong, never 0.7 right.",
-        "np.digitize(confidences, edges) -> "
-        "np.digitize(confidences, edges, right=True)": "A confidence on an edge goes into the "
-        "lower bin. Here a bin includes its lower edge.",
-        "confidences[here].mean() -> (place + 0.5) / bins": "It takes the middle of each bin, not "
-        "the mean confidence of the answers in it.",
-    },
+    mistakes="""
+    here.mean() * gap -> gap
+    float(error) -> float(error / len(set(places)))
+    # Every bin counts the same. Weight each gap by the bin's share of all answers.
+    gap = abs( -> gap = (
+    # It lets gaps above and below cancel each other out. Take `abs` of each gap before adding.
+    return abs(correct.mean() - confidences.mean())
+    # It compares two means over all answers. Too sure here and too shy there then looks perfect;
+    # hence the bins.
+    return np.abs(correct - confidences).mean()
+    # It compares each answer with its own confidence. A single answer is right or wrong, never 0.7
+    # right.
+    np.digitize(confidences, edges) -> np.digitize(confidences, edges, right=True)
+    # A confidence on an edge goes into the lower bin. Here a bin includes its lower edge.
+    confidences[here].mean() -> (place + 0.5) / bins
+    # It takes the middle of each bin, not the mean confidence of the answers in it.
+    """,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import re
 import sys
 import textwrap
@@ -40,17 +41,17 @@ class Exercise:
         hint: what helps someone who is stuck.
         insight: what to say after the right answer.
         cases: from plain to subtle; the first that fails is shown.
-        mistakes: wrong answer -> the sentence that names the mistake. A wrong answer is
-            "old -> new", a change in the solution ("; " between several changes), or
-            "return ...", the body of a function, as a reader would write it.
-            Several wrong answers for one sentence are a tuple.
+        mistakes: wrong answers, each with the sentence that names the mistake below it, behind #.
+            A wrong answer is one or more changes in the solution, "old -> new", each on a line
+            of its own (a long one goes on with "-> new"); or the body of a function, as a reader
+            would write it. Between two wrong answers for one sentence is a line "or".
     """
 
     solution: Callable[..., Any]
     hint: str
     insight: str
     cases: list[Case]
-    mistakes: dict[str | tuple[str, ...], str]
+    mistakes: str
 
     def __post_init__(self) -> None:
         kinds = self.solution.__annotations__.values()
@@ -95,10 +96,14 @@ class Exercise:
         Raises:
             ValueError: a mistake changes what is not in the solution.
         """
+        lines = textwrap.dedent(self.mistakes).strip().splitlines()
+        parts = itertools.groupby(lines, key=lambda line: line.startswith("# "))
+        texts = ["\n".join(part).replace("\n# ", " ") for _, part in parts]
         found = []
-        for wrong, says in self.mistakes.items():
-            for way in [wrong] if isinstance(wrong, str) else wrong:
-                found.append((self.with_body(self._changed(way) if "->" in way else way), says))
+        for wrong, sentence in zip(texts[::2], texts[1::2], strict=True):
+            for body in wrong.split("\nor\n"):
+                answer = self.with_body(self._changed(body) if "->" in body else body)
+                found.append((answer, sentence.removeprefix("# ")))
         return found
 
     def with_body(self, body: str) -> Callable[..., Any]:
@@ -108,9 +113,9 @@ class Exercise:
         return made[self.name]
 
     def _changed(self, changes: str) -> str:
-        """The body of the solution after "old -> new; old -> new"."""
+        """The body of the solution after changes "old -> new", one a line."""
         body = self._head_and_body[1]
-        for change in changes.split("; "):
+        for change in changes.replace("\n->", " ->").splitlines():
             old, _, new = (part.strip() for part in change.partition("->"))
             if old not in body:
                 raise ValueError(f"{self.id}: a mistake changes {old!r}: not in the solution.")
