@@ -95,8 +95,10 @@ def decode(
         window = starts, ends, contexts[i], start, end
         for span, logit in best_spans(*window, max(n_best, SPANS)).items():
             spans[i][span] = max(logit, spans[i].get(span, -math.inf))
-    settings = threshold, n_best, temperature
-    return [_answer(text, spans[i], nulls[i], *settings) for i, text in enumerate(contexts)]
+    settings, answers = (threshold, n_best, temperature), []
+    for i, context in enumerate(contexts):
+        answers.append(_answer(context, spans[i], nulls[i], *settings))
+    return answers
 
 
 def best_spans_plain(
