@@ -39,8 +39,8 @@ from src.files import make_folder
 from src.qa import QuestionAnswerer, evaluate, prepare_features
 from src.qa.batches import PAD_TO
 from src.qa.cpu_attention import use_cpu_attention
-from src.qa.models import CONFIG, config_json, trained_weights
-from src.training import Report, Run, fit, in_eval_mode, write_run
+from src.qa.models import save_released
+from src.training import Report, Run, fit, in_eval_mode
 
 # --- measuring ----------------------------------------------------------------------------------
 
@@ -466,9 +466,7 @@ def student_card(teacher: QuestionAnswerer) -> dict:
 def save_student(run: Run, folder: Path, card: Mapping) -> None:
     """Write a student so that `QuestionAnswerer.load(folder)` opens it, with its curve.
 
-    The card names the base whose word embeddings it shares, and the threshold; see
-    `src.qa.models.save_released`.
+    The card names the base whose word embeddings it shares, and the threshold.
     """
-    weights = trained_weights(run.model, card["base"])
     about = {"finished": run.finished, "settings": run.settings, "seconds": run.seconds}
-    write_run(folder, weights, about, run.history, card, {CONFIG: config_json(run.model)})
+    save_released(run.model, folder, card, about, run.history)

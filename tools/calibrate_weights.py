@@ -30,7 +30,7 @@ from src.qa import QuestionAnswerer, Retriever, WikipediaAnswerer, load_squad  #
 from src.qa.calibration import at_threshold, fit_scaling, reliability  # noqa: E402
 from src.qa.course_set import open_domain_questions  # noqa: E402
 from src.qa.evaluation import CARD_DIGITS, HALF_RIGHT, Judged, judge  # noqa: E402
-from src.qa.models import CARD, WEIGHTS, read_card, released_folder  # noqa: E402
+from src.qa.models import CARD, WEIGHTS, card_folder, read_card  # noqa: E402
 from src.qa.retriever import Hit  # noqa: E402
 from tools import make_weights  # noqa: E402
 from tools.cards import write_page  # noqa: E402
@@ -54,7 +54,7 @@ def main() -> None:
         "--dry", action="store_true", help="print what was found, and write nothing"
     )
     options = parser.parse_args()
-    folder = released_folder(options.model)
+    folder = card_folder(options.model)
     if folder is None:
         sys.exit(f"error: {options.model!r} has no card; name released weights, such as qa-minilm.")
     card, course = read_card(folder), load_squad("course")

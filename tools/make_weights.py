@@ -16,7 +16,6 @@ release, when every choice is made.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -252,10 +251,7 @@ def main() -> None:
     card["development"] = scores_of(qa, wiki, course["validation"])
     if options.release:
         card["test"] = scores_of(qa, load_wiki("test"), course["test"])
-    save_released(model, target, card)
-    (target / "history.json").write_text(
-        json.dumps([run.history for run in every], indent=0) + "\n", encoding="utf-8"
-    )
+    save_released(model, target, card, history=[run.history for run in every])
     write_page(target)
 
 

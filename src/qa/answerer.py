@@ -20,9 +20,8 @@ from src.qa.models import (
     DEFAULT_THRESHOLD,
     MODEL_INPUTS,
     load_model,
-    threshold_and_temperature,
-    window_length,
-    window_stride,
+    read_card,
+    window_sizes,
 )
 
 TOKENS_PER_BATCH = 8192
@@ -72,8 +71,7 @@ class QuestionAnswerer:
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
         self.threshold, self.temperature = threshold, temperature
-        self.max_length = window_length(model, max_length)
-        self.doc_stride = window_stride(doc_stride, max_length, self.max_length)
+        self.max_length, self.doc_stride = window_sizes(model, max_length, doc_stride)
         self._precision, self._tuner = precision, compute.ThreadTuner()
 
     @classmethod
@@ -93,9 +91,11 @@ class QuestionAnswerer:
         if threshold is not None:
             check_threshold(threshold)  # before anything slow
         model, tokenizer = load_model(name)
-        on_card, temperature = threshold_and_temperature(name)
-        threshold = on_card if threshold is None else threshold
-        return cls(model, tokenizer, threshold, **{"temperature": temperature} | options)
+        card = read_card(name)
+        if threshold is None:
+            threshold = card.get("threshold", DEFAULT_THRESHOLD)
+        settings = {"temperature": card.get("temperature", 1.0)}
+        return cls(model, tokenizer, threshold, **settings | options)
 
     def __call__(
         self,

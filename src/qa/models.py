@@ -7,12 +7,9 @@ embeddings were frozen in training, so they come from the asset of the model it 
 from __future__ import annotations
 
 import inspect
-import json
 import os
-import stat
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -22,24 +19,20 @@ from transformers import (
     AutoConfig,
     AutoModelForQuestionAnswering,
     AutoTokenizer,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from src import assets, runtime
-from src.files import json_bytes, make_folder, write_together, writing
+from src.files import read_json
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.metrics import check_temperature, check_threshold
-from src.training import pack_weights
+from src.training import write_run
 
 WEIGHTS = runtime.COURSE / "weights"
 CARD, CONFIG = "card.json", "config.json"
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
-# The settings of dropout: in BERT and most of its family, and in DistilBERT.
-DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-DROPOUTS += ("dropout", "attention_dropout", "qa_dropout")
 DEFAULT_THRESHOLD = 0.5  # of a model without a card
 LIBRARY_FILES = (".json", ".safetensors", ".txt", ".model")  # what the libraries read of a folder
 OUTPUTS = 2  # numbers for each token: start and end logits
@@ -68,38 +61,31 @@ def load_model(
             numbers, or a tokenizer that does not fit.
     """
     folder = assets.path(name) if name == "minilm" else card_folder(name) or Path(name)
-    local = _is_readable_folder(folder)
-    released = released_folder(name)
+    local = _is_model_folder(folder)
     try:
-        model, tokenizer, found = _read(str(folder if local else name), released, dropout)
+        model, tokenizer, found = _read(str(folder if local else name), read_card(name), dropout)
     except (assets.AssetError, ModelError):
         raise
     except Exception as error:  # what the libraries raise for damaged files has no class in common
         if local:
             raise _refusal(name, first_line(error), "use another, or write it again.") from None
-        raise ModelError(
-            f"the model {str(name)!r} is no folder here and cannot be had from the Hub "
-            f"({first_line(error)}); use minilm, qa-minilm, a folder, "
-            "or go online with COURSE_ONLINE=1."
-        ) from None
+        found = f"is no folder here and cannot be had from the Hub ({first_line(error)})"
+        advice = "use minilm, qa-minilm, a folder, or go online with COURSE_ONLINE=1"
+        raise ModelError(f"the model {str(name)!r} {found}; {advice}.") from None
     _check_weights(name, model, found, for_training)
     _check_tokenizer(name, model, tokenizer)
     return model.eval(), tokenizer
 
 
 def _read(
-    source: str, released: Path | None, dropout: float | None
+    source: str, card: Mapping, dropout: float | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Mapping]:
     """Model and tokenizer as they are, and what the file lacked or had too much."""
     # Only formats that cannot run code are read: safetensors, json, plain text.
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    for setting in DROPOUTS if dropout is not None else ():
-        if hasattr(config, setting):
+    for setting, value in config.to_dict().items():
+        if dropout is not None and "dropout" in setting and isinstance(value, float):
             setattr(config, setting, dropout)
-    if released is not None:
-        model, found = _load_released(released, config)
-        base = assets.path(read_card(released)["base"])
-        return model, AutoTokenizer.from_pretrained(base), found
     model, found = AutoModelForQuestionAnswering.from_pretrained(
         source,
         config=config,
@@ -109,32 +95,28 @@ def _read(
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # so that they are reported, and we can say which
     )
+    if "base" in card:  # released weights
+        source = assets.path(card["base"])
+        model.get_input_embeddings().weight.data = _base_embeddings(card["base"])
+        found["missing_keys"].discard(f"{model.base_model_prefix}.{WORD_EMBEDDINGS}")
     return model, AutoTokenizer.from_pretrained(source, trust_remote_code=False), found
 
 
-def window_length(model: PreTrainedModel, max_length: int) -> int:
-    """The longest window that `model` can read: `max_length`, or its positions where fewer.
+def window_sizes(model: PreTrainedModel, max_length: int, doc_stride: int) -> tuple[int, int]:
+    """`max_length` and `doc_stride`, both in proportion less where the model has fewer positions.
 
-    That a model has fewer is said once, on stderr.
+    That it has fewer is said on stderr.
     """
     positions = getattr(model.config, "max_position_embeddings", None) or max_length
     for name, module in model.named_modules():
-        if (
-            name.endswith("position_embeddings")
-            and getattr(module, "padding_idx", None) is not None
-        ):
-            positions -= module.padding_idx + 1  # RoBERTa numbers its tokens from there
-    if positions < max_length:
-        _say_once(
-            f"This model has {positions} positions, "
-            f"so windows are {positions} tokens long, not {max_length}."
-        )
-    return min(max_length, positions)
-
-
-def window_stride(doc_stride: int, max_length: int, length: int) -> int:
-    """The overlap for windows that `window_length` made shorter: the same share of a window."""
-    return doc_stride if length >= max_length else doc_stride * length // max_length
+        padding = getattr(module, "padding_idx", None)
+        if name.endswith("position_embeddings") and padding is not None:
+            positions -= padding + 1  # RoBERTa numbers its tokens from there
+    if positions >= max_length:
+        return max_length, doc_stride
+    windows = f"windows are {positions} tokens long, not {max_length}"
+    print(f"This model has {positions} positions, so {windows}.", file=sys.stderr, flush=True)
+    return positions, doc_stride * positions // max_length
 
 
 def prepare_network(network: PreTrainedModel) -> None:
@@ -145,11 +127,6 @@ def prepare_network(network: PreTrainedModel) -> None:
         use_cpu_attention(network)
 
 
-@cache
-def _say_once(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
-
-
 # --- checks -----------------------------------------------------------------------------------
 
 
@@ -157,24 +134,23 @@ def _refusal(name: str | Path, problem: str, advice: str) -> ModelError:
     return ModelError(f"the model {str(name)!r} cannot be loaded ({problem}); {advice}")
 
 
-def _is_readable_folder(folder: Path) -> bool:
+def _is_model_folder(folder: Path) -> bool:
     """Whether it is a folder. ModelError for one without a model, or that may not be read."""
     try:
-        if not stat.S_ISDIR(folder.stat().st_mode):
+        if not folder.is_dir():
             return False
-        entries = list(os.scandir(folder))
-        files = [f for f in entries if f.name.endswith(LIBRARY_FILES) and not f.is_dir()]
-        for file in files:
-            open(file.path, "rb").close()
+        for file in folder.iterdir():
+            if file.suffix in LIBRARY_FILES:
+                file.open("rb").close()
+        if (folder / CONFIG).is_file():
+            return True
     except PermissionError as error:
         unreadable = f"{error.filename} may not be read by this user"
         raise ModelError(f"{unreadable}; ask its owner for it (chmod -R a+rX {folder}).") from None
-    except (OSError, ValueError):  # not there, or no name that a folder can have
+    except OSError:  # no name that a folder can have
         return False
-    if not any(file.name == CONFIG for file in files):
-        advice = "name a folder that finetune wrote, minilm or qa-minilm"
-        raise ModelError(f"{folder} holds no model ({CONFIG} is missing); {advice}.")
-    return True
+    advice = "name a folder that finetune wrote, minilm or qa-minilm"
+    raise ModelError(f"{folder} holds no model ({CONFIG} is missing); {advice}.")
 
 
 def _check_weights(
@@ -261,12 +237,6 @@ def _check_tokenizer(
 # --- cards and released weights ---------------------------------------------------------------
 
 
-def released_folder(name: str | Path) -> Path | None:
-    """The folder of released weights that a name or path means; their card names a `base`."""
-    folder = card_folder(name)
-    return folder if folder is not None and "base" in read_card(folder) else None
-
-
 def card_folder(name: str | Path) -> Path | None:
     """The folder with a card, of released weights or of a run, that a name or path means."""
     for folder in (Path(name), WEIGHTS / str(name)):
@@ -275,17 +245,21 @@ def card_folder(name: str | Path) -> Path | None:
     return None
 
 
-def read_card(folder: Path) -> dict:
+def read_card(name: str | Path) -> dict:
     """The card of released weights or of a run: data, recipe, machine, threshold, scores.
+
+    Args:
+        name: as `load_model`; {} for a model without a card. Only released weights have a `base`.
 
     Raises:
         ModelError: it cannot be read, or its threshold or temperature is not a number in range.
     """
+    folder = card_folder(name)
+    if folder is None:
+        return {}
     file = folder / CARD
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(card, dict):
-            raise ValueError("it is no table of names")
+        card = read_json(file, dict)
         check_threshold(card.get("threshold", DEFAULT_THRESHOLD))
         check_temperature(card.get("temperature", 1.0))
     except PermissionError:
@@ -297,48 +271,31 @@ def read_card(folder: Path) -> dict:
     return card
 
 
-def threshold_and_temperature(name: str | Path) -> tuple[float, float]:
-    """What a model answers with: its card's, or DEFAULT_THRESHOLD and 1 without a card."""
-    folder = card_folder(name)
-    card = read_card(folder) if folder else {}
-    return card.get("threshold", DEFAULT_THRESHOLD), card.get("temperature", 1.0)
-
-
-def save_released(model: PreTrainedModel, folder: Path, card: dict) -> None:
-    """Write `model` as released weights: half precision, without word embeddings, with a card.
+def save_released(
+    model: PreTrainedModel,
+    folder: Path,
+    card: Mapping,
+    about: Mapping | None = None,
+    history: Sequence[dict] = (),
+) -> None:
+    """Write `model` as released weights: half precision, without its base's word embeddings.
 
     Args:
         model: a fine-tuned reader.
         folder: where to.
         card: names the `base` whose word embeddings the model shares.
+        about, history: of its training, as `write_run`.
 
     Raises:
         ModelError: the embeddings differ from the base's, for then they would be lost.
     """
-    content = {"model.safetensors": pack_weights(trained_weights(model, card["base"]))}
-    content |= {CONFIG: config_json(model), CARD: json_bytes(card)}
-    folder = make_folder(folder)
-    with writing(folder):
-        write_together({folder / name: written for name, written in content.items()})
-
-
-def trained_weights(model: PreTrainedModel, base: str) -> dict[str, torch.Tensor]:
-    """The weights of `model` without the word embeddings that it shares with `base`.
-
-    Raises:
-        ModelError: it does not share them.
-    """
-    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    frozen = next(name for name in state if name.endswith(WORD_EMBEDDINGS))
-    if not torch.equal(state.pop(frozen).float(), _base_embeddings(base)):
-        differ = f"the word embeddings differ from those of {base!r}"
+    weights = model.state_dict()
+    frozen = next(name for name in weights if name.endswith(WORD_EMBEDDINGS))
+    if not torch.equal(weights.pop(frozen).cpu().float(), _base_embeddings(card["base"])):
+        differ = f"the word embeddings differ from those of {card['base']!r}"
         raise ModelError(f"{differ}; train with them frozen, or save the model whole.")
-    return state
-
-
-def config_json(model: PreTrainedModel) -> bytes:
-    """The content of config.json, as `save_pretrained` writes it."""
-    return model.config.to_json_string().encode()
+    config = {CONFIG: model.config.to_json_string().encode()}
+    write_run(folder, weights, about or {}, list(history), card, config)
 
 
 def share(folder: Path) -> None:
@@ -346,21 +303,6 @@ def share(folder: Path) -> None:
     mode = (folder / CONFIG).stat().st_mode  # written by Python, so as the umask says
     for file in folder.glob("*.safetensors"):
         file.chmod(mode)
-
-
-def _load_released(folder: Path, config: PreTrainedConfig) -> tuple[PreTrainedModel, dict]:
-    """The model, and what was missing or superfluous in its file."""
-    model = AutoModelForQuestionAnswering.from_config(config, dtype=torch.float32)
-    stored = load_file(folder / SAFE_WEIGHTS_NAME)
-    state = {name: tensor.float() for name, tensor in stored.items()}
-    base = _base_embeddings(read_card(folder)["base"])
-    state[f"{model.base_model_prefix}.{WORD_EMBEDDINGS}"] = base
-    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    fitting = {n: t for n, t in state.items() if n not in wanted or t.shape == wanted[n]}
-    other = {(n, t.shape, wanted[n]) for n, t in state.items() if n not in fitting}
-    missing, unexpected = model.load_state_dict(fitting, strict=False)
-    found = {"missing_keys": missing, "unexpected_keys": unexpected, "mismatched_keys": other}
-    return model, found
 
 
 def _base_embeddings(base: str) -> torch.Tensor:

@@ -89,11 +89,9 @@ def search_scaling(model: str | Path) -> Scaling:
 
     tools/calibrate_weights.py writes {"calibration": {"search": {"temperature", "offset"}}}.
     """
-    from src.qa.models import card_folder, read_card
+    from src.qa.models import read_card
 
-    folder = card_folder(model)
-    calibration = read_card(folder).get("calibration", {}) if folder else {}
-    search = calibration.get("search", {})
+    search = read_card(model).get("calibration", {}).get("search", {})
     return Scaling(search.get("temperature", 1.0), search.get("offset", 0.0))
 
 

@@ -28,7 +28,7 @@ from src.apps.web import server as web
 from src.apps.web.server import Problem
 from src.qa import open_domain
 from src.qa.calibration import Scaling
-from src.qa.models import read_card, released_folder
+from src.qa.models import read_card
 from tests.unit.apps.stand_ins import PASSAGE
 from tests.unit.apps.visits import JSON, problem, until, visit
 
@@ -138,7 +138,7 @@ def test_a_cards_calibration_for_searching_is_obeyed(tmp_path):
 def test_the_shipped_readers_scores_of_searches_were_made_truer():
     """After new weights: tools/calibrate_weights.py --search."""
     assert search_scaling("qa-minilm") != Scaling()
-    entry = read_card(released_folder("qa-minilm"))["calibration"]["search"]
+    entry = read_card("qa-minilm")["calibration"]["search"]
     assert entry["ece_scaled"] < entry["ece"] and entry["questions"] >= 400
     sure = binomtest(entry["sure_and_right"], entry["sure"]).proportion_ci(method="wilson")
     assert sure.high >= 0.9, "as far as so few can tell"
