@@ -117,11 +117,10 @@ def gold_answers(dataset: Dataset) -> dict[str, list[str]]:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """sha256 over questions, passages and answers, and how many there are."""
-    digest = hashlib.sha256()
-    for row in zip(
-        dataset["id"], dataset["question"], dataset["context"], dataset["answers"], strict=True
-    ):
+    """sha256 over questions, passages and answers where there are any, and how many there are."""
+    digest, names = hashlib.sha256(), ("id", "question", "context", "answers")
+    columns = [dataset[name] for name in names if name in dataset.column_names]
+    for row in zip(*columns, strict=True):
         digest.update(repr(row).encode("utf-8", "surrogatepass"))
     return f"{len(dataset)} questions, sha256 {digest.hexdigest()[:16]}"
 

@@ -1,17 +1,19 @@
 """Answer a file of questions, by one process or several, and go on where a killed run stopped.
 
 The questions are cut into chunks. In a round every process answers one chunk, and the first
-process, the only one that writes, appends the answers to FILE.parts/chunks.jsonl. FILE appears when
-all chunks are there. FILE.parts/run.json says what the answers are made from: the same command goes
+process, the only one that writes, appends the answers to FILE.parts/answers.jsonl. FILE is written
+when all are there. FILE.parts/run.json says what the answers are made from: the same command goes
 on with its own run, and any other is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -22,9 +24,10 @@ from datasets import Dataset
 from src import compute, runtime
 from src.files import read_json, write_json, write_whole, writing
 from src.qa.answerer import QuestionAnswerer
+from src.qa.dataset import fingerprint
 from src.qa.processes import RunError, abort_when_a_peer_fails, broadcast, folder_lock, join
 
-RUN, CHUNKS = "run.json", "chunks.jsonl"
+RUN, ANSWERS = "run.json", "answers.jsonl"
 # Questions that are computed together, whoever does it: in bf16 a score moves by up to 0.03 with
 # the questions that share its batch. Chunks of 32 are slower (61 questions/s here, with 64 72).
 CHUNK = 64
@@ -71,25 +74,25 @@ def answer_many(
         asked = _asked(questions, qa)
         lock = folder_lock(parts, state, f"answering into {output}", "output")
         with writing(output, "output", RunError), lock, compute.keep_malloc_pages():
-            done = _begin(questions, output, parts, asked) if state.is_main_process else {}
-            missing = [chunk for chunk in range(0, len(questions), CHUNK) if chunk not in done]
-            missing = broadcast(missing, state)
+            done = _begin(questions, parts, asked) if state.is_main_process else []
+            found = broadcast(len(done), state)
             start = time.perf_counter()
-            _answer_missing(missing, done, questions, parts, qa, report, state)
+            _answer_rest(questions, found, done, parts / ANSWERS, qa, report, state)
             seconds = time.perf_counter() - start
             if state.is_main_process:
-                _finish(done, output, parts, asked)
-        computed = sum(min(CHUNK, len(questions) - chunk) for chunk in missing)
+                _finish(done, output)
         result = {
             "output": str(output),
             "questions": len(questions),
-            "answered": sum(bool(a["text"]) for answers in done.values() for a in answers),
-            "found": len(questions) - computed,
+            "answered": sum(bool(answer["text"]) for answer in done),
+            "found": found,
             "seconds": round(time.perf_counter() - called, 2),
-            "questions_per_second": round(computed / max(seconds, 1e-9), 2),
+            "questions_per_second": round((len(questions) - found) / max(seconds, 1e-9), 2),
+            "precision": qa.precision,
+            "threshold": qa.threshold,
+            "processes": state.num_processes,
         }
-        result |= {"precision": qa.precision, "threshold": qa.threshold}
-        return broadcast(result | {"processes": state.num_processes}, state)
+        return broadcast(result, state)
 
 
 def _precision(device: torch.device) -> str:
@@ -101,17 +104,11 @@ def _precision(device: torch.device) -> str:
 
 def _asked(questions: Dataset, qa: QuestionAnswerer) -> dict:
     """What the answers are made from. RunError where the processes do not have the same."""
-    texts = hashlib.sha256()
-    for row in zip(questions["id"], questions["question"], questions["context"], strict=True):
-        texts.update(json.dumps(row).encode())
-    weights = hashlib.sha256(json.dumps(qa.tokenizer.get_vocab(), sort_keys=True).encode())
-    for name, tensor in qa.model.state_dict().items():
-        weights.update(name.encode())
-        weights.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    asked = {
-        "questions": f"{len(questions)} questions, sha256 {texts.hexdigest()[:16]}",
-        "model": f"sha256 {weights.hexdigest()[:16]}",
-    }
+    weights = hashlib.sha256()
+    for tensor in qa.model.state_dict().values():
+        weights.update(tensor.cpu().numpy().tobytes())
+    texts = fingerprint(questions.select_columns(["id", "question", "context"]))
+    asked = {"questions": texts, "model": f"sha256 {weights.hexdigest()[:16]}"}
     names = ("threshold", "temperature", "max_length", "doc_stride", "precision")
     asked |= {name: getattr(qa, name) for name in names}
     for number, theirs in enumerate(gather_object([asked])):
@@ -137,72 +134,58 @@ def _check_output(output: Path, parts: Path) -> None:
         raise RunError(f"{found}; choose another output, or move it away.")
 
 
-def _begin(questions: Dataset, output: Path, parts: Path, asked: dict) -> dict[int, list[dict]]:
-    """What earlier calls have answered: the number of a chunk's first question -> its answers.
-
-    RunError where `parts` holds another run, or the output was changed since it was written.
-    """
-    file = parts / RUN
-    if file.is_file():
-        try:
-            run = read_json(file, dict)
-        except ValueError:
-            raise RunError(f"{file} cannot be read; delete {parts} to start again.") from None
-        advice = f"choose another output, or delete that folder and {output.name}."
-        _compare(f"{parts} holds a run with", run, asked, advice)
-        if output.exists() and "sha256" in run:
-            whole = output.read_bytes()
-            if run["sha256"] != hashlib.sha256(whole).hexdigest():
-                changed = f"{output} was changed since it was written"
-                raise RunError(f"{changed}; choose another output, or move it away.")
-            answers = [json.loads(line) for line in whole.splitlines()]
-            return {i: answers[i : i + CHUNK] for i in range(0, len(answers), CHUNK)}
-    write_json(file, asked)
-    return _read_chunks(parts / CHUNKS, list(questions["id"]))
-
-
-def _read_chunks(file: Path, ids: list[str]) -> dict[int, list[dict]]:
-    """The chunks that are whole: a kill can cut one off. Their ids are those of the questions."""
-    done = {}
-    for line in file.read_bytes().splitlines() if file.exists() else ():
-        try:
-            chunk, answers = json.loads(line)
-        except ValueError:
-            continue
-        if [answer["id"] for answer in answers] == ids[chunk : chunk + CHUNK]:
-            done[chunk] = answers
+def _begin(questions: Dataset, parts: Path, asked: dict) -> list[dict]:
+    """The answers of earlier calls, to the first questions. RunError where another run is there."""
+    if (parts / RUN).is_file():
+        advice = "choose another output, or delete that folder and the output."
+        _compare(f"{parts} holds a run with", read_json(parts / RUN, dict), asked, advice)
+    write_json(parts / RUN, asked)
+    file, done = parts / ANSWERS, []
+    with suppress(ValueError):  # a kill may have cut a line off
+        for line in file.read_bytes().splitlines() if file.exists() else ():
+            done.append(json.loads(line))
+    if len(done) < len(questions):
+        del done[len(done) // CHUNK * CHUNK :]  # a chunk stays together
+    write_whole(file, _lines(done))
     return done
 
 
-def _answer_missing(
-    missing: list[int],
-    done: dict[int, list[dict]],
+def _answer_rest(
     questions: Dataset,
-    parts: Path,
+    found: int,
+    done: list[dict],
+    file: Path,
     qa: QuestionAnswerer,
     report: Callable[[dict], None] | None,
     state: PartialState,
 ) -> None:
-    """Answer these chunks, in rounds of one a process. The first process adds them to `done`."""
-    start, total = time.perf_counter(), len(done) + len(missing)
+    """Answer all but the first `found` questions, in rounds of one chunk a process.
+
+    The first process adds the answers to `done` and to the file.
+    """
+    start, chunks = time.perf_counter(), range(found, len(questions), CHUNK)
     report = report or runtime.print_progress()
-    for first in range(0, len(missing), state.num_processes):
-        this_round = missing[first : first + state.num_processes]
+    for first in range(0, len(chunks), state.num_processes):
+        this_round = list(chunks[first : first + state.num_processes])
         with state.split_between_processes(this_round) as mine:
-            answered = [(chunk, _answer(questions[chunk : chunk + CHUNK], qa)) for chunk in mine]
-        answered = gather_object(answered)
+            answers = [_answer(questions[chunk : chunk + CHUNK], qa) for chunk in mine]
+        answers = list(itertools.chain(*gather_object(answers)))
         if not state.is_main_process:
             continue
-        with (parts / CHUNKS).open("ab") as file:
-            for chunk_and_answers in answered:
-                # On a line of its own, also where a kill has cut the last one off.
-                file.write(f"\n{json.dumps(chunk_and_answers)}\n".encode())
-        done.update(answered)
-        seconds, chunks = time.perf_counter() - start, first + len(answered)
-        progress = {"phase": "answering", "step": len(done), "steps": total, "seconds": seconds}
-        progress["planned_seconds"] = seconds / chunks * len(missing)
-        progress["examples_per_second"] = chunks * CHUNK / seconds
-        report(progress)
+        with file.open("ab") as opened:
+            opened.write(_lines(answers))
+        done += answers
+        seconds, now = time.perf_counter() - start, len(done) - found
+        report(
+            {
+                "phase": "answering",
+                "step": -(-len(done) // CHUNK),
+                "steps": -(-len(questions) // CHUNK),
+                "seconds": seconds,
+                "planned_seconds": seconds / now * (len(questions) - found),
+                "examples_per_second": now / seconds,
+            }
+        )
 
 
 def _answer(rows: dict[str, list], qa: QuestionAnswerer) -> list[dict]:
@@ -215,15 +198,14 @@ def _answer(rows: dict[str, list], qa: QuestionAnswerer) -> list[dict]:
     ]
 
 
-def _finish(done: dict[int, list[dict]], output: Path, parts: Path, asked: dict) -> None:
-    """Write the output where that was not done, whole or not at all."""
-    if not (parts / CHUNKS).exists():
-        return
-    answers = [answer for chunk in sorted(done) for answer in done[chunk]]
-    whole = "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers).encode()
-    if output.exists() and output.read_bytes() != whole:
-        others = f"{output} was made by somebody else in the meantime"
+def _lines(answers: list[dict]) -> bytes:
+    return "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers).encode()
+
+
+def _finish(done: list[dict], output: Path) -> None:
+    """Write the output, or see that it is there. RunError where it holds something else."""
+    if not output.exists():
+        write_whole(output, _lines(done))
+    elif output.read_bytes() != _lines(done):
+        others = f"{output} does not hold these answers: somebody else made or changed it"
         raise RunError(f"{others}; move it away, and start the same command again.")
-    write_whole(output, whole)
-    write_json(parts / RUN, asked | {"sha256": hashlib.sha256(whole).hexdigest()})
-    (parts / CHUNKS).unlink()
