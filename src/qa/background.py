@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from src import runtime
 from src.qa.runs import PROGRESS
 
@@ -25,14 +27,13 @@ class BackgroundRun:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is still there."""
+        """Whether a process of this number is a training: numbers are used again."""
         try:
-            finished, _ = os.waitpid(
-                self.process_id, os.WNOHANG
-            )  # a child that ended is otherwise counted as alive
-            return finished == 0
-        except ChildProcessError:  # started by another Python: asked without being its parent
-            return _is_training(self.process_id)
+            process = psutil.Process(self.process_id)
+            is_training = {"src.qa", "train"} <= {*process.cmdline()}
+            return is_training and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:  # there is none, or it is somebody else's
+            return False
 
     @property
     def progress(self) -> dict:
@@ -68,7 +69,7 @@ def train_in_background(output_dir: str | Path, **options: object) -> Background
     output_dir = Path(output_dir).resolve()
     output_dir.mkdir(parents=True, exist_ok=True)
     found = find_in_background(output_dir)
-    if found and _is_training(found.process_id):
+    if found and found.is_running:
         return found
     command = [sys.executable, "-m", "src.qa", "train", "--output-dir", str(output_dir), "--resume"]
     for name, value in options.items():
@@ -91,18 +92,3 @@ def find_in_background(output_dir: str | Path) -> BackgroundRun | None:
     output_dir = Path(output_dir).resolve()
     mark = output_dir / MARK
     return BackgroundRun(output_dir, int(mark.read_text())) if mark.is_file() else None
-
-
-def _is_training(process_id: int) -> bool:
-    """Whether a process of this number is a training of the course: numbers are used again."""
-    try:
-        words = Path(f"/proc/{process_id}/cmdline").read_bytes().split(b"\0")
-        return b"src.qa" in words and b"train" in words
-    except FileNotFoundError:
-        if Path("/proc").is_dir():
-            return False
-    try:
-        os.kill(process_id, 0)  # macOS has no /proc
-    except ProcessLookupError:
-        return False
-    return True
