@@ -54,11 +54,7 @@ def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
     """RunError where another process is gone, or this one is told to end since another failed.
 
     torchrun ends all processes with the first that fails, by SIGTERM. A process that works alone is
-    left alone.
-
-    Args:
-        state: the processes.
-        advice: the end of the sentence, what to do.
+    left alone. `advice` is the end of the sentence: what to do.
     """
     if state.num_processes == 1:
         yield
@@ -69,17 +65,14 @@ def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one is obeyed at once
         raise RunError(sentence)
 
-    in_main_thread = (
-        threading.current_thread() is threading.main_thread()
-    )  # signals can be handled in no other
+    # Signals can be handled in no other thread.
+    in_main_thread = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, told_to_end) if in_main_thread else None
     try:
         yield
     except RuntimeError as error:
-        if not (
-            isinstance(error, torch.distributed.DistError)
-            or any(words in str(error) for words in PEER_GONE_MESSAGES)
-        ):
+        in_words = any(words in str(error) for words in PEER_GONE_MESSAGES)
+        if not in_words and not isinstance(error, torch.distributed.DistError):
             raise
         raise RunError(sentence) from None
     finally:
@@ -89,12 +82,10 @@ def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
 
 @contextmanager
 def folder_lock(folder: Path, state: PartialState, doing: str, option: str) -> Iterator[None]:
-    """Keep other commands out of `folder`. A kill opens it again.
+    """Keep other commands out of `folder`, which is made where there is none.
 
-    Args:
-        folder: made where there is none.
-        state: the processes; the first one holds the lock.
-        doing, option: for the message, "training in build/qa" and the argument that chooses it.
+    The first process holds the lock, and a kill opens it again. `doing` and `option` are for the
+    message: "training in build/qa", and the argument that chooses the folder.
     """
     if not state.is_main_process:
         yield
@@ -104,14 +95,11 @@ def folder_lock(folder: Path, state: PartialState, doing: str, option: str) -> I
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        who = f"another process{_holder(folder)}"
-        raise RunError(
-            f"{who} is {doing}; wait for it, stop it, or choose another {option}."
-        ) from None
+        who = f"another process{_holder(folder)} is {doing}"
+        raise RunError(f"{who}; wait for it, stop it, or choose another {option}.") from None
     except NotImplementedError:  # filelock's, on a file system without locks
-        raise RunError(
-            f"files in {folder} cannot be locked; choose another {option}, on another disk."
-        ) from None
+        problem = f"files in {folder} cannot be locked"
+        raise RunError(f"{problem}; choose another {option}, on another disk.") from None
     try:
         (folder / HOLDER).write_text(f"{os.getpid()}\n", encoding="utf-8")
         yield

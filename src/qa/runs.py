@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping
@@ -34,13 +33,12 @@ from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, joi
 
 if TYPE_CHECKING:
     from src.qa.answerer import QuestionAnswerer
-    from src.qa.clock import Clock
 
 CARD_QUESTIONS = 1000  # of the validation split, for the card
 RUN, PROGRESS, CHECKPOINTS = "run.json", "progress.json", "checkpoints"
 # What torch and tokenizers say of a full disk, in errors of no class of its own.
 FULL_DISK_MESSAGES = ("PytorchStreamWriter", "inline_container", "(os error ")
-MANIFEST = "complete.json"  # written last into a checkpoint: the size and sum of each file in it
+MANIFEST = "complete.json"  # written last into a checkpoint: the sum of each file in it
 # What would be written over in a folder where no run left it.
 WRITTEN = (SAFE_WEIGHTS_NAME, "config.json", "tokenizer.json", "tokenizer_config.json", "card.json")
 
@@ -81,49 +79,38 @@ class FinetuneRun:
 
     def save(self) -> None:
         """Write run.json, and card.json once there is a card."""
-        told = {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in ("output_dir", "card", "told")
-        }
+        about = asdict(self)
+        del about["output_dir"], about["card"], about["told"]
         if self.card:
             write_json(self.output_dir / "card.json", self.card)
-        write_json(self.output_dir / RUN, told)
+        write_json(self.output_dir / RUN, about)
 
 
 def checked(given: Mapping) -> dict:
     """The arguments of `finetune` that make a run what it is. RunError for what cannot be."""
-    wanted = given["epochs"] if given["minutes"] is None else given["minutes"]
-    if (given["minutes"] is None) == (given["epochs"] is None) or not 0 < wanted < math.inf:
-        raise RunError(
-            "give either minutes or epochs, above zero "
-            f"(found minutes={given['minutes']}, epochs={given['epochs']})."
-        )
-    rate, decay, size = given["learning_rate"], given["weight_decay"], given["batch_size"]
-    if rate is not None and not 0 < rate < math.inf:
-        raise RunError(
-            f"learning_rate is {rate}; choose one above zero, or None for the usual one."
-        )
-    if not 0 <= decay < math.inf:
-        raise RunError(f"weight_decay is {decay}; choose 0 or a small number above it.")
-    if size < 1 or size % join().num_processes:
-        raise RunError(
-            f"batch_size is {size}; choose a multiple of the number of processes, "
-            f"{join().num_processes}."
-        )
-    if not 0 <= given["seed"] < 2**32:
-        raise RunError(f"seed is {given['seed']}; choose a whole number from 0 to {2**32 - 1}.")
-    names = (
-        "minutes",
-        "epochs",
-        "seed",
-        "batch_size",
-        "learning_rate",
-        "weight_decay",
-        "max_length",
-        "doc_stride",
-    )
-    return {"model": str(given["model"])} | {name: given[name] for name in names}
+    minutes, epochs, size = given["minutes"], given["epochs"], given["batch_size"]
+    rate, decay, processes = given["learning_rate"], given["weight_decay"], join().num_processes
+    wanted, advice = epochs if minutes is None else minutes, "give either minutes or epochs"
+    problems = {
+        f"{advice}, above zero (found minutes={minutes}, epochs={epochs})": (
+            (minutes is None) != (epochs is None) and 0 < wanted < math.inf
+        ),
+        f"learning_rate is {rate}; choose one above zero, or None for the usual one": (
+            rate is None or 0 < rate < math.inf
+        ),
+        f"weight_decay is {decay}; choose 0 or a small number above it": 0 <= decay < math.inf,
+        f"batch_size is {size}; choose a multiple of the number of processes, {processes}": (
+            size > 0 and size % processes == 0
+        ),
+        f"seed is {given['seed']}; choose a whole number from 0 to {2**32 - 1}": (
+            0 <= given["seed"] < 2**32
+        ),
+    }
+    for problem, is_fine in problems.items():
+        if not is_fine:
+            raise RunError(f"{problem}.")
+    names = "minutes epochs seed batch_size learning_rate weight_decay max_length doc_stride"
+    return {"model": str(given["model"])} | {name: given[name] for name in names.split()}
 
 
 def training_splits(splits: Mapping[str, Dataset]) -> tuple[Dataset, Dataset | None]:
@@ -144,18 +131,13 @@ def load_run(folder: str | Path) -> FinetuneRun:
     """
     folder = Path(folder)
     try:
-        told, card = read_json(folder / RUN, dict), folder / "card.json"
-        run = FinetuneRun(
-            folder,
-            card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {},
-            **told,
-        )
+        card = folder / "card.json"
+        card = read_json(card, dict) if card.is_file() else {}
+        run = FinetuneRun(folder, card=card, **read_json(folder / RUN, dict))
         dict(run.arguments)  # which it must be
     except (OSError, ValueError, TypeError) as error:
-        raise RunError(
-            f"{folder} holds no readable run ({error}); "
-            "run the training first, or choose another folder."
-        ) from None
+        advice = "run the training first, or choose another folder"
+        raise RunError(f"{folder} holds no readable run ({error}); {advice}.") from None
     return run
 
 
@@ -171,7 +153,7 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> FinetuneRun:
         The run. Its `told` is a sentence where it is not in `output_dir`.
 
     Raises:
-        RunError: a folder holds a run that cannot be read, or files that no run left there.
+        RunError: a folder holds files that no run left there.
     """
     why = ""
     for number in itertools.count(1):
@@ -179,15 +161,15 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> FinetuneRun:
         if not (folder / RUN).is_file():
             found = [name for name in WRITTEN if (folder / name).exists()]
             if found:
-                raise RunError(
-                    f"{folder} holds {', '.join(found)} that no run left there and that would be "
-                    "overwritten; choose another output_dir."
-                )
+                theirs = f"{folder} holds {', '.join(found)} that no run left there"
+                advice = "that would be overwritten; choose another output_dir"
+                raise RunError(f"{theirs} and {advice}.")
             return FinetuneRun(folder, arguments, told=why and f"{why}; it goes to {folder}.")
-        if _is_of_an_older_version(folder):
-            why = why or f"{folder} holds a run of an older version of the course"
+        try:
+            run = load_run(folder)
+        except RunError:
+            why = why or f"{folder} holds a run that cannot be read, or of another version"
             continue
-        run = load_run(folder)
         other = [name for name, value in arguments.items() if run.arguments.get(name) != value]
         if not other and resume:
             run.told = why and f"{why}; it is in {folder}."
@@ -200,23 +182,19 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> FinetuneRun:
     raise AssertionError("unreachable")
 
 
-def _is_of_an_older_version(folder: Path) -> bool:
-    """Whether run.json does not hold what was asked for: that was in a plan.json of its own."""
-    try:
-        told = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(told, dict) and "arguments" not in told and (folder / "plan.json").is_file()
-
-
 def write_manifest(checkpoint: Path, record: dict) -> None:
-    """Mark a checkpoint as whole: what it consists of, and the step and seconds it was taken at."""
-    files = {
-        file.name: [file.stat().st_size, _sum(file)]
-        for file in sorted(checkpoint.iterdir())
-        if file.name != MANIFEST
-    }
-    write_json(checkpoint / MANIFEST, record | {"files": files})
+    """Mark a checkpoint as whole: the sums of its files, and how far the run was."""
+    write_json(checkpoint / MANIFEST, record | {"files": _sums(checkpoint)})
+
+
+def _sums(checkpoint: Path) -> dict[str, str]:
+    """The sha256 of each file but the manifest, by name."""
+    sums = {}
+    for file in checkpoint.iterdir():
+        if file.name != MANIFEST:
+            with file.open("rb") as opened:
+                sums[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return sums
 
 
 def latest_checkpoint(run: FinetuneRun) -> tuple[str | None, dict]:
@@ -228,34 +206,28 @@ def latest_checkpoint(run: FinetuneRun) -> tuple[str | None, dict]:
     Raises:
         RunError: there are finished checkpoints, and every one of them is damaged.
     """
-    if run.finished:
-        return None, {}
-    folders = sorted(
-        (run.output_dir / CHECKPOINTS).glob("checkpoint-*"),
-        key=lambda folder: -int(folder.name.rpartition("-")[2]),
-    )
-    damaged = []
-    for folder in folders:
-        if not (folder / MANIFEST).is_file():  # a kill cut it off while it was being saved
+    place, damaged = run.output_dir / CHECKPOINTS, []
+    if run.finished:  # a kill may have left some while they were being removed
+        shutil.rmtree(place, ignore_errors=True)
+    folders = place.glob("checkpoint-*")
+    for folder in sorted(folders, key=lambda f: int(f.name.rpartition("-")[2]), reverse=True):
+        if not (folder / MANIFEST).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             continue
         try:
-            record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            files = {folder / name: tuple(known) for name, known in record["files"].items()}
-            whole = all(file.stat().st_size == size for file, (size, _) in files.items())
-            if whole and all(_sum(file) == digest for file, (_, digest) in files.items()):
-                for name in damaged:  # they would count among the two that are kept
-                    shutil.rmtree(folder.with_name(name), ignore_errors=True)
-                return str(folder), record
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        damaged.append(folder.name)
+            record = read_json(folder / MANIFEST, dict)
+            is_whole = record.pop("files").items() <= _sums(folder).items()
+        except (OSError, ValueError, KeyError, AttributeError):
+            is_whole = False
+        if is_whole:
+            for each in damaged:  # they would count among the two that are kept
+                shutil.rmtree(each, ignore_errors=True)
+            return str(folder), record
+        damaged.append(folder)
     if damaged:
-        raise RunError(
-            f"the checkpoints in {run.output_dir / CHECKPOINTS} are damaged "
-            f"({', '.join(damaged)}); "
-            "delete that folder to begin this run anew, or choose another output_dir."
-        )
+        names = ", ".join(folder.name for folder in damaged)
+        advice = "delete that folder to begin this run anew, or choose another output_dir"
+        raise RunError(f"the checkpoints in {place} are damaged ({names}); {advice}.")
     return None, {}
 
 
@@ -264,30 +236,21 @@ def told_when_unwritable(folder: Path, advice: str) -> Iterator[None]:
     """What the system refuses to write becomes a RunError in one sentence, ending in `advice`."""
     try:
         yield
+    except (ValueError, BrokenPipeError):  # a sentence already, or of what is printed
+        raise
     except Exception as error:
-        refused = isinstance(error, (OSError, SafetensorError)) or any(
-            words in str(error) for words in FULL_DISK_MESSAGES
-        )
-        if not refused or isinstance(
-            error, (ValueError, BrokenPipeError)
-        ):  # a sentence already, or of what is printed
+        in_words = any(words in str(error) for words in FULL_DISK_MESSAGES)
+        if not in_words and not isinstance(error, (OSError, SafetensorError)):
             raise
         reason = getattr(error, "strerror", None) or first_line(error)
         raise RunError(f"{folder} cannot be written ({reason}); {advice}") from None
 
 
-def _sum(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 @contextmanager
 def working_in(run: FinetuneRun, state: PartialState) -> Iterator[None]:
     """Alone in the run's folder. RunError if it cannot be written, or another process ends."""
-    folder, advice = (
-        run.output_dir,
-        "the same call with resume=True (--resume) goes on from the last checkpoint",
-    )
+    folder = run.output_dir
+    advice = "the same call with resume=True (--resume) goes on from the last checkpoint"
     with (
         abort_when_a_peer_fails(state, f"{advice} in {folder}."),
         told_when_unwritable(folder, f"make room or choose another output_dir; {advice}."),
@@ -310,19 +273,14 @@ def save_reader(reader: QuestionAnswerer, run: FinetuneRun) -> None:
     network, folder = reader.model, run.output_dir
     if network.config._attn_implementation == CPU_ATTENTION:
         network.set_attn_implementation("sdpa")
-    for parameter in network.parameters():
+    state = network.state_dict()
+    for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            parameter.data = parameter.data.half().float()
-    trained = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    state = {
-        name: tensor.half() if name in trained else tensor
-        for name, tensor in network.state_dict().items()
-    }
+            state[name] = parameter.data.half()
+            parameter.data = state[name].float()
     if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-        raise RunError(
-            f"weights of the run in {folder} grew beyond all measure in {run.steps} steps; "
-            "choose a lower learning_rate."
-        )
+        grew = f"weights of the run in {folder} grew beyond all measure in {run.steps} steps"
+        raise RunError(f"{grew}; choose a lower learning_rate.")
     network.save_pretrained(folder, state_dict=state)
     reader.tokenizer.save_pretrained(folder)
     share(folder)
@@ -330,58 +288,29 @@ def save_reader(reader: QuestionAnswerer, run: FinetuneRun) -> None:
 
 def make_card(reader: QuestionAnswerer, run: FinetuneRun, validation: Dataset | None) -> dict:
     """How the model was made, and threshold and temperature by validation questions."""
-    kept = (
-        "model",
-        "data",
-        "minutes",
-        "epochs",
-        "seed",
-        "batch_size",
-        "learning_rate",
-        "max_length",
-        "doc_stride",
-    )
-    made = {name: run.arguments[name] for name in kept} | {
-        "precision": run.precision,
-        "steps": run.steps,
-        "seconds": run.seconds,
-    }
+    made = run.arguments | {"precision": run.precision, "steps": run.steps, "seconds": run.seconds}
     made |= {"machine": runtime.machine(), "date": date.today().isoformat()}
     if validation is None:
-        return made | {
-            "threshold": 0.5,
-            "temperature": 1.0,
-            "note": "no validation questions, so the scores are not calibrated",
-        }
+        note = "no validation questions, so the scores are not calibrated"
+        return made | {"threshold": 0.5, "temperature": 1.0, "note": note}
     reader.model.eval()
     return made | fit_calibration(reader, evenly(validation, CARD_QUESTIONS))
 
 
-def publish(clock: Clock, hub_id: str | None) -> None:
-    """Tell of a run that was finished before, and upload a finished model."""
-    run = clock.run
-    if not run.finished or not clock.state.is_main_process:
-        return
-    if clock.trainer_state is None:
-        shutil.rmtree(
-            run.output_dir / CHECKPOINTS, ignore_errors=True
-        )  # what a kill left while they were being removed
-        clock.tell_again()
-    if hub_id is None:
-        return
+def publish(run: FinetuneRun, hub_id: str) -> None:
+    """Upload a finished model."""
     try:
         for part in load_model(run.output_dir):
             part.push_to_hub(hub_id)
     except (OSError, ValueError) as error:
         raise RunError(
-            f"the model in {run.output_dir} is finished, but could not be uploaded to "
-            f"{hub_id!r} ({first_line(error)}); "
-            f"log in with `hf auth login`, go online with COURSE_ONLINE=1, and call again."
+            f"the model in {run.output_dir} is finished, but could not be uploaded to {hub_id!r} "
+            f"({first_line(error)}); log in with `hf auth login`, go online with COURSE_ONLINE=1, "
+            "and call again."
         ) from None
 
 
 def evenly(questions: Dataset, most: int) -> Dataset:
     """At most so many of the questions, from the first to the last at even distances."""
-    return questions.select(
-        np.linspace(0, len(questions) - 1, min(most, len(questions))).round().astype(int)
-    )
+    chosen = np.linspace(0, len(questions) - 1, min(most, len(questions))).round()
+    return questions.select(chosen.astype(int))

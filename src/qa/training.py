@@ -80,8 +80,8 @@ def finetune(
             and a network).
         report: called with a dict: phase ("training", then "finished" or
             "stopped"), step, steps, seconds, planned_seconds, saving_seconds,
-            loss, learning_rate, examples_per_second, and f1 where it was
-            measured. None prints a line now and then.
+            loss, learning_rate, examples_per_second, history, and f1 where it
+            was measured. None prints a line now and then.
 
     Returns:
         The run; its folder holds model, tokenizer, card.json and run.json.
@@ -100,7 +100,9 @@ def finetune(
     run = broadcast(runs.open_run(Path(output_dir), asked, resume), state)
     with runs.working_in(run, state):
         clock = Clock(run, began, validation, report, state)
-        if not run.finished:
+        if run.finished:
+            clock.tell_again()
+        else:
             runtime.set_seed(seed)
             network, tokenizer = load_model(model, 0.0, for_training=True)
             size = max_length, doc_stride
@@ -111,7 +113,8 @@ def finetune(
             with stopped_by_ctrl_c(clock), compute.threads(trainer.tuner.count):
                 trainer.train(resume_from_checkpoint=clock.checkpoint)
             finish(trainer)
-        runs.publish(clock, push_to_hub)
+        if push_to_hub and run.finished and state.is_main_process:
+            runs.publish(run, push_to_hub)
     return run
 
 
@@ -236,10 +239,10 @@ def finish(trainer: ReaderTrainer) -> None:
         runs.save_reader(trainer.reader, run)
         start = time.perf_counter()
         run.card = runs.make_card(trainer.reader, run, clock.validation)
-        evaluating = clock.record["evaluating"] + time.perf_counter() - start
+        scoring = clock.record["scoring"] + time.perf_counter() - start
         clock.pause.close()
-        run.evaluation_seconds = round(evaluating, 2)
-        run.saving_seconds = round(clock.pauses - evaluating, 2)
+        run.evaluation_seconds = round(scoring, 2)
+        run.saving_seconds = round(clock.pauses - scoring, 2)
         run.save()
         if run.finished:
             shutil.rmtree(run.output_dir / runs.CHECKPOINTS, ignore_errors=True)

@@ -6,10 +6,10 @@ their exit statuses as a list.
 
 A request is an object: options (arguments of `finetune`), output (file for what it prints, its
 progress as a line of JSON each), and where wanted environment (more variables), save_every (steps
-between checkpoints; without it only the end is saved), user (a number, whose rights it has),
-kill_at and stop_at (SIGKILL or SIGINT to itself: a name of PLACES, or the number of a step), nan_at
-(the number of a step whose loss is not a number), late (seconds that its clock is behind),
-checkpoints (seconds between them). Every run computes in fp32, and logs every step.
+between checkpoints; without it only the end is saved), kill_at and stop_at (SIGKILL or SIGINT to
+itself: a name of PLACES, or the number of a step), nan_at (the number of a step whose loss is not a
+number), late (seconds that its clock is behind), checkpoints (seconds between them). Every run
+computes in fp32, and logs every step.
 """
 
 from __future__ import annotations
@@ -30,36 +30,39 @@ from src import compute, runtime
 
 runtime.configure_libraries()
 
-from transformers import BertForQuestionAnswering  # noqa: E402
+# Loaded before forking: transformers loads its models when they are named.
+from transformers import BertForQuestionAnswering  # noqa: E402, F401
 
 from src import training as small_models  # noqa: E402
 from src.qa import clock, runs, training  # noqa: E402
 
-assert (
-    BertForQuestionAnswering is not None
-)  # imported before forking: transformers loads its models when they are named
 
+def always(*args: object) -> bool:
+    return True
+
+
+def is_record(path: Path, value: dict) -> bool:
+    return path.name == runs.RUN
+
+
+def is_last_record(path: Path, value: dict) -> bool:
+    return is_record(path, value) and bool(value["steps"])
+
+
+def is_checkpoints(path: Path, *args: object) -> bool:
+    return Path(path).name == runs.CHECKPOINTS
+
+
+Trainer = training.ReaderTrainer
 # name -> the function before whose call a signal can be asked for, and which calls are meant.
 PLACES: dict[str, tuple[object, str, Callable[..., bool]]] = {
-    "measuring": (training, "measured", lambda *args: True),
-    "record half written": (runs, "write_json", lambda path, value: path.name == runs.RUN),
-    "checkpoint half written": (
-        training.ReaderTrainer,
-        "_save_optimizer_and_scheduler",
-        lambda *args: True,
-    ),
-    "checkpoint not yet marked": (clock, "write_manifest", lambda *args: True),
-    "checkpoint perhaps not yet whole": (clock.Clock, "on_save", lambda *args: True),
-    "model saved, run not": (
-        runs,
-        "write_json",
-        lambda path, value: path.name == runs.RUN and value["steps"],
-    ),
-    "checkpoints not yet removed": (
-        training.shutil,
-        "rmtree",
-        lambda path, *args: Path(path).name == runs.CHECKPOINTS,
-    ),
+    "measuring": (training, "measured", always),
+    "record half written": (runs, "write_json", is_record),
+    "checkpoint half written": (Trainer, "_save_optimizer_and_scheduler", always),
+    "checkpoint not yet marked": (clock, "write_manifest", always),
+    "checkpoint perhaps not yet whole": (clock.Clock, "on_save", always),
+    "model saved, run not": (runs, "write_json", is_last_record),
+    "checkpoints not yet removed": (training.shutil, "rmtree", is_checkpoints),
 }
 
 
@@ -76,11 +79,7 @@ def before_call(home: object, name: str, action: Callable[..., object]) -> None:
 
 def signal_myself(number: signal.Signals, at: str | int) -> None:
     """Have this process send itself a signal at a place, or in the middle of its `at`-th step."""
-    home, name, is_meant = (
-        PLACES[at]
-        if isinstance(at, str)
-        else (training.ReaderTrainer, "compute_loss", lambda *args: True)
-    )
+    home, name, is_meant = PLACES.get(at, (Trainer, "compute_loss", always))
     calls_left = [1 if isinstance(at, str) else at]
 
     def action(*args) -> None:
@@ -101,7 +100,7 @@ def lose_the_loss(at: int) -> None:
         return (loss * float("nan") if step[0] == at else loss), outputs
 
     training.span_loss = sometimes_nan
-    before_call(training.ReaderTrainer, "compute_loss", lambda *args: step.append(step.pop() + 1))
+    before_call(Trainer, "compute_loss", lambda *args: step.append(step.pop() + 1))
 
 
 def save_every(steps: int) -> None:
@@ -121,15 +120,9 @@ def train(request: dict) -> int:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.environ.update(request.get("environment", {}))
-    if (
-        "user" in request
-    ):  # once all that may be readable by root alone, such as Python's own modules, is loaded
-        before_call(runs, "open_run", lambda *args: os.setuid(request["user"]))
     clock.LOGS, clock.SECONDS_BETWEEN_CHECKPOINTS = 10**6, request.get("checkpoints", 1e9)
-    if "late" in request:
-        small_models.time = SimpleNamespace(
-            perf_counter=lambda: time.perf_counter() - request["late"]
-        )
+    late = request.get("late", 0)
+    small_models.time = SimpleNamespace(perf_counter=lambda: time.perf_counter() - late)
     compute.faster_precision = lambda *args: "fp32"
     if "save_every" in request:
         save_every(request["save_every"])
@@ -138,10 +131,12 @@ def train(request: dict) -> int:
     for name, number in (("kill_at", signal.SIGKILL), ("stop_at", signal.SIGINT)):
         if name in request:
             signal_myself(number, request[name])
+
+    def report(progress: dict) -> None:
+        print(json.dumps(progress), flush=True)
+
     try:
-        training.finetune(
-            **request["options"], report=lambda progress: print(json.dumps(progress), flush=True)
-        )
+        training.finetune(**request["options"], report=report)
     except runs.RunError as error:
         print(error, flush=True)
         return 2
@@ -163,17 +158,10 @@ def fork(request: dict) -> int:
         os._exit(status)
 
 
-def main() -> None:
-    """Serve requests until the input ends."""
+if __name__ == "__main__":
     for line in sys.stdin:
         pids = [fork(request) for request in json.loads(line)]
         print(json.dumps(pids), flush=True)
         sys.stdin.readline()
-        print(
-            json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]),
-            flush=True,
-        )
-
-
-if __name__ == "__main__":
-    main()
+        ended = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        print(json.dumps(ended), flush=True)
