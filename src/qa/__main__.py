@@ -141,14 +141,26 @@ def ask(
     """Answer a question from a text file, or from Wikipedia, or say that nothing there does."""
     _check_threshold(threshold)
     if context_file is None:
-        _ask_wikipedia(question, model, top, threshold, as_json)
+        answer, source = _ask_wikipedia(question, model, top, threshold)
+        refusal = "I don't know: no passage found holds an answer ({} of the best)."
     else:
-        _ask_file(question, context_file, model, top, threshold, as_json)
+        answer, source = _ask_file(question, context_file, model, top, threshold)
+        refusal = "No answer in this text (the best guess is {})."
+    candidates = answer.candidates[:top]
+    if as_json:
+        result = {"question": question} | _told(answer)
+        _print(result | {"candidates": [_told(found) for found in candidates]}, as_json)
+        return
+    sure = f"{answer.score:.0%} sure"
+    print(f"{answer.text}   ({sure}{source})" if answer.text else refusal.format(sure))
+    for found in candidates if top > 1 else ():
+        place = f"at {found.start}-{found.end}" if context_file else f"in {found.title!r}"
+        print(f"  {found.score:4.0%}  {found.text!r} {place}")
 
 
 def _ask_file(
-    question: str, context_file: Path, model: str, top: int, threshold: float | None, as_json: bool
-) -> None:
+    question: str, context_file: Path, model: str, top: int, threshold: float | None
+) -> tuple[Answer, str]:
     from src.qa.answerer import QuestionAnswerer
 
     try:
@@ -156,27 +168,12 @@ def _ask_file(
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{context_file}: cannot be read as UTF-8 text ({reason}).") from None
-    answer = QuestionAnswerer.load(model)(question, context, threshold, n_best=top)
-    if as_json:
-        result = {"question": question} | _span(answer)
-        result["null_score"] = round(answer.null_score, 4)
-        _print(result | {"candidates": [_span(found) for found in answer.candidates]}, as_json)
-        return
-    refusal = f"No answer in this text (the best guess is {answer.score:.0%} sure)."
-    print(f"{answer.text}   ({answer.score:.0%} sure)" if answer.text else refusal)
-    for found in answer.candidates if top > 1 else ():
-        print(f"  {found.score:4.0%}  {found.text!r} at {found.start}-{found.end}")
-
-
-def _span(found: Answer | Candidate | OpenAnswer) -> dict:
-    """Text, place and score, for JSON."""
-    place = {"text": found.text, "start": found.start, "end": found.end}
-    return place | {"score": round(found.score, 4)}
+    return QuestionAnswerer.load(model)(question, context, threshold, n_best=top), ""
 
 
 def _ask_wikipedia(
-    question: str, model: str, top: int, threshold: float | None, as_json: bool
-) -> None:
+    question: str, model: str, top: int, threshold: float | None
+) -> tuple[OpenAnswer, str]:
     from src.qa.open_domain import PASSAGES_READ, WikipediaAnswerer
     from src.qa.retriever import checked_question
 
@@ -187,21 +184,14 @@ def _ask_wikipedia(
     checked_question(question)  # before anything is loaded or built
     answerer = WikipediaAnswerer.load(model, report=report)
     answer = answerer.ask(question, max(top, PASSAGES_READ), threshold)
-    candidates = answer.candidates[:top]
-    if as_json:
-        result = {"question": question} | _span(answer)
-        result |= {"null_score": round(1 - answer.score, 4), "title": answer.title}
-        result |= {"passage": answer.passage}
-        result |= {"retrieval_score": round(answer.retrieval_score, 4)}
-        source = [{"title": found.title, "passage": found.passage} for found in candidates]
-        spans = [_span(found) | where for found, where in zip(candidates, source, strict=True)]
-        _print(result | {"candidates": spans}, as_json)
-        return
-    sure = f"{answer.score:.0%} sure"
-    refusal = f"I don't know: no passage found holds an answer ({sure} of the best)."
-    print(f"{answer.text}   ({sure}; Wikipedia: {answer.title})" if answer.text else refusal)
-    for found in candidates if top > 1 else ():
-        print(f"  {found.score:4.0%}  {found.text!r} in {found.title!r}")
+    return answer, f"; Wikipedia: {answer.title}"
+
+
+def _told(found: Answer | Candidate | OpenAnswer) -> dict:
+    """Text, place and scores, for JSON."""
+    names = ("text", "start", "end", "score", "null_score", "title", "passage", "retrieval_score")
+    told = {name: getattr(found, name) for name in names if hasattr(found, name)}
+    return {n: round(value, 4) if isinstance(value, float) else value for n, value in told.items()}
 
 
 def _leave() -> None:
@@ -228,27 +218,20 @@ def _print(result: dict, as_json: bool) -> None:
         print(json.dumps(result, ensure_ascii=False, allow_nan=False), flush=True)
     else:
         for name, value in result.items():
-            print(
-                f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}",
-                flush=True,
-            )
+            shown = f"{value:.2f}" if isinstance(value, float) else value
+            print(f"{name}: {shown}", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     try:
         status = app(arguments, standalone_mode=False, prog_name="python -m src.qa") or 0
-    except (
-        typer.TyperException
-    ) as error:  # the command line itself: an unknown option, a word where a number belongs
+    except typer.TyperException as error:  # an unknown option, a word where a number belongs
         problem = f"{error.format_message().rstrip('.')}; see python -m src.qa --help."
     except (ValueError, OSError, assets.AssetError) as error:
-        told_by_system = isinstance(error, OSError) and error.strerror and error.filename
-        problem = (
-            f"{error.filename}: {error.strerror}; mend that, or name another."
-            if told_by_system
-            else str(error)
-        )
+        problem = str(error)
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            problem = f"{error.filename}: {error.strerror}; mend that, or name another."
     else:
         if status == INTERRUPTED and is_first_process():
             print("Interrupted.", file=sys.stderr)

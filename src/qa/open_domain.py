@@ -58,6 +58,11 @@ class OpenAnswer:
     candidates: tuple[OpenAnswer, ...] = field(default=(), repr=False)
 
     @property
+    def null_score(self) -> float:
+        """The probability, in [0, 1], that no passage holds an answer."""
+        return 1 - self.score
+
+    @property
     def is_refusal(self) -> bool:
         """Whether this says that no passage holds an answer."""
         return self.start == self.end

@@ -13,11 +13,11 @@ import pytest
 
 from src import assets
 from src.qa import __main__ as command_line
-from src.qa import course_set, evaluate, evaluation, training
+from src.qa import course_set, evaluate, evaluation
 from src.qa.__main__ import main
 from src.qa.answerer import QuestionAnswerer
 from src.qa.dataset import load_squad
-from src.qa.runs import FinetuneRun
+from src.qa.runs import load_run
 
 TEXT = "Oxygen is the chemical element with symbol O and atomic number 8. "
 TEXT += "Carl Scheele 北京 found it in a cafe\u0301 🙂."
@@ -38,114 +38,71 @@ def write_squad(file: Path, *qas: dict) -> Path:
 
 @pytest.fixture
 def squad_file(tmp_path: Path) -> Path:
-    return write_squad(
-        tmp_path / "set.json",
-        *(
-            {"id": qid, "question": question, "is_impossible": False}
-            | {"answers": [{"text": answer, "answer_start": TEXT.index(answer)}]}
-            for qid, question, answer in (
-                ("number", "Which number?", "8"),
-                ("who", "Who?", "Carl Scheele"),
-            )
-        ),
-        {"id": "price", "question": "What does it cost?", "answers": [], "is_impossible": True},
-    )
+    price = {"id": "price", "question": "What does it cost?", "answers": [], "is_impossible": True}
+    known = (("number", "Which number?", "8"), ("who", "Who?", "Carl Scheele"))
+    qas = [
+        {"id": name, "question": question, "is_impossible": False}
+        | {"answers": [{"text": answer, "answer_start": TEXT.index(answer)}]}
+        for name, question, answer in known
+    ]
+    return write_squad(tmp_path / "set.json", *qas, price)
 
 
 def last_json(text: str) -> dict:
     return json.loads(text.splitlines()[-1])
 
 
-def run(
-    *arguments: str | Path, environment: dict[str, str], cwd: Path
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "src.qa", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=cwd, timeout=300
-    )
+def said(capsys, *arguments: object) -> dict:
+    """What a command that ends well prints with --json."""
+    assert main([*map(str, arguments), "--json"]) == 0
+    return last_json(capsys.readouterr().out)
 
 
 # --- what works -------------------------------------------------------------------------------
 
 
 def test_ask_prints_what_the_answerer_says_as_json(capsys, tiny_folder, text_file):
-    arguments = [
-        "ask",
-        "Which number?",
-        "--context-file",
-        str(text_file),
-        "--model",
-        str(tiny_folder),
-        "--top",
-        "4",
-        "--json",
-    ]
-    assert main([*arguments, "--threshold", "0"]) == 0
-    result = last_json(capsys.readouterr().out)
+    options = ["--context-file", text_file, "--model", tiny_folder, "--top", 4, "--threshold", 0]
+    result = said(capsys, "ask", "Which number?", *options)
     assert list(result) == ["question", "text", "start", "end", "score", "null_score", "candidates"]
     answer = QuestionAnswerer.load(tiny_folder)("Which number?", TEXT, 0.0, n_best=4)
     assert (result["question"], result["text"]) == ("Which number?", answer.text)
-    assert TEXT[result["start"] : result["end"]] == result["text"] != ""
-    assert result["score"] == pytest.approx(answer.score, abs=0.01)
-    assert result["null_score"] == pytest.approx(answer.null_score, abs=0.01)
-    assert [candidate["text"] for candidate in result["candidates"]] == [
-        candidate.text for candidate in answer.candidates
-    ]
-    assert len(result["candidates"]) == 4
-    assert all(
-        TEXT[candidate["start"] : candidate["end"]] == candidate["text"]
-        for candidate in result["candidates"]
-    )
+    scores = (answer.score, answer.null_score)
+    assert (result["score"], result["null_score"]) == pytest.approx(scores, abs=0.01)
+    found = [each["text"] for each in result["candidates"]]
+    assert found == [candidate.text for candidate in answer.candidates] and len(found) == 4
+    for each in (result, *result["candidates"]):
+        assert TEXT[each["start"] : each["end"]] == each["text"] != ""
 
 
 def test_ask_speaks_plainly_without_json(capsys, tiny_folder, text_file):
-    arguments = [
-        "ask",
-        "Which number?",
-        "--context-file",
-        str(text_file),
-        "--model",
-        str(tiny_folder),
-        "--threshold",
-        "0",
-    ]
+    arguments = ["ask", "Which number?", "--context-file", str(text_file)]
+    arguments += ["--model", str(tiny_folder), "--threshold", "0"]
     assert main(arguments) == 0
     first, *candidates = capsys.readouterr().out.splitlines()
     answer = QuestionAnswerer.load(tiny_folder)("Which number?", TEXT, 0.0)
     assert first.startswith(f"{answer.text}   (") and first.endswith("% sure)")
-    assert (
-        len(candidates) == 3
-        and repr(answer.text) in candidates[0]
-        and f"at {answer.start}-{answer.end}" in candidates[0]
-    )
+    assert f"{answer.text!r} at {answer.start}-{answer.end}" in candidates[0]
+    assert len(candidates) == 3
     assert main([*arguments, "--top", "1"]) == 0
     assert capsys.readouterr().out.splitlines() == [first]
     assert main([*arguments[:-1], "1"]) == 0
-    sure = f"{answer.score:.0%}"
-    assert capsys.readouterr().out.startswith(
-        f"No answer in this text (the best guess is {sure} sure)."
-    )
+    refusal = f"No answer in this text (the best guess is {answer.score:.0%} sure)."
+    assert capsys.readouterr().out.startswith(refusal)
 
 
 def test_evaluate_prints_the_scores_as_json_and_minds_the_threshold(
     capsys, tiny_folder, squad_file
 ):
-    arguments = ["evaluate", "--data", str(squad_file), "--model", str(tiny_folder), "--json"]
-    assert main(arguments) == 0
-    answered = last_json(capsys.readouterr().out)
-    expected = evaluate(QuestionAnswerer.load(tiny_folder), load_squad(squad_file)["train"])
-    assert {name: value for name, value in answered.items() if name != "seconds"} == pytest.approx(
-        {name: value for name, value in expected.items() if name != "seconds"}, abs=0.01
-    )
-    assert (
-        answered["threshold"],
-        answered["total"],
-        answered["HasAns_total"],
-        answered["NoAns_f1"],
-    ) == (0.5, 3, 2, 100)
+    arguments = ["evaluate", "--data", squad_file, "--model", tiny_folder]
+    answered, qa = said(capsys, *arguments), QuestionAnswerer.load(tiny_folder)
+    expected = evaluate(qa, load_squad(squad_file)["train"])
+    del answered["seconds"], expected["seconds"]
+    assert answered == pytest.approx(expected, abs=0.01)
+    counts = {"threshold": 0.5, "total": 3, "HasAns_total": 2, "NoAns_f1": 100}
+    assert counts.items() <= answered.items()
     assert 0 <= answered["auc"] <= 1 and 0 <= answered["ece"] <= 1
-    assert main([*arguments, "--threshold", "1"]) == 0
-    refused = last_json(capsys.readouterr().out)
+    refused = said(capsys, *arguments, "--threshold", 1)
     assert (refused["threshold"], refused["NoAns_f1"], refused["HasAns_f1"]) == (1, 100, 0)
     assert refused["exact_match"] == pytest.approx(100 / 3)
 
@@ -154,126 +111,79 @@ CSV = f'id,question,answer,passage\nsymbol,Which symbol?,symbol O,"{TEXT}"\n'
 CSV += f'cost,How much?,,"{TEXT}"\n'
 
 
-@pytest.mark.parametrize(("split", "total"), [(None, 1), ("test", 2), ("train", 0)])
 def test_evaluate_takes_a_names_validation_split_or_the_one_asked_for(
-    capsys, monkeypatch, tiny_folder, tmp_path, split, total
+    capsys, monkeypatch, tiny_folder, tmp_path
 ):
-    course = {"Oxygen": "validation", "Lake": "test"}
-    (tmp_path / "small.yaml").write_text(
-        "".join(
-            f"- {{title: {title}, split: {part}, questions: [{{q: 'Which symbol?', a: symbol}}]}}\n"
-            for title, part in course.items()
-        )
-        + "- {title: Sea, split: test, questions: [{q: 'Why?', near: symbol}]}\n",
-        encoding="utf-8",
-    )
+    rows = "- {title: Oxygen, split: validation, questions: [{q: 'Which symbol?', a: symbol}]}\n"
+    rows += "- {title: Lake, split: test, questions: [{q: 'Which symbol?', a: symbol}]}\n"
+    rows += "- {title: Sea, split: test, questions: [{q: 'Why?', near: symbol}]}\n"
+    (tmp_path / "small.yaml").write_text(rows, encoding="utf-8")
+    passages = {title: assets.Passage(title, TEXT, "", "") for title in ("Oxygen", "Lake", "Sea")}
     monkeypatch.setattr(course_set, "FOLDER", tmp_path)
-    monkeypatch.setattr(
-        assets,
-        "load_passages",
-        lambda: {t: assets.Passage(t, TEXT, "", "") for t in ("Oxygen", "Lake", "Sea")},
-    )
-    arguments = [
-        "evaluate",
-        "--data",
-        "course",
-        "--model",
-        str(tiny_folder),
-        "--json",
-        *(["--split", split] if split else []),
-    ]
-    if total:
-        assert main(arguments) == 0
-        assert last_json(capsys.readouterr().out)["total"] == total
-        # A file is taken whole, whatever the split is called.
-        (tmp_path / "more.csv").write_text(CSV, encoding="utf-8")
-        assert main([*arguments, "--data", str(tmp_path / "more.csv")]) == 0
-        assert last_json(capsys.readouterr().out)["total"] == total + 2
-    else:
-        assert "course: has no split 'train'; choose one of validation, test." in refused(
-            capsys, *arguments
-        )
+    monkeypatch.setattr(assets, "load_passages", lambda: passages)
+    (tmp_path / "more.csv").write_text(CSV, encoding="utf-8")
+    arguments = ["evaluate", "--data", "course", "--model", tiny_folder]
+    test = [*arguments, "--split", "test"]
+    assert said(capsys, *arguments)["total"] == 1
+    assert said(capsys, *test)["total"] == 2
+    # A file is taken whole, whatever the split is called.
+    assert said(capsys, *test, "--data", tmp_path / "more.csv")["total"] == 4
+    says = "course: has no split 'train'; choose one of validation, test."
+    assert says in refused(capsys, *test[:-1], "train")
 
 
 def test_answer_needs_no_answers_and_takes_every_kind_of_file(capsys, tiny_folder, tmp_path):
     question = {"id": 7, "question": "Which symbol?"}
     article = {"paragraphs": [{"context": TEXT, "qas": [question]}]}
-    (tmp_path / "a.json").write_text(json.dumps({"data": [article]}), encoding="utf-8")
-    (tmp_path / "b.jsonl").write_text(
-        json.dumps(question | {"id": "line", "context": TEXT}) + "\n", encoding="utf-8"
-    )
-    (tmp_path / "c.csv").write_text(f'question;passage\nWhich symbol?;"{TEXT}"\n', encoding="utf-8")
-    files = [
-        part for name in ("a.json", "b.jsonl", "c.csv") for part in ("--data", str(tmp_path / name))
-    ]
-    output = tmp_path / "answers.jsonl"
-    assert (
-        main(
-            [
-                "answer",
-                *files,
-                "--output",
-                str(output),
-                "--model",
-                str(tiny_folder),
-                "--threshold",
-                "0",
-                "--json",
-            ]
-        )
-        == 0
-    )
-    assert last_json(capsys.readouterr().out)["questions"] == 3
+    line = question | {"id": "line", "context": TEXT}
+    contents = {"a.json": json.dumps({"data": [article]}), "b.jsonl": json.dumps(line) + "\n"}
+    contents["c.csv"] = f'question;passage\nWhich symbol?;"{TEXT}"\n'
+    arguments, output = ["answer", "--model", tiny_folder], tmp_path / "answers.jsonl"
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        arguments += ["--data", tmp_path / name]
+    assert said(capsys, *arguments, "--output", output, "--threshold", 0)["questions"] == 3
     answers = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert [answer["id"] for answer in answers] == ["7", "line", "c.csv:2"]
     expected = QuestionAnswerer.load(tiny_folder)("Which symbol?", TEXT, threshold=0.0)
     assert {answer["text"] for answer in answers} == {expected.text} != {""}
 
 
-def test_train_learns_from_tables_and_several_files_at_once(
+def test_train_learns_from_several_files_hands_its_options_on_and_reports_the_run(
     capsys, tiny_folder, tmp_path, squad_file
 ):
     (tmp_path / "a.csv").write_text(CSV, encoding="utf-8")
     answers = {"text": ["Carl Scheele"], "answer_start": [TEXT.index("Carl")]}
-    (tmp_path / "b.jsonl").write_text(
-        json.dumps({"question": "Who?", "context": TEXT, "answers": answers}) + "\n",
-        encoding="utf-8",
+    line = {"question": "Who?", "context": TEXT, "answers": answers}
+    (tmp_path / "b.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    arguments = ["train", "--model", tiny_folder, "--output-dir", tmp_path / "run"]
+    for file in (tmp_path / "a.csv", tmp_path / "b.jsonl", squad_file):
+        arguments += ["--data", file]
+    more = (
+        "--epochs 1 --seed 7 --batch-size 2 --learning-rate 1e-3 --max-length 200 --doc-stride 50"
     )
-    files = [
-        part
-        for file in (tmp_path / "a.csv", tmp_path / "b.jsonl", squad_file)
-        for part in ("--data", str(file))
-    ]
-    arguments = [
-        "train",
-        *files,
-        "--model",
-        str(tiny_folder),
-        "--output-dir",
-        str(tmp_path / "run"),
-        "--epochs",
-        "1",
-        "--batch-size",
-        "2",
-    ]
-    assert main([*arguments, "--json"]) == 0
-    result = last_json(capsys.readouterr().out)
-    assert (result["finished"], result["steps"]) == (True, 3)  # 2 + 1 + 3 questions, two a step
+    result = said(capsys, *arguments, *more.split())
+    run = load_run(tmp_path / "run")
+    assert (run.finished, run.steps) == (True, 3)  # 2 + 1 + 3 questions, two a step
+    given = {"epochs": 1, "seed": 7, "batch_size": 2, "learning_rate": 1e-3, "max_length": 200}
+    assert (given | {"doc_stride": 50, "minutes": None}).items() <= run.arguments.items()
+    names = ["finished", "steps", "seconds", "saving_seconds", "evaluation_seconds"]
+    names += ["examples_per_second", "precision", "processes"]
+    about = {name: getattr(run, name) for name in names} | {"loss": run.history[-1]["loss"]}
+    assert result == {"output_dir": str(tmp_path / "run")} | about
+    # Once more: what is there is returned, and what cannot be uploaded stays.
+    again = [*arguments, *more.split(), "--resume", "--push-to-hub", "me/reader"]
+    assert main([str(word) for word in again]) == 2
+    says = f"the model in {tmp_path / 'run'} is finished, but could not be uploaded to 'me/reader'"
+    assert says in capsys.readouterr().err and load_run(tmp_path / "run") == run
 
 
 def test_json_has_null_for_what_is_not_a_number(capsys, monkeypatch, squad_file):
+    scores = {"exact_match": 50.0, "auc": float("nan"), "seconds": float("inf")}
     monkeypatch.setattr(QuestionAnswerer, "load", lambda model: None)
-    monkeypatch.setattr(
-        evaluation,
-        "evaluate",
-        lambda *arguments: {"exact_match": 50.0, "auc": float("nan"), "seconds": float("inf")},
-    )
-    assert main(["evaluate", "--data", str(squad_file), "--json"]) == 0
-    strict = json.loads(
-        capsys.readouterr().out.splitlines()[-1],
-        parse_constant=lambda word: pytest.fail(f"{word} is not JSON"),
-    )
-    assert strict == {"exact_match": 50.0, "auc": None, "seconds": None}
+    monkeypatch.setattr(evaluation, "evaluate", lambda *arguments: scores)
+    found = said(capsys, "evaluate", "--data", squad_file)
+    assert found == {"exact_match": 50.0, "auc": None, "seconds": None}
 
 
 def test_help_is_not_an_error(capsys):
@@ -284,58 +194,16 @@ def test_help_is_not_an_error(capsys):
     assert "--output-dir" in capsys.readouterr().out
 
 
-def test_ctrl_c_ends_with_one_line_and_the_usual_status(
-    capsys, monkeypatch, tiny_folder, text_file
-):
+def test_ctrl_c_ends_with_one_line_and_the_usual_status(capsys, monkeypatch, text_file):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(QuestionAnswerer, "load", interrupted)
-    assert (
-        main(["ask", "Who?", "--context-file", str(text_file), "--model", str(tiny_folder)]) == 130
-    )
-    assert capsys.readouterr().err == "Interrupted.\n"
-    monkeypatch.setenv("LOCAL_RANK", "1")  # of several processes the first says so
-    assert (
-        main(["ask", "Who?", "--context-file", str(text_file), "--model", str(tiny_folder)]) == 130
-    )
-    assert capsys.readouterr().err == ""
-
-
-def test_train_hands_its_options_on_and_reports_the_run(capsys, monkeypatch, squad_file, tmp_path):
-    calls = []
-    cost = {"steps": 3, "seconds": 1.5, "saving_seconds": 0.5, "evaluation_seconds": 0.25}
-    cost |= {"examples_per_second": 9.0}
-
-    def finetune(*arguments, **options):
-        calls.append((arguments, options))
-        history = [{"loss": 5.0}, {"loss": 2.0}]
-        return FinetuneRun(tmp_path, {}, "bf16", 2, 4, finished=True, history=history, **cost)
-
-    monkeypatch.setattr(training, "finetune", finetune)
-    command = f"train --data {squad_file} --data course --minutes 0.5 --output-dir {tmp_path}"
-    more = " --resume --seed 7 --batch-size 4 --learning-rate 1e-3 --max-length 200 --doc-stride 50"
-    assert main([*(command + more).split(), "--json"]) == 0
-    other = "train --epochs 2 --model qa-minilm --push-to-hub me/reader --output-dir"
-    assert main([*other.split(), str(tmp_path)]) == 0
-    (given, options), (others, usual) = calls
-    assert given == ("minilm", [str(squad_file), "course"], 0.5, tmp_path, True, 7)
-    assert options == {"epochs": None, "batch_size": 4, "learning_rate": 1e-3} | {
-        "max_length": 200,
-        "doc_stride": 50,
-        "push_to_hub": None,
-    }
-    assert others == ("qa-minilm", ["course"], None, tmp_path, False, 0)
-    assert usual == {"epochs": 2, "batch_size": 16, "learning_rate": None} | {
-        "max_length": 384,
-        "doc_stride": 128,
-        "push_to_hub": "me/reader",
-    }
-    first, *lines = capsys.readouterr().out.splitlines()
-    about = {"output_dir": str(tmp_path), "finished": True}
-    assert json.loads(first) == about | cost | {"precision": "bf16", "processes": 4, "loss": 2.0}
-    assert lines[:3] == [f"output_dir: {tmp_path}", "finished: True", "steps: 3"]
-    assert lines[-1] == "loss: 2.00"
+    arguments = ["ask", "Who?", "--context-file", str(text_file)]
+    for process, says in (("0", "Interrupted.\n"), ("1", "")):  # of several the first says so
+        monkeypatch.setenv("LOCAL_RANK", process)
+        assert main(arguments) == 130
+        assert capsys.readouterr().err == says
 
 
 # --- what does not ----------------------------------------------------------------------------
@@ -481,35 +349,20 @@ def test_of_several_processes_the_first_speaks_and_all_end_with_status_2(
 # --- as a process of its own ------------------------------------------------------------------
 
 
-def test_as_a_process_ask_ends_with_one_json_object_and_nothing_on_stderr(
+def test_as_a_process_it_writes_one_json_object_or_one_line_with_status_2(
     course, clean_environment, tiny_folder, text_file
 ):
-    done = run(
-        "ask",
-        "Which number?",
-        "--context-file",
-        text_file,
-        "--model",
-        tiny_folder,
-        "--json",
-        environment=clean_environment,
-        cwd=course,
-    )
+    def run(model: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "src.qa", "ask", "Which number?", "--json"]
+        options = ["--context-file", str(text_file), "--model", str(model)]
+        asked = {"env": clean_environment, "cwd": course, "timeout": 300}
+        return subprocess.run([*command, *options], capture_output=True, text=True, **asked)
+
+    done = run(tiny_folder)
     assert (done.returncode, done.stderr) == (0, "")
     result = last_json(done.stdout)
     assert TEXT[result["start"] : result["end"]] == result["text"]
     assert "\\u" not in done.stdout  # 北京 stays readable
-
-
-def test_as_a_process_bad_input_is_status_2_and_one_line(course, clean_environment, squad_file):
-    done = run(
-        "evaluate",
-        "--data",
-        squad_file,
-        "--model",
-        "no-such-model",
-        environment=clean_environment,
-        cwd=course,
-    )
+    done = run("no-such-model")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
     assert "the model 'no-such-model'" in done.stderr
