@@ -25,8 +25,6 @@ from rapidfuzz.distance import OSA
 
 from src.files import write_whole
 
-UNKNOWN = "<unk>"  # in a vocabulary that has it: every word outside
-
 # Letters and digits of any script, with an apostrophe inside: "isn't", "o'clock", "1990s".
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 # A sentence ends at . ! or ? (and what closes a quotation) before a blank and what can begin
@@ -135,7 +133,6 @@ class Vocabulary:
         cls,
         sentences: Iterable[Sequence[str]],
         min_count: int = 1,
-        max_size: int | None = None,
         specials: Sequence[str] = (),
     ) -> Vocabulary:
         """Count the words of all sentences; the most frequent gets number 0.
@@ -143,13 +140,12 @@ class Vocabulary:
         Args:
             sentences: lists of words.
             min_count: leave out words that occur less often.
-            max_size: most words, specials not counted.
-            specials: entries such as "<pad>" and "<unk>" in front, with the count 0.
+            specials: entries such as "<pad>" in front, with the count 0.
         """
         counted = Counter(word for sentence in sentences for word in sentence)
         pairs = [(word, count) for word, count in counted.items() if count >= min_count]
         pairs.sort(key=lambda pair: (-pair[1], pair[0]))  # equally frequent: by the alphabet
-        pairs = [(special, 0) for special in specials] + pairs[:max_size]
+        pairs = [(special, 0) for special in specials] + pairs
         return cls([word for word, _ in pairs], [count for _, count in pairs])
 
     def __len__(self) -> int:
@@ -185,18 +181,15 @@ class Vocabulary:
         return folded
 
     def encode(
-        self, words: Iterable[str], unknown: Literal["error", "drop", "mark"] = "error"
+        self, words: Iterable[str], unknown: Literal["error", "drop"] = "error"
     ) -> list[int]:
         """Words to numbers, as they are spelled.
 
         Args:
             words: cut by the tokenizer that the vocabulary was made with.
             unknown: for words that are not there: "error" raises UnknownWordError, "drop"
-                leaves them out, "mark" puts the number of "<unk>".
+                leaves them out.
         """
-        if unknown == "mark":
-            mark = self[UNKNOWN]
-            return [self.ids.get(word, mark) for word in words]
         if unknown == "drop":
             return [self.ids[word] for word in words if word in self.ids]
         return [self.ids[word] if word in self.ids else self[word] for word in words]

@@ -30,9 +30,8 @@ from torch.nn import functional as F
 from src import assets
 from src.compute import ThreadTuner
 from src.embeddings import WordVectors
-from src.files import WRITE_AGAIN
-from src.text import Vocabulary, sentence_stream, tokenize_words
-from src.training import LOWER, MODEL, Budget, Log, Report, check_numbers, read_run, write_run
+from src.text import Vocabulary, sentence_stream
+from src.training import LOWER, Budget, Log, Report, check_numbers, read_run, write_run
 from src.word2vec_engine import (
     SHARED_NEGATIVES,
     AdagradRows,
@@ -49,24 +48,18 @@ if TYPE_CHECKING:
 LEARNING_RATES: dict[str, float] = {"skipgram": 6.0, "cbow": 6.0}
 WARM_UP = 0.2  # the learning rate rises for this share of a run: how large gradients are shows then
 VOCABULARY = "vocabulary.json"  # in the folder of a run
+FIELDS = ("finished", "architecture", "settings", "seconds", "words_per_second")  # of run.json
 
 
 # --- from a text to training examples ------------------------------------------------------------
 
 
-def load_sentences(whole: bool = False) -> list[list[str]]:
+def load_sentences() -> list[list[str]]:
     """The sentences of the 10,033 Wikipedia introductions, as lists of lower-case words.
 
     Text: Wikipedia's authors, CC BY-SA 4.0.
-
-    Args:
-        whole: take each introduction as one long sentence, so that windows reach from one
-            sentence into the next.
     """
-    texts = [passage.text for passage in assets.load_passages().values()]
-    if whole:
-        return [words for text in texts if (words := tokenize_words(text))]
-    return list(sentence_stream(texts))
+    return list(sentence_stream(page.text for page in assets.load_passages().values()))
 
 
 def training_pairs(
@@ -277,7 +270,7 @@ class Word2VecRun:
         architecture: "skipgram" or "cbow".
         vocabulary: V words with their counts.
         embeddings: float32[V, D], the first layer.
-        output: float32[V, D], the second; None where it was not stored.
+        output: float32[V, D], the second; None after loading, since it is not stored.
         history: one dict per entry: step, epoch (passes over the text so far), seconds,
             planned_seconds, loss (mean per target since the last entry; (1 + negatives) ln 2
             before anything is learned), learning_rate, words_per_second, phase. gensim has no
@@ -299,7 +292,7 @@ class Word2VecRun:
     finished: bool = True
 
     def word_vectors(self, name: str = "") -> WordVectors:
-        """The first layer: neighbours, analogies, evaluation.   name: for messages."""
+        """The first layer: neighbours, analogies, evaluation; `name` is for messages."""
         name = name or f"our {self.architecture} vectors"
         return WordVectors(self.vocabulary, self.embeddings, name)
 
@@ -362,7 +355,20 @@ def train_word2vec(
     noise = noise_distribution(vocabulary.counts)
     batches = text.batches(window, keep, noise, np.random.default_rng(seed))
     train_on_batches(architecture, layers, batches, log, negatives)
-    return _run(log, architecture, vocabulary, layers, settings)
+    embeddings, output = (layer.weights for layer in layers)
+    check_numbers({"embeddings": embeddings, "output": output}, "the model", LOWER)
+    last = log.history[-1]
+    return Word2VecRun(
+        architecture,
+        vocabulary,
+        embeddings.numpy(),
+        output.numpy(),
+        log.history,
+        last["words_per_second"],
+        last["seconds"],
+        settings,
+        log.finished,
+    )
 
 
 def train_on_batches(
@@ -395,30 +401,6 @@ def train_on_batches(
         log.write("finished")
     except KeyboardInterrupt:
         log.write("stopped")
-
-
-def _run(
-    log: Log,
-    architecture: Architecture,
-    vocabulary: Vocabulary,
-    layers: tuple[AdagradRows, AdagradRows],
-    settings: dict[str, Any],
-) -> Word2VecRun:
-    """What was trained; ValueError where a weight is not a number any more."""
-    embeddings, output = (layer.weights for layer in layers)
-    check_numbers({"embeddings": embeddings, "output": output}, "the model", LOWER)
-    last = log.history[-1]
-    return Word2VecRun(
-        architecture,
-        vocabulary,
-        embeddings.numpy(),
-        output.numpy(),
-        log.history,
-        last["words_per_second"],
-        last["seconds"],
-        settings,
-        log.finished,
-    )
 
 
 def from_gensim(model: gensim.models.Word2Vec, seconds: float) -> Word2VecRun:
@@ -484,34 +466,28 @@ def _read_text(
 # --- keeping a run -------------------------------------------------------------------------------
 
 
-def save_word2vec(
-    run: Word2VecRun, folder: str | Path, card: dict | None = None, with_output: bool = True
-) -> None:
-    """Write a run, whole or not at all.
+def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None) -> None:
+    """Write a run without its second layer, whole or not at all.
 
     `WordVectors.load(folder)` reads the vectors, `load_word2vec(folder)` all of it.
 
     Args:
         run: of `train_word2vec` or `from_gensim`.
-        folder: made where there is none. model.safetensors holds embeddings.weight and
-            output.weight, float16[V, D]; vocabulary.json the words and their counts; for the
-            other files see `src.training.write_run`.
+        folder: made where there is none. model.safetensors holds embeddings.weight, float16[V, D];
+            vocabulary.json the words and their counts; for the other files see
+            `src.training.write_run`.
         card: for card.json.
-        with_output: keep the second layer, too.
 
     Raises:
         ValueError, OSError: see `src.training.write_run`.
     """
     weights = {"embeddings.weight": torch.from_numpy(run.embeddings)}
-    if with_output and run.output is not None:
-        weights["output.weight"] = torch.from_numpy(run.output)
-    names = ("finished", "architecture", "settings", "seconds", "words_per_second")
-    about = {name: getattr(run, name) for name in names}
+    about = {name: getattr(run, name) for name in FIELDS}
     write_run(folder, weights, about, run.history, card, {VOCABULARY: run.vocabulary.to_json()})
 
 
 def load_word2vec(folder: str | Path) -> Word2VecRun:
-    """Read what `save_word2vec` wrote; the weights come back in float32.
+    """Read what `save_word2vec` wrote; the vectors come back in float32.
 
     Raises:
         FileNotFoundError: a file is missing, by name.
@@ -519,21 +495,12 @@ def load_word2vec(folder: str | Path) -> Word2VecRun:
             in one sentence.
     """
     folder = Path(folder)
-    fields = ("architecture", "words_per_second")
-    weights, about, history, _ = read_run(folder, fields, others=(VOCABULARY,))
-    vocabulary = Vocabulary.load(folder / VOCABULARY)
-    layers = {name: tensor.numpy() for name, tensor in weights.items()}
-    if not {"embeddings.weight"} <= layers.keys() <= {"embeddings.weight", "output.weight"}:
-        found = f"{folder / MODEL} holds {', '.join(layers) or 'nothing'}"
-        raise ValueError(f"{found} instead of embeddings.weight; {WRITE_AGAIN}.")
-    for name, layer in layers.items():
-        if layer.ndim != 2 or len(layer) != len(vocabulary):
-            found = f"{folder / MODEL} holds {name} of shape {list(layer.shape)}"
-            raise ValueError(f"{found} for a vocabulary of {len(vocabulary)} words; {WRITE_AGAIN}.")
+    stored = read_run(folder, FIELDS, others=(VOCABULARY,))
+    wv = WordVectors.load(folder)
     return Word2VecRun(
-        vocabulary=vocabulary,
-        embeddings=layers["embeddings.weight"],
-        output=layers.get("output.weight"),
-        history=history,
-        **{name: about[name] for name in (*fields, "finished", "seconds", "settings")},
+        vocabulary=wv.vocabulary,
+        embeddings=wv.vectors.astype(np.float32),
+        output=None,
+        history=stored.history,
+        **{name: stored.about[name] for name in FIELDS},
     )

@@ -215,49 +215,34 @@ class AdagradRows:
         self.weights.index_add_(0, self.used, scale[:, None] * gradients, alpha=-1)
 
 
-def block_loss(
-    architecture: Architecture,
-    centres: Tensor,
-    contexts: Tensor,
-    noise: Tensor,
-    pairs: Tensor,
-    weight: float,
+def batch_loss(
+    architecture: Architecture, first: AdagradRows, second: AdagradRows, batch: Batch, weight: float
 ) -> Tensor:
-    """The negative-sampling loss of whole blocks, summed over their targets.
+    """The negative-sampling loss of a batch, summed over its targets.
 
     Vectors of the words that predict are from the first layer, those of targets and negatives
     from the second: for skip-gram the centres predict, for CBOW the contexts.
 
     Args:
         architecture: "skipgram" or "cbow".
-        centres: float[R, L, D].
-        contexts: float[R, C, D].
-        noise: float[K, D].
-        pairs: float[R, L, C], 1 for a pair, else 0.
-        weight: how much each of the K negatives counts.
+        first: the layer of the words that predict.
+        second: the layer of targets and negatives.
+        batch: R blocks of L centres and C contexts, with K negatives.
+        weight: how much each negative counts.
     """
-    neighbours = pairs.sum(-1)  # [R, L]
+    pairs, neighbours = batch.pairs, batch.pairs.sum(-1)  # [R, L, C], [R, L]
     if architecture == "skipgram":
+        (centres,) = first.take(batch.centres)  # [R, L, D]
+        contexts, noise = second.take(batch.contexts, batch.noise)  # [R, C, D], [K, D]
         positive, negative = centres @ contexts.mT, centres @ noise.T  # [R, L, C], [R, L, K]
         negatives = F.logsigmoid(-negative).sum(-1) * neighbours
         return -(F.logsigmoid(positive) * pairs).sum() - weight * negatives.sum()
+    (contexts,) = first.take(batch.contexts)
+    centres, noise = second.take(batch.centres, batch.noise)
     means = (pairs / neighbours.clamp(min=1)[:, :, None]) @ contexts  # [R, L, D]
     positive, negative = (means * centres).sum(-1), means @ noise.T  # [R, L], [R, L, K]
     losses = F.logsigmoid(positive) + weight * F.logsigmoid(-negative).sum(-1)
     return -(losses * (neighbours > 0)).sum()
-
-
-def batch_loss(
-    architecture: Architecture, first: AdagradRows, second: AdagradRows, batch: Batch, weight: float
-) -> Tensor:
-    """`block_loss` of a batch with the vectors that the two layers have for it."""
-    if architecture == "skipgram":
-        (centres,) = first.take(batch.centres)
-        contexts, noise = second.take(batch.contexts, batch.noise)
-    else:
-        (contexts,) = first.take(batch.contexts)
-        centres, noise = second.take(batch.centres, batch.noise)
-    return block_loss(architecture, centres, contexts, noise, batch.pairs, weight)
 
 
 def train_step(

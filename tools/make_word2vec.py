@@ -15,8 +15,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from src.assets import load_passages
 from src.embeddings import WordVectors, evaluate_analogies, evaluate_similarity
-from src.word2vec import Word2VecRun, load_sentences, save_word2vec, train_word2vec
+from src.text import tokenize_words
+from src.word2vec import Word2VecRun, save_word2vec, train_word2vec
 from tools.cards import made_here, parse_options, write_page
 
 # Windows reach over the ends of sentences, within an introduction. A higher min_count would leave
@@ -93,19 +95,20 @@ def release(architecture: str, sentences: list[list[str]], options: argparse.Nam
         "minutes": round(run.seconds / 60, 1),
         "words_per_second": round(run.words_per_second),
     } | made_here(options.remark)
-    save_word2vec(run, target, card, with_output=False)
+    save_word2vec(run, target, card)
     wv = WordVectors.load(target)  # the scores are those of the stored file
     halves = ("development", "test") if options.release else ("development",)
     card["scores"] = scores_of(wv, halves)
     others = ranks_of_other_seeds(architecture, sentences) if options.release else {}
     card["rank_of_queen_by_seed"] = {str(SEED): card["scores"]["rank_of_queen"]} | others
-    save_word2vec(run, target, card, with_output=False)
+    save_word2vec(run, target, card)
     write_page(target)
 
 
 def main() -> None:
     options = parse_options(__doc__, list(RECIPES))
-    sentences = load_sentences(whole=True)
+    # Each introduction is one long sentence, so that windows reach from one into the next.
+    sentences = [tokenize_words(passage.text) for passage in load_passages().values()]
     for architecture in options.only:
         release(architecture, sentences, options)
 

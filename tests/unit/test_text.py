@@ -74,8 +74,8 @@ def test_a_vocabulary_is_sorted_by_frequency_and_cut_where_asked():
     vocabulary = Vocabulary.from_sentences(sentences)
     assert vocabulary.words == ["a", "c", "b", "d"] and vocabulary.counts.tolist() == [3, 2, 1, 1]
     assert Vocabulary.from_sentences(sentences, min_count=2).words == ["a", "c"]
-    cut = Vocabulary.from_sentences(sentences, max_size=1, specials=("<pad>", "<unk>"))
-    assert cut.words == ["<pad>", "<unk>", "a"] and cut.counts.tolist() == [0, 0, 3]
+    cut = Vocabulary.from_sentences(sentences, min_count=3, specials=["<pad>"])
+    assert cut.words == ["<pad>", "a"] and cut.counts.tolist() == [0, 3]
 
 
 @given(WORDS)
@@ -104,14 +104,11 @@ def test_an_unknown_word_names_close_spellings_most_similar_first():
         Vocabulary(words)["zzzzzz"]
 
 
-def test_words_outside_are_an_error_left_out_or_marked_as_asked():
-    vocabulary = Vocabulary(["<unk>", "a", "b"])
+def test_words_outside_are_an_error_or_left_out_as_asked():
+    vocabulary = Vocabulary(["a", "b"])
     with pytest.raises(UnknownWordError, match="'z' is not in"):
         vocabulary.encode(["a", "z"])
-    assert vocabulary.encode(["a", "z", "b"], unknown="drop") == [1, 2]
-    assert vocabulary.encode(["a", "z", "b"], unknown="mark") == [1, 0, 2]
-    with pytest.raises(UnknownWordError, match="<unk>"):
-        Vocabulary(["a"]).encode(["z"], unknown="mark")
+    assert vocabulary.encode(["a", "z", "b"], unknown="drop") == [0, 1]
 
 
 @pytest.mark.parametrize("number", [-1, 2])

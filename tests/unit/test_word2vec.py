@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 from gensim.models import Word2Vec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save
 from torch.nn import functional as F
 
 from src.assets import load_passages
 from src.embeddings import WordVectors, evaluate_similarity
-from src.text import Vocabulary
+from src.text import tokenize_words
 from src.word2vec import (
     CBOW,
     SkipGram,
@@ -65,44 +64,35 @@ class FixedReach:
         return self.given
 
 
-@settings(deadline=None)
 @given(IDS, st.integers(1, 5))
-def test_pairs_are_those_found_one_by_one(token_ids: list[int], window: int) -> None:
+def test_pairs_and_windows_are_those_found_one_by_one(token_ids: list[int], window: int):
     fixed = FixedReach(window)
     whole, drawn = training_pairs(token_ids, window), training_pairs(token_ids, window, fixed)
     expected = pairs_one_by_one(token_ids, [window] * len(token_ids))
     assert list(map(tuple, whole)) == expected and whole.dtype == np.int64
     assert list(map(tuple, drawn)) == pairs_one_by_one(token_ids, fixed.given.tolist())
+    contexts, mask = context_windows(token_ids, window)
+    assert contexts.shape == mask.shape == (len(token_ids), 2 * window)
+    assert not contexts[~mask].any() and contexts[mask].tolist() == whole[:, 1].tolist()
+    assert np.repeat(token_ids, mask.sum(1)).tolist() == whole[:, 0].tolist()
 
 
-def test_a_window_without_room_is_refused() -> None:
+def test_a_window_without_room_is_refused():
     with pytest.raises(ValueError, match="window of 0"):
         training_pairs([1, 2], 0)
 
 
-def test_near_words_come_up_more_often_when_each_centre_draws_its_reach() -> None:
+def test_near_words_come_up_more_often_when_each_centre_draws_its_reach():
     pairs = training_pairs(np.arange(40_000), 4, np.random.default_rng(0))
     shares = np.bincount(abs(pairs[:, 0] - pairs[:, 1])) / 80_000
     # A neighbour at distance d is reached in 5 - d of 4 cases.
     assert shares == pytest.approx([0, 1, 3 / 4, 2 / 4, 1 / 4], abs=0.01)
 
 
-@settings(deadline=None)
-@given(IDS, st.integers(1, 4))
-def test_the_windows_of_cbow_hold_the_same_pairs(token_ids: list[int], window: int) -> None:
-    contexts, mask = context_windows(token_ids, window)
-    assert contexts.shape == mask.shape == (len(token_ids), 2 * window)
-    assert not contexts[~mask].any()
-    centres = np.repeat(token_ids, mask.sum(1))
-    found = list(zip(centres.tolist(), contexts[mask].tolist(), strict=True))
-    assert found == list(map(tuple, training_pairs(token_ids, window)))
-
-
-@settings(deadline=None)
 @given(st.lists(IDS, min_size=1, max_size=6), st.integers(1, 4), st.integers(1, 5))
 def test_blocks_hold_the_pairs_of_all_sentences_and_none_across_them(
     sentences: list[list[int]], window: int, L: int
-) -> None:
+):
     token_ids = np.array([token for sentence in sentences for token in sentence], dtype=np.int64)
     numbers = np.repeat(np.arange(len(sentences)), [len(sentence) for sentence in sentences])
     fixed = FixedReach(window)
@@ -116,16 +106,15 @@ def test_blocks_hold_the_pairs_of_all_sentences_and_none_across_them(
     assert found == list(chain.from_iterable(expected))
 
 
-def test_the_sentences_are_those_of_the_introductions_and_whole_ones_hold_the_same_words() -> None:
-    sentences, whole = load_sentences(), load_sentences(whole=True)
-    assert len(whole) == len(load_passages()) < len(sentences)
-    assert list(chain.from_iterable(sentences)) == list(chain.from_iterable(whole))
+def test_the_sentences_are_those_of_the_introductions():
+    words = chain.from_iterable(tokenize_words(page.text) for page in load_passages().values())
+    assert list(chain.from_iterable(load_sentences())) == list(words)
 
 
 # --- probabilities -------------------------------------------------------------------------------
 
 
-def test_frequent_words_are_thinned_out_as_in_the_paper() -> None:
+def test_frequent_words_are_thinned_out_as_in_the_paper():
     counts, t = np.array([7000, 2000, 900, 90, 10]), 1e-2
     # Distributed representations, equation 5.
     discarded = [max(0.0, 1 - math.sqrt(t / (count / 10_000))) for count in counts.tolist()]
@@ -134,13 +123,13 @@ def test_frequent_words_are_thinned_out_as_in_the_paper() -> None:
     assert keep[3:].tolist() == [1, 1] and (subsampling_keep(counts, 0) == 1).all()
 
 
-def test_noise_follows_the_counts_to_the_power_of_three_quarters() -> None:
+def test_noise_follows_the_counts_to_the_power_of_three_quarters():
     noise = noise_distribution([16, 81, 0, 1])
     assert noise == pytest.approx([8 / 36, 27 / 36, 0, 1 / 36]) and noise.sum() == pytest.approx(1)
     assert noise_distribution([1, 3], power=1.0) == pytest.approx([0.25, 0.75])
 
 
-def test_noise_is_drawn_as_distributed() -> None:
+def test_noise_is_drawn_as_distributed():
     noise = noise_distribution([500, 300, 150, 50])
     text = EncodedText(np.tile(np.arange(4), 2000), np.repeat(np.arange(2000), 4), 8000)
     drawn = np.zeros(4)
@@ -151,7 +140,7 @@ def test_noise_is_drawn_as_distributed() -> None:
     assert drawn / drawn.sum() == pytest.approx(noise, abs=0.01)
 
 
-def test_a_pass_keeps_words_as_often_as_told() -> None:
+def test_a_pass_keeps_words_as_often_as_told():
     token_ids = (np.random.default_rng(0).random(100_000) < 0.1).astype(np.int64)
     text = EncodedText(token_ids, np.zeros(100_000, dtype=np.int64), 100_000)
     seen, keep = np.zeros(2), np.array([0.2, 0.7])
@@ -177,7 +166,7 @@ def layers_of(model: torch.nn.Module) -> list[np.ndarray]:
     return [weight.detach().numpy() for weight in (model.embeddings.weight, model.output.weight)]
 
 
-def test_every_word_is_equally_likely_at_the_start() -> None:
+def test_every_word_is_equally_likely_at_the_start():
     centres, contexts = torch.tensor([0, 1, 2]), torch.tensor([1, 2, 3])
     model, negatives = SkipGram(V=50, D=8), torch.zeros(3, 5, dtype=torch.int64)
     assert F.cross_entropy(model(centres), contexts).item() == pytest.approx(math.log(50))
@@ -186,7 +175,7 @@ def test_every_word_is_equally_likely_at_the_start() -> None:
     assert model.embeddings.weight.abs().max() <= 0.5 / 8 and model.embeddings.weight.std() > 0.02
 
 
-def test_skipgram_scores_are_dot_products_and_cbow_those_of_the_mean() -> None:
+def test_skipgram_scores_are_dot_products_and_cbow_those_of_the_mean():
     skipgram, cbow = random_model(SkipGram), random_model(CBOW)
     first, second = layers_of(skipgram)
     np.testing.assert_allclose(skipgram(torch.tensor([4, 2])).detach(), first[[4, 2]] @ second.T)
@@ -200,7 +189,7 @@ def test_skipgram_scores_are_dot_products_and_cbow_those_of_the_mean() -> None:
 
 
 @pytest.mark.parametrize("negatives", [[[4, 4, 6], [1, 0, 2]], [4, 4, 6]])
-def test_the_negative_sampling_loss_is_the_sum_one_writes_as_a_loop(negatives: list) -> None:
+def test_the_negative_sampling_loss_is_the_sum_one_writes_as_a_loop(negatives: list):
     model, centres, contexts = random_model(SkipGram), [0, 3], [1, 2]
     first, second = layers_of(model)
 
@@ -233,7 +222,7 @@ def batch() -> Batch:
 @pytest.mark.parametrize(("architecture", "kind"), [("skipgram", SkipGram), ("cbow", CBOW)])
 def test_the_fast_loss_and_its_gradients_are_those_of_the_model(
     architecture: str, kind: type, batch: Batch
-) -> None:
+):
     model, noise = random_model(kind, V=9, D=4), batch.noise
     if kind is SkipGram:
         block, centre, context = batch.pairs.nonzero(as_tuple=True)
@@ -255,7 +244,7 @@ def test_the_fast_loss_and_its_gradients_are_those_of_the_model(
         torch.testing.assert_close(found, weight.grad)
 
 
-def test_a_step_moves_each_row_by_its_gradient_over_the_root_of_all_its_squares() -> None:
+def test_a_step_moves_each_row_by_its_gradient_over_the_root_of_all_its_squares():
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(5, 3))
     layer, squares = AdagradRows(torch.from_numpy(weights.copy()).float()), np.zeros(5)
@@ -305,7 +294,7 @@ def subjects_found(run: Word2VecRun) -> int:
 
 
 @pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
-def test_training_finds_which_words_belong_together(architecture: str) -> None:
+def test_training_finds_which_words_belong_together(architecture: str):
     run = train_word2vec(sentences_about_three_things(), architecture, **SMALL)
     assert subjects_found(run) == 12
     losses = [entry["loss"] for entry in run.history]
@@ -314,7 +303,7 @@ def test_training_finds_which_words_belong_together(architecture: str) -> None:
     assert run.embeddings.dtype == np.float32
 
 
-def test_the_same_seed_gives_the_same_vectors_and_leaves_the_readers_random_numbers_alone() -> None:
+def test_the_same_seed_gives_the_same_vectors_and_leaves_the_readers_random_numbers_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -328,7 +317,7 @@ def test_the_same_seed_gives_the_same_vectors_and_leaves_the_readers_random_numb
     assert not np.array_equal(first.embeddings, other.embeddings)
 
 
-def test_the_history_tells_of_every_pass_and_reports_as_it_goes() -> None:
+def test_the_history_tells_of_every_pass_and_reports_as_it_goes():
     told: list[dict] = []
     run = train_word2vec(
         sentences_about_three_things(), report=lambda entry: told.append(dict(entry)), **SMALL
@@ -346,8 +335,8 @@ def test_the_history_tells_of_every_pass_and_reports_as_it_goes() -> None:
 
 def test_training_ends_when_its_minutes_are_over_and_reports_take_none_of_them(
     ticking_clock: SimpleNamespace,
-) -> None:
-    def report(entry: dict) -> None:
+):
+    def report(entry: dict):
         ticking_clock.now += 60
 
     run = train_word2vec(sentences_about_three_things(200), minutes=10 / 60, report=report, **SMALL)
@@ -356,8 +345,8 @@ def test_training_ends_when_its_minutes_are_over_and_reports_take_none_of_them(
     assert run.words_per_second == pytest.approx(800 * run.history[-1]["epoch"] / run.seconds)
 
 
-def test_an_interrupt_keeps_what_was_learned() -> None:
-    def stop(entry: dict) -> None:
+def test_an_interrupt_keeps_what_was_learned():
+    def stop(entry: dict):
         if entry["epoch"] >= 10 and entry["phase"] == "training":
             raise KeyboardInterrupt
 
@@ -368,7 +357,7 @@ def test_an_interrupt_keeps_what_was_learned() -> None:
     assert run.embeddings.any() and run.output.any()
 
 
-def test_a_model_of_gensims_is_a_run_like_ours(tmp_path: Path) -> None:
+def test_a_model_of_gensims_is_a_run_like_ours():
     sentences = sentences_about_three_things()
     options = {"sg": 1, "vector_size": 12, "window": 3, "negative": 5, "sample": 0, "epochs": 20}
     model = Word2Vec(sentences, min_count=5, alpha=0.2, seed=0, workers=1, **options)
@@ -378,8 +367,6 @@ def test_a_model_of_gensims_is_a_run_like_ours(tmp_path: Path) -> None:
     assert run.vocabulary.counts.sum() == 2400 and run.output.shape == (12, 12)
     assert run.settings == ours.settings | {"learning_rate": 0.2, "workers": 1}
     assert set(run.vocabulary) == set(ours.vocabulary)
-    save_word2vec(run, tmp_path)
-    assert load_word2vec(tmp_path).settings == run.settings
 
 
 @pytest.mark.parametrize(
@@ -403,19 +390,19 @@ def test_a_model_of_gensims_is_a_run_like_ours(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_learned_from_is_said_in_one_sentence(options: dict, message: str) -> None:
+def test_what_cannot_be_learned_from_is_said_in_one_sentence(options: dict, message: str):
     given = {"sentences": [["a", "b"], ["a", "b"]], "min_count": 1} | options
     with pytest.raises(ValueError) as error:
         train_word2vec(**given)
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_text_whose_words_are_nearly_all_thinned_out_still_ends() -> None:
+def test_a_text_whose_words_are_nearly_all_thinned_out_still_ends():
     run = train_word2vec([["a", "b"]] * 3, min_count=1, subsample=1e-12, epochs=3, D=2)
     assert run.finished and run.history[-1]["epoch"] == 3
 
 
-def test_a_learning_rate_that_is_far_too_high_is_named() -> None:
+def test_a_learning_rate_that_is_far_too_high_is_named():
     with pytest.raises(ValueError, match="train with a learning_rate below"):
         train_word2vec(sentences_about_three_things(), learning_rate=1e38, **SMALL)
 
@@ -423,97 +410,45 @@ def test_a_learning_rate_that_is_far_too_high_is_named() -> None:
 # --- keeping them --------------------------------------------------------------------------------
 
 
-def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path: Path) -> None:
+def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path: Path):
     run = train_word2vec(sentences_about_three_things(), "cbow", **SMALL)
-    save_word2vec(run, tmp_path / "run", card={"data": "three things"})
-    again = load_word2vec(tmp_path / "run")
+    save_word2vec(run, tmp_path, card={"data": "three things"})
+    again = load_word2vec(tmp_path)
     np.testing.assert_allclose(again.embeddings, run.embeddings, atol=2e-3)
-    np.testing.assert_allclose(again.output, run.output, atol=5e-3)
-    assert all(file.stat().st_mode & 0o044 == 0o044 for file in (tmp_path / "run").iterdir()), (
-        "others of this computer can read it"
-    )
+    assert again.embeddings.dtype == np.float32 and again.output is None
+    for name in ("history", "settings", "architecture", "seconds", "finished", "words_per_second"):
+        assert getattr(again, name) == getattr(run, name)
     assert again.vocabulary.words == run.vocabulary.words
-    assert again.history == run.history
-    assert again.settings == run.settings
-    assert (again.architecture, again.seconds, again.finished) == ("cbow", run.seconds, True)
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["finished"] is True
-    wv = WordVectors.load(tmp_path / "run")
-    assert list(wv.get_top_similar("Rain", 3)) == list(
-        run.word_vectors().get_top_similar("rain", 3)
-    )
-    save_word2vec(run, tmp_path / "small", with_output=False)
-    assert load_word2vec(tmp_path / "small").output is None
-    assert not (tmp_path / "small" / "card.json").exists()
-
-
-def change_weights(change: Callable[[dict], dict]) -> Callable[[Path], None]:
-    """Write model.safetensors again, with what `change` makes of its arrays."""
-    return lambda folder: save_file(
-        change(load_file(folder / "model.safetensors")), folder / "model.safetensors"
-    )
+    assert json.loads((tmp_path / "card.json").read_text()) == {"data": "three things"}
+    wv, ours = WordVectors.load(tmp_path), run.word_vectors()
+    assert list(wv.get_top_similar("Rain", 3)) == list(ours.get_top_similar("rain", 3))
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
+    ("file", "content", "says"),
     [
-        (
-            change_weights(lambda arrays: {"output.weight": arrays["output.weight"]}),
-            "holds output.weight instead of embeddings.weight",
-        ),
-        (
-            change_weights(lambda arrays: arrays | {"more": np.ones(3)}),
-            "instead of embeddings.weight",
-        ),
-        (
-            change_weights(lambda arrays: arrays | {"output.weight": np.ones((3, 2))}),
-            "output.weight of shape [3, 2] for a vocabulary of 2",
-        ),
-        (
-            change_weights(lambda arrays: arrays | {"embeddings.weight": np.full((2, 2), np.nan)}),
-            "embeddings.weight in",
-        ),
-        (
-            lambda folder: (folder / "vocabulary.json").write_text('{"words": ["a"'),
-            "vocabulary.json is not a vocabulary",
-        ),
-        (
-            lambda folder: Vocabulary(["a"]).save(folder / "vocabulary.json"),
-            "for a vocabulary of 1 words",
-        ),
-        (
-            lambda folder: (folder / "run.json").write_text('{"finished": true}'),
-            "run.json does not say seconds, settings, architecture",
-        ),
+        ("model.safetensors", save({"weight": np.ones((2, 2))}), "has no tensor 'embeddings.w"),
+        ("model.safetensors", save({"embeddings.weight": np.full((2, 2), np.nan)}), "holds NaN"),
+        ("vocabulary.json", b'{"words": ["a"', "vocabulary.json is not a vocabulary"),
+        ("vocabulary.json", b'{"words": ["a"], "counts": null}', "1 words need vectors of shape"),
+        ("run.json", b'{"finished": true}', "run.json does not say seconds, settings, arch"),
     ],
 )
-def test_vectors_that_are_not_whole_are_one_sentence(
-    tmp_path: Path, damage: Callable[[Path], object], says: str
-) -> None:
-    save_word2vec(train_word2vec([["a", "b"]] * 3, min_count=1, epochs=1, D=2), tmp_path)
-    assert load_word2vec(tmp_path).finished
-    damage(tmp_path)
+def test_vectors_that_are_not_whole_are_one_sentence(tmp_path: Path, file, content, says):
+    save_word2vec(train_word2vec([["a", "b"]] * 3, min_count=1, epochs=1, D=2), tmp_path / "run")
+    (tmp_path / "run" / file).write_bytes(content)
     with pytest.raises(ValueError) as error:
-        load_word2vec(tmp_path)
-    assert says in str(error.value)
-    assert str(tmp_path) in str(error.value)
-    assert "\n" not in str(error.value)
+        load_word2vec(tmp_path / "run")
+    assert says in str(error.value) and "run" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["word2vec-skipgram", "word2vec-cbow"])
-def test_the_shipped_weights_are_what_their_card_says(course: Path, name: str) -> None:
+def test_the_shipped_weights_are_what_their_card_says(course: Path, name: str):
     folder = course / "weights" / name
-    run, card = (
-        load_word2vec(folder),
-        json.loads((folder / "card.json").read_text(encoding="utf-8")),
-    )
+    run, card = load_word2vec(folder), json.loads((folder / "card.json").read_text())
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 12e6
-    assert run.embeddings.shape == (len(run.vocabulary), 300) and np.isfinite(run.embeddings).all()
+    assert run.embeddings.shape == (len(run.vocabulary), 300)
     assert name == f"word2vec-{run.architecture}" and run.finished
     assert run.settings == card["recipe"]
-    wv = WordVectors.load(name)
-    assert list(wv.get_top_similar("Germany", 10)) == list(
-        run.word_vectors().get_top_similar("Germany", 10)
-    )
-    assert evaluate_similarity(wv, "wordsim353").correlation == pytest.approx(
-        card["scores"]["wordsim353"], abs=5e-4
-    )
+    correlation = evaluate_similarity(WordVectors.load(name), "wordsim353").correlation
+    assert correlation == pytest.approx(card["scores"]["wordsim353"], abs=5e-4)
