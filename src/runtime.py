@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import importlib
-import importlib.machinery
 import json
 import math
 import os
@@ -148,7 +147,7 @@ def ensure_packages() -> None:
 
     Raises:
         ImportError: packages are missing and may not, or cannot, be installed; or one was
-            replaced whose compiled code is loaded already and does not go with the new files.
+            replaced that is loaded already.
     """
     missing = missing_packages()
     if not missing:
@@ -160,7 +159,7 @@ def ensure_packages() -> None:
         raise ImportError(
             f"{found}. Run `make lab` in {COURSE}, or choose the kernel of its .venv."
         )
-    before = _versions_of_compiled_code()
+    before = _versions_of_what_is_loaded()
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input"]
     with _one_at_a_time():
         result = subprocess.run(
@@ -171,7 +170,7 @@ def ensure_packages() -> None:
         advice = "Check the network, then run this cell again"
         raise ImportError(f"Installing {listed} failed: {reason}. {advice}.")
     importlib.invalidate_caches()
-    after = _versions_of_compiled_code()
+    after = _versions_of_what_is_loaded()
     replaced = sorted(name for name in before if after.get(name) != before[name])
     if replaced:
         raise ImportError(
@@ -203,20 +202,12 @@ def _check_clone() -> None:
         raise ImportError(f"{found}: move it away, then run this cell again.")
 
 
-def _versions_of_compiled_code() -> dict[str, str]:
-    """Versions on disk of the packages of which compiled modules are loaded."""
-    compiled = tuple(importlib.machinery.EXTENSION_SUFFIXES)
-    modules = {
-        name.partition(".")[0]
-        for name, module in list(sys.modules.items())
-        if str(getattr(module, "__dict__", {}).get("__file__")).endswith(compiled)
-    }
+def _versions_of_what_is_loaded() -> dict[str, str]:
+    """Versions on disk of the packages whose modules are loaded."""
     owners = metadata.packages_distributions()
-    versions = {}
-    for package in {package for module in modules for package in owners.get(module, ()) if package}:
-        with suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions
+    loaded = {package for module in list(sys.modules) for package in owners.get(module, ())}
+    loaded.discard(None)  # what half an installation is called
+    return {package: metadata.version(package) for package in loaded}
 
 
 # --- seeds ---------------------------------------------------------------------------------------
