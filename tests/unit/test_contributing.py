@@ -153,7 +153,7 @@ def test_there_is_much_to_look_at_on_the_page_for_authors():
         ("look at `weights/nothing` and `weights/*/gone.json`", "there is no weights/nothing"),
         ("`src/teaching/exercise_NN.py`", "there is no src/teaching/exercise_NN.py"),
         ("`python tools/minutes.py --setup`", "tools/minutes.py has no option --setup"),
-        ("`python tools/cards.py`", "tools/cards.py is no program"),
+        ("`python benchmarks/common.py`", "benchmarks/common.py is no program"),
         ("`torchrun --nproc-per-node 2 -m src.qa learn --data x`", "src.qa has no command learn"),
         ("```\npython -m src.qa train --date course  # that\n```", "src.qa has no option --date"),
     ],
@@ -165,7 +165,7 @@ def test_what_is_not_there_is_found(page: str, problem: str):
 @pytest.mark.parametrize(
     "page",
     [
-        "make your own; `make`; `make test ARGS='tests/unit/test_rnn.py -q'`, `make PYTHON=python3`",
+        "make it; `make`; `make test ARGS=tests/unit/test_rnn.py`, `make PYTHON=python3`",
         "`make demo ARGS='--texts FOLDER'`, `make poll ARGS='--network --set masks'`",
         "`src/`, `src/qa/`, `weights/*/card.json`, `build/site/index.html`, `data/cache`",
         "`notebooks/08_title.ipynb`, `data/quizzes/NN_NAME.json`",
