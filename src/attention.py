@@ -7,10 +7,8 @@
 `True` in a mask always means "may be attended to". B: batch, T: queries, S: keys and values,
 D: width, H: heads, V: vocabulary.
 
-Sources: Bahdanau, Cho and Bengio 2015, "Neural machine translation by jointly learning to align
-and translate" (additive attention); Luong, Pham and Manning 2015, "Effective approaches to
-attention-based neural machine translation" (where the decoder attends); Vaswani et al. 2017,
-"Attention is all you need" (the rest).
+Sources: Bahdanau, Cho and Bengio 2015 (additive attention); Luong, Pham and Manning 2015 (where
+the decoder attends); Vaswani et al. 2017, "Attention is all you need" (the rest).
 """
 
 from __future__ import annotations
@@ -27,38 +25,22 @@ from src.rnn import EncoderDecoder, FastLayer
 
 
 def padding_mask(lengths: Tensor, S: int | None = None) -> Tensor:
-    """Which positions hold a token and which are padding, the same for every query.
+    """Which positions hold a token, the same for every query: bool[B, 1, S].
 
     `padding_mask(lengths) & causal_mask(S)` is bool[B, S, S].
 
     Args:
         lengths: int64[B], tokens of each sequence.
         S: length of the padded batch; None takes the longest.
-
-    Returns:
-        bool[B, 1, S].
-
-    Raises:
-        ValueError: a sequence is longer than S.
     """
-    longest = int(lengths.max())
-    S = longest if S is None else S
-    if longest > S:
-        found = f"a sequence of {longest} tokens does not fit into a batch of length {S}"
-        raise ValueError(f"{found}; make S {longest} or more.")
+    S = int(lengths.max()) if S is None else S
     return (torch.arange(S, device=lengths.device) < lengths[:, None])[:, None, :]  # [B, 1, S]
 
 
 def causal_mask(T: int, S: int | None = None, device: torch.device | None = None) -> Tensor:
-    """Each token may attend to itself and to what came before: a triangle.
+    """Each token may attend to itself and to what came before: a triangle, bool[T, S].
 
-    Args:
-        T: queries.
-        S: tokens in all, of which the queries are the last; None: T, the whole sequence.
-        device: of the mask.
-
-    Returns:
-        bool[T, S].
+    S is the number of tokens in all, of which the T queries are the last; None: T, all of them.
     """
     S = T if S is None else S
     return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
@@ -99,14 +81,9 @@ def scaled_dot_product_attention(
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Scores to weights: the rest of each row sums to one, what is not allowed is exactly zero.
+    """Scores to weights, float[..., T, S]: each row sums to one, what is not allowed is zero.
 
-    Args:
-        scores: float[..., T, S].
-        mask: bool[..., T, S], True where allowed.
-
-    Returns:
-        float[..., T, S]; a row without any True is zeros.
+    A row of the mask without any True gives zeros.
     """
     if mask is None:
         return torch.softmax(scores, dim=-1)
@@ -140,14 +117,10 @@ def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
 
 
 class KeyValueCache:
-    """The keys and values of the tokens so far, so that a new token needs only its own.
-
-    Attributes:
-        keys, values: float[B, H, S, D / H]; None before the first token.
-    """
+    """The keys and values of the tokens so far, so that a new token needs only its own."""
 
     def __init__(self) -> None:
-        self.keys: Tensor | None = None
+        self.keys: Tensor | None = None  # float[B, H, S, D / H]
         self.values: Tensor | None = None
 
     def __len__(self) -> int:
@@ -209,17 +182,9 @@ class MultiHeadAttention(nn.Module):
 def sinusoidal_positions(T: int, D: int, base: float = 10_000) -> Tensor:
     """A pattern of waves that tells each position from every other.
 
-    Column 2i holds sin(position / base^(2i / D)), column 2i + 1 the cosine: fast waves first, slow
-    ones last. Vaswani et al. 2017, section 3.5.
-
-    Args:
-        T: positions.
-        D: width, even.
-        base: the slowest wave takes nearly 2 pi base positions; far longer than the texts, it
-            leaves columns that hardly change.
-
-    Returns:
-        float[T, D].
+    float[T, D]: column 2i holds sin(position / base^(2i / D)), column 2i + 1 the cosine, fast
+    waves first, slow ones last. Vaswani et al. 2017, section 3.5. The slowest wave takes nearly
+    2 pi base positions; far longer than the texts, it leaves columns that hardly change.
     """
     if D % 2:
         raise ValueError(f"a width of {D} leaves a sine without its cosine; choose an even D.")
@@ -249,15 +214,10 @@ class AdditiveAttention(nn.Module):
         key: Tensor,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Mix the keys, for each query.
+        """Mix keys float[B, S, D_key] for each query float[B, T, D_query].
 
-        Args:
-            query: float[B, T, D_query].
-            key: float[B, S, D_key].
-            mask: bool[B, 1, S] or bool[B, T, S], True where allowed.
-
-        Returns:
-            The contexts float[B, T, D_key], and the weights float[B, T, S].
+        A mask is bool[B, 1, S] or bool[B, T, S], True where allowed. Returns
+        the contexts float[B, T, D_key], and the weights float[B, T, S].
         """
         # [B, T, 1, D] + [B, 1, S, D] -> [B, T, S, D]
         pairs = self.W_q(query)[:, :, None] + self.W_k(key)[:, None]
@@ -274,11 +234,7 @@ class AttentionEncoderDecoder(nn.Module):
     The encoder reads in both directions. After each step the decoder's state attends to the
     encoder's states (as in Luong et al. 2015, with the additive score of Bahdanau et al. 2015),
     and what it finds helps to choose the next character. Its interface is `src.dates.DateModel`.
-
-    Args:
-        D: width of the states, half of it for each direction of the encoder; even.
-        D_embedding: width of a character's vector.
-        V: characters, the same for both sides.
+    D is the width of the states, half of it for each direction of the encoder.
     """
 
     def __init__(self, D: int = 96, D_embedding: int = 32, V: int = len(CHARACTERS)):
@@ -294,15 +250,7 @@ class AttentionEncoderDecoder(nn.Module):
         self.output = nn.Linear(2 * D, V)
 
     def encode(self, source_ids: Tensor, source_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the source.
-
-        Args:
-            source_ids: int64[B, S].
-            source_mask: bool[B, S].
-
-        Returns:
-            Every state, float[B, S, D], and the last ones as one vector, float[B, D].
-        """
+        """int64[B, S], bool[B, S] -> all states float[B, S, D], the last as a vector [B, D]."""
         return self.encoder(self.source_embeddings(source_ids), source_mask)
 
     def decode(
@@ -312,16 +260,10 @@ class AttentionEncoderDecoder(nn.Module):
         source: Tensor,
         source_mask: Tensor,
     ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
-        """Continue writing.
+        """Continue writing, with the encoder's states as the source.
 
-        Args:
-            target_ids: int64[B, T].
-            state: of the decoder.
-            source: float[B, S, D], the encoder's states.
-            source_mask: bool[B, S].
-
-        Returns:
-            logits float[B, T, V], the next state, and the weights float[B, T, S].
+        int64[B, T], state, float[B, S, D], bool[B, S] -> logits float[B, T, V],
+        the next state, and the weights float[B, T, S].
         """
         queries, state = self.decoder(self.target_embeddings(target_ids), state)  # [B, T, D]
         contexts, weights = self.attention(queries, source, source_mask[:, None])
@@ -334,11 +276,7 @@ class AttentionEncoderDecoder(nn.Module):
         return self.decode(target_ids, state, source, source_mask)[0]
 
     def alignments(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
-        """What the decoder attends to; arguments as in `forward`.
-
-        Returns:
-            weights float[B, T, S]; row t belongs to the choice of character t + 1.
-        """
+        """What the decoder attends to: float[B, T, S]; row t is for character t + 1."""
         source, last = self.encode(source_ids, source_mask)
         state = EncoderDecoder.first_state(last)
         return self.decode(target_ids, state, source, source_mask)[2]

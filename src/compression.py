@@ -8,23 +8,20 @@
 
 B: batch, T: tokens, D: width.
 
-Sources: Jacob et al. 2018, "Quantization and training of neural networks for efficient
-integer-arithmetic-only inference"; Dettmers et al. 2022, "LLM.int8()" (a scale for each row and
-token); Han et al. 2015, "Learning both weights and connections for efficient neural networks";
-Hinton, Vinyals and Dean 2015, "Distilling the knowledge in a neural network"; Sanh et al. 2019,
-"DistilBERT" (every second layer); Sun et al. 2019, "Patient knowledge distillation" (layers).
+Sources: Jacob et al. 2018 (whole numbers); Dettmers et al. 2022, "LLM.int8()" (a scale for each
+row and token); Han et al. 2015 (pruning); Hinton, Vinyals and Dean 2015 (distillation); Sanh et
+al. 2019, "DistilBERT" (every second layer); Sun et al. 2019 (patient: layers, too).
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
-from typing import Literal
+from statistics import mean, median
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,22 +35,15 @@ from src.batching import batch_passes
 from src.files import make_folder
 from src.qa import QuestionAnswerer, evaluate, prepare_features
 from src.qa.batches import PAD_TO
-from src.qa.cpu_attention import use_cpu_attention
-from src.qa.models import save_released
-from src.training import Report, Run, fit, in_eval_mode
+from src.qa.models import MODEL_INPUTS, prepare_network, save_released
+from src.training import Run, fit, in_eval_mode
 
 # --- measuring ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a reader needs and what it gives.
-
-    Attributes:
-        questions_per_second: from texts to answers.
-        exact_match: in percent, as is `f1`.
-        questions: how many were asked.
-    """
+    """What a reader needs and gives; exact match and F1 are percentages of `questions`."""
 
     name: str
     megabytes: float
@@ -84,23 +74,21 @@ def measure(
 ) -> list[Measurement]:
     """Let every reader answer all questions, and measure size, speed and quality.
 
-    Args:
-        questions: rows in SQuAD's columns; where each has an answer nothing is refused.
-        rounds: in each the readers take turns, so that a slow moment of the machine does not
-            meet one alone; the median counts.
+    In each round the readers take turns, so that a slow moment of the machine does not meet one
+    alone; the median counts. Where every question has an answer nothing is refused.
     """
-    few = questions.select(range(min(8, len(questions))))
+    few, n = questions.select(range(min(8, len(questions)))), len(questions)
     for qa in readers.values():
         evaluate(qa, few)  # the first batch also pays for buffers and kernels
-    reports = [
-        {name: evaluate(qa, questions) for name, qa in readers.items()} for _ in range(rounds)
-    ]
+    reports: dict[str, list[dict]] = {name: [] for name in readers}
+    for _ in range(rounds):
+        for name, qa in readers.items():
+            reports[name].append(evaluate(qa, questions))
     found = []
-    for name, qa in readers.items():
-        speed = len(questions) / median(report[name]["seconds"] for report in reports)
-        scores = reports[-1][name]
-        quality = (scores["exact_match"], scores["f1"], len(questions))
-        found.append(Measurement(name, megabytes(qa.model), speed, *quality))
+    for name, scores in reports.items():
+        speed = n / median(score["seconds"] for score in scores)
+        size, quality = megabytes(readers[name].model), scores[-1]
+        found.append(Measurement(name, size, speed, quality["exact_match"], quality["f1"], n))
     return found
 
 
@@ -113,12 +101,7 @@ def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """Write each row as whole numbers from -127 to 127 and one scale.
 
     A row's largest number, of either sign, becomes 127 or -127.
-
-    Args:
-        x: float[rows, columns].
-
-    Returns:
-        int8[rows, columns], and the scales float[rows, 1].
+    float[rows, columns] -> int8[rows, columns], scales float[rows, 1].
     """
     x = x.float()
     low, high = x.amin(dim=-1, keepdim=True), x.amax(dim=-1, keepdim=True)
@@ -146,7 +129,7 @@ class Int8Linear(nn.Module):
         numbers, scales = quantise_rows(linear.weight.detach())
         bias = torch.zeros(len(numbers))
         if linear.bias is not None:
-            bias = linear.bias.detach().float().clone()
+            bias += linear.bias.detach()
         self.register_buffer("numbers", numbers)  # int8[D_out, D_in]
         self.register_buffer("scales", scales[:, 0])  # float[D_out]
         self.register_buffer("bias", bias)
@@ -233,9 +216,8 @@ def smallest(weights: Tensor, share: float) -> Tensor:
         raise ValueError(f"the share is {share}; it must be from 0 to 1.")
     sizes = weights.abs().flatten()
     n = round(share * len(sizes))
-    found = sizes.topk(n, largest=False, sorted=False).indices
     marked = torch.zeros_like(sizes, dtype=torch.bool)
-    marked[found] = True
+    marked[sizes.topk(n, largest=False).indices] = True
     return marked.view_as(weights)
 
 
@@ -256,17 +238,12 @@ def linear_layers(model: PreTrainedModel) -> list[nn.Linear]:
 
 def share_of_zeros(model: PreTrainedModel) -> float:
     """How many weights of the encoder's linear layers are exactly zero, 0 to 1."""
-    weights = [linear.weight for linear in linear_layers(model)]
-    zeros = sum(int((weight == 0).sum()) for weight in weights)
-    return zeros / sum(weight.numel() for weight in weights)
+    weights = torch.cat([linear.weight.flatten() for linear in linear_layers(model)])
+    return float((weights == 0).double().mean())
 
 
 def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> PreTrainedModel:
     """A copy with these layers of the encoder only, in this order; the first is 0."""
-    layers = model.base_model.encoder.layer
-    if not kept or not all(0 <= layer < len(layers) for layer in kept):
-        known = f"this encoder has layers 0 to {len(layers) - 1}"
-        raise ValueError(f"layers {list(kept)} cannot be kept; {known}, and one must stay.")
     small = copy.deepcopy(model)
     encoder = small.base_model.encoder
     encoder.layer = nn.ModuleList(encoder.layer[layer] for layer in kept)
@@ -283,7 +260,7 @@ FORBIDDEN = -1e4  # the logit of padding: probability 0, and no 0 times infinity
 def halve_layers(model: PreTrainedModel) -> PreTrainedModel:
     """An untaught student: a copy of the teacher with every second layer, the first among them.
 
-    With layers 0, 2 and 4 a student had F1 38 after 15 seconds, with 1, 3 and 5 it had 19.
+    (With 0, 2 and 4 a student had F1 38 after 15 seconds, with 1, 3 and 5 it had 19.)
     """
     return keep_layers(model, range(0, len(model.base_model.encoder.layer), 2))
 
@@ -298,8 +275,8 @@ def distillation_loss(
     T² KL(teacher || student), the mean over rows. Hinton et al. 2015.
 
     Args:
-        student_logits: float[B, T], of the start or of the end of the answer.
-        teacher_logits: likewise.
+        student_logits, teacher_logits: float[B, T], of the start or of the end
+            of the answer.
         temperature: T divides all logits; the higher, the more the teacher's
             second and third choices count. T² keeps the gradients as large.
     """
@@ -316,11 +293,8 @@ def layers_loss(
 
     1 is as if each gave the mean of all. Sun et al. 2019, section 3, there on [CLS] alone.
 
-    Args:
-        student_layers: float[B, T, D] each; a layer is compared with the teacher's that is as
-            far on, so with every second where the student has half as many.
-        teacher_layers: likewise.
-        mask: bool[B, T], True on real tokens.
+    Layers are float[B, T, D]; one is compared with the teacher's that is as far on, so with every
+    second where the student has half as many. The mask, bool[B, T], is True on real tokens.
     """
     parts = []
     for number, mine in enumerate(student_layers, start=1):
@@ -361,106 +335,71 @@ def distil(
     learning_rate: float = 5e-4,
     seed: int = 0,
     folder: str | Path | None = None,
-    report: Report | None = None,
-    steps: int | None = None,
+    **options: Any,
 ) -> Run:
     """Teach a student, in place, what its teacher says to the questions.
 
     Nobody tells it which answer is right. It keeps its teacher's word
     embeddings. The history has their agreement on some of `held_out`. For the
-    arguments from `batch_size` on see `src.training.fit`.
+    arguments from `batch_size` on, and the options `report` and `steps`, see
+    `src.training.fit`.
     """
     if folder is not None:
         make_folder(folder)
     lessons = _lessons(train, teacher, batch_size, seed)
-    student.to(teacher.device)
-    student.get_input_embeddings().weight.requires_grad_(False)
+    prepare_network(student.to(teacher.device))
+    score = ("agreement", _agreement(student, teacher, held_out))
 
     def loss_of(batch: Mapping[str, Tensor]) -> Tensor:
-        with _autocast(teacher):
+        with compute.autocast(teacher.device, teacher.precision):
             return lesson_loss(student, teacher.model, batch, temperature)
 
-    options = {"batch_size": batch_size, "learning_rate": learning_rate}
-    options |= {"unit": "questions", "report": report}
-    options |= {"seed": seed, "steps": steps}
-    score = ("agreement", _agreement(student, teacher, held_out))
-    with _attention_of_training(student), compute.keep_malloc_pages():
+    options |= {"batch_size": batch_size, "seed": seed, "unit": "questions"}
+    options |= {"learning_rate": learning_rate}
+    with compute.keep_malloc_pages():
         run = fit(student, lessons, loss_of, minutes, score, **options)
+    student.set_attn_implementation(teacher.model.config._attn_implementation)
     run.settings["temperature"] = temperature
     if folder is not None:
-        save_student(run, Path(folder), student_card(teacher))
+        card = {"base": "minilm", "threshold": teacher.threshold}
+        card["temperature"] = teacher.temperature
+        save_student(run, Path(folder), card)
     return run
 
 
-def _autocast(teacher: QuestionAnswerer) -> torch.autocast:
-    enabled = teacher.precision == "bf16"
-    return torch.autocast(teacher.device.type, torch.bfloat16, enabled=enabled)
-
-
-def _windows(dataset: Dataset, teacher: QuestionAnswerer) -> tuple[list[dict], np.ndarray]:
-    """What the models read of each window, and the windows' lengths."""
+def _windows(dataset: Dataset, teacher: QuestionAnswerer) -> Dataset:
     settings = (teacher.tokenizer, teacher.max_length, teacher.doc_stride)
-    windows = prepare_features(dataset, *settings, labels=False)
-    names = ("input_ids", "token_type_ids", "attention_mask")
-    read = windows.select_columns([name for name in names if name in windows.column_names])
-    return read.to_list(), np.asarray(windows["length"])
-
-
-def _batch(windows: Sequence[dict], teacher: QuestionAnswerer) -> Mapping[str, Tensor]:
-    collate = DataCollatorWithPadding(teacher.tokenizer, pad_to_multiple_of=PAD_TO)
-    return collate(windows).to(teacher.device)
+    return prepare_features(dataset, *settings, labels=False)
 
 
 def _lessons(
     dataset: Dataset, teacher: QuestionAnswerer, batch_size: int, seed: int
 ) -> Iterator[Mapping[str, Tensor]]:
     """Batches of windows of like length, without end."""
-    windows, lengths = _windows(dataset, teacher)
+    windows = _windows(dataset, teacher)
+    read = windows.select_columns([name for name in MODEL_INPUTS if name in windows.column_names])
+    rows, lengths = read.to_list(), np.asarray(windows["length"])
+    collate = DataCollatorWithPadding(teacher.tokenizer, pad_to_multiple_of=PAD_TO)
     for batches in batch_passes(lengths, batch_size, seed):
         for places in batches:
-            yield _batch([windows[place] for place in places], teacher)
+            yield collate([rows[place] for place in places]).to(teacher.device)
 
 
 def _agreement(
     student: PreTrainedModel, teacher: QuestionAnswerer, held_out: Dataset
 ) -> Callable[[], float]:
     """Measures the share of windows in which the student marks what its teacher marks."""
-    some = held_out.select(range(min(HELD_OUT, len(held_out))))
-    windows, lengths = _windows(some, teacher)
-    parts = np.array_split(np.argsort(lengths), min(3, len(lengths)))
-    batches = [_batch([windows[place] for place in places], teacher) for places in parts]
+    windows = _windows(held_out.select(range(min(HELD_OUT, len(held_out)))), teacher)
+    reader = reader_of(student, teacher, teacher.precision)
 
-    def marks(model: PreTrainedModel) -> Tensor:
-        """The likeliest start and end of each window: int64[2, N]."""
-        with in_eval_mode(model), _autocast(teacher):
-            return torch.cat([_marks(model, batch) for batch in batches], dim=1)
+    def marks(qa: QuestionAnswerer) -> list[tuple[int, int]]:
+        """The likeliest start and end of each window."""
+        with in_eval_mode(qa.model), compute.one_thread():
+            both = zip(*qa.logits(windows), strict=True)
+            return [(int(start.argmax()), int(end.argmax())) for start, end in both]
 
-    wanted = marks(teacher.model)
-    return lambda: (marks(student) == wanted).all(dim=0).double().mean().item()
-
-
-def _marks(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> Tensor:
-    output, padding = model(**batch), batch["attention_mask"] == 0
-    logits = torch.stack([output.start_logits, output.end_logits])  # [2, B, T]
-    return logits.masked_fill(padding, FORBIDDEN).argmax(dim=-1)
-
-
-@contextmanager
-def _attention_of_training(model: PreTrainedModel) -> Iterator[None]:
-    """The attention whose backward pass is fast on a CPU, and the model's own again after it."""
-    before = model.config._attn_implementation
-    if model.device.type == "cpu":
-        use_cpu_attention(model)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
-
-
-def student_card(teacher: QuestionAnswerer) -> dict:
-    """What a student takes over from its teacher."""
-    card = {"base": "minilm", "threshold": teacher.threshold}
-    return card | {"temperature": teacher.temperature}
+    wanted = marks(teacher)
+    return lambda: mean(mine == theirs for mine, theirs in zip(marks(reader), wanted, strict=True))
 
 
 def save_student(run: Run, folder: Path, card: Mapping) -> None:

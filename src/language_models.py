@@ -6,7 +6,6 @@
     for model in (NgramModel(data.tokenizer, data.rows["train"]), gpt, PretrainedModel()):
         print(model.score(data.texts["test"]).perplexity_per_word)
         print(model.generate("Oxygen is", 20, Sampler(top_p=0.9), seed=1).text)
-    three_continuations(gpt, "We are having a great learning", n=8, seed=0)
 
 Every text begins and ends with a token of its own, START: what a model knows before the first
 word. Logarithms are natural ones. B: batch, T: tokens, V: vocabulary, D: width.
@@ -26,7 +25,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +34,12 @@ from transformers import AutoModelForCausalLM
 
 from src import assets, compute, runtime
 from src.files import make_folder
-from src.rnn import open_forget_gates, pad
+from src.rnn import open_forget_gates
 from src.sampling import Sampler
 from src.subwords import BytePairTokenizer
 from src.text import sentence_stream, tokenize_words
 from src.topics import Split, split_of
-from src.training import Report, Run, fit, in_eval_mode, load_run, save_run
+from src.training import Run, fit, in_eval_mode, load_run, save_run
 from src.transformer import GPT
 
 # --- texts as tokens ----------------------------------------------------------------------------
@@ -58,9 +57,7 @@ class LanguageData:
     @functools.cache
     def load(cls, V: int = 4000) -> LanguageData:
         """The Wikipedia introductions, and V tokens learned from the training ones; takes 6 s."""
-        return cls.from_articles(
-            {passage.title: passage.text for passage in assets.load_passages().values()}, V
-        )
+        return cls.from_articles({p.title: p.text for p in assets.load_passages().values()}, V)
 
     @classmethod
     def from_articles(cls, articles: Mapping[str, str], V: int) -> LanguageData:
@@ -78,7 +75,7 @@ class LanguageData:
 
 @dataclass(frozen=True)
 class TextScore:
-    """How likely a model finds a text. Scores can be added: `sum(scores, TextScore())`.
+    """How likely a model finds a text.
 
     Models with different tokens are compared by word or by byte: longer tokens are fewer, and
     each is harder.
@@ -90,22 +87,14 @@ class TextScore:
         bytes: in UTF-8.
     """
 
-    log_prob: float = 0.0
-    tokens: int = 0
-    words: int = 0
-    bytes: int = 0
-
-    def __add__(self, other: TextScore) -> TextScore:
-        return TextScore(
-            self.log_prob + other.log_prob,
-            self.tokens + other.tokens,
-            self.words + other.words,
-            self.bytes + other.bytes,
-        )
+    log_prob: float
+    tokens: int
+    words: int
+    bytes: int
 
     @property
     def perplexity_per_token(self) -> float:
-        """exp(-log_prob / tokens): as hard as choosing among so many equally likely tokens."""
+        """exp(-log_prob / tokens): as hard as choosing among that many equally likely tokens."""
         return _exp(-self.log_prob / self.tokens)
 
     @property
@@ -144,33 +133,23 @@ class Continuation:
 
 @dataclass
 class DecodingState:
-    """What a model has read so far.
+    """What a model has read so far."""
 
-    Attributes:
-        token_ids: all of it, from START on.
-        cache: what the network keeps of it.
-        start: the first token that `cache` knows of; see `window_start`.
-        done: how many of `token_ids` have gone into `cache`.
-    """
-
-    token_ids: list[int]
-    cache: Any = None
-    start: int = 0
-    done: int = 0
+    token_ids: list[int]  # all of it, from START on
+    cache: Any = None  # what the network keeps of it
+    start: int = 0  # the first token that `cache` knows of; see `window_start`
+    done: int = 0  # how many of `token_ids` have gone into `cache`
 
 
 class LanguageModel(ABC):
     """Says how likely every token is to come next; scoring and writing follow from that.
 
     A model gives `read`, for one text token by token, and `log_probs`, for whole texts.
+    `parameters` says how many numbers it has learned.
     """
 
     tokenizer: BytePairTokenizer
-
-    @property
-    @abstractmethod
-    def parameters(self) -> int:
-        """How many numbers the model has learned."""
+    parameters: int
 
     @abstractmethod
     def read(self, state: DecodingState, token_ids: Sequence[int]) -> Tensor:
@@ -191,10 +170,7 @@ class LanguageModel(ABC):
     def score(self, text: str | Sequence[str]) -> TextScore:
         """The probability of the tokens of a text, or of several independent ones.
 
-        That a text ends there is not counted.
-
-        Raises:
-            ValueError: there is no word to score.
+        That a text ends there is not counted. ValueError where there is no word to score.
         """
         texts = [text] if isinstance(text, str) else list(text)
         words = sum(len(text.split()) for text in texts)
@@ -206,7 +182,12 @@ class LanguageModel(ABC):
         return TextScore(log_prob, sum(map(len, rows)), words, n_bytes)
 
     def generate(
-        self, beginning: str, n: int = 30, sampler: Sampler | None = None, seed: int = 0
+        self,
+        beginning: str,
+        n: int = 30,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+        first: int | None = None,
     ) -> Continuation:
         """Write up to n tokens after a beginning, fewer where the model ends the text.
 
@@ -215,22 +196,16 @@ class LanguageModel(ABC):
             n: most tokens.
             sampler: how each token is chosen; None draws by the model's probabilities.
             seed: the same seed writes the same.
+            first: the first token to write, if it is not to be chosen.
         """
-        return self._write(beginning, n, sampler or Sampler(), seed)
-
-    def _write(
-        self, beginning: str, n: int, sampler: Sampler, seed: int, first: int | None = None
-    ) -> Continuation:
-        """As `generate`; `first` is the token to begin with, if that is given."""
-        generator = torch.Generator().manual_seed(seed)
+        sampler, generator = sampler or Sampler(), torch.Generator().manual_seed(seed)
         state, new = self.start(), self.tokenizer.encode(beginning)
         token_ids, probs, ended = [], [], False
         while len(token_ids) < n:
             logits = self.read(state, new)
-            if first is None or token_ids:
+            chosen, first = first, None
+            if chosen is None:
                 chosen = sampler(logits, state.token_ids, generator)
-            else:
-                chosen = first
             if ended := chosen == self.tokenizer.start_id:
                 break
             token_ids.append(chosen)
@@ -241,8 +216,6 @@ class LanguageModel(ABC):
 
 
 # --- networks -----------------------------------------------------------------------------------
-
-MOST_LOGITS = 50_000_000  # of a batch that is scored: 0.2 GB of them
 
 
 def window_start(place: int, context: int | None) -> int:
@@ -270,15 +243,11 @@ def windows(T: int, context: int | None) -> Iterator[tuple[int, int, int]]:
 class NetworkModel(LanguageModel):
     """A language model whose logits come from a network.
 
-    Args:
-        use_cache: keep what can be kept of tokens already read; False reads all again for
-            each new one.
-
-    Attributes:
-        context: most tokens it can read at once, None for any number; longer texts are read
-            in sliding windows.
+    `use_cache` keeps what can be kept of tokens already read; without it, all are read again for
+    each new one.
     """
 
+    # Most tokens it can read at once; longer texts are read in sliding windows. None: any number.
     context: int | None = None
 
     def __init__(self, network: nn.Module, tokenizer: BytePairTokenizer, use_cache: bool = True):
@@ -304,36 +273,26 @@ class NetworkModel(LanguageModel):
         return logits[0, -1]
 
     def log_probs(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
-        whole = [[self.tokenizer.start_id, *row] for row in rows]
-        parts = [
-            (i, *window) for i, row in enumerate(rows) for window in windows(len(row), self.context)
-        ]
-        parts.sort(key=lambda part: part[3] - part[1])  # of about one length together
-        result = [torch.empty(len(row), dtype=torch.float64) for row in rows]
         with in_eval_mode(self.network):
-            while parts:
-                longest = parts[-1][3] - parts[-1][1]
-                size = max(1, MOST_LOGITS // (self.tokenizer.V * longest))
-                batch, parts = parts[-size:], parts[:-size]  # from the longest on
-                token_ids, _ = pad([whole[i][start : end + 1] for i, start, _, end in batch])
-                logits, _ = self.logits(token_ids[:, :-1])
-                targets = token_ids[:, 1:].flatten()
-                losses = F.cross_entropy(logits.flatten(0, 1), targets, reduction="none")
-                scores = -losses.view(len(batch), -1)  # [B, T]
-                for (i, start, first, end), row in zip(batch, scores, strict=True):
-                    result[i][first:end] = row[first - start : end - start]
-        return result
+            return [self._log_probs([self.tokenizer.start_id, *row]) for row in rows]
+
+    def _log_probs(self, token_ids: list[int]) -> Tensor:
+        """Those of one row, which begins with START."""
+        parts = [torch.empty(0)]
+        for start, first, end in windows(len(token_ids) - 1, self.context):
+            read = torch.tensor([token_ids[start : end + 1]])
+            logits, _ = self.logits(read[:, :-1])
+            losses = F.cross_entropy(logits[0], read[0, 1:], reduction="none")
+            parts.append(-losses[first - start :])
+        return torch.cat(parts).double()
 
 
 class RecurrentNetwork(nn.Module):
     """An LSTM that reads a text token by token and scores every next token.
 
-    The embeddings serve twice, as in GPT. Mikolov et al. 2010; Press and Wolf
-    2017 (used twice); Vaswani et al. 2017, section 3.4 (times sqrt(D)).
-
-    Args:
-        D: width of the embeddings and of the state.
-        L: layers.
+    The embeddings, D wide as the state, serve twice, as in GPT. Mikolov et al.
+    2010; Press and Wolf 2017 (used twice); Vaswani et al. 2017, section 3.4
+    (times sqrt(D)).
     """
 
     def __init__(self, V: int, D: int = 256, L: int = 1, dropout: float = 0.0):
@@ -365,9 +324,6 @@ class RecurrentNetwork(nn.Module):
         return self.norm(x) @ self.words.weight.T, states
 
 
-TrainedModel = TypeVar("TrainedModel", bound="TrainableModel")
-
-
 class TrainableModel(NetworkModel):
     """A network that this course trains, kept with its vocabulary and its `run`."""
 
@@ -376,19 +332,17 @@ class TrainableModel(NetworkModel):
 
     def __init__(self, network: nn.Module, tokenizer: BytePairTokenizer, use_cache: bool = True):
         super().__init__(network, tokenizer, use_cache)
-        if network.settings["V"] != tokenizer.V:
-            found = f"the network scores {network.settings['V']} tokens"
-            raise ValueError(f"{found} and the vocabulary has {tokenizer.V}; make them equal.")
+        V, self.context = network.settings["V"], network.settings.get("max_T")
+        if V != tokenizer.V:
+            found = f"the network scores {V} tokens and the vocabulary has {tokenizer.V}"
+            raise ValueError(f"{found}; make them equal.")
 
     def save(self, folder: str | Path) -> None:
         """Write a trained model, its run and its vocabulary; see `src.training.save_run`."""
-        if self.run is None:
-            advice = "train it with train_language_model, then save it"
-            raise ValueError(f"this model has not been trained; {advice}.")
         save_run(self.run, folder, {"tokenizer.json": self.tokenizer.to_json()})
 
     @classmethod
-    def load(cls: type[TrainedModel], folder: str | Path) -> TrainedModel:
+    def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote; raises what `src.training.load_run` does."""
         run = load_run(folder, cls.network_class)
         model = cls(run.model, BytePairTokenizer.load(Path(folder) / "tokenizer.json"))
@@ -410,13 +364,8 @@ class GPTModel(TrainableModel):
 
     network_class = GPT
 
-    def __init__(self, network: GPT, tokenizer: BytePairTokenizer, use_cache: bool = True):
-        super().__init__(network, tokenizer, use_cache)
-        self.context = network.settings["max_T"]
-
     def logits(self, token_ids: Tensor, cache: Any = None) -> tuple[Tensor, Any]:
-        if cache is None:
-            cache = self.network.new_cache()
+        cache = cache or self.network.new_cache()
         return self.network(token_ids, cache), cache
 
 
@@ -427,22 +376,20 @@ class PretrainedModel(NetworkModel):
     the test ones included.
 
     Args:
-        name: "smollm2" (SmolLM2-135M-Instruct), or the folder of a causal language model
-            with tokenizer.json.
+        name: "smollm2" (SmolLM2-135M-Instruct), or the folder of a causal language model.
     """
 
-    context = 1024  # enough for an introduction, and little memory
-
-    def __init__(self, name: str | Path = "smollm2", use_cache: bool = True):
+    def __init__(self, name: str | Path = "smollm2"):
         folder = assets.path(name) if name == "smollm2" else Path(name)
         network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         tokenizer = BytePairTokenizer.load(folder / "tokenizer.json")
-        super().__init__(network.to(runtime.device()), tokenizer, use_cache)
-        self.context = min(self.context, network.config.max_position_embeddings)
+        super().__init__(network.to(runtime.device()), tokenizer)
+        # 1024 are enough for an introduction, and little memory.
+        self.context = min(1024, network.config.max_position_embeddings)
 
     def logits(self, token_ids: Tensor, cache: Any = None) -> tuple[Tensor, Any]:
         token_ids = token_ids.to(self.network.device)
-        output = self.network(token_ids, past_key_values=cache, use_cache=self.use_cache)
+        output = self.network(token_ids, past_key_values=cache, use_cache=True)
         return output.logits.cpu(), output.past_key_values
 
 
@@ -459,9 +406,6 @@ def training_batches(
 
     All texts follow one another in random order, START between them. A row begins where a
     text does, or T, 2 T and so on tokens into it, and continues into the next text.
-
-    Raises:
-        ValueError: too few tokens to fill a batch.
     """
     rng = random.Random(seed)
     while True:
@@ -486,26 +430,22 @@ def train_language_model(
     minutes: float | None,
     seed: int = 0,
     folder: str | Path | None = None,
-    report: Report | None = None,
     batch_size: int = 16,
     learning_rate: float = 3e-3,
-    steps: int | None = None,
+    **options: Any,
 ) -> Run:
-    """Teach a model to predict the next token.
+    """Teach a model, in place, to predict the next token.
 
     The history's loss is per token, ln V for a model that guesses; its
     `perplexity_per_word` is that of some development texts.
 
     Args:
-        model: is trained in place.
-        data: its tokenizer must be that of the model.
-        minutes: see `src.training.fit`, also for `seed`, `report` and `steps`.
+        model: its vocabulary must be that of the data.
+        data: the texts.
+        minutes: see `src.training.fit`, also for `seed`, `learning_rate` and `options`, which
+            are `report` and `steps`.
         folder: where to keep the model, if anywhere; see `TrainableModel.save`.
         batch_size: rows per step, each of as many tokens as the model reads at once.
-        learning_rate: its peak.
-
-    Raises:
-        ValueError: the model has another vocabulary than the data.
     """
     if model.tokenizer != data.tokenizer:
         advice = "make the model with data.tokenizer"
@@ -532,8 +472,7 @@ def train_language_model(
             learning_rate=learning_rate,
             seed=seed,
             unit="tokens",
-            report=report,
-            steps=steps,
+            **options,
         )
     if folder is not None:
         model.save(folder)
@@ -564,24 +503,24 @@ def keyboard_suggestions(
 def likeliest_tokens(model: LanguageModel, text: str, n: int = 3) -> dict[str, float]:
     """The n likeliest tokens after the whole `text`, with their probabilities.
 
-    Blanks at its end are left out, since tokens begin with theirs.
+    Blanks around them are left out; where two differ in that alone, the likelier one stays.
     """
     probs, token_ids = model.next_token_probs(model.tokenizer.encode(text.rstrip())).topk(n)
-    return dict(zip(model.tokenizer.pieces(token_ids.tolist()), probs.tolist(), strict=True))
+    likeliest: dict[str, float] = {}
+    pieces = model.tokenizer.pieces(token_ids.tolist())
+    for piece, prob in zip(pieces, probs.tolist(), strict=True):
+        likeliest.setdefault(piece.strip() or piece, prob)
+    return likeliest
 
 
 def three_continuations(
-    model: LanguageModel,
-    beginning: str,
-    n: int = 12,
-    seed: int = 0,
+    model: LanguageModel, beginning: str, n: int = 12, seed: int = 0
 ) -> list[Continuation]:
     """Three ways to continue, of at most n tokens, for a writer to choose from.
 
     Each first token is drawn by its probability among the 20 likeliest, what
     follows by top-p. All three differ, also in their first token. Blanks at
-    the end of the beginning are left out, since tokens begin with theirs. A
-    model that knows fewer ways (one without smoothing) gives fewer.
+    the end of the beginning are left out, since tokens begin with theirs.
     """
     beginning = beginning.rstrip()
     token_ids = model.tokenizer.encode(beginning)
@@ -594,7 +533,7 @@ def three_continuations(
     sampler = Sampler(temperature=0.8, top_p=0.9, repetition_penalty=1.1)
     continuations: dict[str, Continuation] = {}
     for first in firsts.tolist():
-        found = model._write(beginning, n, sampler, seed, first)
+        found = model.generate(beginning, n, sampler, seed, first)
         continuations.setdefault(found.text, found)
         if len(continuations) == 3:
             break

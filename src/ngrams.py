@@ -25,10 +25,9 @@ class NgramTable:
     """All m-grams that occur, for one m, numbered from 0 to N - 1.
 
     Attributes:
-        keys: int64[N], rising: the number of the first m - 1 tokens (in the table of
-            m - 1), times V, plus the last token.
-        counts: int64[N], how often each occurs, or after how many different tokens; see
-            `count_ngrams`.
+        keys: int64[N], rising: the number of the first m - 1 tokens (in the table of m - 1),
+            times V, plus the last token.
+        counts: int64[N]; see `count_ngrams`.
         totals: for each (m - 1)-gram, the sum of the counts of what follows.
         types: for each (m - 1)-gram, how many different tokens follow.
     """
@@ -44,10 +43,7 @@ class NgramTable:
         return np.where(self.keys[places] == keys, places, -1)
 
     def discount(self) -> float:
-        """What Kneser-Ney takes off every count: n1 / (n1 + 2 n2), or 1/2 where n1 is 0.
-
-        n1 and n2 are how many counts are one and two.
-        """
+        """What Kneser-Ney takes off every count; n1 and n2: how many counts are one and two."""
         n1, n2 = (int((self.counts == count).sum()) for count in (1, 2))
         return n1 / (n1 + 2 * n2) if n1 else 0.5
 
@@ -62,13 +58,10 @@ def count_ngrams(
         order: n, the longest run.
         V: size of the vocabulary.
         start_id: the id of START.
-        continuations: for m below `order`, count after how many different tokens each
-            m-gram occurs, not how often. "Francisco" is frequent, but after one word only
-            (Kneser and Ney 1995).
+        continuations: for m below `order`, count after how many different tokens each m-gram
+            occurs, not how often (Kneser and Ney 1995).
     """
     padded = [np.array([*[start_id] * (order - 1), *row, start_id]) for row in rows]
-    if not padded:
-        raise ValueError("there is no text to count; give at least one.")
     tokens = np.concatenate(padded)
     if tokens.max() >= V:
         found = f"token {tokens.max()} is not among the {V} of this vocabulary"
@@ -143,22 +136,16 @@ class NgramModel(LanguageModel):
         return sum(int((table.counts > 0).sum()) for table in self.tables)
 
     def mix(
-        self,
-        m: int,
-        contexts: np.ndarray,
-        counts: np.ndarray,
-        shorter: np.ndarray,
+        self, m: int, contexts: np.ndarray, counts: np.ndarray, shorter: np.ndarray
     ) -> np.ndarray:
         """From the probabilities by runs of m - 1 tokens to those by m tokens.
 
         Args:
             m: length of the runs.
-            contexts: numbers of the m - 1 tokens before, -1 where unknown.
+            contexts: numbers of the m - 1 tokens before, -1 where unknown; one
+                may serve all counts.
             counts: of each context with its token.
             shorter: the token's probability by the shorter run.
-
-        Returns:
-            One probability per count. One context may serve all counts.
         """
         table, discount = self.tables[m - 1], self.discounts[m - 1]
         totals = np.where(contexts < 0, 0, table.totals[contexts])

@@ -11,8 +11,8 @@ a batch can be used again: a head learns in seconds on a CPU. B: batch, T: token
 vocabulary, D: width, N: query positions, those with a label.
 
 Sources: Devlin et al. 2019, "BERT" (masked words, next sentence); Lan et al. 2020, "ALBERT"
-(order of sentences); Clark et al. 2020, "ELECTRA" (replaced tokens); Radford et al. 2018,
-"Improving language understanding by generative pre-training" (tasks as one sequence).
+(order of sentences); Clark et al. 2020, "ELECTRA" (replaced tokens); Radford et al. 2018, "GPT"
+(tasks as one sequence).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -50,15 +50,10 @@ Examples = tuple[Tensor, Tensor]  # what a head reads, and the labels
 
 @dataclass(frozen=True)
 class TokenKinds:
-    """What the tokens of a vocabulary are.
+    """What the tokens of a vocabulary are."""
 
-    Attributes:
-        special: bool[V], True for [PAD], [UNK], [CLS], [SEP] and [MASK].
-        ordinary: int64[N], words and pieces of words: neither special nor "[unused7]".
-    """
-
-    special: Tensor
-    ordinary: Tensor
+    special: Tensor  # bool[V], True for [PAD], [UNK], [CLS], [SEP] and [MASK]
+    ordinary: Tensor  # int64[N], words and pieces of words: neither special nor "[unused7]"
     pad_id: int
     cls_id: int
     sep_id: int
@@ -77,25 +72,15 @@ class TokenKinds:
 class FrozenEncoder:
     """A BERT that is read and never trained.
 
-    Args:
-        blocks: whose vectors are read, side by side; None reads the last one.
-
-    Attributes:
-        D: width of what is read of a token.
-        words: float[V, D_words], its word embeddings.
+    The vectors of some `blocks` are read, side by side: D numbers for each token.
+    `words` are its word embeddings, float[V, D_words].
     """
 
-    def __init__(
-        self,
-        bert: Encoder,
-        tokenizer: PreTrainedTokenizerBase,
-        blocks: Sequence[int] | None = None,
-    ):
+    def __init__(self, bert: Encoder, tokenizer: PreTrainedTokenizerBase, blocks: Sequence[int]):
         self.bert, self.tokenizer = bert.requires_grad_(False).eval(), tokenizer
-        self.blocks = blocks or [len(bert.blocks)]
-        self.words = bert.words.weight
+        self.blocks, self.words = blocks, bert.words.weight
         self.V, self.D_words = self.words.shape
-        self.D = len(self.blocks) * self.D_words
+        self.D = len(blocks) * self.D_words
         self.kinds = TokenKinds.of(tokenizer)
 
     def read(self, token_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
@@ -142,8 +127,7 @@ def tokenize_articles(
 ) -> dict[Split, list[Article]]:
     """Cut texts, by title, into sentences and tokens.
 
-    A sentence is cut after MOST_TOKENS; one with fewer than FEWEST_TOKENS is left out, and so
-    is a text without any other.
+    A sentence is cut after MOST_TOKENS; one with fewer than FEWEST_TOKENS is left out.
     """
     found = [(title, part) for title, text in texts.items() for part in split_sentences(text)]
     rows = tokenizer([sentence for _, sentence in found], add_special_tokens=False)["input_ids"]
@@ -168,9 +152,7 @@ def sentence_batches(
 ) -> Iterator[Tensor]:
     """All sentences in batches int64[B, T] of about one length, in random order, without end."""
     sentences = [sentence for article in articles for sentence in article.sentences]
-    if not sentences:
-        raise ValueError("there is no sentence in these articles; take a split of load_articles().")
-    while True:
+    while sentences:
         shuffled = rng.sample(sentences, len(sentences))
         for batch in length_grouped(shuffled, len, batch_size, rng):
             yield encoder.batch(batch)
@@ -179,8 +161,7 @@ def sentence_batches(
 def with_replay(fresh: Iterator[Item], again: int, seed: int) -> Iterator[Item]:
     """After each fresh batch, `again` batches drawn from a replay buffer of the latest ones.
 
-    A frozen encoder gives the same for the same text, and takes longer than the head: what it
-    has made should be used more than once.
+    A frozen encoder takes longer than the head: what it has made is used more than once.
     """
     rng, buffer = random.Random(seed), []
     for batch in fresh:
@@ -198,17 +179,15 @@ def collect(batches: Iterator[Examples], count: int) -> Examples:
 # --- masked words -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class MaskedTokens:
-    """What the model sees, and its labels: int64[B, T] each, NO_LABEL where nothing is asked."""
+class MaskedTokens(NamedTuple):
+    """What the model sees, and its labels: int64[B, T] each, NO_LABEL where nothing is asked.
+
+    `chosen`, bool[B, T], is True at the query positions.
+    """
 
     inputs: Tensor
     labels: Tensor
-
-    @property
-    def chosen(self) -> Tensor:
-        """The query positions: bool[B, T]."""
-        return self.labels != NO_LABEL
+    chosen: Tensor
 
 
 def choose_tokens(
@@ -225,15 +204,11 @@ def mask_words(
     generator: torch.Generator,
     share: float = QUERY_SHARE,
 ) -> MaskedTokens:
-    """Hide some tokens, and keep them as labels.
+    """Hide some tokens, int64[B, T], and keep them as labels.
 
     Of the chosen tokens 80 % become [MASK], 10 % a random token, and 10 %
     stay. So the model cannot rely on a word that it sees, and must predict
     it from the others. Devlin et al. 2019, section 3.1.
-
-    Args:
-        token_ids: int64[B, T].
-        share: how many are chosen.
     """
     chosen = choose_tokens(token_ids, kinds, generator, share)
     dice = torch.rand(token_ids.shape, generator=generator)
@@ -243,7 +218,8 @@ def mask_words(
     replaced = chosen & (dice >= 0.8) & (dice < 0.9)
     inputs = torch.where(hidden, kinds.mask_id, token_ids)
     inputs = torch.where(replaced, kinds.ordinary[drawn], inputs)
-    return MaskedTokens(inputs, token_ids.masked_fill(~chosen, NO_LABEL))
+    labels = token_ids.masked_fill(~chosen, NO_LABEL)
+    return MaskedTokens(inputs, labels, chosen)
 
 
 class MaskedWordHead(nn.Module):
@@ -284,9 +260,7 @@ class MaskedWordHead(nn.Module):
 
 
 def read_around(encoder: FrozenEncoder, token_ids: Tensor, places: Tensor) -> Tensor:
-    """Read the N tokens at `places` with their neighbours: int64[B, T], bool[B, T].
-
-    No place is the first or the last of its row.
+    """Read the N tokens at `places`, bool[B, T], none of them the first or last of its row.
 
     Returns:
         float[N, 3 D]: the token before, the token itself, the token after.
@@ -305,8 +279,7 @@ def masked_batches(
 ) -> Iterator[Examples]:
     """Hide words in sentences and read them, a batch at a time, without end.
 
-    `blanks_only` is for scores: it leaves out the query positions that show a word, since 10 %
-    show the answer itself.
+    `blanks_only` is for scores: it leaves out the query positions that show a word.
 
     Yields:
         `read_around` at the query positions, float[N, 3 D], and the tokens there, int64[N].
@@ -426,22 +399,17 @@ class SentencePair:
 
 
 def sentence_pairs(
-    articles: Sequence[Article],
-    negatives: Negatives,
-    seed: int,
+    articles: Sequence[Article], negatives: Negatives, seed: int
 ) -> Iterator[SentencePair]:
     """Pairs of sentences without end, half of them true neighbours.
 
-    Args:
-        articles: two of them need two sentences.
-        negatives: the other half: "another article" takes the second sentence
-            from elsewhere (BERT), "swapped" swaps neighbours (ALBERT).
+    Of the others "another article" takes the second sentence from elsewhere
+    (BERT), "swapped" swaps neighbours (ALBERT).
     """
+    if negatives not in ("another article", "swapped"):
+        found = f"negatives is {negatives!r}"
+        raise ValueError(f"{found}; take 'another article' or 'swapped'.")
     several = [article for article in articles if len(article.sentences) > 1]
-    if len(several) < 2 or negatives not in ("another article", "swapped"):
-        found = f"{len(several)} articles with two sentences, {negatives!r}"
-        advice = "two or more, 'another article' or 'swapped'"
-        raise ValueError(f"{found}: take {advice}.")
     rng = random.Random(seed)
     while True:
         article, other = rng.sample(several, 2)
@@ -524,8 +492,7 @@ def train_pairs(
 ) -> Run:
     """Teach a classifier, in place, which sentences follow each other.
 
-    The other arguments are as in `train_masked_words`. The history's loss is ln 2 for a
-    classifier that guesses; its `accuracy` is that on development pairs.
+    The rest is as in `train_masked_words`; `accuracy` is that on development pairs.
     """
     development = collect(pair_batches(encoder, articles["development"], negatives, seed=1), 4)
     batches = pair_batches(encoder, articles["train"], negatives, seed)
@@ -540,8 +507,7 @@ def train_pairs(
 TokenGenerator = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
-@dataclass(frozen=True)
-class ReplacedTokens:
+class ReplacedTokens(NamedTuple):
     """Some tokens replaced: inputs int64[B, T], and replaced bool[B, T], True where they are."""
 
     inputs: Tensor
@@ -555,15 +521,10 @@ def replace_words(
     generator: torch.Generator,
     share: float = QUERY_SHARE,
 ) -> ReplacedTokens:
-    """Choose tokens as for masking, and replace them.
+    """Choose tokens as for masking, and replace them by what `draw` gives.
 
     A draw that happens to be the token itself is no replacement.
     Clark et al. 2020, section 2.
-
-    Args:
-        token_ids: int64[B, T].
-        draw: the generator that draws the new tokens.
-        share: how many are chosen.
     """
     chosen = choose_tokens(token_ids, kinds, generator, share)
     inputs = token_ids.clone()
@@ -659,8 +620,8 @@ def train_discriminator(
 ) -> Run:
     """Teach a discriminator, in place, which tokens were replaced; `draw` replaces them.
 
-    The other arguments are as in `train_masked_words`. The history's `accuracy` is that on
-    development sentences; one that never says "replaced" has about 1 - QUERY_SHARE.
+    The rest is as in `train_masked_words`; `accuracy` is that on development sentences, about
+    1 - QUERY_SHARE for one that never says "replaced".
     """
     development = collect(replaced_batches(encoder, articles["development"], draw, seed=1), 2)
     batches = replaced_batches(encoder, articles["train"], draw, seed)
@@ -673,8 +634,8 @@ def discriminator_scores(
 ) -> dict[str, float]:
     """How good a discriminator is, as shares from 0 to 1; arguments as `replaced_batches` yields.
 
-    Beside its accuracy that of always saying "original", its recall (of the replaced tokens,
-    those it finds) and its false positive rate (of the others, those it takes for replaced).
+    Recall: of the replaced tokens, those it finds. False positive rate: of the others, those it
+    takes for replaced.
     """
     with in_eval_mode(discriminator):
         predicted = discriminator(features) > 0
@@ -696,17 +657,11 @@ Task = Literal["classification", "entailment", "similarity", "multiple choice"]
 
 
 def as_sequences(task: Task, *texts: str) -> list[list[str]]:
-    """Write an example of a task as GPT reads it.
+    """Write an example of a task as GPT reads it: one or more sequences.
 
-    Radford et al. 2018, section 3.3.
-
-    Args:
-        task: its name.
-        texts: one for classification; premise and hypothesis; two for
-            similarity; for multiple choice document, question and answers.
-
-    Returns:
-        Sequences of texts and special tokens, each read by itself.
+    Radford et al. 2018, section 3.3. The texts are one for classification,
+    premise and hypothesis, two for similarity; for multiple choice document,
+    question and answers.
     """
     match task, texts:
         case "classification", [text]:

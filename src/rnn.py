@@ -32,13 +32,9 @@ State = Tensor | tuple[Tensor, Tensor]  # an LSTM's (h, c), else h alone; each f
 
 
 class Cell(nn.Module):
-    """What the three cells share: weights for the input and for the state, as torch names them.
+    """What the three cells share: weights for the input and for the state, as torch names them."""
 
-    Attributes:
-        blocks: how many blocks of D rows each weight has.
-    """
-
-    blocks: int
+    blocks: int  # of D rows that each weight has
 
     def __init__(self, D_in: int, D: int):
         super().__init__()
@@ -162,8 +158,8 @@ class Layer(nn.Module):
 
         Returns:
             outputs float[B, T, D], h after each token, zeros on padding, and the last h of each
-            row, float[B, D]. In both directions float[B, T, 2 D] and float[B, 2 D], left to right
-            first; the last h of the second direction is that after the first token.
+            row, float[B, D]. In both directions each is 2 D wide, left to right first; the last h
+            of the second direction is that after the first token.
         """
         mask = all_real(inputs) if mask is None else mask
         times = range(inputs.shape[1])
@@ -273,12 +269,7 @@ def lengths_of(mask: Tensor) -> Tensor:
 def last_outputs(outputs: Tensor, mask: Tensor) -> Tensor:
     """The output at the last real token of each row, where outputs[:, -1] may be padding.
 
-    Args:
-        outputs: float[B, T, D].
-        mask: bool[B, T].
-
-    Returns:
-        float[B, D].
+    float[B, T, D] and bool[B, T] -> float[B, D].
     """
     return outputs[torch.arange(len(outputs)), lengths_of(mask) - 1]
 
@@ -294,10 +285,9 @@ def reverse_tokens(values: Tensor, mask: Tensor) -> Tensor:
 class FastLayer(nn.Module):
     """The same as RNN, LSTM or GRU by torch's own layer, several times as fast.
 
-    Padding is at the right, where a layer from left to right meets it only after everything that
-    counts, so it may compute what it likes there. The second direction reads each row reversed
-    within its length. (nn.utils.rnn.pack_padded_sequence gives the same numbers, and on a CPU
-    takes two to eight times as long.)
+    A layer from left to right meets padding only after everything that counts. The second
+    direction reads each row reversed within its length. (nn.utils.rnn.pack_padded_sequence gives
+    the same numbers, and on a CPU takes two to eight times as long.)
 
     Args:
         kind: "rnn", "lstm" or "gru".
@@ -356,7 +346,7 @@ class TextClassifier(nn.Module):
         super().__init__()
         if kind not in KINDS:
             known = ", ".join(KINDS)
-            raise ValueError(f"there is no kind {kind!r}; there are {known}.")
+            raise ValueError(f"the kind is {kind!r}; take one of {known}.")
         self.settings = {"kind": kind, "D_in": D_in, "topics": topics}
         self.settings |= {"D": D, "dropout": dropout}
         self.layer = None
@@ -409,15 +399,7 @@ class EncoderDecoder(nn.Module):
         open_forget_gates(self.decoder)
 
     def encode(self, source_ids: Tensor, source_mask: Tensor) -> Tensor:
-        """The whole source as one vector.
-
-        Args:
-            source_ids: int64[B, S].
-            source_mask: bool[B, S].
-
-        Returns:
-            float[B, D].
-        """
+        """int64[B, S], bool[B, S] -> the source as one vector, float[B, D]."""
         _, last = self.encoder(self.source_embeddings(source_ids), source_mask)
         return last
 
@@ -429,13 +411,7 @@ class EncoderDecoder(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Continue writing, with the one vector as an input of each step.
 
-        Args:
-            target_ids: int64[B, T].
-            vector: float[B, D], of the source.
-            state: of the decoder.
-
-        Returns:
-            logits float[B, T, V], and the next state.
+        int64[B, T], float[B, D], state -> logits float[B, T, V], the next state.
         """
         vectors = vector[:, None].expand(-1, target_ids.shape[1], -1)
         inputs = [self.target_embeddings(target_ids), vectors]
@@ -453,29 +429,14 @@ class EncoderDecoder(nn.Module):
         source_mask: Tensor,
         target_ids: Tensor,
     ) -> Tensor:
-        """Teacher forcing: the decoder reads the right characters.
-
-        Args:
-            source_ids: int64[B, S].
-            source_mask: bool[B, S].
-            target_ids: int64[B, T], from START on.
-
-        Returns:
-            logits float[B, T, V].
-        """
+        """Teacher forcing: the decoder reads the right characters."""
         vector = self.encode(source_ids, source_mask)
         logits, _ = self.decode(target_ids, vector, self.first_state(vector))
         return logits
 
     @torch.no_grad()
     def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor:
-        """Write the most likely character, read it back in, and so on.
-
-        It ends when every row has its END, or at max_length.
-
-        Returns:
-            int64[B, T] without START; characters after a row's END do not count.
-        """
+        """Write the most likely character, read it back in, and so on, to every row's END."""
         vector = self.encode(source_ids, source_mask)
         state = self.first_state(vector)
         written = torch.full((len(source_ids), 1), START_ID)

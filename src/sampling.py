@@ -52,13 +52,8 @@ def top_p(logits: Tensor, p: float) -> Tensor:
 def repetition_penalty(logits: Tensor, token_ids: Sequence[int], penalty: float) -> Tensor:
     """Make tokens that have come before less likely.
 
-    Keskar et al. 2019, "CTRL", section 4.1.
-
-    Args:
-        logits: float[V].
-        token_ids: the tokens so far.
-        penalty: positive logits are divided by it, negative ones multiplied;
-            1 changes nothing.
+    Positive logits are divided by the penalty, negative ones multiplied; 1
+    changes nothing. Keskar et al. 2019, "CTRL", section 4.1.
     """
     if penalty <= 0:
         raise ValueError(f"the penalty is {penalty}; it must be above 0.")
@@ -72,12 +67,8 @@ def repetition_penalty(logits: Tensor, token_ids: Sequence[int], penalty: float)
 class Sampler:
     """How to choose the next token: penalty, temperature, top-k, top-p, a draw.
 
-    Attributes:
-        temperature: 0 takes the likeliest token, without a draw.
-        top_k: None leaves this step out.
-        top_p: None leaves this step out.
-        repetition_penalty: see `repetition_penalty`. START has come before,
-            too, so a penalty makes texts longer.
+    A temperature of 0 takes the likeliest token, without a draw. START has come
+    before, too, so a penalty makes texts longer.
     """
 
     temperature: float = 1.0

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from src.files import WRITE_AGAIN, write_whole
+from src.files import WRITE_AGAIN
 
 START = "<|endoftext|>"  # begins and ends every text; named as in GPT-2 and SmolLM2
 CONTINUES = "##"  # begins a piece that continues a word
@@ -58,15 +58,9 @@ def apply_merge(pieces: Sequence[str], merge: Merge) -> list[str]:
 def learn_merges(counts: Mapping[str, int], n: int) -> list[Merge]:
     """Byte-pair encoding: n times, join the most frequent neighbours.
 
-    Sennrich et al. 2016, section 3.2.
-
-    Args:
-        counts: how often each word occurs.
-        n: how many merges to learn.
-
-    Returns:
-        The merges in order; fewer than n once every word is one piece. Among
-        equally frequent pairs the first in the alphabet is taken.
+    Sennrich et al. 2016, section 3.2. `counts` says how often each word occurs.
+    Among equally frequent pairs the first in the alphabet is taken. There are
+    fewer merges than n once every word is one piece.
     """
     words = {word: letters_of(word) for word in counts}
     merges: list[Merge] = []
@@ -135,25 +129,19 @@ def train_wordpiece(texts: Iterable[str], V: int) -> Tokenizer:
 
 
 class BytePairTokenizer:
-    """A byte-level BPE vocabulary: frequent words are one token, rare ones several.
+    """A byte-level BPE vocabulary of V tokens: frequent words are one, rare ones several.
 
     At worst a token is a single byte, so no word is unknown, and `decode` gives back every
-    text that `encode` took.
-
-    Attributes:
-        V: how many tokens there are.
-        start_id: the id of START.
+    text that `encode` took. `start_id` is the number of START.
     """
 
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = tokenizer
         # "<|endoftext|>" within a text is text, and ends nothing.
         self._tokenizer.encode_special_tokens = True
-        self.V: int = tokenizer.get_vocab_size()
-        start_id = tokenizer.token_to_id(START)
-        if start_id is None:
+        self.V, self.start_id = tokenizer.get_vocab_size(), tokenizer.token_to_id(START)
+        if self.start_id is None:
             raise ValueError(f"this vocabulary has no {START}; use one that has, such as GPT-2's.")
-        self.start_id: int = start_id
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BytePairTokenizer) and self.to_json() == other.to_json()
@@ -195,12 +183,8 @@ class BytePairTokenizer:
         return cls(tokenizer)
 
     def to_json(self) -> bytes:
-        """What `save` writes."""
+        """The content of its tokenizer.json."""
         return (self._tokenizer.to_str() + "\n").encode()
-
-    def save(self, file: str | Path) -> None:
-        """Write it as tokenizer.json, whole or not at all."""
-        write_whole(Path(file), self.to_json())
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, without START."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -31,6 +31,7 @@ from src import compute
 from src.files import WRITE_AGAIN, json_bytes, make_folder, read_json, write_together, writing
 
 WARM_UP = 0.1  # the learning rate rises for this share of a run
+LONGEST_GRADIENT = 1.0  # a longer one is scaled down to this length
 LOGS, SCORES = 100, 10  # entries of a history; how many of them have a score
 LOWER = "train with a lower learning_rate"  # advice
 MODEL, HISTORY, CARD, RUN = "model.safetensors", "history.json", "card.json", "run.json"
@@ -48,10 +49,9 @@ class Budget:
     training stops when the time is over, however fast the machine is by then.
 
     Args:
-        minutes: wall time from `began` to the last step, without pauses; None
-            for a run that counts steps.
-        steps: how many to take, or passes over a text; None for a run by
-            minutes. What is counted here is the `step` of all methods.
+        minutes: wall time from `began` to the last step, without pauses.
+        steps: instead of minutes: how many to take, or passes over a text. What
+            is counted here is the `step` of all methods.
         began: when the clock starts, by `time.perf_counter`; None is now.
         spent: seconds that an interrupted run had used before.
 
@@ -152,9 +152,7 @@ class Run:
 
     Attributes:
         model: as it is at the end, in eval mode.
-        history: one dict per entry: step, seconds, planned_seconds, loss (the
-            mean since the last entry), learning_rate, examples_per_second,
-            unit, phase; where it was measured also the score, under its name.
+        history: one dict per entry of `Log`.
         seconds: of training, scoring left out.
         settings: what it was trained with.
         finished: False after Ctrl-C, which leaves the model as it is then.
@@ -189,7 +187,6 @@ def fit(
     score: NamedScore,
     batch_size: int,
     learning_rate: float,
-    clip: float = 1.0,
     seed: int = 0,
     unit: str = "examples",
     report: Report | None = None,
@@ -206,11 +203,10 @@ def fit(
         score: what is measured ten times on the way: its name, and a function that measures it.
         batch_size: how many `unit` a batch has.
         learning_rate: its peak; see `learning_rate_at`.
-        clip: longest gradient; a longer one is scaled down to it.
         seed: for dropout.
         unit: what is learned from, in the plural.
         report: called with every new entry of the history.
-        steps: how many to take; None for a run by minutes.
+        steps: how many to take, instead of minutes.
         folder: where to save the run, if at all; see `save_run`.
 
     Raises:
@@ -222,7 +218,7 @@ def fit(
     if folder is not None:
         make_folder(folder)
     settings = {"minutes": minutes, "steps": steps, "batch_size": batch_size}
-    settings |= {"learning_rate": learning_rate, "clip": clip, "seed": seed}
+    settings |= {"learning_rate": learning_rate, "clip": LONGEST_GRADIENT, "seed": seed}
 
     def speed(step: float, seconds: float) -> dict:
         return {"examples_per_second": step * batch_size / seconds, "unit": unit}
@@ -231,7 +227,7 @@ def fit(
     # The reader's own random numbers stay as they are.
     with compute.one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        take_steps(model, batches, loss_of, log, clip)
+        take_steps(model, batches, loss_of, log)
     run = Run(model, log.history, budget.seconds, settings, log.finished)
     if folder is not None:
         save_run(run, folder)
@@ -243,7 +239,6 @@ def take_steps(
     batches: Iterable[Batch],
     loss_of: Callable[[Batch], Tensor],
     log: Log,
-    clip: float,
 ) -> None:
     """The loop of `fit`: step after step until the budget is spent.
 
@@ -261,7 +256,7 @@ def take_steps(
             optimizer.zero_grad()
             loss = loss_of(batch)
             loss.backward()
-            nn.utils.clip_grad_norm_(weights, clip)
+            nn.utils.clip_grad_norm_(weights, LONGEST_GRADIENT)
             optimizer.step()
             log.add(loss.item(), rate)
         else:
@@ -276,7 +271,8 @@ def take_steps(
 class Log:
     """Keeps the history of a run: a hundred entries, ten of them with a score.
 
-    Scoring and reporting stop the clock.
+    An entry has step, seconds, planned_seconds, loss (the mean since the last one),
+    learning_rate, phase, and a score under its name. Scoring and reporting stop the clock.
 
     Args:
         budget: of the run.
@@ -313,10 +309,7 @@ class Log:
     def add(self, loss: float, learning_rate: float, weight: float = 1) -> None:
         """Count a step; write an entry if it is time to.
 
-        Args:
-            loss: of the step.
-            learning_rate: of the step.
-            weight: how many examples `loss` is the mean of, where steps differ in that.
+        `weight` is how many examples `loss` is the mean of, where steps differ in that.
 
         Raises:
             ValueError: the loss is not a number any more.
@@ -371,10 +364,7 @@ def save_run(run: Run, folder: str | Path, others: Mapping[str, bytes] | None = 
     Args:
         run: its model must have `settings`, the arguments of its constructor.
         folder: made where there is none.
-        others: see `write_run`.
-
-    Raises:
-        ValueError, OSError: see `write_run`.
+        others: see `write_run`, also for what it raises.
     """
     about = {"finished": run.finished, "settings": run.settings, "seconds": run.seconds}
     about |= {"model": type(run.model).__name__, "model_settings": run.model.settings}
@@ -382,18 +372,11 @@ def save_run(run: Run, folder: str | Path, others: Mapping[str, bytes] | None = 
 
 
 def load_run(folder: str | Path, model_class: type[Model]) -> Run:
-    """Read what `save_run` wrote, the weights back in float32.
-
-    Args:
-        folder: of the run.
-        model_class: the class of the model, such as EncoderDecoder.
-
-    Returns:
-        The run, its model in eval mode.
+    """Read what `save_run` wrote: the run, its model in float32 and eval mode.
 
     Raises:
-        FileNotFoundError, ValueError: see `read_run`; also where the folder holds a model of
-            another class, or weights that do not fit the model.
+        FileNotFoundError, ValueError: see `read_run`; also where the model is not of this class,
+            or its settings or weights do not fit.
     """
     folder, name = Path(folder), model_class.__name__
     weights, about, history, card = read_run(folder, ("model", "model_settings"))
@@ -401,14 +384,10 @@ def load_run(folder: str | Path, model_class: type[Model]) -> Run:
         raise ValueError(f"{folder} holds a model of the class {about['model']}, not {name}.")
     try:
         model = model_class(**about["model_settings"])
-    except (TypeError, ValueError, RuntimeError) as error:
-        found = f"{folder / RUN} has model_settings of which no {name} can be made"
-        raise ValueError(f"{found} ({error}); {WRITE_AGAIN}.") from None
-    try:
         model.load_state_dict(weights)
-    except RuntimeError as error:
-        reason = str(error).split("\n")[1].strip()  # the first of them
-        found = f"{folder / MODEL} does not fit a {name} ({reason})"
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).split("\n")[:2][-1].strip()  # of several the first
+        found = f"no {name} can be made of {folder / RUN} and {MODEL} ({reason})"
         raise ValueError(f"{found}; {WRITE_AGAIN}.") from None
     return Run(model.eval(), history, about["seconds"], about["settings"], about["finished"], card)
 
@@ -428,7 +407,7 @@ def write_run(
         weights: for model.safetensors, by name; stored in half precision.
         about: for run.json: finished, seconds, settings, and what else is known.
         history: for history.json.
-        card: for card.json; without one there is no such file.
+        card: for card.json, if there is one.
         others: contents of further files, by name.
 
     Raises:
@@ -442,26 +421,18 @@ def write_run(
         write_together({folder / name: written for name, written in content.items()})
 
 
-class StoredRun(NamedTuple):
-    """What `read_run` found: weights in float32; then run.json, history.json, card.json."""
-
-    weights: dict[str, Tensor]
-    about: dict[str, Any]
-    history: list[dict]
-    card: dict[str, Any]
-
-
 def read_run(
-    folder: Path,
-    fields: Iterable[str] = (),
-    others: Iterable[str] = (),
-) -> StoredRun:
+    folder: Path, fields: Iterable[str] = (), others: Iterable[str] = ()
+) -> tuple[dict[str, Tensor], dict, list[dict], dict]:
     """Read what `write_run` wrote.
 
     Args:
         folder: of the run.
         fields: what run.json must say besides finished, seconds and settings.
         others: names of further files that must be there.
+
+    Returns:
+        The weights in float32, and what run.json, history.json and card.json say.
 
     Raises:
         FileNotFoundError: a file is missing, by name.
@@ -478,7 +449,7 @@ def read_run(
         raise ValueError(f"{folder / RUN} does not say {', '.join(missing)}; {advice}.")
     weights, history = read_weights(folder / MODEL), read_json(folder / HISTORY, list)
     card = read_json(folder / CARD, dict) if (folder / CARD).is_file() else {}
-    return StoredRun(weights, about, history, card)
+    return weights, about, history, card
 
 
 def pack_weights(weights: Mapping[str, Tensor]) -> bytes:

@@ -10,13 +10,11 @@
 D: width, H: heads, L: blocks, V: vocabulary.
 
 Sources: Vaswani et al. 2017, "Attention is all you need" (blocks, encoder-decoder); Devlin et al.
-2019, "BERT" (Encoder); Radford et al. 2019, "Language models are unsupervised multitask learners"
-(GPT: layer norm before each part, tied embeddings).
+2019, "BERT" (Encoder); Radford et al. 2019, GPT-2 (layer norm before each part, tied embeddings).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import statistics
@@ -24,10 +22,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,6 +37,9 @@ from src.attention import (
     sinusoidal_positions,
 )
 from src.dates import CHARACTERS, END_ID, START_ID, TARGET_LENGTH
+
+if TYPE_CHECKING:
+    from transformers import BertModel
 
 # --- the blocks ----------------------------------------------------------------------------------
 
@@ -157,15 +157,9 @@ class DecoderBlock(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """float[B, T, D] -> the same, and the weights on itself and the source.
 
-        Args:
-            x: float[B, T, D].
-            source: float[B, S, D]; None exactly where `cross` is False.
-            mask: bool[T, T] or bool[B, T, T], usually causal.
-            source_mask: bool[B, 1, S].
-            cache: of the self-attention.
-
-        Returns:
-            float[B, T, D], float[B, H, T, T], and float[B, H, T, S] or None.
+        The source is float[B, S, D]; None exactly where `cross` is False. A mask
+        is bool[T, T] or bool[B, T, T], usually causal; that of the source is
+        bool[B, 1, S]. The weights are float[B, H, T, T] and float[B, H, T, S].
         """
         queries = self.attention_norm.before(x)
         update, weights = self.attention(queries, mask=mask, cache=cache)
@@ -181,8 +175,8 @@ class DecoderBlock(nn.Module):
 
 # --- the encoder: BERT ---------------------------------------------------------------------------
 
-# Where each parameter of a BERT file goes in `Encoder`. In "encoder.layer.3.attention.self.query.
-# weight" the first half names the block, which is blocks.3 here; the second is looked up below.
+# Where each parameter of a BERT goes in `Encoder`. In "encoder.layer.3.attention.self.query.weight"
+# the first half names the block, which is blocks.3 here; the second is looked up below.
 BERT_NAMES = {
     "embeddings.word_embeddings": "words",
     "embeddings.position_embeddings": "positions",
@@ -197,38 +191,27 @@ BERT_NAMES = {
     "output.dense": "feed_forward.contract",
     "output.LayerNorm": "feed_forward_norm",
 }
-BERT_SETTINGS = {
-    "model_type": "bert",
-    "hidden_act": "gelu",
-    "position_embedding_type": "absolute",
-}
+BERT_SETTINGS = {"model_type": "bert", "hidden_act": "gelu"}
+BERT_SETTINGS |= {"position_embedding_type": "absolute"}
 
 
 @dataclass
 class EncoderTrace:
-    """What happened inside an encoder.
+    """What happened inside an encoder: what each block made of its input, and its attention."""
 
-    Attributes:
-        layers: L + 1 tensors float[B, T, D], the embeddings and what each block made of them.
-        attention: L tensors float[B, H, T, T], the attention weights of each block.
-    """
-
-    layers: list[Tensor]
-    attention: list[Tensor]
+    layers: list[Tensor]  # L + 1, float[B, T, D]; the first are the embeddings
+    attention: list[Tensor]  # L, float[B, H, T, T]
 
 
 class Encoder(nn.Module):
     """BERT's encoder: the vectors of words, token types and positions go through L blocks.
 
     Args:
-        V: vocabulary.
-        D: width.
-        H: heads.
-        L: blocks.
+        V, D, H, L: vocabulary, width, heads and blocks.
         hidden: width inside the feed-forward layers.
         max_T: most tokens.
         types: token types, 0 for the first text and 1 for the second.
-        dropout, epsilon: see `AddNorm`.
+        epsilon: see `AddNorm`.
     """
 
     def __init__(
@@ -240,7 +223,6 @@ class Encoder(nn.Module):
         hidden: int,
         max_T: int,
         types: int = 2,
-        dropout: float = 0.0,
         epsilon: float = 1e-12,
     ):
         super().__init__()
@@ -248,39 +230,33 @@ class Encoder(nn.Module):
         self.positions = nn.Embedding(max_T, D)
         self.types = nn.Embedding(types, D)
         self.norm = nn.LayerNorm(D, eps=epsilon)
-        self.dropout = nn.Dropout(dropout)
-        options = {"dropout": dropout, "epsilon": epsilon}
-        self.blocks = nn.ModuleList(EncoderBlock(D, H, hidden, **options) for _ in range(L))
+        blocks = (EncoderBlock(D, H, hidden, epsilon=epsilon) for _ in range(L))
+        self.blocks = nn.ModuleList(blocks)
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> Encoder:
-        """The encoder of a BERT, in evaluation mode and without dropout.
+        """The encoder of a BERT, in evaluation mode.
 
         Args:
-            name: "minilm", a folder with config.json and model.safetensors, or a Hub id, which
-                needs COURSE_ONLINE=1.
+            name: "minilm", the folder of a saved model, or a Hub id, which needs
+                COURSE_ONLINE=1.
 
         Raises:
             ValueError: no model of BERT's kind can be had or read; one sentence.
         """
-        folder = _model_folder(name)
-        config, state = _read_bert(folder)
+        bert = _read_bert(name)
+        config, state = bert.config, bert.state_dict()
         encoder = cls(
-            V=config["vocab_size"],
-            D=config["hidden_size"],
-            H=config["num_attention_heads"],
-            L=config["num_hidden_layers"],
-            hidden=config["intermediate_size"],
-            max_T=config["max_position_embeddings"],
-            types=config["type_vocab_size"],
-            epsilon=config["layer_norm_eps"],
+            V=config.vocab_size,
+            D=config.hidden_size,
+            H=config.num_attention_heads,
+            L=config.num_hidden_layers,
+            hidden=config.intermediate_size,
+            max_T=config.max_position_embeddings,
+            types=config.type_vocab_size,
+            epsilon=config.layer_norm_eps,
         )
-        try:
-            encoder.load_state_dict(state)
-        except RuntimeError as error:
-            reason = str(error).split("\n")[1].strip()
-            found = f"{folder}: the weights do not fit config.json ({reason})"
-            raise ValueError(f"{found}; use another model, or write it again.") from None
+        encoder.load_state_dict({bert_to_ours(name): state[name] for name in state})
         return encoder.eval()
 
     def forward(
@@ -289,15 +265,12 @@ class Encoder(nn.Module):
         mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
     ) -> Tensor:
-        """One vector per token, each in the light of all the others.
+        """One vector per token, float[B, T, D], each in the light of all the others.
 
         Args:
             token_ids: int64[B, T].
             mask: bool[B, T], True on real tokens; None: all are.
             token_type_ids: int64[B, T]; None: all 0.
-
-        Returns:
-            float[B, T, D].
 
         Raises:
             ValueError: more tokens than positions, or a mask that is not bool[B, T].
@@ -317,7 +290,10 @@ class Encoder(nn.Module):
                 advice = "True on real tokens (attention_mask.bool())"
                 raise ValueError(f"{found}; give bool{list(token_ids.shape)}, {advice}.")
             mask = mask[:, None]  # [B, 1, T]: the same for every query
-        x = self.embed(token_ids, token_type_ids)  # [B, T, D]
+        _check_length(token_ids.shape[1], self.positions)
+        positions = self.positions(torch.arange(token_ids.shape[1], device=token_ids.device))
+        types = torch.zeros_like(token_ids) if token_type_ids is None else token_type_ids
+        x = self.norm(self.words(token_ids) + self.types(types) + positions)  # [B, T, D]
         layers, attention = [x], []
         for block in self.blocks:
             x, weights = block(x, mask)
@@ -325,61 +301,35 @@ class Encoder(nn.Module):
             attention.append(weights)
         return EncoderTrace(layers, attention)
 
-    def embed(self, token_ids: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
-        """What goes into the first block: float[B, T, D]."""
-        T = token_ids.shape[1]
-        _check_length(T, self.positions)
-        types = torch.zeros_like(token_ids) if token_type_ids is None else token_type_ids
-        positions = self.positions(torch.arange(T, device=token_ids.device))
-        return self.dropout(self.norm(self.words(token_ids) + self.types(types) + positions))
-
 
 def bert_to_ours(name: str) -> str | None:
-    """Our name for a parameter in a BERT file; None for what `Encoder` does not have.
-
-    It has no pooler and no heads for tasks. A model saved with a head has a prefix, and files
-    converted from the first release call weight and bias gamma and beta.
-    """
-    name = name.removeprefix("bert.")
-    name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
-    name = name.replace("LayerNorm.beta", "LayerNorm.bias")
-    module, _, kind = name.rpartition(".")  # kind: weight or bias
+    """Our name for a parameter of a BERT; None for its pooler and its heads for tasks."""
+    module, _, kind = name.removeprefix("bert.").rpartition(".")  # kind: weight or bias
     block = re.fullmatch(r"encoder\.layer\.(\d+)\.(.+)", module)
     prefix, module = (f"blocks.{block[1]}.", block[2]) if block else ("", module)
     return f"{prefix}{BERT_NAMES[module]}.{kind}" if module in BERT_NAMES else None
 
 
-def _model_folder(name: str | Path) -> Path:
-    """The local folder of a model: an asset, a folder, or what the Hub has under that id."""
-    if name == "minilm":
-        return assets.path("minilm")
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
+def _read_bert(name: str | Path) -> BertModel:
+    """The library's model, whole and in float32, without what follows the encoder."""
+    from transformers import AutoConfig, BertModel
 
-    files = ["config.json", "model.safetensors"]
+    source = assets.path("minilm") if name == "minilm" else name
     try:
-        return Path(snapshot_download(str(name), allow_patterns=files))
-    except (OSError, ValueError) as error:
+        config = AutoConfig.from_pretrained(source)
+        for setting, needed in BERT_SETTINGS.items():
+            if (found := getattr(config, setting, needed)) != needed:
+                raise ValueError(f"{setting} is {found!r}, and Encoder reads {needed!r} only")
+        options = {"add_pooling_layer": False, "use_safetensors": True, "dtype": torch.float32}
+        options |= {"config": config, "output_loading_info": True}
+        bert, report = BertModel.from_pretrained(source, **options)
+        if report["missing_keys"]:
+            raise ValueError(f"{min(report['missing_keys'])} is missing")
+    except Exception as error:  # what the library raises has no class in common
         reason = str(error).strip().split("\n")[0].rstrip(". ")
-        found = f"the model {str(name)!r} is no folder here and cannot be had from the Hub"
-        advice = "use minilm, a folder, or go online with COURSE_ONLINE=1"
-        raise ValueError(f"{found} ({reason}); {advice}.") from None
-
-
-def _read_bert(folder: Path) -> tuple[dict, dict[str, Tensor]]:
-    """The configuration of a BERT, and its parameters under our names, in float32."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / "model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
-        found = f"{folder} holds no model that can be read ({error})"
-        raise ValueError(f"{found}; it needs config.json and model.safetensors.") from None
-    for setting, needed in BERT_SETTINGS.items():
-        if (found := config.get(setting, needed)) != needed:
-            raise ValueError(f"{folder}: {setting} is {found!r}; Encoder reads {needed!r} only.")
-    ours = {bert_to_ours(name): tensor.float() for name, tensor in tensors.items()}
-    return config, {name: tensor for name, tensor in ours.items() if name}
+        advice = "use minilm, a folder with a BERT, or go online with COURSE_ONLINE=1"
+        raise ValueError(f"no encoder can be read from {name} ({reason}); {advice}.") from None
+    return bert
 
 
 def _check_length(T: int, positions: nn.Embedding) -> None:
@@ -400,16 +350,8 @@ POSITION_BASE = 100
 class Transformer(nn.Module):
     """A small encoder-decoder: L blocks read the source, L blocks write the answer.
 
-    Layer norm is before each part, and once more at the end of either side. Its interface is
-    `src.dates.DateModel`. Vaswani et al. 2017.
-
-    Args:
-        D: width.
-        H: heads.
-        L: blocks on either side.
-        hidden: width inside the feed-forward layers.
-        dropout: see `AddNorm`.
-        V: characters, the same for both sides.
+    Layer norm is before each part, and once more at the end of either side; `hidden` is the width
+    inside the feed-forward layers. Its interface is `src.dates.DateModel`. Vaswani et al. 2017.
     """
 
     def __init__(
@@ -443,12 +385,7 @@ class Transformer(nn.Module):
     def alignments(
         self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor
     ) -> list[Tensor]:
-        """What the decoder attends to; arguments as in `forward`.
-
-        Returns:
-            For each of the L decoder blocks, weights float[B, H, T, S]; row t belongs to the
-            choice of character t + 1.
-        """
+        """What each decoder block attends to: float[B, H, T, S]; row t is for character t + 1."""
         source = self.encode(source_ids, source_mask)
         return self.decode(target_ids, source, source_mask)[1]
 
@@ -470,15 +407,9 @@ class Transformer(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Score the next character after each of the target.
 
-        Args:
-            target_ids: int64[B, T]; with a cache only those new since.
-            source: float[B, S, D].
-            source_mask: bool[B, S].
-            cache: one per block.
-
-        Returns:
-            logits float[B, T, V], and each block's weights on the source,
-            float[B, H, T, S].
+        int64[B, T] (with a cache, one per block, only those new since),
+        float[B, S, D], bool[B, S] -> logits float[B, T, V], and each block's
+        weights on the source, float[B, H, T, S].
         """
         x = self.target_embeddings(target_ids)
         T, D = x.shape[1:]
@@ -514,10 +445,7 @@ class GPT(nn.Module):
     the next one. Radford et al. 2019; Vaswani et al. 2017, section 3.4.
 
     Args:
-        V: vocabulary.
-        D: width.
-        H: heads.
-        L: blocks.
+        V, D, H, L: vocabulary, width, heads and blocks.
         hidden: width inside the feed-forward layers; None: 4 D.
         max_T: most tokens.
         dropout: see `AddNorm`.
@@ -547,14 +475,9 @@ class GPT(nn.Module):
             nn.init.normal_(embeddings.weight, std=0.02)  # about equally likely
 
     def forward(self, token_ids: Tensor, cache: list[KeyValueCache] | None = None) -> Tensor:
-        """Score every next token.
+        """Score every next token: int64[B, T] -> logits float[B, T, V].
 
-        Args:
-            token_ids: int64[B, T]; with a cache only those new since.
-            cache: made by `new_cache`.
-
-        Returns:
-            logits float[B, T, V].
+        With a cache, made by `new_cache`, token_ids are only those new since.
 
         Raises:
             ValueError: more tokens than it has positions.
@@ -607,8 +530,7 @@ def seconds_per_batch(
 
     Args:
         model: a `src.dates.DateModel`.
-        S: characters of each source.
-        B: sources.
+        S, B: characters of each source, and sources.
         training: forwards and backwards through an answer; else greedy decoding of one.
         repeats: measured after one for warming up.
     """

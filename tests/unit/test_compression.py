@@ -273,9 +273,6 @@ def test_layers_that_are_kept_are_those_asked_for_in_order(teacher, inputs):
         start = teacher.model.qa_outputs(hidden)[..., 0]
         found = small(**inputs).start_logits
     torch.testing.assert_close(found, start, atol=1e-4, rtol=1e-4)
-    for kept in ((), (6,), (-1,)):
-        with pytest.raises(ValueError, match="layers 0 to 5"):
-            keep_layers(teacher.model, kept)
 
 
 # --- distil

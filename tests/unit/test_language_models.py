@@ -7,6 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
     sizes |= {"num_attention_heads": 2, "num_key_value_heads": 1, "initializer_range": 0.5}
     LlamaForCausalLM(LlamaConfig(vocab_size=V, **sizes)).save_pretrained(folder)
-    TOKENIZER.save(folder / "tokenizer.json")
+    (folder / "tokenizer.json").write_bytes(TOKENIZER.to_json())
     return folder
 
 
@@ -136,10 +137,8 @@ def test_reading_in_pieces_gives_what_reading_at_once_gives(model, pieces):
 
 def test_several_texts_score_the_sum_of_each_and_no_word_is_an_error(model):
     texts = [TEXT, "A dog.", UNSEEN, "The"]
-    together, alone = model.score(texts), sum(map(model.score, texts), TextScore())
-    assert together.log_prob == pytest.approx(alone.log_prob, rel=1e-5)
-    assert (together.tokens, together.words) == (alone.tokens, alone.words)
-    assert together.bytes == alone.bytes
+    together, alone = astuple(model.score(texts)), map(astuple, map(model.score, texts))
+    assert together == pytest.approx([sum(values) for values in zip(*alone, strict=True)])
     with pytest.raises(ValueError, match="no word"):
         model.score(" \n ")
 
@@ -171,9 +170,10 @@ def test_greedy_and_the_suggestions_take_the_likeliest_tokens(model):
     for token_id in found.token_ids:
         assert token_id == int(model.next_token_probs(token_ids).argmax())
         token_ids.append(token_id)
-    likeliest = sorted(model.next_token_probs(TOKENIZER.encode(TEXT)).tolist(), reverse=True)
-    offers = likeliest_tokens(model, TEXT + " ", 3)
-    assert list(offers.values()) == pytest.approx(likeliest[: len(offers)])
+    probs, likeliest = model.next_token_probs(TOKENIZER.encode(TEXT)).topk(3)
+    words = [piece.strip() or piece for piece in TOKENIZER.pieces(likeliest.tolist())]
+    first = {word: probs[words.index(word)].item() for word in words}
+    assert likeliest_tokens(model, TEXT + " ", 3) == pytest.approx(first)
 
 
 # --- scores
@@ -316,7 +316,6 @@ def test_an_n_gram_model_counts_its_counts():
         (ROWS, (2, "good-turing"), "no smoothing 'good-turing'"),
         (ROWS, (2, "add-k", -1), "k is -1"),
         (ROWS, (2, "kneser-ney", 0.5), "k is 0.5 with kneser-ney"),
-        ([], (2,), "no text to count"),
         ([[5, V]], (2,), f"token {V} is not among the {V}"),
     ],
 )
@@ -409,14 +408,6 @@ def test_cache_or_not_writes_the_same_beyond_the_context(make):
     assert kept.probs == pytest.approx(anew.probs, rel=1e-3)
 
 
-def test_scoring_in_many_batches_changes_nothing(monkeypatch):
-    rows = [*DATA.rows["test"][:6], []]
-    expected = tiny_gpt().log_probs(rows)
-    monkeypatch.setattr(language_models, "MOST_LOGITS", 1)  # every window by itself
-    for row, other in zip(expected, tiny_gpt().log_probs(rows), strict=True):
-        assert_close(row, other, atol=1e-5, rtol=1e-5)
-
-
 def test_pretrained_scores_and_writes_what_transformers_itself_does(llama_folder):
     network, model = (
         LlamaForCausalLM.from_pretrained(llama_folder).eval(),
@@ -438,7 +429,7 @@ def test_smollm2_knows_a_capital_and_cuts_words_as_its_makers_do():
     theirs = AutoTokenizer.from_pretrained(assets.path("smollm2"))
     assert model.tokenizer.encode(UNSEEN) == theirs(UNSEEN, add_special_tokens=False)["input_ids"]
     text = "Everybody knows that the capital of France is"
-    assert list(likeliest_tokens(model, text, 1)) == [" Paris"]
+    assert list(likeliest_tokens(model, text, 1)) == ["Paris"]
     assert model.parameters == pytest.approx(135e6, rel=0.01)
 
 
@@ -474,8 +465,6 @@ def test_training_teaches_and_a_saved_model_scores_the_same(kind, make, tmp_path
 
 
 def test_models_of_another_class_or_vocabulary_are_told(tmp_path: Path):
-    with pytest.raises(ValueError, match="not been trained"):
-        tiny_gpt().save(tmp_path)
     train_language_model(tiny_lstm(), DATA, None, folder=tmp_path, batch_size=2, steps=1)
     with pytest.raises(ValueError, match="class RecurrentNetwork, not GPT"):
         GPTModel.load(tmp_path)
