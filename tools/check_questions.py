@@ -49,16 +49,16 @@ def questions_report(splits: dict[str, Dataset], topics: dict[str, str]) -> pd.D
 def main(names: list[str]) -> int:
     files = [Path(name) for name in names] or course_set.question_files()
     try:
-        built = course_set.build_course_set(files, passages=course_set.load_passage_texts())
+        built = course_set.build_course_set(files)
         parts = {split: squad for split, squad in built.items() if squad["data"]}
         splits = {split: read_squad(squad, split) for split, squad in parts.items()}
     except (ValueError, OSError, RuntimeError) as error:
         print(f"tools/check_questions.py: {error}", file=sys.stderr)
         return 2
     print(questions_report(splits, course_set.course_topics(files)).to_string())
-    alone = course_set.open_domain_ids(files)
-    counts = (f"{len(alone.intersection(rows['id']))} in {split}" for split, rows in splits.items())
-    print(f"make sense without their passage: {len(alone)} ({', '.join(counts)})")
+    alone = {s: len(course_set.open_domain_questions(rows, files)) for s, rows in splits.items()}
+    counts = ", ".join(f"{count} in {split}" for split, count in alone.items())
+    print(f"make sense without their passage: {sum(alone.values())} ({counts})")
     return 0
 
 

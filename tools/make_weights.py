@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from src import runtime
+from src import assets, runtime
 
 runtime.configure_libraries()
 
@@ -32,7 +32,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
 from src.qa.cloze import cloze_questions  # noqa: E402
-from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.evaluation import fit_calibration  # noqa: E402
 from src.qa.metrics import score_questions  # noqa: E402
@@ -106,7 +105,7 @@ def unscored_introductions(course: DatasetDict) -> dict[str, str]:
         for title in (load_wiki(part) or {"title": []})["title"]
     }
     scored |= {title for part in ("validation", "test") for title in course[part]["title"]}
-    return {title: text for title, text in load_passage_texts().items() if title not in scored}
+    return {t: passage.text for t, passage in assets.load_passages().items() if t not in scored}
 
 
 def train(name: str, model: str | Path, data: Dataset, seed: int, **recipe) -> FinetuneRun:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 FOLDER = runtime.COURSE / "data" / "course_qa"
 SPLITS = ("train", "validation", "test")
-ARTICLE_FIELDS = {"title", "split", "questions"}
 QUESTION_FIELDS = {"q", "a", "in", "near", "alone"}
 
 # Marks such as a combining acute are no \w, yet "cafe" is no whole word of "cafe\u0301".
@@ -45,34 +44,28 @@ def course_topics(files: Iterable[Path] | None = None) -> dict[str, str]:
     return {a["title"]: topic for file, topic in topics.items() for a in _read_articles(file)}
 
 
-def open_domain_questions(rows: Dataset) -> Dataset:
-    """Those of `rows`, a part of the course's set, that make sense without their passage."""
-    alone = open_domain_ids()
-    return rows.select([i for i, question_id in enumerate(rows["id"]) if question_id in alone])
+def open_domain_questions(rows: Dataset, files: Iterable[Path] | None = None) -> Dataset:
+    """Those of `rows`, a part of the course's set, that make sense without their passage.
 
-
-def open_domain_ids(files: Iterable[Path] | None = None) -> frozenset[str]:
-    """Ids of the questions marked `alone`: they have one right answer, without their passage."""
-    files = question_files() if files is None else files
-    articles = [article for file in files for article in _read_articles(file)]
-    asked = ((article["title"], entry) for article in articles for entry in article["questions"])
-    return frozenset(question_id(title, entry["q"]) for title, entry in asked if "alone" in entry)
-
-
-def load_passage_texts() -> dict[str, str]:
-    """Title -> text of every passage to write questions on: the `wikipedia` asset in English."""
-    return {title: passage.text for title, passage in assets.load_passages().items()}
+    They are marked `alone` in the question files, and have one right answer.
+    """
+    alone = set()
+    for file in question_files() if files is None else files:
+        for article in _read_articles(file):
+            marked = (entry["q"] for entry in article["questions"] if "alone" in entry)
+            alone.update(question_id(article["title"], question) for question in marked)
+    return rows.select([i for i, row_id in enumerate(rows["id"]) if row_id in alone])
 
 
 def build_course_set(
-    files: Iterable[Path] | None = None, *, passages: Mapping[str, str]
+    files: Iterable[Path] | None = None, passages: Mapping[str, str] | None = None
 ) -> dict[str, dict]:
     """Build question files into one SQuAD v2.0 object per split, checking every line.
 
     Args:
         files: YAML files, each a list of articles (title, split, questions); None takes those of
             the course.
-        passages: title -> passage text.
+        passages: title -> passage text; None takes those of the `wikipedia` asset.
 
     Returns:
         {"train": {"version": "v2.0", "data": [...]}, "validation": {...}, "test": {...}}, articles
@@ -87,6 +80,8 @@ def build_course_set(
     if not files:
         advice = "holds no question files (*.yaml); restore them from the repository"
         raise CourseSetError(f"{FOLDER}: {advice}.")
+    if passages is None:
+        passages = {title: passage.text for title, passage in assets.load_passages().items()}
     data: dict[str, list[dict]] = {split: [] for split in SPLITS}
     seen: dict[str, Path] = {}
     for file in files:
@@ -144,7 +139,7 @@ def _starts(pattern: str, text: str) -> list[int]:
     return [match.start() for match in re.finditer(f"(?={pattern})", text)]
 
 
-class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # the C parser is ten times faster
+class YamlLoader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # the C parser is ten times faster
     """Keeps scalars strings (1.50 stays "1.50", No stays "No"); refuses a field given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -157,7 +152,7 @@ class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # the C parser is
 
 def _read_articles(file: Path) -> list[dict]:
     try:
-        articles = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+        articles = yaml.load(file.read_text(encoding="utf-8"), Loader=YamlLoader)
     except OSError as error:
         advice = "check the path"
         raise CourseSetError(f"{file}: cannot be read ({error.strerror}); {advice}.") from None
@@ -169,16 +164,14 @@ def _read_articles(file: Path) -> list[dict]:
     if not isinstance(articles, list):
         raise CourseSetError(f"{file}: expected a list of articles, each starting with `- title:`.")
     for number, article in enumerate(articles, 1):
-        if not isinstance(article, dict) or set(article) != ARTICLE_FIELDS:
-            fields = "the fields title, split and questions, and no others"
+        kinds = {"title": str, "split": str, "questions": list}
+        found = article if isinstance(article, dict) else {}
+        if {field: type(value) for field, value in found.items()} != kinds:
+            fields = "a title, a split and a list of questions, and no other fields"
             raise CourseSetError(f"{file}: article {number} needs {fields}.")
-        title, split = article["title"], article["split"]
-        if not isinstance(title, str) or not isinstance(article["questions"], list):
-            fields = "a title in words and a list of questions"
-            raise CourseSetError(f"{file}: article {number} needs {fields}.")
-        if split not in SPLITS:
-            advice = f"use one of {', '.join(SPLITS)}"
-            raise CourseSetError(f"{file}, {title!r}: split is {split!r}; {advice}.")
+        if article["split"] not in SPLITS:
+            problem = f"split is {article['split']!r}; use one of {', '.join(SPLITS)}"
+            raise CourseSetError(f"{file}, {article['title']!r}: {problem}.")
     return articles
 
 
@@ -213,12 +206,10 @@ def _build_article(file: Path, article: dict, passage: str) -> dict:
 
 
 def _check_entry(where: str, entry: Any) -> None:
-    if not isinstance(entry, dict) or "q" not in entry or not set(entry) <= QUESTION_FIELDS:
-        fields = "q, and a or near; `in` and `alone` are optional; no other fields"
-        raise CourseSetError(f"{where}: needs {fields}.")
-    if ("a" in entry) == ("near" in entry):
-        advice = "`a` when the passage answers it, `near` (a tempting wrong span) when it does not"
-        raise CourseSetError(f"{where}: give {advice}.")
+    fields = set(entry) if isinstance(entry, dict) else set()
+    if not {"q"} <= fields <= QUESTION_FIELDS or ("a" in fields) == ("near" in fields):
+        form = "q, and either a or near (a tempting wrong span, where the passage has no answer)"
+        raise CourseSetError(f"{where}: needs {form}; `in` and `alone` if wanted; nothing else.")
     if "alone" in entry and ("near" in entry or entry["alone"] != "yes"):
         meaning = "`alone` marks a question with an answer that needs no passage"
         raise CourseSetError(f"{where}: {meaning}; write `alone: yes` or leave it out.")

@@ -17,7 +17,7 @@ from typing import Any
 import datasets
 from datasets import Dataset, DatasetDict
 
-from src.qa.course_set import build_course_set, load_passage_texts
+from src.qa.course_set import build_course_set
 from src.qa.readers import place_of, read_file, read_squad
 from src.qa.rows import FEATURES, Questions, SquadFormatError, name_of, show
 
@@ -141,7 +141,7 @@ def _load(source: Source, answers: bool) -> DatasetDict:
     if isinstance(source, Mapping):
         return _checked(source, name, answers)
     if name == "course":
-        built = build_course_set(passages=load_passage_texts())
+        built = build_course_set()
         parts = [(split, squad) for split, squad in built.items() if squad["data"]]
         return DatasetDict(
             {s: read_squad(squad, f"course set, {s}", answers) for s, squad in parts}
