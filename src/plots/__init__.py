@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ft2font import FT2Font
@@ -37,43 +38,35 @@ class Figure(MatplotlibFigure):
     """A matplotlib Figure that notebooks and pages show with its alternative text."""
 
     alt: str = ""
+    told: list[tuple[Axes, str, str]]  # of each chart what was drawn, for the alternative text
 
-    def png(self, scale: float | None = None) -> bytes:
-        """The picture as stored.
-
-        Args:
-            scale: pixels per point on the page; None takes 2, or less where that is over 60 KB.
-        """
-        if scale is not None:
-            return self._png(scale, small=scale > 1)  # a live curve, at scale 1, must be quick
-        for candidate in (2.0, 1.5, 1.25, 1.0):
-            data = self._png(candidate, small=True)
-            if 4 * len(data) <= 3 * STORED_BYTES:  # base64 writes 3 bytes as 4 characters
+    def png(self, live: bool = False) -> bytes:
+        """The picture as stored: sharp, in few colours; or small and quick, for a live curve."""
+        for scale in (1.0,) if live else (2.0, 1.5, 1.25, 1.0):  # pixels per point on the page
+            picture, buffer = self._picture(scale), io.BytesIO()
+            picture = Image.fromarray(picture) if live else _few_colours(picture)
+            picture.save(buffer, "png", optimize=not live, compress_level=1)
+            if 4 * buffer.tell() <= 3 * STORED_BYTES:  # base64 writes 3 bytes as 4 characters
                 break
-        return data
+        return buffer.getvalue()
 
-    def _png(self, scale: float, small: bool) -> bytes:
+    def _picture(self, scale: float) -> np.ndarray:
+        """uint8[rows, columns, 3]"""
         canvas, dpi = self.canvas, self.dpi
         try:
             self.dpi = dpi * scale
             agg = FigureCanvasAgg(self)
             agg.draw()
-            pixels = np.asarray(agg.buffer_rgba())[:, :, :3].copy()  # uint8[rows, columns, 3]
+            return np.asarray(agg.buffer_rgba())[:, :, :3].copy()
         finally:
             self.dpi = dpi
             self.set_canvas(canvas)
-        buffer = io.BytesIO()
-        if small:
-            _few_colours(pixels).save(buffer, "png", optimize=True)
-        else:
-            Image.fromarray(pixels).save(buffer, "png", compress_level=1)
-        return buffer.getvalue()
 
-    def to_html(self, scale: float | None = None) -> str:
+    def to_html(self, live: bool = False) -> str:
         """The picture as an HTML image with its alternative text, never wider than the page."""
         if not self.alt:
             raise ValueError("this figure has no alternative text; end with src.plots.finish(...).")
-        source = base64.b64encode(self.png(scale)).decode()
+        source = base64.b64encode(self.png(live)).decode()
         width = round(self.get_figwidth() * self.dpi)
         return (
             f'<img class="dark-light" src="data:image/png;base64,{source}" '
@@ -94,14 +87,10 @@ def _few_colours(pixels: np.ndarray) -> Image.Image:
     """
     codes = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     found, places, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    colours = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1).astype(
-        np.float32
-    )  # [found, 3]
+    colours = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1).astype(np.float32)
     kept = list(np.argsort(-counts, kind="stable")[:192])
     squares = (colours**2).sum(axis=1)
-    apart = (
-        squares[:, None] + squares[kept] - 2 * colours @ colours[kept].T
-    )  # [found, kept], squared distances
+    apart = squares[:, None] + squares[kept] - 2 * colours @ colours[kept].T  # squared distances
     nearest, distance = apart.argmin(axis=1), apart.min(axis=1)
     while len(kept) < 256 and distance.max() > 0:
         far = int(distance.argmax())
@@ -123,19 +112,39 @@ def subplots(
 ) -> tuple[Figure, Any]:
     """Make a figure and its axes as `plt.subplots` does, unknown to pyplot."""
     figure = Figure(figsize=figsize, layout=layout)
+    figure.told = []
     return figure, figure.subplots(rows, columns, **options)
 
 
-def finish(figure: Figure, finding: str, shows: str, *details: str) -> Figure:
+def finish(figure: Figure, finding: str, *details: str) -> Figure:
     """Give a figure its title and its alternative text, and return it.
+
+    The alternative text is the finding, the details, and what the primitives drew with its numbers.
 
     Args:
         finding: what the picture shows, in one sentence that is computed from the data.
-        shows: the kind of picture: "Bars of wrong messages by kind of error".
-        details: more sentences, such as the numbers drawn.
+        details: more sentences, for what no primitive tells.
     """
     headline(figure, finding)
-    return alt(figure, ". ".join([shows, finding, *filter(None, details)]) + ".")
+    drawn = [f"{kind}{_named(ax)}: {text}" if kind else text for ax, kind, text in figure.told]
+    return alt(figure, ". ".join([finding, *filter(None, details), *drawn]) + ".")
+
+
+def tell(ax: Axes, kind: str, text: str) -> None:
+    """Keep for the alternative text what was drawn into `ax`: "Bars" and "king 0.8; queen 0.7"."""
+    ax.get_figure(root=True).told.append((ax, kind, text))
+
+
+def _named(ax: Axes) -> str:
+    """What a chart is of: its title, or else its axes."""
+    title = ax.get_title(loc="left")
+    named = " by ".join(filter(None, [title] if title else [ax.get_ylabel(), ax.get_xlabel()]))
+    return f" of {named}" if named.strip() else ""
+
+
+def written(figure: Figure) -> str:
+    """All texts of a drawing in the order they were written, for its alternative text."""
+    return "; ".join(text.get_text() for ax in figure.axes for text in ax.texts)
 
 
 def headline(figure: Figure, text: str) -> None:
@@ -156,11 +165,6 @@ def alt(figure: Figure, text: str) -> Figure:
     return figure
 
 
-def title_of(figure: MatplotlibFigure) -> str:
-    """The figure's headline on one line."""
-    return " ".join(figure.get_suptitle().split())
-
-
 def plain(text: str) -> str:
     """`text` as the figures' font can draw it: unknown characters become a hollow box, blanks "␣".
 
@@ -177,11 +181,6 @@ def _characters() -> frozenset[int]:
     faces = [font_manager.FontProperties(weight=weight) for weight in ("normal", "bold")]
     fonts = [FT2Font(font_manager.findfont(face)) for face in faces]
     return frozenset.intersection(*(frozenset(font.get_charmap()) for font in fonts))
-
-
-def join_tokens(tokens: list[str]) -> str:
-    """Word pieces as text for a reader: "ox", "##ygen" becomes "oxygen"."""
-    return plain(" ".join(tokens).replace(" ##", "").removeprefix("##"))
 
 
 def listed(
@@ -206,6 +205,11 @@ def listed(
 def _is_table(value: object) -> bool:
     pairs = isinstance(value, list) and bool(value) and isinstance(value[0], tuple)
     return pairs or isinstance(value, Mapping)
+
+
+def number(value: float) -> str:
+    """A number with three digits, or whole: "0.25", "12.5", "1,400"."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def percent(share: float) -> str:

@@ -42,23 +42,16 @@ from src.plots.primitives import (
     level,
     lines,
     stacked_bars,
+    title,
     write,
 )
 from src.teaching.panel import Panel
 
-MARKS = frozenset(("[CLS]", "[SEP]", "[PAD]", "<start>", "<end>", "<pad>"))  # stand for no word
+MARKS = frozenset(("[CLS]", "[SEP]", "[PAD]", "<start>", "<end>", "<pad>"))
 SHARE = "share of attention"
 LOOKS, LOOKED_AT = "query: who looks", "key: who is looked at"
 
 # --- maps of weights ------------------------------------------------------------------------------
-
-
-def _weights(values: Any, *shape: int) -> np.ndarray:
-    """The weights as an array; ValueError where they do not fit their tokens."""
-    weights = np.asarray(values, dtype=float)
-    if weights.shape != shape or not weights.size:
-        raise ValueError(f"these tokens need weights of shape {shape}; got {weights.shape}.")
-    return weights
 
 
 def plot_attention(
@@ -78,13 +71,10 @@ def plot_attention(
         mask: bool[T, S], True where attention is allowed.
         finding: the headline; None names the strongest look.
         axes: what the rows do, and the columns.
-
-    Raises:
-        ValueError: tokens and weights do not fit.
     """
     columns = rows if columns is None else columns
-    T, S = len(rows), len(columns)
-    weights = _weights(weights, T, S)
+    weights = _weights(weights, len(rows), len(columns))
+    T, S = weights.shape
     allowed = None if mask is None else np.broadcast_to(np.asarray(mask, dtype=bool), (T, S))
     width = min(1.0, 6.2 / S)
     height = min(0.5, max(0.6 * width, 0.2))
@@ -93,16 +83,18 @@ def plot_attention(
     form = "{:.2f}".format if weights.size <= 64 else None
     heatmap(ax, weights, rows, columns, form, high=1, allowed=allowed, unit=SHARE)
     ax.set(ylabel=axes[0], xlabel=axes[1])
-    if allowed is not None and finding is None:
+    if finding is None and mask is not None:
         finding = f"Forbidden looks get {weights[~allowed].sum():.2f} in all, and every row "
         finding += f"still sums to {weights.sum(axis=1).min():.2f}"
-    tops = [
-        (row, f"{columns[i]} {share[i]:.2f}")
-        for row, share in zip(rows, weights, strict=True)
-        for i in [share.argmax()]
-    ]
-    shows = f"Heatmap of attention weights, {T} rows by {S} columns"
-    return finish(figure, finding or _strongest(weights, rows, columns), shows, listed(tops))
+    return finish(figure, finding or _strongest(weights, rows, columns))
+
+
+def _weights(values: Any, *shape: int) -> np.ndarray:
+    """The weights as an array; ValueError where they do not fit their tokens."""
+    weights = np.asarray(values, dtype=float)
+    if weights.shape != shape:
+        raise ValueError(f"these tokens need weights of shape {shape}; got {weights.shape}.")
+    return weights
 
 
 def _strongest(weights: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> str:
@@ -116,7 +108,7 @@ def _strongest(weights: np.ndarray, rows: Sequence[str], columns: Sequence[str])
     if not pairs:
         return f"{len(rows)} tokens look at {len(columns)}"
     most, row, column = max(pairs)
-    return f"“{plain(row)}” looks at “{plain(column)}” with {percent(most)} of its attention"
+    return f"“{row}” looks at “{column}” with {percent(most)} of its attention"
 
 
 def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
@@ -127,16 +119,13 @@ def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
     """
     weights = _weights(weights, len(iso), len(written))
     figure, ax = subplots(figsize=(8.6, 1.9 + 0.2 * len(iso)))
-    size = 11 if len(written) < 45 else 8.5
-    heatmap(ax, weights, list(iso), list(written.replace(" ", "␣")), high=1, unit=SHARE, size=size)
+    read, size = written.replace(" ", "␣"), 11 if len(written) < 45 else 8.5
+    heatmap(ax, weights, list(iso), list(read), high=1, unit=SHARE, size=size)
     ax.set(xlabel="read: the written date, character by character", ylabel="written: downwards")
     dates = _aligned_words(weights, written, iso)
     found = [", ".join(f"{part} from “{word}”" for part, word in date.items()) for date in dates]
     finding = f"It writes {iso}: " + ("; then ".join(found) or "each character looks at a few")
-    read = written.replace(" ", "␣")  # as on the axis
-    peaks = [f"{mark} at {read[row.argmax()]}" for mark, row in zip(iso, weights, strict=True)]
-    shows = f"Heatmap: the answer {iso} by the written date “{written}”"
-    return finish(figure, finding, shows, f"Each looks most, {', '.join(peaks)}")
+    return finish(figure, finding, f"It read “{written}”")
 
 
 def _aligned_words(weights: np.ndarray, written: str, iso: str) -> list[dict[str, str]]:
@@ -161,12 +150,11 @@ def draw_look_back(weights: Any, written: str, so_far: str, following: str) -> F
         written: the S characters read.
         so_far, following: what is written already, and what is chosen now.
     """
-    S, middle = len(written), len(written) / 2
-    weights = _weights(weights, S)
+    S, middle, weights = len(written), len(written) / 2, np.asarray(weights, dtype=float)
     figure, ax = drawing((8.6, 2.9), (-0.03 * S, 1.03 * S), (-0.9, 3.5))
     colours = matplotlib.colormaps[matplotlib.rcParams["image.cmap"]]
     for j, (mark, weight) in enumerate(zip(written, weights, strict=True)):
-        box(ax, j + 0.5, 0.45, 0.88, 0.9, face=colours(weight), line=0, gid=f"state {j}")
+        box(ax, j + 0.5, 0.45, 0.88, 0.9, face=colours(weight), line=0)
         write(ax, j + 0.5, -0.4, mark, size=min(12, 420 / S))
         look = {"linewidth": 0.3 + 5 * weight, "alpha": 0.15 + 0.85 * weight}
         ax.plot([j + 0.5, middle], [0.92, 2.6], color=END, **look)
@@ -176,14 +164,12 @@ def draw_look_back(weights: Any, written: str, so_far: str, following: str) -> F
     note = "states of the encoder,\ncoloured by their weight"
     write(ax, 0, 1.45, note, GREY, 9, ha="left")
     best = int(weights.argmax())
-    words = [m[0] for m in re.finditer(r"[^\s,]+", written) if m.start() <= best < m.end()]
-    where = f"“{plain(written[best])}”" + "".join(
-        f" of “{word}”" for word in words if len(word) > 1
-    )
-    finding = f"To write “{plain(following)}” it looks most at {where}: {percent(weights[best])}"
-    shows = f"A decoder that has written “{so_far}”, and lines to the characters of “{written}”"
+    words = [m[0] for m in re.finditer(r"[^\s,]{2,}", written) if m.start() <= best < m.end()]
+    where = f"“{written[best]}”" + "".join(f" of “{word}”" for word in words)
+    finding = f"To write “{following}” it looks most at {where}: {percent(weights[best])}"
     top = {f"{written[j]} at {j}": weights[j] for j in np.argsort(-weights)[:5]}
-    return finish(figure, finding, shows, f"Largest: {listed(top)}")
+    shows = f"A decoder that has written “{so_far}”, and lines to the characters of “{written}”"
+    return finish(figure, finding, shows, f"Largest weights: {listed(top, percent)}")
 
 
 def plot_head_maps(
@@ -216,7 +202,7 @@ def plot_head_maps(
             continue
         outer = rows if h % across == 0 else None, columns if h + across >= H else None
         picture = heatmap(ax, weights[h], *outer, high=1, size=8.5 if max(T, S) <= 16 else 7)
-        ax.set_title(plain(names[h]), fontsize=10)
+        title(ax, names[h], 10)
     figure.colorbar(picture, ax=axes, label=SHARE, shrink=0.6, pad=0.02, aspect=30)
     figure.supxlabel(LOOKED_AT, fontsize=10.5)
     figure.supylabel(LOOKS, fontsize=10.5)
@@ -224,7 +210,7 @@ def plot_head_maps(
     same = int((most == most[0]).all(axis=0).sum())
     finding = f"{H} heads agree on where to look most for {same} of {T} tokens"
     each = {n: _strongest(w, rows, columns) for n, w in zip(names, weights, strict=True)}
-    return finish(figure, finding, f"{H} heatmaps of attention between tokens", listed(each))
+    return finish(figure, finding, f"Heatmaps of attention between tokens, {listed(each)}")
 
 
 def draw_masks(masks: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
@@ -237,29 +223,28 @@ def draw_masks(masks: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
     T = len(tokens)
     spread = {n: np.broadcast_to(np.asarray(m, dtype=bool), (T, T)) for n, m in masks.items()}
     figure, axes = subplots(1, len(masks), figsize=(8.6, 1.9 + 0.26 * T), squeeze=False)
-    for number, (ax, (name, mask)) in enumerate(zip(axes[0], spread.items(), strict=True)):
-        colours = np.where(mask, 0.75, 0.0)
-        heatmap(ax, colours, None if number else tokens, tokens, None, 0, 1, mask, size=9.5)
+    for ax, (name, mask) in zip(axes[0], spread.items(), strict=True):
+        rows = tokens if ax is axes[0, 0] else None
+        heatmap(ax, np.where(mask, 0.75, 0.0), rows, tokens, None, 0, 1, mask, size=9.5)
         ax.set_xticks(np.arange(0.5, T), minor=True)
         ax.set_yticks(np.arange(0.5, T), minor=True)
         ax.grid(which="minor", color="white", linewidth=1.5)
         ax.tick_params(which="minor", length=0)
-        ax.set_title(plain(name), fontsize=11)
+        title(ax, name, 11)
         ax.set_xlabel("key: who may be looked at")
     axes[0, 0].set_ylabel(LOOKS)
     finding = "; ".join(f"{name}: {_rule(mask, tokens)}" for name, mask in spread.items())
     counts = {name: f"{int(mask.sum())} of {T * T} looks allowed" for name, mask in spread.items()}
-    shows = f"Masks over the tokens {' '.join(tokens)}"
-    return finish(figure, finding[0].upper() + finding[1:], shows, listed(counts))
+    shows = f"Masks over the tokens {' '.join(tokens)}: {listed(counts)}"
+    return finish(figure, finding[0].upper() + finding[1:], shows)
 
 
 def _rule(mask: np.ndarray, tokens: Sequence[str]) -> str:
     """What a mask forbids, in words."""
     hidden = list(dict.fromkeys(tokens[j] for j in np.flatnonzero(~mask.any(axis=0))))
-    ahead = ["what comes later"] if not np.triu(mask, 1).any() else []
+    ahead = [] if np.triu(mask, 1).any() else ["what comes later"]
     told = " or at ".join(hidden + ahead)
-    told = f"nobody looks at {told}" if told else f"{int(mask.sum())} of {mask.size} looks allowed"
-    return "everybody looks at everybody" if mask.all() else told
+    return f"nobody looks at {told}" if told else "everybody looks at everybody"
 
 
 # --- scores, softmax, positions -------------------------------------------------------------------
@@ -283,17 +268,12 @@ def plot_outputs(
     form = "{:.2g}".format if numbers else None
     for ax, (name, (tokens, _)) in zip(axes[0], outputs.items(), strict=True):
         picture = heatmap(ax, values[name], tokens, None, form, low, high)
-        ax.set_title(plain(name), fontsize=10.5)
+        title(ax, name)
         ax.set_xlabel("place in the vector")
     if not numbers:
         figure.colorbar(picture, ax=axes, label="value", pad=0.02)
     rows = {name: " ".join(tokens) for name, (tokens, _) in outputs.items()}
-    if numbers:
-        rows = {
-            name: [(t, " ".join(map(form, v))) for t, v in zip(tokens, values[name], strict=True)]
-            for name, (tokens, _) in outputs.items()
-        }
-    return finish(figure, finding, "Heatmaps of vectors, a row for each token", listed(rows))
+    return finish(figure, finding, f"Heatmaps of vectors, a row for each token, {listed(rows)}")
 
 
 def plot_entropy(widths: Sequence[int], entropies: Mapping[str, Any], S: int) -> Figure:
@@ -315,11 +295,8 @@ def plot_entropy(widths: Sequence[int], entropies: Mapping[str, Any], S: int) ->
     level(ax, even, f"even over all {S} keys: {even:.0f} bits", left=True)
     write(ax, widths[0], 0.3, "bands: 80 % of the queries", GREY, 9.5, ha="left")
     parts = [f"{mean[0]:.1f} to {mean[-1]:.1f} bits {name}" for name, mean in means.items()]
-    finding = (
-        f"From width {widths[0]} to {widths[-1]} the entropy goes from {', from '.join(parts)}"
-    )
-    bits = {name: dict(zip(widths, mean, strict=True)) for name, mean in means.items()}
-    return finish(figure, finding, f"Lines of entropy over {S} keys by width", listed(bits))
+    change = f"From width {widths[0]} to {widths[-1]} the entropy goes from {', from '.join(parts)}"
+    return finish(figure, change)
 
 
 def plot_positions(tables: Mapping[str, Any]) -> Figure:
@@ -335,21 +312,20 @@ def plot_positions(tables: Mapping[str, Any]) -> Figure:
         alike = _position_cosines(table)
         drawn = table[:, :48]
         limit = np.quantile(np.abs(drawn), 0.98)  # a few numbers are far larger
-        heatmap(upper, drawn, None, None, None, -limit, limit, unit="value")
-        heatmap(lower, alike, None, None, None, -1, 1, unit="cosine")
+        heatmap(upper, drawn, low=-limit, high=limit, unit="value")
+        heatmap(lower, alike, low=-1, high=1, unit="cosine")
         places = range(0, len(table), 20)
         upper.set(xlabel="place in the vector", ylabel="position")
         lower.set(xlabel="position", ylabel="position")
         for axis in (upper.yaxis, lower.xaxis, lower.yaxis):
             axis.set_ticks(places, places)
-        upper.set_title(plain(name), fontsize=10.5)
+        title(upper, name)
         nearest = (alike - 2 * np.eye(len(table))).argmax(axis=1)
         reach[name] = float((np.abs(nearest - np.arange(len(table))) == 1).mean())
     found = ", ".join(f"{percent(share)} ({name})" for name, share in reach.items())
-    shapes = {name: "{} positions of {} numbers".format(*np.shape(t)) for name, t in tables.items()}
-    shows = "Heatmaps of position vectors, below them the cosines between positions"
     finding = f"Most like a position is the one next to it: {found}"
-    return finish(figure, finding, shows, listed(shapes))
+    shows = "Heatmaps of position vectors, below them the cosines between positions"
+    return finish(figure, finding, shows)
 
 
 def _position_cosines(table: np.ndarray) -> np.ndarray:
@@ -369,65 +345,51 @@ BLOCKS = {  # from bottom to top; a sublayer is an attention or a feed-forward l
 }
 
 
-def draw_blocks(
-    kinds: Sequence[str] = ("encoder", "decoder"), D: int = 512, norm_first: bool = False
-) -> Figure:
-    """Draw blocks of a transformer side by side, from bottom to top.
+def draw_blocks(kinds: Sequence[str], D: int) -> Figure:
+    """Draw blocks of a transformer side by side, from bottom to top, layer norm behind each sum.
 
     Args:
-        kinds: of "encoder", "decoder", "decoder alone".
+        kinds: two of "encoder", "decoder", "decoder alone".
         D: the width written at the arrows.
-        norm_first: layer norm before each sublayer, as in GPT-2, instead of behind the sum, as
-            in BERT and in the paper of 2017.
     """
-    if not set(kinds) <= set(BLOCKS):
-        raise ValueError(f"there are the blocks {', '.join(map(repr, BLOCKS))}; got {kinds}.")
     tallest = max(len(BLOCKS[kind]) for kind in kinds)
-    size = (8.6 if len(kinds) > 1 else 4.6, 1.3 + 1.35 * tallest)
+    size = (8.6, 1.3 + 1.35 * tallest)
     figure, axes = drawing(size, (-1.35, 5.6), (-0.55, 2.0 * tallest + 0.75), len(kinds))
-    for ax, kind in zip(np.ravel(axes), kinds, strict=True):
-        _block(ax, kind, D, norm_first)
+    for ax, kind in zip(axes, kinds, strict=True):
+        _block(ax, kind, D)
     parts = {kind: [part.replace("\n", " ") for part in BLOCKS[kind]] for kind in kinds}
-    if (
-        len({tuple(p.removeprefix("masked ") for p in each) for each in parts.values()})
-        == 1
-        < len(kinds)
-    ):
+    counts = [f"{kind}: {len(each)} sublayers" for kind, each in parts.items()]
+    finding = f"{'; '.join(counts).capitalize()}, each added to what went in"
+    if "decoder" not in kinds:
         finding = f"{' and '.join(kinds).capitalize()} have the same block; only the mask differs"
-    else:
-        counts = [f"{kind}: {len(each)} sublayers" for kind, each in parts.items()]
-        finding = f"{'; '.join(counts).capitalize()}, each added to what went in"
-    order = "layer norm, sublayer, sum" if norm_first else "sublayer, sum, layer norm"
     listing = {kind: ", ".join(each) for kind, each in parts.items()}
-    shows = f"Diagram of transformer blocks, {D} wide; each sublayer in the order {order}"
+    shows = f"Blocks of a transformer, {D} wide; after each sublayer the sum, then layer norm"
     return finish(figure, finding, shows, f"From bottom to top, {listed(listing)}")
 
 
-def _block(ax: Axes, kind: str, D: int, norm_first: bool) -> None:
+def _block(ax: Axes, kind: str, D: int) -> None:
     """Draw one block: for each sublayer its box, the way around it, the sum and the layer norm."""
     top = 2.0 * len(BLOCKS[kind])
-    box(ax, 2.1, top / 2, 4.26, top + 0.06, edge=MUTED, face="#fafafa", rounded=0.08, gid=kind)
+    box(ax, 2.1, top / 2, 4.26, top + 0.06, edge=MUTED, face="#fafafa", rounded=0.08)
     write(ax, 2.0, -0.42, f"a vector for each token, {D} wide", size=9.5)
     write(ax, 0.05, top + 0.5, kind, size=12.5, bold=True, ha="left")
     arrow(ax, (2.0, -0.25), (2.0, top + 0.3))
     for i, name in enumerate(BLOCKS[kind]):
         y = 2.0 * i
-        sub, norm, add = (1.0, 0.38, 1.58) if norm_first else (0.55, 1.64, 1.18)
+        sub, add, norm = y + 0.55, y + 1.18, y + 1.64
         colour = FEED_FORWARD if name.startswith("feed") else ATTENTION
-        look = {"face": tint(colour, 0.3), "size": 9.5, "gid": f"{kind} {name}"}
-        box(ax, 2.0, y + sub, 2.8, 0.5, name, colour, **look)
-        look = {"face": tint(NORM, 0.3), "size": 9.5, "gid": f"{kind} norm {i}"}
-        box(ax, 2.0, y + norm, 2.8, 0.28, "layer norm", NORM, **look)
-        ax.plot([2.0, 3.75, 3.75], [y + 0.1, y + 0.1, y + add], color=END, linewidth=1.4)
-        arrow(ax, (3.75, y + add), (2.15, y + add), END, 1.4)
-        ax.plot([2.0], [y + add], "o", markersize=13, color="white", markeredgecolor=END)
-        write(ax, 2.0, y + add, "+", END, 12, bold=True, va="center_baseline")
+        box(ax, 2.0, sub, 2.8, 0.5, name, colour, tint(colour, 0.3), size=9.5)
+        box(ax, 2.0, norm, 2.8, 0.28, "layer norm", NORM, tint(NORM, 0.3), size=9.5)
+        ax.plot([2.0, 3.75, 3.75], [y + 0.1, y + 0.1, add], color=END, linewidth=1.4)
+        arrow(ax, (3.75, add), (2.15, add), END, 1.4)
+        ax.plot([2.0], [add], "o", markersize=13, color="white", markeredgecolor=END)
+        write(ax, 2.0, add, "+", END, 12, bold=True, va="center_baseline")
         if i == 0:
             note = "residual:\nthe way\naround"
-            write(ax, 4.4, y + add / 2 + 0.1, note, "#a34600", 8.5, ha="left")
+            write(ax, 4.4, add / 2 + 0.1, note, "#a34600", 8.5, ha="left")
         if name.startswith("attention"):
-            arrow(ax, (-1.3, y + sub), (0.58, y + sub), ATTENTION)
-            write(ax, -1.3, y + sub + 0.3, "from the\nencoder", ATTENTION, 8.5, ha="left")
+            arrow(ax, (-1.3, sub), (0.58, sub), ATTENTION)
+            write(ax, -1.3, sub + 0.3, "from the\nencoder", ATTENTION, 8.5, ha="left")
 
 
 def plot_parameter_counts(models: Mapping[str, Mapping[str, int]]) -> Figure:
@@ -448,40 +410,30 @@ def plot_parameter_counts(models: Mapping[str, Mapping[str, int]]) -> Figure:
     ax.set_yticks(range(len(models)), [f"{plain(name)}\n{n:,}" for name, n in totals.items()])
     ax.set_xlim(0, 100)
     legend(figure, colours, 6)
-    largest = {name: max(each, key=each.__getitem__) for name, each in shares.items()}
+    largest = {name: max(each, key=each.get) for name, each in shares.items()}
     found = [f"{name}: {shares[name][part]:.0f} % in {part}" for name, part in largest.items()]
-    return finish(figure, "; ".join(found), "Stacked bars of parameters", listed(models, "{:,}"))
+    return finish(figure, "; ".join(found), f"Parameters in all, {listed(totals, '{:,}')}")
 
 
-def plot_time_against_length(
-    curves: Mapping[str, Mapping[int, float]], what: str = "one sequence"
-) -> Figure:
+def plot_time_against_length(curves: Mapping[str, Mapping[int, float]], what: str) -> Figure:
     """Plot how long models take for a sequence against its length, both logarithmic.
 
     Args:
         curves: name -> length in tokens -> seconds.
-        what: was read in that time.
+        what: was done in that time.
     """
     figure, ax = subplots(figsize=(8, 4))
-    times = {name: {n: 1000 * t for n, t in points.items()} for name, points in curves.items()}
-    points = {name: list(each.items()) for name, each in times.items()}
-    lines(
-        ax,
-        points,
-        "length, tokens (logarithmic)",
-        "milliseconds (logarithmic)",
-        log="xy",
-        marker="o",
-    )
-    lengths = sorted({length for each in times.values() for length in each})
+    points = {name: [(n, 1000 * s) for n, s in times.items()] for name, times in curves.items()}
+    labels = "length, tokens (logarithmic)", "milliseconds (logarithmic)"
+    lines(ax, points, *labels, log="xy", marker="o")
+    lengths = sorted({length for times in curves.values() for length in times})
     ax.set_xticks(lengths, [f"{length:,}" for length in lengths])
     ax.set_xlim(lengths[0] / 1.2, lengths[-1] * 1.2)
     growth = [
         f"{name} {each[-1][1] / each[0][1]:.0f} times as long" for name, each in points.items()
     ]
     finding = f"{lengths[-1] / lengths[0]:.0f} times the length takes {', '.join(growth)}"
-    shows = f"Lines of the milliseconds for {what} against its length"
-    return finish(figure, finding, shows, listed(times, "{:.1f}"))
+    return finish(figure, finding, f"Timed: {what}")
 
 
 # --- what a real encoder does, and how it learns --------------------------------------------------
@@ -502,9 +454,7 @@ def plot_layers(cosines: Mapping[str, Sequence[float]]) -> Figure:
     name, first = next(iter(cosines.items()))
     ax.set_xticks(range(len(first)), ["before", *map(str, range(1, len(first)))])
     finding = f"{name}: cosine {first[0]:.2f} before the first block, "
-    finding += f"{min(first):.2f} after block {int(np.argmin(first))}"
-    values = {name: ", ".join(f"{c:.2f}" for c in each) for name, each in cosines.items()}
-    return finish(figure, finding, "Lines of cosines by block", listed(values))
+    return finish(figure, f"{finding}{min(first):.2f} after block {int(np.argmin(first))}")
 
 
 def plot_heads(
@@ -531,9 +481,8 @@ def plot_heads(
     figure.colorbar(picture, ax=ax, label=label, pad=0.02, format=PercentFormatter(1))
     ax.set_xlabel("head")
     if marked is not None:
-        box(ax, marked[1], marked[0], 1, 1, edge=END, face="none", line=3, gid="marked")
-    rows = {name: dict(enumerate(100 * row, 1)) for name, row in zip(names[0], scores, strict=True)}
-    return finish(figure, finding, f"Heatmap of {label} by block and head", listed(rows, "{:.0f}"))
+        box(ax, marked[1], marked[0], 1, 1, edge=END, face="none", line=3)
+    return finish(figure, finding, f"In the cells: {label}")
 
 
 def plot_gradients(norms: Mapping[str, tuple[float, float]]) -> Figure:
@@ -550,8 +499,7 @@ def plot_gradients(norms: Mapping[str, tuple[float, float]]) -> Figure:
     apart = max(abs(a - b) / max(abs(b), 1e-12) for a, b in norms.values())
     reached = sum(pair[0] > 0 for pair in norms.values())
     finding = f"The loss reaches {reached} of {len(norms)} matrices; "
-    finding += f"two ways to measure it differ by {apart:.0e} of it at most"
-    return finish(figure, finding, "Bars of gradient lengths", listed(table, "{:.6f}"))
+    return finish(figure, f"{finding}two ways to measure it differ by {apart:.0e} of it at most")
 
 
 # --- maps to explore ------------------------------------------------------------------------------
@@ -574,14 +522,9 @@ def explore_numbers(
         words: str[T].
         divisor: of the scores, usually the root of D.
     """
-    tables = {"query": np.asarray(query), "key": np.asarray(key), "value": np.asarray(value)}
-    shapes = [table.shape for table in tables.values()]
-    if any(shape[0] != len(words) for shape in shapes) or shapes[0] != shapes[1]:
-        raise ValueError(
-            f"{len(words)} words need one row each, queries as wide as keys; got {shapes}."
-        )
+    tables = {"query": query, "key": key, "value": value}
     data = {"words": list(words), "divisor": divisor, "colours": _shades()}
-    data |= {name: table.tolist() for name, table in tables.items()}
+    data |= {name: np.asarray(table).tolist() for name, table in tables.items()}
     text = f"Attention of {', '.join(words)}, with numbers to change. It needs a page with scripts."
     return explorable("numbers", data, "attention_numbers.js", text)
 
@@ -590,8 +533,6 @@ def explore_attention(
     weights: Any, tokens: Sequence[str], start: tuple[int, int, int] = (0, 0, 1)
 ) -> Panel:
     """Show all heads of a model on one sentence, to explore by mouse or keyboard.
-
-    Needs scripts, no network.
 
     Args:
         weights: float[L, H, T, T].

@@ -7,7 +7,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from scipy.special import softmax
 
 from src.plots import (
     ANSWER,
@@ -19,11 +20,19 @@ from src.plots import (
     finish,
     listed,
     percent,
-    plain,
     subplots,
     tint,
 )
-from src.plots.primitives import bars, label_points, legend, level, lines, logarithmic
+from src.plots.primitives import (
+    bars,
+    label_points,
+    legend,
+    level,
+    lines,
+    logarithmic,
+    percents,
+    title,
+)
 
 if TYPE_CHECKING:
     from src.compression import Measurement
@@ -39,10 +48,9 @@ def plot_model_sizes(sizes: Sequence[Mapping[str, Any]], ours: Mapping[str, int]
     figure, ax = subplots(figsize=(8.6, 5.4))
     points = np.array([[float(row["year"]), float(row["parameters"])] for row in sizes])
     (first, smallest), (last, largest) = points.min(axis=0), points.max(axis=0)
-    mixed = np.array(["(mixture of experts)" in row["model"] for row in sizes])
     kinds = {"dense": START, "mixture of experts: a token uses a part": "C4"}
-    colours = np.where(mixed, "C4", START)
-    ax.scatter(*points.T, s=34, color=colours, zorder=3, gid="models")
+    colours = ["C4" if "(mixture of experts)" in row["model"] else START for row in sizes]
+    ax.scatter(*points.T, s=34, color=colours, zorder=3)
     legend(figure, kinds)
     ax.set(xlim=(first - 0.6, last + 0.9), xlabel="year", ylabel="parameters")
     ax.set_ylim(0.5 * min(smallest, *ours.values()), 4 * largest)
@@ -59,7 +67,7 @@ def plot_model_sizes(sizes: Sequence[Mapping[str, Any]], ours: Mapping[str, int]
     grown = points[ends[1], 1] / points[ends[0], 1]
     finding = f"From {told[0]} to {told[1]}: {grown:,.0f} times as many parameters"
     listing = {f"{row['year']} {row['model']}": float(row["parameters"]) for row in sizes}
-    return finish(figure, finding, "Points by year and size", listed(listing | ours, short_count))
+    return finish(figure, finding, f"Points by year and size, {listed(listing, short_count)}")
 
 
 def short_count(count: float) -> str:
@@ -91,26 +99,25 @@ def draw_rounding(weights: Any, restored: Any, scales: Any, row: int = 0) -> Fig
     for number in range(-STEPS, STEPS + 1):
         grid.axhline(number * step, color=FAINT, linewidth=0.9, zorder=1)
     grid.vlines(places, old[row, chosen], new[row, chosen], color=MUTED, linewidth=1.4)
-    grid.plot(places, old[row, chosen], "o", color=START, label="weight", gid="before")
-    look = {"markersize": 4.5, "label": "after int8", "gid": "after"}
+    grid.plot(places, old[row, chosen], "o", color=START, label="weight")
+    look = {"markersize": 4.5, "label": "after int8"}
     grid.plot(places, new[row, chosen], "s", color=END, **look)
     grid.set_xticks(places, chosen)
     grid.set_ylim(-(STEPS + 0.4) * step, (STEPS + 2.2) * step)
     grid.set(xlabel=f"column, in row {row} of the matrix", ylabel="weight")
-    grid.set_title("each line is one whole number", fontsize=10.5)
+    title(grid, "each line is one whole number", 10.5)
     grid.legend(loc="upper right", ncols=2, fontsize=9.5)
     moved = ((new - old) / scales).ravel()  # in steps
     errors.hist(moved, bins=np.linspace(-0.6, 0.6, 49), color=START)
     errors.vlines((-0.5, 0.5), *errors.get_ylim(), color=END, linestyle="--", linewidth=1.2)
     errors.set(xlabel="error, in steps of its row", ylabel=f"weights, of {moved.size:,}")
-    errors.set_title("all errors of the matrix", fontsize=10.5)
+    title(errors, "all errors of the matrix", 10.5)
     share = np.linalg.norm(new - old) / np.linalg.norm(old)
     finding = f"No weight moves by more than {np.abs(moved).max():.2f} of a step; "
     finding += f"all errors together are {100 * share:.1f} % of the matrix"
-    pairs = [
-        f"{a:.4f} becomes {b:.4f}" for a, b in zip(old[row, chosen], new[row, chosen], strict=True)
-    ]
-    return finish(figure, finding, "Weights before and after; a histogram", ", ".join(pairs))
+    pairs = zip(old[row, chosen], new[row, chosen], strict=True)
+    told = ", ".join(f"{a:.4f} becomes {b:.4f}" for a, b in pairs)
+    return finish(figure, finding, f"Small weights, {told}", "A histogram of all errors")
 
 
 def plot_pruning(
@@ -128,25 +135,21 @@ def plot_pruning(
     figure, axes = subplots(1, 2, figsize=(8.6, 3.8))
     series = {"zeros": [(0.0, whole), *zeros], "layers out": [(0.0, whole), *layers]}
     measures = {"f1": "F1, %", "questions_per_second": "questions per second"}
-    said = {}
+    x, colours = "share of the encoder's weights that is gone", {"zeros": START, "layers out": END}
     for ax, (measure, label) in zip(axes, measures.items(), strict=True):
         curves = {
             name: [(share, getattr(m, measure)) for share, m in points]
             for name, points in series.items()
         }
-        x = "share of the encoder's weights that is gone"
-        lines(
-            ax, curves, x, label, {"zeros": START, "layers out": END}, None, (-0.02, 1), marker="o"
-        )
-        ax.xaxis.set_major_formatter(PercentFormatter(1))
-        said |= {f"{label}, {name}": dict(points) for name, points in curves.items()}
+        percents(ax, "x")
+        lines(ax, curves, x, label, colours, xlim=(-0.02, 1), marker="o")
     spared = [share for share, m in zeros if m.f1 >= whole.f1 - 2]
     speed = median(m.questions_per_second for _, m in zeros) / whole.questions_per_second
     kept = "Even the fewest zeros cost two points of F1"
     if spared:
         kept = f"{percent(max(spared))} of the weights can be zero for two points of F1"
     finding = f"{kept}, but zeros are multiplied like any other number: {speed:.1f} times the speed"
-    return finish(figure, finding, "Two charts of lines", listed(said))
+    return finish(figure, finding)
 
 
 # --- a student, and all together ------------------------------------------------------------------
@@ -162,28 +165,23 @@ def draw_soft_targets(tokens: Sequence[str], logits: Any, right: int) -> Figure:
     """
     logits = np.asarray(logits, dtype=float)
     order = np.sort(np.argsort(-logits, kind="stable")[:8])
-    columns = {"the label": np.eye(len(logits))[right]}
-    for temperature in (1, 2):
-        weights = np.exp((logits - logits.max()) / temperature)
-        columns[f"the teacher, T = {temperature:g}"] = weights / weights.sum()
-    size = (8.6, 0.95 + 0.29 * len(order))
-    figure, axes = subplots(1, len(columns), figsize=size, sharey=True)
-    colours = [MUTED] + [START, ANSWER] * len(columns)
-    for ax, (name, probs), colour in zip(axes, columns.items(), colours, strict=False):
-        shown = [percent(p) if p else "0" for p in probs[order]]
-        bars(ax, dict(zip(map(str, order), probs[order], strict=True)), shown, colour, gid=name)
-        ax.set_xlim(0, 1.3)
-        ax.set_title(name, fontsize=10.5)
-    axes[0].set_yticks(range(len(order)), [plain(tokens[place]) for place in order])
-    axes[0].set_ylabel("start of the answer")
-    softest = list(columns.values())[-1]
-    finding = "The label says one token; the teacher, softened, spreads "
-    finding += f"{percent(1 - softest.max())} over the others"
-    said = {
-        name: {f"{tokens[place]} at {place}": probs[place] for place in order}
-        for name, probs in columns.items()
+    columns = {
+        "the label": np.eye(len(logits))[right],
+        "the teacher, T = 1": softmax(logits),
+        "the teacher, T = 2": softmax(logits / 2),
     }
-    return finish(figure, finding, "Bars of the likeliest tokens", listed(said, percent))
+    size = (8.6, 0.95 + 0.29 * len(order))
+    figure, axes = subplots(1, 3, figsize=size, sharey=True)
+    for ax, (name, probs), colour in zip(
+        axes, columns.items(), (MUTED, START, ANSWER), strict=True
+    ):
+        title(ax, name)
+        shown = [percent(p) if p else "0" for p in probs[order]]
+        bars(ax, [(tokens[place], probs[place]) for place in order], shown, colour)
+        ax.set_xlim(0, 1.3)
+    axes[0].set_ylabel("start of the answer")
+    finding = "The label says one token; the teacher, softened, spreads "
+    return finish(figure, f"{finding}{percent(1 - probs.max())} over the others")
 
 
 def plot_measurements(measured: Sequence[Measurement]) -> Figure:
@@ -192,17 +190,16 @@ def plot_measurements(measured: Sequence[Measurement]) -> Figure:
     panels = {"megabytes": "C4", "questions_per_second": START, "f1": ANSWER}
     size = (8.6, 1.25 + 0.4 * len(measured))
     figure, axes = subplots(1, 3, figsize=size, sharey=True)
-    table = {measure: {m.name: float(getattr(m, measure)) for m in measured} for measure in panels}
     for ax, (measure, colour) in zip(axes, panels.items(), strict=True):
-        values = table[measure]
+        title(ax, {"f1": "F1, %"}.get(measure, measure.replace("_", " ")))
+        values = {m.name: float(getattr(m, measure)) for m in measured}
         shown = [f"{value:.0f}" if value >= 100 else f"{value:.1f}" for value in values.values()]
-        for i, value in list(enumerate(values.values()))[1:]:
-            ratio = value / values[first.name]
+        for i, reader in enumerate(others, 1):
+            ratio = values[reader.name] / values[first.name]
             times = f"×{ratio:.2f}" if ratio < 0.995 else f"×{ratio:.1f}"
-            shown[i] += f"  {value - first.f1:+.1f}" if measure == "f1" else f"  {times}"
+            shown[i] += f"  {reader.f1 - first.f1:+.1f}" if measure == "f1" else f"  {times}"
         shades = [tint(colour, 0.9 if i else 0.4) for i in range(len(measured))]
-        bars(ax, values, shown, shades, room=1.62, gid=measure)
-        ax.set_title({"f1": "F1, %"}.get(measure, measure.replace("_", " ")), fontsize=10.5)
+        bars(ax, values, shown, shades, room=1.62)
     near = [reader for reader in others if reader.f1 >= first.f1 - 1]
     finding = f"Every step costs more than one point of F1 on {first.questions} questions"
     if near:
@@ -210,5 +207,4 @@ def plot_measurements(measured: Sequence[Measurement]) -> Figure:
         speed = best.questions_per_second / first.questions_per_second
         finding = f"Within one point of F1, “{best.name}” is fastest: {speed:.1f} times the "
         finding += f"questions per second, {first.megabytes / best.megabytes:.1f} times smaller"
-    shows = f"Bars of {len(measured)} readers on {first.questions} questions"
-    return finish(figure, finding, shows, listed(table, "{:.1f}"))
+    return finish(figure, finding, f"Measured on {first.questions} questions")

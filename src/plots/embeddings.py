@@ -22,11 +22,11 @@ from src.plots import (
     finish,
     listed,
     percent,
-    plain,
     subplots,
     tint,
+    written,
 )
-from src.plots.primitives import arrow, bars, heatmap, label_points, legend, write
+from src.plots.primitives import arrow, bars, heatmap, label_points, legend, title, write
 
 # --- words as numbers, one-hot, counts ------------------------------------------------------------
 
@@ -46,8 +46,7 @@ def draw_word_numbers(words: Sequence[str], word: str) -> Figure:
     ax.set_xlabel("number of the word")
     names = " and ".join(f"“{words[other]}”" for other in near)
     finding = f"By their numbers, “{word}” is nearest to {names}"
-    numbers = ", ".join(f"{number} {other}" for number, other in enumerate(words))
-    return finish(figure, finding, "Words on a line at their numbers", numbers)
+    return finish(figure, finding, f"Words on a line, from number 0: {written(figure)}")
 
 
 def plot_one_hot(words: Sequence[str]) -> Figure:
@@ -57,8 +56,7 @@ def plot_one_hot(words: Sequence[str]) -> Figure:
     heatmap(ax, np.eye(V), words, words, "{:.0f}".format)
     ax.set(xlabel="place in the vector", ylabel="word")
     finding = f"One 1 in each row: {percent(1 - 1 / V)} of the {V * V} numbers are zeros"
-    shows = f"Heatmap of the one-hot vectors of {', '.join(words)}: 1 on the diagonal, 0 elsewhere"
-    return finish(figure, finding, shows)
+    return finish(figure, finding)
 
 
 def plot_counts(
@@ -72,20 +70,15 @@ def plot_counts(
     figure, axes = subplots(2, 1, figsize=(8, 1.9 + 0.72 * len(texts)))
     panels = (("count", counts, "{:.0f}", None), ("TF-IDF", weights, "{:.2f}", words))
     for ax, (name, values, form, columns) in zip(axes, panels, strict=True):
+        title(ax, name, 11)
         heatmap(ax, values, texts, columns, lambda x, form=form: form.format(x) if x else "0")
-        ax.set_title(name, fontsize=11)
     axes[1].set_xlabel("word of the vocabulary")
     before, after = int(counts.sum(axis=0).argmax()), int(weights.max(axis=0).argmax())
     finding = f"“{words[before]}” leads the counts; TF-IDF gives it at most"
-    finding += f" {weights[:, before].max():.2f}"
-    if before != after:
-        finding += f", and “{words[after]}” {weights[:, after].max():.2f}"
-    rows = {
-        text: {words[i]: f"{row[i]:.0f} ({weighed[i]:.2f})" for i in np.flatnonzero(row)}
-        for text, row, weighed in zip(texts, counts, weights, strict=True)
-    }
-    shows = "Two heatmaps of texts by words"
-    return finish(figure, finding, shows, "Counts, with TF-IDF in brackets", listed(rows))
+    finding += (
+        f" {weights[:, before].max():.2f}, and “{words[after]}” {weights[:, after].max():.2f}"
+    )
+    return finish(figure, finding, f"Of each text the words {', '.join(words)}")
 
 
 def plot_bytes(sizes: Mapping[str, float]) -> Figure:
@@ -94,7 +87,7 @@ def plot_bytes(sizes: Mapping[str, float]) -> Figure:
     Args:
         sizes: name -> bytes.
     """
-    large, small = max(sizes, key=sizes.__getitem__), min(sizes, key=sizes.__getitem__)
+    large, small = max(sizes, key=sizes.get), min(sizes, key=sizes.get)
     figure, ax = subplots(figsize=(8, 1.3 + 0.42 * len(sizes)))
     colours = [END if name == large else START for name in sizes]
     shown = EngFormatter(unit="B", places=0)
@@ -102,8 +95,7 @@ def plot_bytes(sizes: Mapping[str, float]) -> Figure:
     ax.set_xscale("log")
     ax.set_xlim(sizes[small] / 3, sizes[large] * 8)
     ratio = sizes[large] / sizes[small]
-    finding = f"“{large}” takes {ratio:,.0f} times the memory of “{small}”"
-    return finish(figure, finding, "Bars of memory", listed(sizes, shown))
+    return finish(figure, f"“{large}” takes {ratio:,.0f} times the memory of “{small}”")
 
 
 # --- angles and vectors ---------------------------------------------------------------------------
@@ -138,9 +130,7 @@ def draw_angles(vectors: Mapping[str, Sequence[float]]) -> Figure:
     nearest = names[1 + int(np.linalg.norm(rows[1:] - rows[0], axis=1).argmin())]
     finding = f"By direction, “{best}” is nearest to “{names[0]}”"
     finding += f"; by distance, “{nearest}” is" if nearest != best else ", and by distance too"
-    ends = zip(names, rows, cosines, strict=True)
-    details = "; ".join(f"{name} at ({x:g}, {y:g}), cosine {c:.2f}" for name, (x, y), c in ends)
-    return finish(figure, finding, "Arrows from the origin", details)
+    return finish(figure, finding, f"Arrows from the origin: {written(figure)}")
 
 
 def plot_vectors(wv: WordVectors, words: Sequence[str]) -> Figure:
@@ -155,11 +145,9 @@ def plot_vectors(wv: WordVectors, words: Sequence[str]) -> Figure:
     cosines = np.array([[wv.similarity(a, b) for b in words] for a in words])
     cosines -= 2 * np.eye(len(words))
     one, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
-    zeros = float((rows == 0).mean())
-    finding = f"{percent(zeros)} of these numbers are" if zeros else "None of these numbers is"
-    finding += f" zero; most alike are “{words[one]}” and “{words[other]}”"
-    shows = f"Heatmap of {len(words)} words by {rows.shape[1]} numbers: {', '.join(words)}"
-    return finish(figure, finding, shows, f"Their cosine is {cosines.max():.2f}")
+    finding = f"{percent((rows != 0).mean())} of these numbers are not zero; "
+    finding += f"most alike are “{words[one]}” and “{words[other]}”, cosine {cosines.max():.2f}"
+    return finish(figure, finding, f"{rows.shape[1]} numbers of each word: {', '.join(words)}")
 
 
 def plot_neighbours(wv: WordVectors, words: Sequence[str], n: int = 8) -> Figure:
@@ -167,19 +155,19 @@ def plot_neighbours(wv: WordVectors, words: Sequence[str], n: int = 8) -> Figure
     found = {word: wv.get_top_similar(word, n) for word in words}
     figure, axes = subplots(1, len(words), figsize=(8, 1.4 + 0.26 * n), squeeze=False)
     for ax, (word, near) in zip(axes[0], found.items(), strict=True):
-        colours = [tint(END, 0.55), *[tint(START, 0.45)] * (n - 1)]
-        bars(ax, near, "", colours[: len(near)], "cosine", height=0.82)
+        title(ax, word, 11)
+        colours = [tint(END, 0.55), *[tint(START, 0.45)] * (len(near) - 1)]
+        bars(ax, near, "", colours, "cosine", height=0.82)
         for row, (other, cosine) in enumerate(near.items()):
             write(ax, 0.03, row, other, ha="left")
             write(ax, cosine, row, f"{cosine:.2f}", size=8.5, shift=(-2, 0), ha="right")
         ax.set(xlim=(0, 1), yticks=[])
         ax.set_xticks([0, 0.5], ["0", "0.5"])
         ax.spines["left"].set_visible(False)
-        ax.set_title(plain(word), fontsize=11, parse_math=False)
-    word, near = max(found.items(), key=lambda item: max(item[1].values()))
-    best, cosine = next(iter(near.items()))
+    word = max(found, key=lambda word: max(found[word].values()))
+    best, cosine = next(iter(found[word].items()))
     finding = f"The nearest pair is “{word}” and “{best}”, with a cosine of {cosine:.2f}"
-    return finish(figure, finding, "Bars of the nearest words and their cosines", listed(found))
+    return finish(figure, finding)
 
 
 # --- equations ------------------------------------------------------------------------------------
@@ -212,7 +200,7 @@ def draw_equation(wv: WordVectors, a: str, b: str, c: str) -> Figure:
     write(ax, *points[3], name, size=11, shift=shift, ha="left", va="bottom")
     _plane_axes(ax, points)
     ax.set_aspect("equal")  # the two steps are equally long, and look it
-    closest = max(cosines, key=cosines.__getitem__)
+    closest = max(cosines, key=cosines.get)
     finding = f"{name} ends near “{words[3]}” (cosine {cosines[words[3]]:.2f})"
     if closest != words[3]:
         finding += f", and nearer still to “{closest}” ({cosines[closest]:.2f}) of the question"
@@ -275,38 +263,27 @@ def _plane_axes(ax: Axes, points: np.ndarray) -> None:
 # --- evaluation -----------------------------------------------------------------------------------
 
 
-def plot_analogies(report: AnalogyReport, name: str = "") -> Figure:
-    """Plot the share of right answers in each category of the Google analogies, the best on top.
-
-    Raises:
-        ValueError: no question has all its words in the vocabulary.
-    """
-    counts = {key: row for key, row in report.by_category().items() if row["known"]}
-    if not counts:
-        raise ValueError(f"none of the {report.asked:,} questions has only known words.")
+def plot_analogies(report: AnalogyReport, name: str) -> Figure:
+    """Plot the share of right answers in each category of the Google analogies, the best on top."""
+    counts = {_category(key): row for key, row in report.by_category().items() if row["known"]}
+    grammar = {_category(key) for key in report.by_category() if key.startswith("gram")}
     shares = {category: 100 * row["right"] / row["known"] for category, row in counts.items()}
-    order = sorted(shares, key=lambda category: -shares[category])
-    named = {_category(category): shares[category] for category in order}
-    figure, ax = subplots(figsize=(8, 1.8 + 0.27 * len(order)))
+    shares = dict(sorted(shares.items(), key=lambda item: -item[1]))
+    figure, ax = subplots(figsize=(8, 1.8 + 0.27 * len(shares)))
     kinds = {"facts": START, "grammar": PALE}
-    colours = [kinds["grammar" if c.startswith("gram") else "facts"] for c in order]
+    colours = [kinds["grammar" if category in grammar else "facts"] for category in shares]
     label = "right answers, % of the questions whose words are known"
-    bars(ax, named, "{:.0f} %", colours, label, height=0.8)
-    for row, category in enumerate(order):
+    bars(ax, shares, "{:.0f} %", colours, label, height=0.8)
+    for row, category in enumerate(shares):
         known, asked = counts[category]["known"], counts[category]["asked"]
         unknown = f", {asked - known:,} unknown" if asked > known else ""
         write(ax, 110, row, f"of {known:,}{unknown}", MUTED, 9, ha="left")
     ax.set(xlim=(0, 138), xticks=range(0, 101, 20))
     ax.spines["bottom"].set_bounds(0, 100)
     legend(figure, kinds)
-    ends = [f"{_category(c)} ({percent(shares[c] / 100)})" for c in (order[0], order[-1])]
-    finding = f"{name}: " if name else ""
-    finding += f"{percent(report.accuracy)} of {report.known:,} questions"
-    finding += f" right, from {ends[0]} to {ends[1]}"
-    told = {
-        _category(c): "{right:,} of {known:,}, {asked:,} asked".format(**counts[c]) for c in order
-    }
-    return finish(figure, finding, "Bars of right answers by category", listed(told))
+    best, *_, worst = (f"{category} ({share:.0f} %)" for category, share in shares.items())
+    finding = f"{name}: {percent(report.accuracy)} of {report.known:,} questions right, "
+    return finish(figure, f"{finding}from {best} to {worst}")
 
 
 def _category(name: str) -> str:
@@ -319,7 +296,7 @@ TESTS = {"wordsim353": "WordSim-353", "simlex999": "SimLex-999"}
 
 
 def plot_similarity(
-    reports: Sequence[SimilarityReport], marked: Sequence[tuple[str, str]] = ()
+    reports: Sequence[SimilarityReport], marked: Sequence[tuple[str, str]]
 ) -> Figure:
     """Plot people's marks of pairs of words against their cosines, a panel for each test.
 
@@ -327,31 +304,25 @@ def plot_similarity(
         marked: pairs to name where they are.
     """
     figure, axes = subplots(1, len(reports), figsize=(8, 4.3), squeeze=False, sharey=True)
-    names = [TESTS.get(report.name, report.name) for report in reports]
     wanted = {frozenset(pair) for pair in marked}
-    for ax, report, name in zip(axes[0], reports, names, strict=True):
+    found = {TESTS[report.name]: report.correlation for report in reports}
+    for ax, report in zip(axes[0], reports, strict=True):
         marks = [mark for *_, mark in report.used]
         ax.plot(marks, report.cosines, ".", color=tint(PALE, 0.7), markersize=3.5)
-        ax.set_title(f"{name}: Spearman {report.correlation:.2f}", fontsize=11)
+        title(ax, f"{TESTS[report.name]}: Spearman {report.correlation:.2f}", 11)
         ax.set(xlim=(-0.3, 10.3), xlabel="people's mark, 0 to 10")
         ax.grid()
         for (one, other, mark), cosine in zip(report.used, report.cosines, strict=True):
             if frozenset((one, other)) in wanted:
                 ax.plot(mark, cosine, "o", color=END, markersize=5)
-                side = (
-                    {"shift": (-7, 0), "ha": "right"}
-                    if mark > 5
-                    else {"shift": (7, 0), "ha": "left"}
-                )
-                write(ax, mark, cosine, f"{one} / {other}", size=9.5, bold=True, **side)
+                shift, side = ((-7, 0), "right") if mark > 5 else ((7, 0), "left")
+                look = {"size": 9.5, "bold": True, "shift": shift, "ha": side}
+                write(ax, mark, cosine, f"{one} / {other}", **look)
     axes[0, 0].set_ylabel("cosine of the two words")
-    ranked = sorted(zip([r.correlation for r in reports], names, strict=True), reverse=True)
-    finding = f"The cosines order the pairs of {ranked[0][1]} as people do to {ranked[0][0]:.2f}"
-    finding += "".join(f", those of {name} to {value:.2f}" for value, name in ranked[1:])
-    counts = zip(names, reports, strict=True)
-    told = "; ".join(f"{n}, {len(r.used)} pairs, {len(r.missing)} missing" for n, r in counts)
-    shows = "Scatter of people's marks against cosines"
-    return finish(figure, finding, shows, "Spearman correlation, 1 is the same order", told)
+    told = [f"{value:.2f} ({name})" for name, value in found.items()]
+    finding = f"The cosines order the pairs as people do to {' and '.join(told)}"
+    pairs = [f"{len(r.used)} pairs, {len(r.missing)} missing" for r in reports]
+    return finish(figure, finding, f"{'; '.join(pairs)}. Named: {written(figure)}")
 
 
 def plot_associations(
@@ -382,6 +353,6 @@ def plot_associations(
     ax.set_xlabel(f"← nearer to {left}      mean difference of cosines      nearer to {right} →")
     outside = sum(not low <= value <= high for value in leans.values())
     finding = f"{outside} of {len(leans)} words lean further than nine in ten ordinary words do"
-    shows = f"Points left and right of zero, left nearer to {left}, right nearer to {right}"
     band_text = f"The band of ordinary words goes from {low:+.2f} to {high:+.2f}"
-    return finish(figure, finding, shows, band_text, listed(leans, "{:+.2f}"))
+    shows = f"Below zero nearer to {left}, above nearer to {right}, {listed(leans, '{:+.2f}')}"
+    return finish(figure, finding, band_text, shows)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from src.language_models import Continuation
 from src.plots import (
@@ -23,10 +22,13 @@ from src.plots import (
     Figure,
     finish,
     listed,
+    number,
     percent,
     plain,
     subplots,
+    tell,
     tint,
+    written,
 )
 from src.plots.primitives import (
     GREY,
@@ -38,9 +40,10 @@ from src.plots.primitives import (
     label_line_ends,
     lines,
     logarithmic,
+    percents,
+    title,
     write,
 )
-from src.runtime import as_number
 
 COUNTING, RECURRING, ATTENDING, PRETRAINED = ANSWER, START, END, "C3"  # colours of the four kinds
 KINDS = {"gram": COUNTING, "lstm": RECURRING, "gpt": ATTENDING, "smollm2": PRETRAINED}
@@ -89,8 +92,8 @@ def draw_chain_rule(tokens: Sequence[str], probs: Sequence[float]) -> Figure:
     ax.set_ylabel("probability,\ngiven all before")
     ax.set_xlabel("token, and below it the product so far", labelpad=36)
     finding = f"{T} probabilities, one for each token, multiply to {scientific(products[-1])}"
-    factors = [f"“{token}” {value:.2g}" for token, value in zip(tokens, values, strict=True)]
-    return finish(figure, finding, "Bars, one for each token of a text", "; ".join(factors))
+    shows = "Bars of each token's probability, the token, the product so far"
+    return finish(figure, finding, f"{shows}: {written(figure)}")
 
 
 def plot_suggestions(suggestions: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
@@ -102,27 +105,22 @@ def plot_suggestions(suggestions: Mapping[str, Mapping[str, Mapping[str, float]]
     sources = list(next(iter(suggestions.values())))
     shape, size = (len(suggestions), len(sources)), (8.6, 0.9 + 1.15 * len(suggestions))
     figure, axes = subplots(*shape, figsize=size, sharex=True, squeeze=False)
-    tables = [words for row in suggestions.values() for words in row.values()]
-    highest = max(max(words.values(), default=0) for words in tables)
+    highest = max(
+        max(words.values(), default=0) for row in suggestions.values() for words in row.values()
+    )
     for row, (beginning, each) in zip(axes, suggestions.items(), strict=True):
         for column, (ax, source) in enumerate(zip(row, sources, strict=True)):
+            title(ax, f"{beginning} ...", 10, bold=False)
             words = {word.strip() or word: share for word, share in each[source].items()}
             shown, colour = [percent(share) for share in words.values()], tint(f"C{column}", 0.7)
-            bars(ax, words, shown, colour, " ", gid=f"{beginning} {source}")
+            bars(ax, words, shown, colour, " ")
+            percents(ax, "x")
             ax.set(xlim=(0, 1.25 * highest), xlabel="")
-            ax.set_title(f"{plain(beginning)} ...", fontsize=10, fontweight="normal")
-            ax.xaxis.set_major_formatter(PercentFormatter(1, 0))
     for ax, source in zip(axes[-1], sources, strict=True):
         ax.set_xlabel(f"{source}: probability")
     lists = {s: len({tuple(each[s]) for each in suggestions.values()}) for s in sources}
-    found = [f"the {s} has {n} list{'s' if n > 1 else ''} of words" for s, n in lists.items()]
-    finding = f"After {len(suggestions)} beginnings {', '.join(found)}"
-    said = {
-        f"“{beginning}”, {source}": {word.strip(): percent(p) for word, p in words.items()}
-        for beginning, each in suggestions.items()
-        for source, words in each.items()
-    }
-    return finish(figure, finding, "Bars of suggested next words", listed(said))
+    found = ", ".join(f"{n} from the {source}" for source, n in lists.items())
+    return finish(figure, f"{len(suggestions)} beginnings, different lists of words: {found}")
 
 
 # --- counting -------------------------------------------------------------------------------------
@@ -141,10 +139,7 @@ def plot_bigrams(counts: Any, words: Sequence[str]) -> Figure:
     ax.set(xlabel="word after", ylabel="word before")
     never = int((counts == 0).sum())
     finding = f"{never} of {V * V} pairs never occur ({percent(never / V**2)})"
-    pairs = [f"{words[i]} {words[j]} {n}" for (i, j), n in np.ndenumerate(counts) if n]
-    return finish(
-        figure, finding, "Heatmap of how often one word follows another", "; ".join(pairs)
-    )
+    return finish(figure, finding)
 
 
 def draw_pieces(text: str, cuts: Mapping[str, Sequence[str]]) -> Figure:
@@ -160,12 +155,11 @@ def draw_pieces(text: str, cuts: Mapping[str, Sequence[str]]) -> Figure:
     size = min(12.0, 560 / (letters + room))
     for row, (name, pieces) in enumerate(cuts.items()):
         write(ax, -room, row, name, GREY, 10, ha="left")
-        end = _pieces(ax, 0, row, pieces, ("C4", "C0"), size, f"{name} ")
+        end = _pieces(ax, 0, row, pieces, ("C4", "C0"), size)
         write(ax, end + 1, row, f"{len(pieces)}", GREY, ha="left")
     (first, many), *_, (last, few) = [(name, len(pieces)) for name, pieces in cuts.items()]
-    finding = f"“{plain(text)}” in {many} pieces ({plain(first)}), in {few} ({plain(last)})"
-    said = {name: " | ".join(map(visible, pieces)) for name, pieces in cuts.items()}
-    return finish(figure, finding, f"“{text}” cut in {len(cuts)} ways", listed(said))
+    finding = f"“{text}” in {many} pieces ({first}), in {few} ({last})"
+    return finish(figure, finding, written(figure))
 
 
 def draw_vocabularies(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Figure:
@@ -174,34 +168,30 @@ def draw_vocabularies(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Figur
     Args:
         table: word -> vocabulary -> pieces.
     """
-    names = list(next(iter(table.values())))
     rows = list(table.values())
+    names = list(rows[0])
     widths = [max(len(n), *(sum(map(len, row[n])) for row in rows)) + 3 for n in names]
     lefts = np.cumsum([0, *widths])
     figure, ax = drawing((8.6, 0.9 + 0.36 * len(rows)), (0, lefts[-1]), (len(rows) - 0.5, -1.4))
-    for column, (name, left) in enumerate(zip(names, lefts, strict=False)):
-        write(ax, left, -1, name, f"C{column}", 10, bold=True, ha="left")
+    for column, name in enumerate(names):
+        left, colour = lefts[column], f"C{column}"
+        write(ax, left, -1, name, colour, 10, bold=True, ha="left")
         for y, row in enumerate(rows):
-            shades = (f"C{column}", tint(f"C{column}", 0.5))
-            _pieces(ax, left, y, row[name], shades, min(11, 620 / lefts[-1]), f"{name} {y} ")
+            shades = colour, tint(colour, 0.5)
+            _pieces(ax, left, y, row[name], shades, min(11, 620 / lefts[-1]))
     totals = {name: sum(len(row[name]) for row in rows) for name in names}
     counts = ", ".join(f"{total} tokens for {name}" for name, total in totals.items())
-    said = {
-        word: {name: " ".join(pieces) for name, pieces in row.items()}
-        for word, row in table.items()
-    }
-    shows = "Words cut into tokens, a box for each token"
-    return finish(figure, f"{len(rows)} words make {counts}", shows, listed(said))
+    finding = f"{len(rows)} words make {counts}"
+    return finish(figure, finding, f"Column by column, a box for each token: {written(figure)}")
 
 
 def _pieces(
-    ax: Axes, x: float, y: float, pieces: Sequence[str], colours: Any, size: float, gid: str
+    ax: Axes, x: float, y: float, pieces: Sequence[str], colours: Any, size: float
 ) -> float:
     """Draw pieces side by side, a letter is 1 wide; returns where they end."""
-    for number, piece in enumerate(pieces):
-        look = {"face": tint(colours[number % 2], 0.25), "edge": "white", "family": "monospace"}
-        middle = x + len(piece) / 2
-        box(ax, middle, y, len(piece), 0.7, visible(piece), size=size, gid=f"{gid}{number}", **look)
+    for i, piece in enumerate(pieces):
+        look = {"face": tint(colours[i % 2], 0.25), "edge": "white", "family": "monospace"}
+        box(ax, x + len(piece) / 2, y, len(piece), 0.7, visible(piece), size=size, **look)
         x += len(piece)
     return x
 
@@ -226,13 +216,14 @@ def plot_orders(perplexities: Mapping[str, Mapping[int, float]]) -> Figure:
     lines(ax, curves, *labels, colours, marker="o", clip_on=False, **limits)
     infinite = [(n, name) for value, n, name in points if np.isinf(value)]
     for n, name in infinite:
-        ax.plot([n], [edge], "^", color=colours[name], markersize=11, gid=f"{name}, infinite")
+        ax.plot([n], [edge], "^", color=colours[name], markersize=11)
     ax.set_xticks(sorted({n for _, n, _ in points}))
     ax.set_xlim(min(n for _, n, _ in points) - 0.15)
     value, n, name = min(points)
-    finding = f"Lowest: {name} with n = {n}, perplexity {value:,.0f} per word"
-    finding += f"; “{plain(infinite[0][1])}” is infinite (▲)" if infinite else ""
-    return finish(figure, finding, "Lines of perplexity against n", listed(perplexities, "{:,.0f}"))
+    finding = f"Lowest: {name} with n = {n}, perplexity {value:,.0f} per word; infinite (▲): "
+    finding += ", ".join(sorted({name for _, name in infinite})) or "none"
+    figure.told.clear()  # the lines have the height of the edge where they are infinite
+    return finish(figure, finding, f"Perplexity against n, {listed(perplexities, number)}")
 
 
 # --- what a model looks back at -------------------------------------------------------------------
@@ -262,7 +253,9 @@ def draw_reach(tokens: Sequence[str], kinds: Sequence[str] = tuple(REACH), n: in
         colour, y = REACH[kind][0], 2.4 * row + 2
         write(axes, 0.8, y - 1.8, text, colour, 10.5, bold=True, ha="left")
         for t, (word, x) in enumerate(zip(words, middles, strict=True)):
-            _token(axes, x, y, widths[t], word, kind, kind != "counting" or T - t < n, t)
+            _token(
+                axes, x, y, widths[t], word, colour if kind != "counting" or T - t < n else FAINT
+            )
         if kind == "recurring":
             _states(axes, middles, y, colour)
             continue
@@ -270,20 +263,14 @@ def draw_reach(tokens: Sequence[str], kinds: Sequence[str] = tuple(REACH), n: in
             bend = -min(0.42, 2.6 / (middles[T] - middles[t]))
             target = middles[T] - 0.2 * (T - t) / T
             arrow(axes, (middles[t], y - 0.36), (target, y - 0.36), colour, bend=bend)
-    finding = f"{len(kinds)} models, and what each knows when it predicts the next token"
-    if len(kinds) == 1:
-        finding = f"What a model by {kinds[0]} knows when it predicts the next token"
+    finding = f"What a model knows when it predicts the next token: {', '.join(kinds)}"
     return finish(figure, finding, f"The tokens “{' '.join(tokens)}” and a “?”", ". ".join(says))
 
 
-def _token(
-    ax: Axes, x: float, y: float, width: float, word: str, kind: str, seen: bool, t: int
-) -> None:
-    """A token in its box, pale where the model does not see it; the question in an open one."""
-    colour = REACH[kind][0] if seen else FAINT
+def _token(ax: Axes, x: float, y: float, width: float, word: str, colour: str) -> None:
+    """A token in its box, FAINT where the model does not see it; the question in an open one."""
     edge, face = (INK, "white") if word == "?" else (colour, tint(colour, 0.25))
-    look = {"colour": INK if seen else MUTED, "gid": f"{kind} {t} {'' if seen else 'un'}seen"}
-    box(ax, x, y, width, 0.72, word, edge, face, **look)
+    box(ax, x, y, width, 0.72, word, edge, face, colour=MUTED if colour == FAINT else INK)
 
 
 def _states(ax: Axes, middles: np.ndarray, y: float, colour: Any) -> None:
@@ -306,18 +293,15 @@ def plot_learning(
     """Plot the perplexity per word on development texts against seconds of training.
 
     Args:
-        runs: name -> history of `train_language_model`.
+        runs: name -> history of `train_language_model`; logs without a perplexity are passed over.
         levels: name -> a perplexity to compare with, drawn over the whole width.
-
-    Raises:
-        ValueError: no run was scored.
     """
-    curves = {name: _scored(history) for name, history in runs.items()}
-    curves = {name: points for name, points in curves.items() if points}
-    if not curves:
-        raise ValueError("none of these runs has a perplexity in its history.")
-    seconds = [x for points in curves.values() for x, _ in points]
-    values = [y for points in curves.values() for _, y in points] + list(levels.values())
+    curves = {}
+    for name, history in runs.items():
+        logs = [log for log in history if log["seconds"] and log.get("perplexity_per_word")]
+        curves[name] = [(log["seconds"], log["perplexity_per_word"]) for log in logs]
+    seconds, values = zip(*(point for points in curves.values() for point in points), strict=True)
+    values += (*levels.values(),)
     ends = min(seconds), max(seconds)
     everything = curves | {name: [(x, y) for x in ends] for name, y in levels.items()}
     figure, ax = subplots(figsize=(8.4, 4))
@@ -325,23 +309,14 @@ def plot_learning(
     limits = (ends[0] / 1.2, ends[1] * 1.05), (lowest, highest)
     colours = {name: colour_of(name) for name in everything}
     lines(ax, everything, "training, seconds", "perplexity per word", colours, None, *limits, "xy")
-    for line in ax.lines:
-        name = line.get_gid()
+    for name, line in zip(everything, ax.lines, strict=True):
         line.set_marker("" if name in levels else "o")
         line.set_linestyle(":" if name in levels else "--" if "shipped" in name else "-")
     best = min(curves, key=lambda name: curves[name][-1][1])
-    seconds, value = curves[best][-1]
-    finding = f"“{plain(best)}” ends lowest, at {value:,.0f} per word after {seconds:.0f} s"
-    finding += "".join(f"; {plain(name)} {value:,.0f}" for name, value in levels.items())
-    last = {name: f"{y:,.0f} after {x:.0f} s" for name, (*_, (x, y)) in everything.items()}
-    return finish(figure, finding, "Lines of perplexity against seconds of training", listed(last))
-
-
-def _scored(history: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """(seconds, perplexity per word) of each log that has one."""
-    pairs = [(log["seconds"], log.get("perplexity_per_word")) for log in history]
-    points = [(as_number(seconds), as_number(value)) for seconds, value in pairs]
-    return [(seconds, value) for seconds, value in points if seconds and value]
+    last, value = curves[best][-1]
+    finding = f"“{best}” ends lowest, at {value:,.0f} per word after {last:.0f} s"
+    finding += "".join(f"; {name} {value:,.0f}" for name, value in levels.items())
+    return finish(figure, finding)
 
 
 def plot_speeds(speeds: Mapping[str, Mapping[int, float]]) -> Figure:
@@ -355,19 +330,16 @@ def plot_speeds(speeds: Mapping[str, Mapping[int, float]]) -> Figure:
     curves = {name: list(each.items()) for name, each in speeds.items()}
     colours = {name: colour_of(name) for name in speeds}
     lines(ax, curves, "length of the text, tokens", "tokens per second", colours, marker="o")
-    for line in ax.lines:
-        line.set_linestyle("--" if "without" in line.get_gid() else "-")
+    for name, line in zip(curves, ax.lines, strict=True):
+        line.set_linestyle("--" if "without" in name else "-")
     lengths = [length for length, _ in next(iter(curves.values()))]
     ax.set(xlim=(0, lengths[-1] * 1.05), xticks=lengths)
     cached, again = (
         next(each for name, each in speeds.items() if word in name)
         for word in ("with ", "without ")
     )
-    short, long = (
-        f"{cached[n] / again[n]:.1f} times at {n} tokens" for n in (lengths[0], lengths[-1])
-    )
-    finding = f"The cache speeds up writing {short}, {long}"
-    return finish(figure, finding, "Lines of tokens per second", listed(speeds, "{:,.0f}"))
+    gains = [f"{cached[n] / again[n]:.1f} times at {n} tokens" for n in (lengths[0], lengths[-1])]
+    return finish(figure, f"The cache speeds up writing {', '.join(gains)}")
 
 
 @dataclass(frozen=True)
@@ -391,7 +363,7 @@ def plot_ladder(rungs: Sequence[Rung]) -> Figure:
             colour = colour_of(rung.name)
             face = "white" if of == "seconds" and rung.estimated else colour
             look = {"markerfacecolor": face, "markeredgecolor": colour, "markeredgewidth": 1.8}
-            ax.plot([x], [rung.perplexity], "o", markersize=9, gid=f"{rung.name} {of}", **look)
+            ax.plot([x], [rung.perplexity], "o", markersize=9, **look)
         ax.set(xscale="log", xlim=(min(xs) / 3, max(xs) * 3), ylim=(min(ys) / 1.5, max(ys) * 1.5))
         ax.grid(axis="y")
     logarithmic(axes[0])
@@ -402,15 +374,13 @@ def plot_ladder(rungs: Sequence[Rung]) -> Figure:
     ends = [(right, rung.perplexity, plain(rung.name), colour_of(rung.name)) for rung in rungs]
     label_line_ends(axes[1], ends)
     best, worst = (edge(rungs, key=lambda rung: rung.perplexity) for edge in (min, max))
-    finding = (
-        f"From {worst.perplexity:,.0f} ({worst.name}) down to {best.perplexity:,.0f} per word "
-    )
+    finding = f"From {worst.perplexity:,.0f} ({worst.name}) down to {best.perplexity:,.0f} per word"
     said = {
         rung.name: f"perplexity {rung.perplexity:,.0f}, {rung.parameters:,} parameters, "
         f"{'about ' * rung.estimated}{rung.seconds:,.0f} seconds"
         for rung in rungs
     }
-    return finish(figure, f"{finding}({best.name})", "Two charts of points", listed(said))
+    return finish(figure, f"{finding} ({best.name})", listed(said))
 
 
 # --- sampling -------------------------------------------------------------------------------------
@@ -426,33 +396,26 @@ def plot_samplers(probs: Mapping[str, Any], pieces: Callable[[list[int]], list[s
     tables = {name: np.asarray(values, dtype=float) for name, values in probs.items()}
     original = next(iter(tables.values()))
     order = np.argsort(-original, kind="stable")[:12]
-    count = len(order)
-    tokens = [visible(piece) for piece in pieces(order.tolist())]
+    tokens = [*map(visible, pieces(order.tolist())), "all others"]
     kept = {name: int((values > 0).sum()) for name, values in tables.items()}
-    size = (8.8, 1.35 + 0.235 * (count + 1))
+    size = (8.8, 1.35 + 0.235 * len(tokens))
     figure, axes = subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
     heights = {
         name: [*values[order], max(0.0, 1 - values[order].sum())] for name, values in tables.items()
     }
+    colours = [tint("C0", 0.75)] * (len(tokens) - 1) + [tint(MUTED, 0.8)]
     for ax, (name, values) in zip(axes[0], heights.items(), strict=True):
+        title(ax, name, 10)
         shown = ["out" if not p else f"{100 * p:.0f}" if p >= 0.005 else "<1" for p in values]
-        colours = [tint("C0", 0.75)] * count + [tint(MUTED, 0.8)]
-        named = {f"{y}": value for y, value in enumerate(values)}
+        label = f"of {kept[name]:,} tokens"
         bars(
-            ax, named, shown, colours, f"of {kept[name]:,} tokens", height=0.75, gid=name, size=9.5
+            ax, list(zip(tokens, values, strict=True)), shown, colours, label, height=0.75, size=9.5
         )
         ax.set(xlim=(0, 1.35 * max(map(max, heights.values()))), xticks=[])
-        ax.set_title(plain(name), fontsize=10)
-    axes[0, 0].set_yticks(range(count + 1), [*tokens, "all others"], parse_math=False)
     axes[0, 0].set_ylabel("next token, in %")
-    fewest = min(kept, key=kept.__getitem__)
-    finding = f"One distribution, {len(tables)} ways to draw from it: “{plain(fewest)}” leaves "
-    finding += f"{kept[fewest]:,} of {len(original):,} tokens"
-    said = {
-        name: f"{kept[name]:,} possible, “{tokens[0]}” {percent(values[0])}"
-        for name, values in heights.items()
-    }
-    return finish(figure, finding, "Bars of the likeliest tokens by sampler", listed(said))
+    fewest = min(kept, key=kept.get)
+    finding = f"One distribution, {len(tables)} ways to draw from it: “{fewest}” leaves "
+    return finish(figure, f"{finding}{kept[fewest]:,} of {len(original):,} tokens")
 
 
 RUN = 4  # a token repeats when the run of so many tokens that it ends has come before
@@ -476,19 +439,15 @@ def plot_repetition(texts: Mapping[str, Continuation]) -> Figure:
         again = repeats(text.token_ids)
         shares[name] = sum(again) / max(1, len(again))
         colours = [END if repeated else tint(START, 0.6) for repeated in again]
-        drawn = ax.bar(range(1, len(again) + 1), text.probs, 1.0, color=colours)
-        for t, (patch, repeated) in enumerate(zip(drawn, again, strict=True)):
-            patch.set_gid(f"{name} {t} {'again' if repeated else 'new'}")
+        ax.bar(range(1, len(again) + 1), text.probs, 1.0, color=colours)
         begins = textwrap.shorten(text.beginning + text.text, 95, placeholder=" ...")
-        ax.set_title(f"{name}: {plain(begins)}", fontsize=9, fontweight="normal", parse_math=False)
+        title(ax, f"{name}: {begins}", 9, bold=False)
+        tell(ax, "Bars of the tokens", f"{sum(again)} of {len(again)} only repeat")
         ax.set(ylim=(0, 1.05), yticks=(0, 0.5, 1), ylabel="probability")
         ax.margins(x=0.01)
     axes[-1, 0].set_xlabel(f"token (orange: the last {RUN} tokens have come before in this order)")
     found = ", ".join(f"{percent(share)} {name}" for name, share in shares.items())
-    finding = f"Tokens that only say again what was said: {found}"
-    means = {name: np.mean(text.probs) for name, text in texts.items() if text.probs}
-    shows = "Bars of the probability of each token of a text"
-    return finish(figure, finding, shows, f"Mean probability: {listed(means)}")
+    return finish(figure, f"Tokens that only say again what was said: {found}")
 
 
 def draw_cache(T: int = 5) -> Figure:
@@ -508,10 +467,8 @@ def draw_cache(T: int = 5) -> Figure:
             new = t == step or name.startswith("without")
             counts[name] += new
             face, edge = (tint(ATTENDING, 0.7), ATTENDING) if new else ("white", MUTED)
-            gid = f"{name} {t} {step} {'computed' if new else 'kept'}"
-            look = {"markersize": 20, "color": face, "markeredgecolor": edge, "gid": gid}
-            ax.plot([t], [step], "o", **look)
+            ax.plot([t], [step], "o", markersize=20, color=face, markeredgecolor=edge)
     passes = " and ".join(f"{count} {name}" for name, count in counts.items())
     finding = f"{T} tokens take {passes} through the network"
     shows = "Two triangles of circles, a row for each new token; filled ones are computed"
-    return finish(figure, finding, shows, "With a cache only the last circle of each row is filled")
+    return finish(figure, finding, shows)

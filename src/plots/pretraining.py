@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
 from src.plots import (
     ANSWER,
@@ -23,12 +22,14 @@ from src.plots import (
     readable_on,
     subplots,
     tint,
+    written,
 )
-from src.plots.primitives import GREY, arrow, bars, box, boxes, drawing, level, write
+from src.plots.primitives import GREY, arrow, bars, box, boxes, drawing, level, percents, write
 from src.pretraining import BEGIN, DELIMITER, EXTRACT
 
 HIDDEN, OTHER, KEPT = "C0", "C1", ANSWER  # a chosen token: [MASK], another token, itself
 FIRST, SECOND, SPECIAL = "C0", "C1", "C6"  # of two texts in one sequence, and what is between
+SPECIAL_TOKENS = ("[CLS]", "[SEP]", "[PAD]")
 LINE = 84  # letters that fit side by side in a figure as wide as the page
 
 
@@ -60,13 +61,13 @@ def _draw_tokens(
     for token, under, look, (line, x, width) in zip(tokens, below, looks, places, strict=True):
         box(ax, x, 1.75 * line, width, 0.62, token, size=9.5, **look)
         if under:
-            write(ax, x, 1.75 * line + 0.66, under, GREY, 9.5, gid=f"below {look['gid']}")
+            write(ax, x, 1.75 * line + 0.66, under, GREY, 9.5)
     return figure
 
 
 # --- masked words ---------------------------------------------------------------------------------
 
-CHOSEN = {"hidden": HIDDEN, "replaced": OTHER, "kept": KEPT}
+CHOSEN = {"hidden": HIDDEN, "replaced by another": OTHER, "left as it is": KEPT}
 
 
 def draw_masking(tokens: Sequence[str], inputs: Sequence[str], asked: Sequence[bool]) -> Figure:
@@ -78,35 +79,27 @@ def draw_masking(tokens: Sequence[str], inputs: Sequence[str], asked: Sequence[b
     """
     kinds = [_kind(*three) for three in zip(tokens, inputs, asked, strict=True)]
     looks = []
-    for t, kind in enumerate(kinds):
+    for token, kind in zip(tokens, kinds, strict=True):
         edge = CHOSEN.get(kind, FAINT)
-        face = tint(edge, 0.3) if kind in CHOSEN else "white"
-        ink, gid = MUTED if kind == "special" else INK, f"{kind} {t}"
-        looks.append(
-            {"edge": edge, "face": face, "colour": ink, "bold": kind in CHOSEN, "gid": gid}
-        )
-    below = [token if kind in CHOSEN else "" for token, kind in zip(tokens, kinds, strict=True)]
-    key = dict(
-        zip(("hidden", "replaced by another", "left as it is"), CHOSEN.values(), strict=True)
-    )
-    figure = _draw_tokens(inputs, below, looks, key | {"label": GREY})
-    counts = {kind: kinds.count(kind) for kind in CHOSEN}
-    finding = f"{sum(counts.values())} of {len(tokens) - kinds.count('special')} tokens are asked: "
-    said = [
-        f"“{old}” is {kind}, shown “{new}”"
-        for old, new, kind in zip(tokens, inputs, kinds, strict=True)
-        if kind in CHOSEN
-    ]
-    shows = f"The sentence “{' '.join(tokens)}” after masking"
-    counted = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return finish(figure, finding + counted, shows, "; ".join(said))
+        face = tint(edge, 0.3) if kind else "white"
+        ink = MUTED if token in SPECIAL_TOKENS else INK
+        looks.append({"edge": edge, "face": face, "colour": ink, "bold": bool(kind)})
+    below = [token if kind else "" for token, kind in zip(tokens, kinds, strict=True)]
+    figure = _draw_tokens(inputs, below, looks, CHOSEN | {"label": GREY})
+    words = sum(token not in SPECIAL_TOKENS for token in tokens)
+    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in CHOSEN)
+    finding = f"{sum(map(bool, kinds))} of {words} tokens are asked: {counted}"
+    said = [f"{old} is {kind}" for old, kind in zip(tokens, kinds, strict=True) if kind]
+    shows = f"The sentence “{' '.join(tokens)}” becomes “{' '.join(inputs)}”"
+    return finish(figure, finding, shows, ", ".join(said))
 
 
 def _kind(token: str, shown: str, asked: bool) -> str:
-    """What became of a token: "special", "text" (not chosen), "hidden", "replaced" or "kept"."""
+    """What became of a token, a name in CHOSEN; "" where it was not chosen."""
+    hidden, replaced, kept = CHOSEN
     if not asked:
-        return "special" if token in ("[CLS]", "[SEP]", "[PAD]") else "text"
-    return "hidden" if shown == "[MASK]" else "replaced" if shown != token else "kept"
+        return ""
+    return hidden if shown == "[MASK]" else replaced if shown != token else kept
 
 
 def draw_fill_ins(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
@@ -128,12 +121,12 @@ def draw_fill_ins(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
             text = "  ".join(f"{plain(word)} {percent(share)}" for word, share in words.items())
             face = tint(HIDDEN, 0.08 + 0.6 * max(words.values()))
             look = {"edge": "white", "face": face, "colour": readable_on(face)}
-            look |= {"size": min(9.5, 12 * (column - 2) / len(text)), "gid": f"{row} {head}"}
+            look |= {"size": min(9.5, 12 * (column - 2) / len(text))}
             box(ax, i * column + (column - 1) / 2, y + 0.69, column - 1, 0.66, text, **look)
     tops = {s: {head: max(a[head], key=a[head].get) for head in heads} for s, a in table.items()}
     changed = sum(words[heads[0]] != words[heads[-1]] for words in tops.values())
     finding = f"“{heads[-1]}” fills {changed} of {len(table)} blanks otherwise than “{heads[0]}”"
-    return finish(figure, finding, "Sentences with a blank, and words for it", listed(tops))
+    return finish(figure, finding, f"Sentences with a blank, and words for it: {written(figure)}")
 
 
 def plot_shares(shares: Mapping[str, float], what: str, guess: tuple[float, str]) -> Figure:
@@ -149,12 +142,11 @@ def plot_shares(shares: Mapping[str, float], what: str, guess: tuple[float, str]
     bars(ax, shares, shown, tint("C0", 0.55), what)
     ax.set_ylim(top=-1)
     ax.set_xlim(0, 1 if max(shares.values()) > 0.6 else 1.25 * max(*shares.values(), guess[0]))
-    ax.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    percents(ax, "x")
     told = f"{guess[1]}: {100 * guess[0]:.1f} %"
     level(ax, guess[0], told, "x", left=True)
-    best = max(shares, key=shares.__getitem__)
-    finding = f"“{best}”: {100 * shares[best]:.1f} % right; {told}"
-    return finish(figure, finding, f"Bars of {what}", listed(dict(zip(shares, shown, strict=True))))
+    best = max(shares, key=shares.get)
+    return finish(figure, f"“{best}”: {100 * shares[best]:.1f} % right; {told}")
 
 
 # --- two sentences, replaced tokens ---------------------------------------------------------------
@@ -179,11 +171,7 @@ def draw_pairs(pairs: Mapping[str, tuple[str, str, bool]]) -> Figure:
             x = boxes(ax, x, y, [_short(text, 28)], edge="white", face=tint(face, 0.22))
         boxes(ax, x, y, ["[SEP]"], edge="white", face=FAINT)
     finding = "Pairs label themselves: where the second sentence came from is the answer"
-    said = {
-        name: f"“{first}” then “{second}”, label {int(follows)}"
-        for name, (first, second, follows) in pairs.items()
-    }
-    return finish(figure, finding, "Pairs of sentences between [CLS] and [SEP]", listed(said))
+    return finish(figure, finding, written(figure))
 
 
 def _short(text: str, letters: int) -> str:
@@ -203,9 +191,9 @@ def draw_replaced_probs(
     replaced = np.array([a != b for a, b in zip(tokens, originals, strict=True)])
     suspected = np.asarray(chances) > 0.5
     looks = []
-    for t, (new, chance) in enumerate(zip(replaced, chances, strict=True)):
-        face, gid = tint(OTHER, float(chance)), f"{'replaced' if new else 'own'} {t}"
-        look = {"face": face, "colour": readable_on(face), "bold": bool(new), "gid": gid}
+    for new, chance in zip(replaced, chances, strict=True):
+        face = tint(OTHER, float(chance))
+        look = {"face": face, "colour": readable_on(face), "bold": bool(new)}
         looks.append(look | {"edge": INK if new else FAINT})
     below = [old if new else "" for old, new in zip(originals, replaced, strict=True)]
     key = {"suspected": OTHER, "framed: replaced, below it what was there": INK}
@@ -216,7 +204,8 @@ def draw_replaced_probs(
         f"{token} {percent(float(chance))}{f' in place of {old}' if old else ''}"
         for token, old, chance in zip(tokens, below, chances, strict=True)
     ]
-    return finish(figure, finding, "A text coloured by suspicion", ", ".join(said))
+    shows = "A text, and how likely a discriminator finds it that each token was replaced"
+    return finish(figure, finding, f"{shows}: {', '.join(said)}")
 
 
 # --- two views of one place -----------------------------------------------------------------------
@@ -237,33 +226,30 @@ def draw_views(
     size, widths = (8.6, 0.7 + 1.45 * len(views)), (1.65, 1)
     figure, axes = subplots(len(views), 2, figsize=size, width_ratios=widths, squeeze=False)
     places = _flow(words, 50)
+    roles = {
+        "asked": {"edge": OTHER, "face": tint(OTHER, 0.35), "bold": True},
+        "seen": {"edge": FAINT, "face": tint(HIDDEN, 0.22)},
+        "unseen": {"edge": FAINT, "face": "white", "colour": "#c0c0c0"},
+    }
     highest = max(max(chances.values()) for _, chances in views.values())
     for (ax, right), (name, (sees, chances)) in zip(axes, views.items(), strict=True):
         ax.set(xlim=(-0.5, 51), ylim=(max(2.6, places[-1][0] + 1.4), -1.25))
         ax.set_axis_off()
         write(ax, 0, -0.85, name, size=11, bold=True, ha="left")
         for t, (line, x, width) in enumerate(places):
-            role = "asked" if t == place else "seen" if sees[t] else "unseen"
-            look = {
-                "asked": {"edge": OTHER, "face": tint(OTHER, 0.35), "bold": True},
-                "seen": {"edge": FAINT, "face": tint(HIDDEN, 0.22)},
-                "unseen": {"edge": FAINT, "face": "white", "colour": "#c0c0c0"},
-            }[role]
+            look = roles["asked" if t == place else "seen" if sees[t] else "unseen"]
             text = "?" if t == place else words[t]
-            box(ax, x, 0.85 * line, width, 0.62, text, size=9.5, gid=f"{name} {t} {role}", **look)
-        chances = {word.strip(): chance for word, chance in chances.items()}
+            box(ax, x, 0.85 * line, width, 0.62, text, size=9.5, **look)
         shown = [percent(chance) for chance in chances.values()]
-        bars(right, chances, shown, tint(OTHER, 0.55), "probability of the token", gid=name)
+        chances = {word.strip(): chance for word, chance in chances.items()}
+        bars(right, chances, shown, tint(OTHER, 0.55), "probability of the token")
         right.set_xlim(0, 1.3 * highest)
-        right.xaxis.set_major_formatter(PercentFormatter(1, 0))
+        percents(right, "x")
     tops = {name: next(iter(chances)).strip() for name, (_, chances) in views.items()}
-    finding = "; ".join(f"{name} expects “{plain(word)}”" for name, word in tops.items())
+    finding = "; ".join(f"{name} expects “{word}”" for name, word in tops.items())
     blanked = " ".join("?" if t == place else word for t, word in enumerate(words))
-    said = {
-        f"{name} sees {sum(map(bool, sees))} words and expects": listed(chances, percent)
-        for name, (sees, chances) in views.items()
-    }
-    return finish(figure, finding, f"The sentence “{blanked}” as each model sees it", listed(said))
+    seen = {name: f"sees {sum(map(bool, sees))} words" for name, (sees, _) in views.items()}
+    return finish(figure, finding, f"The sentence “{blanked}”, {listed(seen)}")
 
 
 # --- tasks as one sequence ------------------------------------------------------------------------
@@ -289,11 +275,8 @@ def draw_sequences(tasks: Mapping[str, Sequence[Sequence[str]]], ends: Mapping[s
             y += 0.78
         y += 0.6
     finding = f"{len(tasks)} tasks, one model: every example becomes one sequence or several"
-    said = {
-        name: " and ".join(" ".join(sequence) for sequence in sequences) + f", then {ends[name]}"
-        for name, sequences in tasks.items()
-    }
-    return finish(figure, finding, "Examples of tasks, written as sequences", listed(said))
+    said = [" ".join(sequence) for sequences in tasks.values() for sequence in sequences]
+    return finish(figure, finding, f"{listed(ends)}. The sequences: {'; '.join(said)}")
 
 
 def _draw_sequence(ax: Axes, y: float, sequence: Sequence[str]) -> float:

@@ -1,7 +1,8 @@
 """What figures are drawn with: text, boxes, arrows, heatmaps, bars, lines, labels, tinted words.
 
 Each primitive draws into axes that `src.plots.subplots` or `drawing` made. Words are shown as
-they are: `$` begins no formula, and characters the font lacks become a hollow box.
+they are: `$` begins no formula, and characters the font lacks become a hollow box. A chart tells
+its numbers to the figure's alternative text.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import AxesImage
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogFormatterMathtext,
+    LogLocator,
+    NullFormatter,
+    PercentFormatter,
+)
 from scipy.stats import binomtest
 
 from src.plots import (
@@ -27,9 +34,13 @@ from src.plots import (
     MUTED,
     START,
     Figure,
+    listed,
+    number,
+    percent,
     plain,
     readable_on,
     subplots,
+    tell,
     tint,
 )
 from src.teaching.panel import UNBOXED, Panel
@@ -70,18 +81,18 @@ def write(
     bold: bool = False,
     shift: tuple[float, float] = (0, 0),
     **options: Any,
-) -> Annotation:
+) -> None:
     """Write `text` around the point (x, y), moved by `shift` points.
 
     Args:
-        options: of `Axes.annotate`: ha, va, gid, rotation, parse_math=True for a formula,
+        options: of `Axes.annotate`: ha, va, rotation, parse_math=True for a formula,
             xycoords="axes fraction".
     """
     defaults = {"ha": "center", "va": "center", "parse_math": False, "annotation_clip": False}
     lines = "\n".join(plain(line) if line else "" for line in text.split("\n"))
     weight = "bold" if bold else "normal"
     look = {"color": colour, "fontsize": size, "fontweight": weight, **defaults, **options}
-    return ax.annotate(lines, (x, y), xytext=shift, textcoords="offset points", **look)
+    ax.annotate(lines, (x, y), xytext=shift, textcoords="offset points", **look)
 
 
 def box(
@@ -95,9 +106,8 @@ def box(
     face: Any = None,
     line: float = 1.1,
     rounded: float = 0,
-    gid: str | None = None,
     **look: Any,
-) -> Patch:
+) -> None:
     """Draw a box around the point (x, y) with a text in it.
 
     Args:
@@ -106,17 +116,15 @@ def box(
         look: of the text, as in `write`.
     """
     face = tint(edge, 0.2) if face is None else face
-    colours = {"facecolor": face, "edgecolor": edge, "linewidth": line, "gid": gid}
+    colours = {"facecolor": face, "edgecolor": edge, "linewidth": line}
     corner = (x - width / 2, y - height / 2)
     if rounded:
         style = f"round,pad=0,rounding_size={rounded}"
-        patch: Patch = FancyBboxPatch(corner, width, height, boxstyle=style, **colours)
+        ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle=style, **colours))
     else:
-        patch = Rectangle(corner, width, height, **colours)
-    ax.add_patch(patch)
+        ax.add_patch(Rectangle(corner, width, height, **colours))
     if text:
         write(ax, x, y, text, **look)
-    return patch
 
 
 def boxes(
@@ -159,6 +167,23 @@ def arrow(
 # --- charts: heatmaps, bars, lines ----------------------------------------------------------------
 
 
+def title(ax: Axes, text: str, size: float = 10.5, bold: bool = True) -> None:
+    """Write what one of several charts shows above it."""
+    look = {"fontsize": size, "fontweight": "bold" if bold else "normal", "parse_math": False}
+    ax.set_title("\n".join(map(plain, text.split("\n"))), **look)
+
+
+def percents(ax: Axes, axis: str = "y") -> None:
+    """Write the shares of an axis, 0 to 1, in percent; before lines are drawn."""
+    (ax.xaxis if axis == "x" else ax.yaxis).set_major_formatter(PercentFormatter(1, 0))
+
+
+def _told(axis: Axis, value: float) -> str:
+    """A value of an axis for the alternative text."""
+    shares = isinstance(axis.get_major_formatter(), PercentFormatter)
+    return percent(value) if shares else number(value)
+
+
 def heatmap(
     ax: Axes,
     values: np.ndarray,
@@ -194,14 +219,24 @@ def heatmap(
     if columns is not None:
         name_columns(ax, columns, size)
     if rows is not None:
-        names = [plain(row) for row in rows]
-        ax.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
+        look = {"fontsize": size, "parse_math": False}
+        ax.set_yticks(range(len(rows)), list(map(plain, rows)), **look)
     if form is not None:
+        cells: dict[int, list[str]] = {}
         for (row, column), value in np.ndenumerate(np.asarray(values)):
             text = form(value)
             if text and (allowed is None or allowed[row, column]):
                 colour = readable_on(picture.cmap(picture.norm(value)))
-                write(ax, column, row, text, colour, size, gid=f"{row} {column}")
+                write(ax, column, row, text, colour, size)
+                named = f"{columns[column]} {text}" if columns is not None else text
+                cells.setdefault(row, []).append(named)
+        names = rows if rows is not None else range(1, len(values) + 1)
+        said = [f"{names[row]}: {', '.join(texts)}" for row, texts in cells.items()]
+        tell(ax, "Heatmap", "; ".join(said))
+    elif rows is not None and columns is not None and allowed is None:
+        tops = zip(rows, np.argmax(values, axis=1), np.max(values, axis=1), strict=True)
+        said = [f"{row}: {columns[place]} {number(top)}" for row, place, top in tops]
+        tell(ax, "Heatmap", f"most in each row, {'; '.join(said)}")
     if unit:
         ax.get_figure(root=True).colorbar(picture, ax=ax, label=unit, pad=0.015)
     return picture
@@ -222,33 +257,33 @@ def name_columns(ax: Axes, names: Sequence[str], size: float = 10) -> None:
 
 def bars(
     ax: Axes,
-    values: Mapping[str, float],
+    values: Mapping[str, float] | Sequence[tuple[str, float]],
     shown: str | Sequence[str] = "{:.2f}",
     colour: Any = None,
     label: str = "",
     room: float = 1.2,
     height: float = 0.62,
-    gid: str = "",
     size: float = 10,
 ) -> None:
     """Draw horizontal bars from the top down, each with its name and its value.
 
     Args:
-        values: name -> length.
+        values: name -> length, or pairs where a name may come twice.
         shown: what is written at the end of a bar: a format, or a text for each.
         colour: one, or one for each bar.
         label: of the x axis; without it the axis is left out.
         room: how far the axis goes, in lengths of the longest bar.
-        gid: before the name of each bar in its id.
     """
-    names, lengths = list(values), np.array(list(values.values()), dtype=float)
+    pairs = values.items() if isinstance(values, Mapping) else values
+    names, lengths = [name for name, _ in pairs], np.array([length for _, length in pairs])
     colour = tint(START, 0.7) if colour is None else colour
-    drawn = ax.barh(range(len(names)), lengths, height, color=colour)
+    ax.barh(range(len(names)), lengths, height, color=colour)
     texts = [shown.format(value) for value in lengths] if isinstance(shown, str) else shown
-    for y, (patch, name, text) in enumerate(zip(drawn, names, texts, strict=True)):
-        patch.set_gid(f"{gid} {name}".strip())
+    for y, text in enumerate(texts):
         if text:
             write(ax, np.nanmax([lengths[y], 0]), y, text, size=size - 0.5, shift=(4, 0), ha="left")
+    said = [text or _told(ax.xaxis, value) for text, value in zip(texts, lengths, strict=True)]
+    tell(ax, "Bars", listed(list(zip(names, said, strict=True))))
     ax.set_xlim(0, room * max(np.nanmax(lengths, initial=0), 1e-12))
     name_bars(ax, names, label, size)
 
@@ -275,14 +310,15 @@ def stacked_bars(
         colours: part -> colour; its order is that of the parts.
         least: a part no longer than this gets no text.
     """
-    for y, (name, parts) in enumerate(table.items()):
+    for y, parts in enumerate(table.values()):
         left = 0.0
         for part, colour in colours.items():
-            ax.barh(y, parts[part], height, left=left, color=colour, gid=f"{name} {part}")
+            ax.barh(y, parts[part], height, left=left, color=colour)
             if parts[part] > least:
                 text, ink = shown.format(parts[part]), readable_on(colour)
                 write(ax, left + parts[part] / 2, y, text, ink, bold=True)
             left += parts[part]
+    tell(ax, "Stacked bars", listed(table, shown or number))
     name_bars(ax, list(table), label)
 
 
@@ -300,12 +336,13 @@ def grouped_bars(
         colours: kind -> colour; its order is that of the kinds.
     """
     height = 0.8 / len(colours)
-    for y, (name, lengths) in enumerate(table.items()):
+    for y, lengths in enumerate(table.values()):
         for k, (kind, colour) in enumerate(colours.items()):
             at = y + (k - (len(colours) - 1) / 2) * height
-            ax.barh(at, lengths[kind], 0.92 * height, color=colour, gid=f"{name} {kind}")
+            ax.barh(at, lengths[kind], 0.92 * height, color=colour)
             write(ax, lengths[kind], at, shown.format(lengths[kind]), shift=(4, 0), ha="left")
     ax.set_xlim(0, 1.2 * max(max(lengths.values()) for lengths in table.values()))
+    tell(ax, "Bars", listed(table, shown))
     name_bars(ax, list(table), label)
 
 
@@ -345,14 +382,17 @@ def lines(
         look: of `Axes.plot`, such as marker="o".
     """
     points = {name: np.asarray(curve, dtype=float).reshape(-1, 2) for name, curve in curves.items()}
-    ends = []
-    for number, (name, curve) in enumerate(points.items()):
-        colour = (colours or {}).get(name, f"C{number % 7}")
-        ax.plot(*curve.T, color=colour, gid=name, **look)
+    ends, told = [], {}
+    for i, (name, curve) in enumerate(points.items()):
+        colour = (colours or {}).get(name, f"C{i % 7}")
+        ax.plot(*curve.T, color=colour, **look)
         if name in (bands or {}):
             ax.fill_between(curve[:, 0], *bands[name], color=colour, alpha=0.18, linewidth=0)
         if name:
             ends.append((*curve[-1], plain(name), colour))
+        some = curve if len(curve) <= 8 else curve[[0, -1]]
+        told[name] = ", ".join(f"{_told(ax.yaxis, v)} at {_told(ax.xaxis, u)}" for u, v in some)
+    tell(ax, "Lines", listed(told) if any(told) else told[""])
     both = np.concatenate(list(points.values()))
     ax.set_xlim(*(xlim or (both[:, 0].min(), both[:, 0].max() + 1e-9)))
     for axis in log:
@@ -420,8 +460,9 @@ def level(
         below, left: where its name goes, which else is above the line, at its right end.
     """
     (ax.axhline if axis == "y" else ax.axvline)(
-        value, color=MUTED, linestyle="--", linewidth=1.3, zorder=1, gid=f"level {name}"
+        value, color=MUTED, linestyle="--", linewidth=1.3, zorder=1
     )
+    tell(ax, "", f"Dashed line: {name}")
     side = {"ha": "left" if left else "right", "va": "center"}
     if axis == "y":
         at, coordinates = (0 if left else 1, value), ("axes fraction", "data")

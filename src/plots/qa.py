@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.ticker import MaxNLocator
 from transformers import PreTrainedTokenizerBase
 
@@ -25,12 +24,13 @@ from src.plots import (
     START,
     Figure,
     finish,
-    join_tokens,
     listed,
     percent,
     plain,
     subplots,
+    tell,
     tint,
+    written,
 )
 from src.plots.primitives import (
     GREY,
@@ -63,79 +63,55 @@ def draw_windows(features: Rows, tokenizer: PreTrainedTokenizerBase) -> Figure:
     Args:
         features: the rows of one question from `src.qa.prepare_features`, with labels or without.
         tokenizer: the one they were made with.
-
-    Raises:
-        ValueError: there is no window, or windows of more than one question.
     """
     rows = list(features)
-    questions = len({row["example_index"] for row in rows})
-    if questions != 1:
-        raise ValueError(
-            f"draw_windows needs the windows of one question, not of {questions}; "
-            "give it prepare_features(dataset.select([i]), tokenizer, ...)."
-        )
     places, answers = _passage_places(rows)
-    T = max((place[-1] + 1 for place in places if len(place)), default=0)
-    held = np.bincount(np.concatenate(places).astype(int), minlength=T)  # by how many windows
+    T = 1 + max(place[-1] for place in places)
+    held = np.bincount(np.concatenate(places).astype(int))  # by how many windows
     figure, ax = subplots(figsize=(8, 1.75 + 0.42 * min(len(rows), 14)))
     colours = {"[CLS] question [SEP]": "#d9d9d9", "in one window": tint(PALE, 0.45)}
     colours |= {"in several": tint(START, 0.65), "the answer": ANSWER, "cut answer": "C4"}
-    gap = max(1.0, 0.015 * T)
+    gap, drawn = max(1.0, 0.015 * T), set()
     for k, (row, place) in enumerate(zip(rows, places, strict=True)):
-        before = [start >= 0 for start in [*row["token_starts"], 0]].index(True)
+        before = [start >= 0 for start in row["token_starts"]].index(True)
         inside = np.intersect1d(max(answers, key=len), place)
-        answer = "the answer" if len(answers[k]) else "cut answer"
-        parts = [("[CLS] question [SEP]", np.arange(before) - before - gap, "question")]
-        parts += [("in one window", place, "window")]
-        parts += [("in several", run, "overlap") for run in _runs(place[held[place] > 1])]
-        parts += [(answer, inside, "answer")]
-        for kind, tokens, gid in parts:
+        shared = place[held[place] > 1]
+        runs = np.split(shared, np.flatnonzero(np.diff(shared) > 1) + 1)
+        parts = [("[CLS] question [SEP]", np.arange(before) - before - gap)]
+        parts += [("in one window", place), *(("in several", run) for run in runs)]
+        parts += [("the answer" if len(answers[k]) else "cut answer", inside)]
+        for kind, tokens in parts:
             if len(tokens):
-                look = {"color": colours[kind], "edgecolor": MUTED, "gid": f"{gid} {k}"}
-                ax.barh(k, len(tokens), 0.66, left=tokens[0], linewidth=0.6, **look)
+                look = {"color": colours[kind], "edgecolor": MUTED, "linewidth": 0.6}
+                ax.barh(k, len(tokens), 0.66, left=tokens[0], **look)
+                drawn.add(kind)
         if "start_positions" in row:
             told, colour = ("the answer", ANSWER) if len(answers[k]) else ("[CLS]", MUTED)
-            look = {"bold": True, "ha": "left", "gid": f"label {k}"}
-            write(ax, T + gap, k, f"labelled: {told}", colour, 9.5, **look)
-    _finish_windows(figure, ax, len(rows), T, colours)
-    finding = _windows_in_words(rows, places, answers, T, tokenizer)
-    ranges = {f"window {k}": f"{len(place)} tokens" for k, place in enumerate(places, 1)}
-    return finish(figure, finding, f"Bars over a passage of {T} tokens", listed(ranges))
-
-
-def _runs(tokens: np.ndarray) -> list[np.ndarray]:
-    """The tokens cut where one is missing between two."""
-    return np.split(tokens, np.flatnonzero(np.diff(tokens) > 1) + 1)
-
-
-def _finish_windows(figure: Figure, ax: Axes, N: int, T: int, colours: Mapping[str, Any]) -> None:
-    """Axes of the passage's tokens, and a legend of the colours that were drawn."""
-    name_bars(ax, [f"window {k + 1}" for k in range(N)], "token of the passage")
+            write(ax, T + gap, k, f"labelled: {told}", colour, 9.5, bold=True, ha="left")
+    name_bars(ax, [f"window {k + 1}" for k in range(len(rows))], "token of the passage")
     ax.spines["left"].set_visible(False)
     ax.spines["bottom"].set_bounds(0, T)
     ax.set_xlim(right=1.24 * T)
     ax.set_xticks([tick for tick in MaxNLocator(7).tick_values(0, T) if 0 <= tick <= T])
-    drawn = {to_hex(patch.get_facecolor()) for patch in ax.patches}
-    legend(figure, {name: colour for name, colour in colours.items() if to_hex(colour) in drawn})
+    legend(figure, {name: colour for name, colour in colours.items() if name in drawn})
+    ranges = {f"window {k}": f"{place[0]} to {place[-1]}" for k, place in enumerate(places, 1)}
+    finding = _windows_in_words(rows, places, answers, T, tokenizer)
+    return finish(figure, finding, f"Tokens of the passage in {listed(ranges)}", written(figure))
 
 
 def _windows_in_words(rows: list, places: list, answers: list, T: int, tokenizer: Any) -> str:
     """How many windows there are, what they share, and how many hold the answer."""
-    finding = "1 window" if len(rows) == 1 else f"{len(rows)} windows"
+    finding = f"{len(rows)} window{'s' * (len(rows) > 1)}"
     finding += f" of up to {max(len(row['input_ids']) for row in rows)} tokens for a passage of {T}"
     if len(rows) > 1:
         finding += f", {len(np.intersect1d(*places[:2]))} shared (doc_stride)"
     holding = [row for row, answer in zip(rows, answers, strict=True) if len(answer)]
     if holding:
         first, last = holding[0]["start_positions"], holding[0]["end_positions"]
-        text = plain(tokenizer.decode(holding[0]["input_ids"][first : last + 1]))
+        text = tokenizer.decode(holding[0]["input_ids"][first : last + 1])
         text = textwrap.shorten(text, 60, placeholder=" ...")
         finding += f"; {len(holding)} of {len(rows)} with the whole answer “{text}”"
-    return (
-        finding
-        if holding or "start_positions" not in rows[0]
-        else f"{finding}; none with an answer"
-    )
+    return finding
 
 
 def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -145,11 +121,10 @@ def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], li
     number = {span: i for i, span in enumerate(every)} | {(-1, -1): -1}
     places, answers = [], []
     for row, window in zip(rows, spans, strict=True):
-        place = np.array([number.get(span, -1) for span in window], dtype=int)
+        place = np.array([number[span] for span in window])
         start = row.get("start_positions", 0)
-        marked = place[start : row["end_positions"] + 1] if start else place[:0]
+        answers.append(place[start : row["end_positions"] + 1] if start else place[:0])
         places.append(place[place >= 0])
-        answers.append(marked)
     return places, answers
 
 
@@ -162,14 +137,9 @@ def plot_answer_positions(dataset: Rows) -> Figure:
     Args:
         dataset: rows with context and answers (SQuAD's columns); of several answers the most
             frequent counts, questions without one are left out.
-
-    Raises:
-        ValueError: no question has an answer.
     """
     found = [(row["context"], choose_answer(row["answers"])) for row in dataset]
     found = [(context, answer) for context, answer in found if answer]
-    if not found:
-        raise ValueError("none of these questions has an answer in its passage: nothing to plot.")
     places = [100 * answer[0] / len(context) for context, answer in found]
     words = np.array([len(context[slice(*answer)].split()) for context, answer in found])
     N, middle, typical = len(found), float(np.median(places)), int(np.median(words))
@@ -183,14 +153,14 @@ def plot_answer_positions(dataset: Rows) -> Figure:
     right.set_xticks(range(1, 9), [*map(str, range(1, 8)), "8+"])
     left.set(xlabel="start of the answer, % of the passage", ylabel="answers, %")
     right.set(xlabel="length of the answer, words", ylabel="answers, %")
-    short = f"{percent((words <= typical).mean())} have "
-    short += "one word" if typical == 1 else f"at most {typical} words"
-    finding = f"Half of all answers start in the first {middle:.0f} % of their passage; {short}"
-    said = {
-        "by tenth of the passage": tenths.round().tolist(),
-        "by words": lengths.round().tolist(),
-    }
-    return finish(figure, finding, f"Two histograms of {N:,} answers, in %", listed(said, "{}"))
+    for ax, shares in ((left, tenths), (right, lengths)):
+        tell(ax, "Histogram", ", ".join(f"{share:.0f}" for share in shares))
+    short = "one word" if typical == 1 else f"at most {typical} words"
+    finding = f"Half of all answers start in the first {middle:.0f} % of their passage; "
+    return finish(figure, f"{finding}{percent((words <= typical).mean())} of {N:,} have {short}")
+
+
+HAS_ANSWER = {"the passage holds the answer": START, "it does not: unanswerable": END}
 
 
 def plot_question_mix(splits: Mapping[str, Rows]) -> Figure:
@@ -200,41 +170,34 @@ def plot_question_mix(splits: Mapping[str, Rows]) -> Figure:
         splits: name -> rows with question and answers (SQuAD's columns), such as a DatasetDict.
     """
     asked = [
-        (name, (row["question"].split() or [""])[0].lower(), bool(row["answers"]["text"]))
+        (name, row["question"].split()[0].lower(), bool(row["answers"]["text"]))
         for name, rows in splits.items()
         for row in rows
     ]
     total = len(asked)
-    words = Counter(word for _, word, _ in asked)
-    common = [word for word, _ in words.most_common(8)]
-    by_split = {name: [has for split, _, has in asked if split == name] for name in splits}
-    by_word = {f"{word} …": [has for _, w, has in asked if w == word] for word in common}
-    by_word["others"] = [has for _, word, has in asked if word not in common]
-    tables = [
-        ({n: _counts(has) for n, has in by_split.items()}, "questions"),
-        ({n: _counts(has, 100 / total) for n, has in by_word.items()}, "questions, % of all"),
-    ]
-    colours = {"the passage holds the answer": START, "it does not: unanswerable": END}
+    common = Counter(word for _, word, _ in asked).most_common(8)
+    first, most = common[0]
+    names = {word: f"{word} …" for word, _ in common}
+    by_split = {name: dict.fromkeys(HAS_ANSWER, 0) for name in splits}
+    by_word = {name: dict.fromkeys(HAS_ANSWER, 0.0) for name in (*names.values(), "others")}
+    holds, does_not = HAS_ANSWER
+    for split, word, has_answer in asked:
+        kind = holds if has_answer else does_not
+        by_split[split][kind] += 1
+        by_word[names.get(word, "others")][kind] += 100 / total
     size = (8, 1.5 + max(0.27 * len(by_word), 0.4 * len(splits)))
     figure, axes = subplots(1, 2, figsize=size, width_ratios=(1, 1.25))
-    for ax, (table, label) in zip(axes, tables, strict=True):
-        stacked_bars(ax, table, colours, label, shown="")
+    panels = (by_split, "questions"), (by_word, "questions, % of all")
+    for ax, (table, label) in zip(axes, panels, strict=True):
+        stacked_bars(ax, table, HAS_ANSWER, label, shown="")
         sums = [sum(parts.values()) for parts in table.values()]
         for y, value in enumerate(sums):
             write(ax, value, y, f"{value:,.0f}", shift=(4, 0), ha="left")
         ax.set_xlim(0, 1.25 * max(sums))
-    legend(figure, colours)
-    none = sum(not has for *_, has in asked) / total
-    finding = f"{percent(none)} of the {total:,} questions have no answer in their passage"
-    finding = finding if none else f"All {total:,} questions have an answer in their passage"
-    finding += f"; {percent(words[common[0]] / total)} begin with “{plain(common[0])}”"
-    return finish(figure, finding, "Stacked bars", listed(tables[0][0] | tables[1][0], "{:.0f}"))
-
-
-def _counts(has_answer: list[bool], unit: float = 1) -> dict[str, float]:
-    yes = sum(has_answer) * unit
-    names = ("the passage holds the answer", "it does not: unanswerable")
-    return dict(zip(names, (yes, len(has_answer) * unit - yes), strict=True))
+    legend(figure, HAS_ANSWER)
+    none = sum(parts[does_not] for parts in by_split.values()) / total
+    finding = f"{percent(none)} of the {total:,} questions have no answer in their passage; "
+    return finish(figure, f"{finding}{percent(most / total)} begin with “{first}”")
 
 
 # --- scores ---------------------------------------------------------------------------------------
@@ -294,13 +257,16 @@ def plot_token_scores(
         write(ax, at, 100 * share, percent(share), bold=True, shift=(0, -8 if down else 8))
     axes[2].invert_yaxis()
     axes[2].spines[["bottom", "top"]].set_visible(False)
-    text = join_tokens(list(tokens[first : last + 1]))
-    finding = (
-        f"“{text}” takes {percent(start[first])} of the start and {percent(end[last])} of the end"
-    )
-    finding = ("No answer: " if last == 0 else "The likeliest answer ") + finding
-    shows = f"Bars over {len(shown)} tokens, starts upwards, ends downwards"
-    return finish(figure, finding, shows, f"Tokens shown: {' '.join(labels)}")
+    text = _join(tokens[first : last + 1])
+    finding = "No answer: " if last == 0 else "The likeliest answer "
+    finding += f"“{text}” takes {percent(start[first])} of the start and "
+    shows = f"Bars over the tokens, starts upwards, ends downwards: {' '.join(labels)}"
+    return finish(figure, f"{finding}{percent(end[last])} of the end", shows)
+
+
+def _join(tokens: Sequence[str]) -> str:
+    """Word pieces as text for a reader: "ox", "##ygen" becomes "oxygen"."""
+    return " ".join(tokens).replace(" ##", "").removeprefix("##")
 
 
 def _around(T: int, first: int, last: int, show: int = 46) -> list[int | None]:
@@ -346,17 +312,16 @@ def plot_span_matrix(
     drawn = np.where(allowed, scores, 0)[part, part], tokens[part], tokens[part]
     unit = "start logit + end logit"
     heatmap(ax, *drawn, low=None, allowed=allowed[part, part], unit=unit, size=9)
-    box(ax, last - begin, first - begin, 1, 1, edge=END, face="none", line=3, gid="best")
+    box(ax, last - begin, first - begin, 1, 1, edge=END, face="none", line=3)
     ax.get_yticklabels()[first - begin].set(fontweight="bold", color=START)
     ax.get_xticklabels()[last - begin].set(fontweight="bold", color=END)
     ax.set(xlabel="last token of the span", ylabel="first token of the span")
     if size >= 6:
         write(ax, 0.25 * size, 0.78 * size, "not allowed:\nends before it starts", GREY, 11)
-    text = join_tokens(list(tokens[first : last + 1]))
     best = _sum(start[first], end[last])
-    finding = f"Of {int(allowed.sum()):,} allowed spans “{text}” scores highest: {best}"
-    shows = "Heatmap of span scores, first token by last token"
-    return finish(figure, finding, shows, f"Drawn: tokens {begin} to {begin + size - 1} of {T}")
+    finding = f"Of {int(allowed.sum()):,} allowed spans “{_join(tokens[first : last + 1])}” scores"
+    shows = f"Heatmap of span scores, first token by last: tokens {begin} to {begin + size - 1}"
+    return finish(figure, f"{finding} highest: {best}", f"{shows} of {T}")
 
 
 def _sum(a: float, b: float) -> str:
@@ -405,8 +370,7 @@ def plot_threshold(
     answers, refuses = (percent(values[at]) for values in list(shares.values())[:2])
     finding = f"At {chosen:.2f} the reader answers {answers} of the answerable questions"
     finding += f" and refuses {refuses} of the unanswerable ones"
-    shows = "Lines against the threshold, 0 to 1; the axis is wide at both ends"
-    return finish(figure, finding, shows, f"F1 over all questions is {100 * total[at]:.1f} there")
+    return finish(figure, finding, f"F1 over all questions is {100 * total[at]:.1f} there")
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -442,19 +406,16 @@ def draw_four_heads() -> Figure:
     for ax, (name, (text, gives, question)) in zip(axes.flat, HEADS.items(), strict=True):
         ax.set(xlim=(-0.02, 1.02), ylim=(0, 1))
         ax.set_axis_off()
-        _draw_head(ax, name, text.split(), gives)
+        _draw_head(ax, text.split(), gives)
         write(ax, 0, 0.95, f"{name} head", size=11.5, bold=True, ha="left")
         lines_of = "\n".join(textwrap.wrap(question, 48))
         write(ax, 0, 0.9, lines_of, GREY, 9.3, ha="left", va="top")
     finding = "One encoder, four heads: they differ only in which output vectors they read"
-    reads = {
-        name: f"reads {len(gives)} of the vectors; {question}"
-        for name, (_, gives, question) in HEADS.items()
-    }
-    return finish(figure, finding, "Four small diagrams of the same encoder", listed(reads))
+    reads = {name: f"{len(gives)} of the vectors" for name, (_, gives, _) in HEADS.items()}
+    return finish(figure, finding, f"They read, {listed(reads)}", written(figure))
 
 
-def _draw_head(ax: Axes, name: str, tokens: list[str], gives: Mapping[int, str]) -> None:
+def _draw_head(ax: Axes, tokens: list[str], gives: Mapping[int, str]) -> None:
     """One encoder and one head: tokens, encoder, output vectors, what the head gives."""
     x, width = (np.arange(len(tokens)) + 0.5) / len(tokens), 0.86 / len(tokens)
     box(ax, 0.5, 0.315, 0.98, 0.15, "encoder", "#5b6b7b", "#e9edf2", rounded=0.02, size=11)
@@ -462,18 +423,16 @@ def _draw_head(ax: Axes, name: str, tokens: list[str], gives: Mapping[int, str])
         write(ax, x[i], 0.1, token, INK if i in gives or token[0] != "[" else MUTED, 8.6)
         arrow(ax, (x[i], 0.15), (x[i], 0.235), MUTED, 0.9, 7)
         edge, face = (READ, tint(READ, 0.75)) if i in gives else (MUTED, FAINT)
-        gid = f"{name} {i} {'read' if i in gives else 'unread'}"
-        box(ax, x[i], 0.475, width, 0.07, edge=edge, face=face, line=0.8, gid=gid)
+        box(ax, x[i], 0.475, width, 0.07, edge=edge, face=face, line=0.8)
         if gives.get(i):
             arrow(ax, (x[i], 0.515), (x[i], 0.6), READ, 1.2, 8)
             at = (0.02, "left") if len(gives) == 1 else (x[i], "center")
             write(ax, at[0], 0.66, gives[i], READ, 9.5, bold=True, ha=at[1])
         elif i in gives:
-            for side, colour, word in ((-0.24, START, "start"), (0.24, END, "end")):
+            for side, colour in ((-0.24, START), (0.24, END)):
                 height = 0.1 if i == 7 else 0.018 + 0.005 * ((i * 5 + (side > 0) * 3) % 4)
                 at = x[i] + side * width, 0.58 + height / 2
-                look = {"face": colour, "line": 0, "gid": f"{name} {word} {i}"}
-                box(ax, *at, 0.36 * width, height, **look)
+                box(ax, *at, 0.36 * width, height, face=colour, line=0)
     if not any(gives.values()):
         for at, word, colour in ((0.1, "start score", START), (0.36, "end score", END)):
             write(ax, at, 0.71, word, colour, 9.5, bold=True)
@@ -513,14 +472,13 @@ def draw_question_to_answer(
         ax.axhline(0, color=MUTED, linewidth=0.8)
         ax.spines["bottom"].set_visible(False)
         ax.margins(y=0.15)
-    text = join_tokens(list(tokens[first : last + 1]))
+    text = _join(tokens[first : last + 1])
     at = {"xycoords": axes[3].get_xaxis_transform(), "va": "top", "shift": (0, -5)}
     side = "left" if first < 0.2 * T else "right" if last > 0.8 * T else "center"
     write(axes[3], (first + last) / 2, 0, f"answer: {text}", ANSWER, 12, True, ha=side, **at)
     total = _sum(start[first], end[last])
     finding = f"{T} tokens, {2 * T} logits, one answer: “{text}”, where start and end score {total}"
-    shows = "A question on its way to its answer: text, tokens, bars of start and end logits"
-    return finish(figure, finding, shows, f"{question} {context}")
+    return finish(figure, finding, written(figure))
 
 
 # --- answers in their passage ---------------------------------------------------------------------
@@ -535,19 +493,17 @@ def show_answer(answer: Answer, context: str, question: str | None = None) -> Pa
     Raises:
         ValueError: the answer is not at its place in `context`.
     """
-    refused = not answer.text
     if context[answer.start : answer.end] != answer.text:
         raise ValueError(
             f"the answer {answer.text!r} is not at characters {answer.start} to {answer.end} of "
             "this passage; show it with its own."
         )
-    if refused:
+    passage = with_marks(context, answer.start, answer.end)
+    verdict = f"{answer.text} ({answer.score:.2f} sure)"
+    if not answer.text:
         passage = html.escape(context)
         verdict = f"no answer in this passage ({answer.score:.2f} sure of the best guess)"
-    else:
-        passage = with_marks(context, answer.start, answer.end)
-        verdict = f"{answer.text} ({answer.score:.2f} sure)"
-    shown = answer_box(passage, html.escape(verdict), answer.score, refused, question)
+    shown = answer_box(passage, html.escape(verdict), answer.score, not answer.text, question)
     return html_panel(shown, f"{question or ''} {verdict}".strip())
 
 

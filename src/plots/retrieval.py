@@ -20,7 +20,9 @@ from src.plots import (
     listed,
     plain,
     subplots,
+    tell,
     tint,
+    written,
 )
 from src.plots.primitives import (
     GREY,
@@ -111,19 +113,18 @@ def draw_open_pipeline(passages: int, pool: int, read: int) -> Figure:
         "answer": (93, 31, 14, ANSWER, "answer and\nits evidence"),
         "refusal": (93, 9, 14, MUTED, "I don't\nknow"),
     }
-    for name, (x, y, width, colour, text) in boxes.items():
-        look = {"face": tint(colour, 0.14), "rounded": 1.4, "size": 10.5, "gid": name}
-        box(ax, x, y, width, 10, text, colour, **look)
-    ways = "question keyword, question dense, keyword fused, dense fused, fused read, "
-    for way in f"{ways}read answer, read refusal".split(", "):
-        (x, y, width, *_), (to_x, to_y, to_width, *_) = map(boxes.__getitem__, way.split())
-        arrow(ax, (x + width / 2 + 0.6, y), (to_x - to_width / 2 - 0.6, to_y))
+    for x, y, width, colour, text in boxes.values():
+        box(ax, x, y, width, 10, text, colour, tint(colour, 0.14), rounded=1.4, size=10.5)
+    ways = {"question": "keyword dense", "keyword": "fused", "dense": "fused", "fused": "read"}
+    for name, following in (ways | {"read": "answer refusal"}).items():
+        x, y, width, *_ = boxes[name]
+        for to_x, to_y, to_width, *_ in map(boxes.get, following.split()):
+            arrow(ax, (x + width / 2 + 0.6, y), (to_x - to_width / 2 - 0.6, to_y))
     write(ax, 29.5, 20, f"{passages:,} passages", size=11, bold=True)
     write(ax, 79, 33, "sure enough", GREY, 9.5)
     write(ax, 80, 7, "not", GREY, 9.5)
     finding = f"Of {passages:,} passages {read:,} are read, and one of them answers, or none"
-    texts = ", ".join(text.replace("\n", " ") for *_, text in boxes.values())
-    return finish(figure, finding, "Boxes and arrows", texts)
+    return finish(figure, finding, f"Boxes and arrows: {written(figure)}")
 
 
 # --- by keyword -----------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ def draw_inverted_index(index: Mapping[str, Mapping[str, int]], asked: Sequence[
     for (row, column), times in np.ndenumerate(counts):
         wanted = words[column] in asked
         face = tint(KEYWORD, 0.6 if times else 0.12) if wanted else FAINT if times else "white"
-        look = {"edge": MUTED if wanted else FAINT, "gid": f"{words[column]} {names[row]}"}
+        look = {"edge": MUTED if wanted else FAINT}
         look |= {"face": face, "colour": INK if wanted else GREY}
         box(ax, column, row, 0.92, 0.88, f"{times or ''}", **look)
     name_bars(ax, names, "word, and how often it occurs in each text")
@@ -154,10 +155,9 @@ def draw_inverted_index(index: Mapping[str, Mapping[str, int]], asked: Sequence[
         label.set_fontweight("bold" if word in asked else "normal")
     known = [word for word in dict.fromkeys(asked) if word in index]
     looked_at, whole = sum(len(index[word]) for word in known), int((counts > 0).sum())
-    question = " ".join(map(plain, dict.fromkeys(asked)))
-    finding = f"For “{question}” {len(known)} of {len(words)} words are looked up: "
-    finding += f"{looked_at} of {whole} entries"
-    return finish(figure, finding, "An inverted index as a table", listed(index, "{}"))
+    finding = f"For “{' '.join(dict.fromkeys(asked))}” {len(known)} of {len(words)} words are"
+    finding += f" looked up: {looked_at} of {whole} entries"
+    return finish(figure, finding, f"An inverted index, {listed(index, '{}')}")
 
 
 def plot_term_weights(
@@ -180,10 +180,9 @@ def plot_term_weights(
     name, values = next(iter(by_times.items()))
     few, many = min(by_texts), max(by_texts)
     finding = f"{len(values) - 1} times is worth {values[-1] / values[1]:.1f} times as much as once"
-    finding += f" ({plain(name)}); a word in {few:,} text{'s' if few > 1 else ''} weighs "
+    finding += f" ({name}); a word in {few:,} text{'s' * (few > 1)} weighs "
     finding += f"{by_texts[few]:.1f}, one in {many:,} weighs {by_texts[many]:.2f}"
-    parts = listed({name: dict(enumerate(values)) for name, values in by_times.items()})
-    return finish(figure, finding, "Two charts of a word's weight", parts, listed(by_texts))
+    return finish(figure, finding)
 
 
 # --- by meaning -----------------------------------------------------------------------------------
@@ -210,8 +209,7 @@ def draw_pooling(tokens: Sequence[str], vectors: Any, mean: Any) -> Figure:
     lower.set_xlabel(f"number in the vector, the first {part.shape[1]} of {D}")
     figure.colorbar(picture, ax=[upper, lower], label="value", pad=0.02)
     finding = f"{T} vectors of {D} numbers, one for each token, become one for the sentence: "
-    shows = f"A heatmap, a row for each of the tokens {' '.join(tokens)}, and below it their mean"
-    return finish(figure, f"{finding}their mean", shows)
+    return finish(figure, f"{finding}their mean", f"The tokens are {' '.join(tokens)}")
 
 
 def plot_two_searches(
@@ -224,20 +222,20 @@ def plot_two_searches(
     """
     size = (8.6, 1.35 + 0.5 * len(texts))
     figure, axes = subplots(1, len(scores), figsize=size, sharey=True, squeeze=False)
-    names = ["\n".join(textwrap.wrap(plain(text), 34)) for text in texts]
     labels = {"keyword": "score by keyword (BM25)", "dense": "score by meaning (cosine)"}
-    first = {name: texts[int(np.argmax(values))] for name, values in scores.items()}
+    found = []
     for ax, (name, values) in zip(axes[0], scores.items(), strict=True):
-        shades = [tint(WAY_COLOURS[name], 0.9 if t == first[name] else 0.35) for t in texts]
-        values = {text: float(value) for text, value in zip(texts, values, strict=True)}
-        bars(ax, values, colour=shades, label=labels[name], room=1.25, gid=name)
-        ax.set_xlim(left=1.2 * min(0, *values.values()))
+        first = int(np.argmax(values))
+        shades = [tint(WAY_COLOURS[name], 0.9 if i == first else 0.35) for i in range(len(texts))]
+        bars(
+            ax, list(zip(texts, values, strict=True)), colour=shades, label=labels[name], room=1.25
+        )
+        ax.set_xlim(left=1.2 * min(0, *values))
         ax.axvline(0, color=MUTED, linewidth=0.8)
+        found.append(f"{WAY_NAMES[name]} “{texts[first]}” is first")
+    names = ["\n".join(textwrap.wrap(plain(text), 34)) for text in texts]
     axes[0, 0].set_yticks(range(len(texts)), names, parse_math=False)
-    found = "; ".join(f"{WAY_NAMES[name]} “{plain(text)}” is first" for name, text in first.items())
-    said = {WAY_NAMES[name]: dict(zip(texts, each, strict=True)) for name, each in scores.items()}
-    finding = f"“{plain(question)}”: {found}"
-    return finish(figure, finding, "Bars of scores", listed(said))
+    return finish(figure, f"“{question}”: {'; '.join(found)}")
 
 
 def draw_fusion(rankings: Mapping[str, Sequence[str]], fused: Mapping[str, float]) -> Figure:
@@ -257,22 +255,21 @@ def draw_fusion(rankings: Mapping[str, Sequence[str]], fused: Mapping[str, float
         write(ax, x, -0.8, WAY_NAMES[name], colour, 11, bold=True)
         for place, document in enumerate(documents):
             total = f"   {fused[document]:.4f}" if name == "fused" else ""
-            look = {"rounded": 0.1, "gid": f"{name} {document}", "size": 10.5}
+            look = {"rounded": 0.1, "size": 10.5}
             box(ax, x, place, widths[name], 0.64, f"{place + 1}  {document}{total}", colour, **look)
             if name != "fused":
                 inner = (0.65, 1.55) if x == 0 else (4.35, 3.45)
-                ends, gid = (place, list(fused).index(document)), f"line {name} {document}"
-                ax.plot(inner, ends, color=tint(colour, 0.7), linewidth=1.4, gid=gid)
+                ends = place, list(fused).index(document)
+                ax.plot(inner, ends, color=tint(colour, 0.7), linewidth=1.4)
     first = next(iter(fused))
     places = [
         f"place {list(each).index(first) + 1} {WAY_NAMES[name]}"
         for name, each in rankings.items()
         if first in each
     ]
-    finding = f"“{plain(first)}” comes first: {', '.join(places)}"
     lists = {WAY_NAMES[name]: ", ".join(documents) for name, documents in rankings.items()}
-    shows = "Ranked lists with lines to the list they are fused into"
-    return finish(figure, finding, shows, listed(lists), listed(fused, "{:.4f}"))
+    finding = f"“{first}” comes first: {', '.join(places)}"
+    return finish(figure, finding, listed(lists), f"Fused: {listed(fused, '{:.4f}')}")
 
 
 def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
@@ -283,34 +280,28 @@ def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
             infinite where it was not found.
     """
     figure, ax = subplots(figsize=(8, 3.7))
-    depths = (1, 5, 20)
+    depths = {1: "the first", 5: "the first 5", 20: "the first 20"}
     count, width = len(next(iter(ranks.values()))), 0.8 / len(ranks)
-    recall = {}
-    for number, (name, places) in enumerate(ranks.items()):
+    recall, colours = {}, {WAY_NAMES[name]: tint(WAY_COLOURS[name], 0.75) for name in ranks}
+    for i, (name, places) in enumerate(ranks.items()):
+        way = WAY_NAMES[name]
         hits = [int((np.asarray(places) <= depth).sum()) for depth in depths]
-        recall[name] = [100 * found / count for found in hits]
-        x = np.arange(len(depths)) + (number - (len(ranks) - 1) / 2) * width
-        low, high = intervals(hits, [count] * len(hits))
-        drawn = ax.bar(x, recall[name], 0.92 * width, color=tint(WAY_COLOURS[name], 0.75))
-        ax.vlines(x, low, high, color="#444444", linewidth=1.4, gid=f"intervals {name}")
-        for depth, patch, at, value in zip(depths, drawn, x, recall[name], strict=True):
-            patch.set_gid(f"{name} {depth}")
+        recall[way] = [100 * found / count for found in hits]
+        x = np.arange(len(depths)) + (i - (len(ranks) - 1) / 2) * width
+        ax.bar(x, recall[way], 0.92 * width, color=colours[way])
+        ax.vlines(x, *intervals(hits, [count] * len(hits)), color="#444444", linewidth=1.4)
+        for at, value in zip(x, recall[way], strict=True):
             write(ax, at, 0, f"{value:.0f}", size=10.5, bold=True, shift=(0, 8))
-    shown = [f"the first {depth}" if depth > 1 else "the first" for depth in depths]
-    ax.set_xticks(range(len(depths)), shown)
+    ax.set_xticks(range(len(depths)), depths.values())
     ax.set(ylim=(0, 104), ylabel="% of questions", xlabel="the right article is among")
     ax.grid(axis="y")
-    legend(figure, {WAY_NAMES[name]: tint(WAY_COLOURS[name], 0.75) for name in ranks})
-    middle = len(depths) // 2
-    best = sorted(recall, key=lambda name: -recall[name][middle])
-    shares = ", ".join(f"{WAY_NAMES[name]} {recall[name][middle]:.0f} %" for name in best)
-    finding = f"The right article is among the first {depths[middle]} of all: "
-    finding += f"{shares}, of {count} questions"
-    table = {
-        f"{WAY_NAMES[name]}, % among the first": dict(zip(depths, each, strict=True))
-        for name, each in recall.items()
-    }
-    return finish(figure, finding, "Bars with 95 % intervals", listed(table, "{:.0f}"))
+    legend(figure, colours)
+    table = {way: dict(zip(depths.values(), each, strict=True)) for way, each in recall.items()}
+    tell(ax, "Bars with 95 % intervals", listed(table, "{:.0f}"))
+    best = sorted(recall, key=lambda way: -recall[way][1])
+    shares = ", ".join(f"{way} {recall[way][1]:.0f} %" for way in best)
+    finding = f"The right article is among the first 5 of all: {shares}, of {count} questions"
+    return finish(figure, finding)
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -342,15 +333,15 @@ def plot_candidates(
     level(ax, threshold, f"threshold {threshold:.2f}", "x", below=True)
     ax.set_xlim(0, 1.12)
     legend(figure, kinds)
-    finding = f"“{plain(texts[best])}”, from place {best + 1}, has the highest score: "
+    finding = f"“{texts[best]}”, from place {best + 1}, has the highest score: "
     finding += f"{discounted[best]:.2f}"
     if discounted[best] < threshold:
         finding = f"Nothing reaches {threshold:.2f}: the best guess has {discounted[best]:.2f}"
-    return finish(figure, finding, f"Bars for the answers in {N} passages", listed(table))
+    return finish(figure, finding)
 
 
 def _cut(text: str, most: int) -> str:
-    return plain(text if len(text) <= most else text[: most - 4].rstrip() + " ...")
+    return text if len(text) <= most else text[: most - 4].rstrip() + " ..."
 
 
 def plot_discount(discounted: Mapping[float, Sequence[float]], threshold: float) -> Figure:
@@ -374,9 +365,7 @@ def plot_discount(discounted: Mapping[float, Sequence[float]], threshold: float)
     places = [f"down to place {n}" if n else "at no place" for n in reach.values()]
     told = [f"{score:g} sure {where}" for score, where in zip(reach, places, strict=True)]
     told[0] = told[0].replace("sure", "sure is answered")
-    finding = f"A reader {', '.join(told)}"
-    said = {f"{score:g}": dict(enumerate(each, 1)) for score, each in discounted.items()}
-    return finish(figure, finding, "Lines of discounted scores by place", listed(said))
+    return finish(figure, f"A reader {', '.join(told)}")
 
 
 def plot_passages_read(f1: Mapping[str, Mapping[int, float]]) -> Figure:
@@ -395,11 +384,10 @@ def plot_passages_read(f1: Mapping[str, Mapping[int, float]]) -> Figure:
     ax.set(xticks=counts, xlim=(counts[0] - 0.2, counts[-1] + 0.1))
     few, many = counts[0], counts[-1]
     changes = [
-        f"{plain(name)}: {each[few]:.0f} with {few} read, {each[many]:.0f} with {many}"
+        f"{name}: {each[few]:.0f} with {few} read, {each[many]:.0f} with {many}"
         for name, each in f1.items()
     ]
-    finding = f"F1 {'; '.join(changes)}"
-    return finish(figure, finding, "Lines of F1 by passages read", listed(f1, "{:.1f}"))
+    return finish(figure, f"F1 {'; '.join(changes)}")
 
 
 # --- several processes ----------------------------------------------------------------------------
@@ -417,19 +405,16 @@ def draw_schedule(taken: Sequence[tuple[int, float, float]]) -> Figure:
     for chunk, (process, begin, end) in enumerate(taken, 1):
         earlier = sum(other == process for other, *_ in taken[: chunk - 1])
         colour = tint(f"C{process % 6}", 0.35 if earlier % 2 else 0.55)
-        row, look = (
-            processes.index(process),
-            {"edge": "white", "line": 1.5, "gid": f"chunk {chunk}"},
-        )
-        box(ax, (begin + end) / 2, row, end - begin, 0.7, str(chunk), face=colour, **look)
+        look = {"edge": "white", "face": colour, "line": 1.5}
+        middle, row = (begin + end) / 2, processes.index(process)
+        box(ax, middle, row, end - begin, 0.7, str(chunk), **look)
     done, work = max(end for *_, end in taken), sum(end - begin for _, begin, end in taken)
     name_bars(ax, [f"process {process}" for process in processes], "seconds")
     ax.axvline(done, color=INK, linestyle="--", linewidth=1.2)
     ax.set_xlim(0, 1.02 * done)
-    who = "1 process is" if len(processes) == 1 else f"{len(processes)} processes are"
-    finding = f"{len(taken)} chunks, {work:g} seconds of work: {who} done after {done:g}"
+    finding = f"{len(taken)} chunks, {work:g} seconds of work, on {len(processes)} processes done"
     said = {
         f"chunk {n}": f"process {process}, {begin:g} to {end:g} s"
         for n, (process, begin, end) in enumerate(taken, 1)
     }
-    return finish(figure, finding, "Bars in time, a row for each process", listed(said))
+    return finish(figure, f"{finding} after {done:g}", listed(said))

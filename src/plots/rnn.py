@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
-from matplotlib.ticker import PercentFormatter
 
 from src.plots import (
     ANSWER,
@@ -24,7 +23,9 @@ from src.plots import (
     percent,
     plain,
     subplots,
+    tell,
     tint,
+    written,
 )
 from src.plots.primitives import (
     GREY,
@@ -36,6 +37,7 @@ from src.plots.primitives import (
     heatmap,
     level,
     lines,
+    percents,
     write,
 )
 
@@ -60,12 +62,7 @@ def draw_bags(sentences: Sequence[Sequence[str]]) -> Figure:
         counted = [word if count == 1 else f"{word} {count}" for word, count in bag]
         boxes(ax, longest + 6, y, counted, edge=STATE)
     same = "one and the same bag" if all(bag == bags[0] for bag in bags) else "different bags"
-    texts = "; ".join(
-        f"“{' '.join(words)}” becomes {', '.join(word for word, _ in bag)}"
-        for words, bag in zip(sentences, bags, strict=True)
-    )
-    shows = "Sentences and what is left of them when the order is thrown away"
-    return finish(figure, f"{len(sentences)} sentences, {same}", shows, texts)
+    return finish(figure, f"{len(sentences)} sentences, {same}", written(figure))
 
 
 # --- one cell, unrolled ---------------------------------------------------------------------------
@@ -86,7 +83,7 @@ def draw_unrolled(words: Sequence[str], inputs: Any, states: Any) -> Figure:
         x = 2 * t + 0.55
         write(ax, x, 0.02, word, size=12, bold=True)
         _numbers(ax, x, 0.62, inputs[t], INPUT)
-        box(ax, x, 2.1, 0.8, 0.8, "cell", "#5b6b7b", "#f4f6f8", size=11, gid=f"cell {t}")
+        box(ax, x, 2.1, 0.8, 0.8, "cell", "#5b6b7b", "#f4f6f8", size=11)
         arrow(ax, (x, 0.92), (x, 1.68))
         arrow(ax, (x - 1.6 if t else -0.22, 2.1), (x - 0.42, 2.1), STATE)
         arrow(ax, (x, 2.52), (x, 3.3))
@@ -94,10 +91,7 @@ def draw_unrolled(words: Sequence[str], inputs: Any, states: Any) -> Figure:
     for y, name, colour in ((3.6, "state", STATE), (0.62, "input", INPUT)):
         write(ax, -1.3, y, name, colour, 10.5, bold=True, ha="left")
     finding = f"One cell, used {T} times: each state is made of a word and of the state before it"
-    shows = f"The words “{' '.join(words)}” from left to right, under each its numbers, above it"
-    steps = zip(words, inputs, states, strict=True)
-    told = "; ".join(f"{word} [{_vector(x)}] gives [{_vector(h)}]" for word, x, h in steps)
-    return finish(figure, finding, f"{shows} the state", told)
+    return finish(figure, finding, f"From left to right: {written(figure)}")
 
 
 def _numbers(ax: Axes, x: float, y: float, values: np.ndarray, colour: str) -> None:
@@ -125,17 +119,8 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     lines(ax, curves, label, "norm of the gradient", COLOURS, log="y")
     steps = max(map(len, norms.values())) - 1
     left = {name: float(values[-1] / values[0]) for name, values in norms.items()}
-    weakest, strongest = min(left, key=left.__getitem__), max(left, key=left.__getitem__)
-    shown = {
-        name: f"{left[name]:.0e}" if left[name] < 1e-3 else f"{left[name]:.2g}" for name in left
-    }
-    finding = f"What is left of the gradient {steps} steps back:"
-    finding += f" {strongest} {shown[strongest]}, {weakest} {shown[weakest]}"
-    told = {
-        name: f"{n[0]:.2g} at distance 0, {n[-1]:.2g} at {len(n) - 1}" for name, n in norms.items()
-    }
-    shows = "Lines of the gradient's norm against distance, on a logarithmic axis"
-    return finish(figure, finding, shows, listed(told))
+    told = [f"{name} {left[name]:.2g}" for name in sorted(left, key=left.get, reverse=True)]
+    return finish(figure, f"What is left of the gradient {steps} steps back: {', '.join(told)}")
 
 
 def plot_clipping(
@@ -149,28 +134,24 @@ def plot_clipping(
     """
     without, clipped = norms
     figure, axes = subplots(1, 2, figsize=(8.6, 3.5))
-    for ax, series, label in zip(
-        axes, (norms, losses), ("length of the gradient", "loss"), strict=True
-    ):
+    panels = {"length of the gradient": norms, "loss": losses}
+    for ax, (label, series) in zip(axes, panels.items(), strict=True):
         for (name, values), colour in zip(series.items(), (STATE, INPUT), strict=True):
-            ax.plot(values, color=colour, linewidth=1.3, label=plain(name), gid=f"{label} {name}")
-        ax.set_yscale("log")
-        ax.set(xlabel="training, steps", ylabel=label)
+            ax.plot(values, color=colour, linewidth=1.3, label=plain(name))
+        ax.set(xlabel="training, steps", ylabel=label, yscale="log")
         ax.set_ylim(None, 100 * max(*series[clipped], limit))  # what explodes leaves the picture
         ax.grid(axis="y")
     level(axes[0], limit, f"limit {limit:g}", left=True)
     axes[1].legend(loc="upper right", fontsize=9.5)
-    finding = f"Clipped at {limit:g}, the loss ends at {losses[clipped][-1]:.2g}"
     broken = np.flatnonzero(~np.isfinite(losses[without]))
+    last = f"ends at {losses[without][-1]:.2g}"
     if len(broken):
-        finding += f"; as it is, it is no number any more from step {broken[0]} on"
-    else:
-        finding += f", as it is at {losses[without][-1]:.2g}"
-    shows = "Two charts against training steps, lengths of gradients and losses"
-    told = {
-        n: f"longest gradient {max(norms[n]):.3g}, last loss {losses[n][-1]:.3g}" for n in norms
-    }
-    return finish(figure, finding, shows, listed(told))
+        last = f"is no number any more from step {broken[0]} on"
+    finding = (
+        f"Clipped at {limit:g}, the loss ends at {losses[clipped][-1]:.2g}; {without}, it {last}"
+    )
+    longest = {name: f"{max(values):.3g}" for name, values in norms.items()}
+    return finish(figure, finding, f"Longest gradients: {listed(longest)}")
 
 
 # --- LSTM -----------------------------------------------------------------------------------------
@@ -207,7 +188,7 @@ def draw_lstm_cell() -> Figure:
         side = "right" if x < 0 else "left"
         write(ax, x, y, text, colour, 11.5, bold=True, ha=side, parse_math=True)
     for name, (x, colour, function) in GATES.items():
-        box(ax, x, 1.46, 1.1, 0.62, function, colour, tint(colour, 0.35), gid=name, size=11)
+        box(ax, x, 1.46, 1.1, 0.62, function, colour, tint(colour, 0.35), size=11)
         write(ax, x + 0.08, 0.86, name, size=9.5, ha="left")
         arrow(ax, (x, 0.55), (x, 1.13), INPUT)
     for start, end in LSTM_ARROWS:
@@ -223,7 +204,7 @@ def draw_lstm_cell() -> Figure:
     memory = "The memory c goes straight through: first it is multiplied by the forget gate, then"
     memory += " the product of the input gate and the candidate is added"
     state = "The new state h is tanh of the new memory times the output gate. All four boxes read"
-    return finish(figure, finding, "An LSTM cell", memory, f"{state} the word x and the state h")
+    return finish(figure, finding, memory, f"{state} the word x and the state h")
 
 
 def plot_gates(gates: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
@@ -250,9 +231,8 @@ def plot_gates(gates: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
         for t in (means[name].argmax(), means[name].argmin())
     )
     finding = f"The {name} gate opens widest at {most}, least at {least}"
-    shows = "Heatmaps of the gates of an LSTM over the tokens of a sentence"
     told = listed({gate: list(zip(tokens, mean, strict=True)) for gate, mean in means.items()})
-    return finish(figure, finding, shows, f"Mean over the units drawn, {told}")
+    return finish(figure, finding, f"Heatmaps; mean over the units drawn, {told}")
 
 
 # --- both directions ------------------------------------------------------------------------------
@@ -269,12 +249,12 @@ def plot_directions(
     """
     T, width = len(first), 0.8 / len(differences)
     figure, ax = subplots(figsize=(8.2, 3.7))
-    for number, (name, values) in enumerate(differences.items()):
-        middles = np.arange(T) + (number - (len(differences) - 1) / 2) * width
-        look = {"label": plain(name), "color": (INPUT, STATE)[number], "gid": name}
-        ax.bar(middles, values, width, **look)
     pairs = list(zip(first, second, strict=True))
     labels = [plain(a) if a == b else f"{plain(a)} /\n{plain(b)}" for a, b in pairs]
+    for i, (name, values) in enumerate(differences.items()):
+        middles = np.arange(T) + (i - (len(differences) - 1) / 2) * width
+        ax.bar(middles, values, width, label=plain(name), color=(INPUT, STATE)[i])
+        tell(ax, f"Bars {name}", listed(list(zip(labels, values, strict=True))))
     ax.set_xticks(range(T), labels, parse_math=False)
     ax.set(xlabel="place in the sentence", ylabel="distance of the two states")
     ax.set_ylim(0, 1.3 * max(max(values) for values in differences.values()))
@@ -287,9 +267,7 @@ def plot_directions(
     if len(seeing) == 1:
         finding = f"Before “{first[changed]}” and “{second[changed]}” only reading {seeing[0]}"
         finding += " tells the sentences apart"
-    told = listed({name: _vector(np.array(row)) for name, row in differences.items()})
-    shows = f"Bars for “{' '.join(first)}” and “{' '.join(second)}”, the distance of their states"
-    return finish(figure, finding, f"{shows} at each place", told)
+    return finish(figure, finding)
 
 
 # --- padding and topics ---------------------------------------------------------------------------
@@ -301,18 +279,14 @@ def draw_padding(texts: Sequence[Sequence[str]]) -> Figure:
     figure, ax = drawing((8.4, 1.0 + 0.42 * len(texts)), (-0.05, T), (len(texts), -0.05))
     for row, words in enumerate(texts):
         for t in range(T):
-            text, face, colour, what = "pad", FAINT, MUTED, "padding"
+            look = {"edge": "white", "face": FAINT, "colour": MUTED, "size": 9.5}
             if t < len(words):
-                text, face, colour, what = words[t], tint(INPUT, 0.22), INK, "word"
-            look = {"edge": "white", "face": face, "gid": f"{row} {t} {what}"}
-            box(ax, t + 0.5, row + 0.5, 0.94, 0.84, text, **look, size=9.5, colour=colour)
+                look |= {"face": tint(INPUT, 0.22), "colour": INK}
+            box(ax, t + 0.5, row + 0.5, 0.94, 0.84, [*words, *["pad"] * T][t], **look)
     empty = len(texts) * T - sum(map(len, texts))
-    finding = (
-        f"{empty} of {len(texts) * T} places are padding: there to be computed, never to count"
-    )
-    rows = "; ".join(f"{len(words)} words and {T - len(words)} pads" for words in texts)
-    shows = f"A batch as a grid of {len(texts)} rows and {T} columns"
-    return finish(figure, finding, shows, rows)
+    finding = f"{empty} of {len(texts) * T} places are padding: "
+    finding += "there to be computed, never to count"
+    return finish(figure, finding, f"A batch of {len(texts)} rows: {written(figure)}")
 
 
 def plot_topic_scores(scores: Mapping[str, Sequence[float]], texts: int, guess: float) -> Figure:
@@ -326,6 +300,7 @@ def plot_topic_scores(scores: Mapping[str, Sequence[float]], texts: int, guess: 
     means = {name: float(np.mean(values)) for name, values in scores.items()}
     figure, ax = subplots(figsize=(8.2, 1.6 + 0.5 * len(scores)))
     label = f"topics right, of {texts:,} introductions that no model saw in training"
+    percents(ax, "x")
     bars(ax, means, "", tint(INPUT, 0.55), label)
     for y, (name, values) in enumerate(scores.items()):
         ax.plot(values, [y] * len(values), "o", color=INK, markersize=4)
@@ -334,14 +309,12 @@ def plot_topic_scores(scores: Mapping[str, Sequence[float]], texts: int, guess: 
     ax.axvline(guess, color=MUTED, linestyle="--", linewidth=1.3)
     write(ax, guess, -0.62, "always the commonest topic", GREY, 9.5, shift=(5, 0), ha="left")
     ax.set(xlim=(0, 1), ylim=(len(scores) - 0.5, -0.85))
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    best, worst = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
-    finding = (
-        f"{100 * means[best]:.1f} % right for “{best}”, {100 * means[worst]:.1f} % for “{worst}”"
-    )
-    told = {name: ", ".join(f"{value:.1%}" for value in row) for name, row in scores.items()}
-    often = f"Always the commonest topic: {guess:.1%}"
-    return finish(figure, finding, "Bars of accuracy, dots for single seeds", often, listed(told))
+    best, worst = max(means, key=means.get), min(means, key=means.get)
+    finding = f"{100 * means[best]:.1f} % right for “{best}”, "
+    finding += f"{100 * means[worst]:.1f} % for “{worst}”"
+    told = {name: ", ".join(map(percent, row)) for name, row in scores.items()}
+    often = f"Always the commonest topic: {percent(guess)}"
+    return finish(figure, finding, often, f"Single seeds, {listed(told)}")
 
 
 def plot_confusion(counts: Any, topics: Sequence[str]) -> Figure:
@@ -353,31 +326,31 @@ def plot_confusion(counts: Any, topics: Sequence[str]) -> Figure:
     counts = np.asarray(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, ax = subplots(figsize=(8.4, 5.6))
-
-    def shown(value: float) -> str:
-        return f"{value:.0f}" if value >= 0.5 else ""
-
-    heatmap(ax, 100 * shares, topics, topics, shown, high=100, unit="% of the row", size=9.5)
     ax.set(xlabel="taken for", ylabel="true topic")
+    look = {"form": _whole, "high": 100, "unit": "% of the row", "size": 9.5}
+    heatmap(ax, 100 * shares, topics, topics, **look)
     wrong = np.where(np.eye(len(topics), dtype=bool), 0, shares)
     i, j = np.unravel_index(wrong.argmax(), wrong.shape)
     finding = f"{topics[i]} is taken for {topics[j]} most often:"
     finding += f" {percent(float(wrong[i, j]))} of {counts[i].sum()} texts"
-    right = listed(dict(zip(topics, np.diag(shares), strict=True)), percent)
-    return finish(figure, finding, "Heatmap of true topics by predicted ones", f"Right: {right}")
+    return finish(figure, finding)
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}" if value >= 0.5 else ""
 
 
 # --- encoder and decoder --------------------------------------------------------------------------
 
 
-def draw_encoder_decoder(written: str, iso: str, D: int) -> Figure:
+def draw_encoder_decoder(date: str, iso: str, D: int) -> Figure:
     """Draw an encoder-decoder at work: characters in, one vector between, characters out.
 
     Args:
-        written, iso: what is read and what is written, shortened in the drawing.
+        date, iso: what is read and what is written, shortened in the drawing.
         D: numbers of the vector.
     """
-    read, wrote = list(written), list(iso)
+    read, wrote = list(date), list(iso)
     read = read if len(read) <= 14 else [*read[:8], "…", *read[-4:]]
     wrote = wrote if len(wrote) <= 8 else [*wrote[:6], "…"]
     R, start = len(read), len(read) + 3.0
@@ -385,7 +358,7 @@ def draw_encoder_decoder(written: str, iso: str, D: int) -> Figure:
     for x, character in enumerate(read):
         _cell(ax, x + 0.4, INPUT, character, read_at=0.1)
         arrow(ax, (x + 0.74, 1.35), (x + (1.06 if x < R - 1 else 1.73), 1.35), INPUT)
-    box(ax, R + 1.5, 1.35, 0.6, 1.6, edge=STATE, face=tint(STATE, 0.4), line=1.6, gid="vector")
+    box(ax, R + 1.5, 1.35, 0.6, 1.6, edge=STATE, face=tint(STATE, 0.4), line=1.6)
     name, note = f"one vector:\n{D} numbers", "in view at\nevery step"
     write(ax, R + 1.5, 2.45, name, STATE, 10.5, bold=True, va="bottom")
     write(ax, R + 1.5, 0.4, note, STATE, 8.5, va="top")
@@ -399,10 +372,10 @@ def draw_encoder_decoder(written: str, iso: str, D: int) -> Figure:
     write(ax, 0.1, -0.55, "encoder: reads", INPUT, 10.5, bold=True, ha="left")
     says = "decoder: writes, and reads what it wrote"
     write(ax, start, -0.55, says, ANSWER, 10.5, bold=True, ha="left")
-    finding = f"Whatever “{written}” says must pass through {D} numbers"
-    shows = f"An encoder reads the {len(written)} characters of “{written}” one by one; its last"
-    shows += f" state, {D} numbers, is all the decoder gets"
+    finding = f"Whatever “{date}” says must pass through {D} numbers"
+    encoder = f"An encoder reads the {len(date)} characters of “{date}” one by one; its last"
     decoder = f"The decoder begins with a start mark and writes “{iso}”, reading each character it"
+    shows = f"{encoder} state, {D} numbers, is all the decoder gets"
     return finish(figure, finding, shows, f"{decoder} wrote before it writes the next")
 
 
@@ -426,30 +399,24 @@ def plot_accuracy_by_length(
             band around a curve is one standard error to either side.
     """
     bins = sorted({edges for curve in curves.values() for edges in curve})
-    shares, points, bands = {}, {}, {}
+    points, bands = {}, {}
     for name, curve in curves.items():
         order = sorted(curve)
         right, count = np.array([curve[edges] for edges in order], dtype=float).T
         share, places = right / count, [bins.index(edges) for edges in order]
         error = np.sqrt(share * (1 - share) / count)
-        shares[name], points[name] = share, np.column_stack([places, share])
-        bands[name] = (share - error, share + error)
+        points[name], bands[name] = np.column_stack([places, share]), (share - error, share + error)
     figure, ax = subplots(figsize=(8.2, 4.0))
     label = "characters of the written date"
+    percents(ax)
     lines(ax, points, label, "exact match", bands=bands, ylim=(0, 1.04), marker="o")
     ax.set_xlim(-0.2, len(bins) - 0.95)
-    ax.set_xticks(range(len(bins)), [f"{low} to {high - 1}" for low, high in bins])
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    longest = {name: share[-1] for name, share in shares.items()}
-    low, high = min(longest, key=longest.__getitem__), max(longest, key=longest.__getitem__)
-    finding = f"On the longest dates: {low} {percent(longest[low])} right,"
-    finding += f" {high} {percent(longest[high])}"
-    if len(shares) == 1:
-        finding = f"The {low} gets {percent(shares[low][0])} of the shortest dates right,"
-        finding += f" {percent(longest[low])} of the longest"
-    told = {
-        name: {f"{low} to {high - 1}": right / n for (low, high), (right, n) in rows.items()}
-        for name, rows in curves.items()
-    }
-    shows = "Lines of exact match by length of the input, in characters"
-    return finish(figure, finding, shows, listed(told, percent))
+    names = [f"{low} to {high - 1}" for low, high in bins]
+    ax.set_xticks(range(len(bins)), names)
+    ends = {name: (percent(p[0, 1]), percent(p[-1, 1])) for name, p in points.items()}
+    low, *_, high = sorted(points, key=lambda name: points[name][-1, 1]) * 2
+    finding = f"On the longest dates: {low} {ends[low][1]} right, {high} {ends[high][1]}"
+    if len(points) == 1:
+        finding = f"The {low} gets {ends[low][0]} of the shortest dates right,"
+        finding += f" {ends[low][1]} of the longest"
+    return finish(figure, finding, f"Characters, from place 0 on: {', '.join(names)}")

@@ -21,6 +21,7 @@ from src.plots import (
     percent,
     subplots,
     tint,
+    written,
 )
 from src.plots.primitives import (
     arrow,
@@ -79,13 +80,11 @@ def draw_ai_sets() -> Figure:
     """Draw artificial intelligence, machine learning and deep learning as sets."""
     figure, ax = drawing((8, 4.1), (0, 16), (0, 8))
     for name, (middle, size, colour, (x, y), inside) in SETS.items():
-        ring = {"facecolor": colour, "edgecolor": INK, "linewidth": 1.2, "gid": name}
-        ax.add_patch(Ellipse(middle, *size, **ring))
+        ax.add_patch(Ellipse(middle, *size, facecolor=colour, edgecolor=INK, linewidth=1.2))
         write(ax, x, y + 0.45, name, size=11.5, bold=True, va="bottom")
         write(ax, x, y + 0.25, inside, va="top")
     finding = "Deep learning is a part of machine learning, as that is of artificial intelligence"
-    contents = listed({name: inside for name, (*_, inside) in SETS.items()})
-    return finish(figure, finding, "Three ellipses, one inside the other", contents)
+    return finish(figure, finding, "Three ellipses, one inside the other", written(figure))
 
 
 COURSE_MAP = (
@@ -103,18 +102,17 @@ COURSE_MAP = (
 def draw_course_map() -> Figure:
     """Draw the eight notebooks as a path, each with what it adds."""
     figure, ax = drawing((8.4, 3.7), (0, 16.4), (0, 7.2))
-    middles = [(2.0 + 4.13 * (i % 4), 5.5 if i < 4 else 1.7) for i in range(8)]
-    for i, ((x, y), (number, name, adds)) in enumerate(zip(middles, COURSE_MAP, strict=True)):
+    for i, (number, name, adds) in enumerate(COURSE_MAP):
+        x, y = 2.0 + 4.13 * (i % 4), 5.5 if i < 4 else 1.7
         colour = tint(ANSWER, 0.28) if i >= 6 else tint(START, 0.08 + 0.045 * i)
-        box(ax, x, y, 3.76, 2.66, edge=INK, face=colour, rounded=0.3, gid=number)
+        box(ax, x, y, 3.76, 2.66, edge=INK, face=colour, rounded=0.3)
         write(ax, x, y + 0.72, f"{number}  {name}", bold=True)
         write(ax, x, y - 0.35, adds, size=8.8)
         if i % 4:
             arrow(ax, (x - 2.2, y), (x - 1.9, y), **STEP)
-    arrow(ax, (middles[3][0], 4.1), (middles[4][0], 3.1), **STEP)
+    arrow(ax, (14.39, 4.1), (2.0, 3.1), **STEP)
     finding = "Eight notebooks lead from a single word to an answer out of ten thousand articles"
-    steps = "; ".join(f"{number} {name}: {adds}" for number, name, adds in COURSE_MAP)
-    return finish(figure, finding, "Eight boxes joined by arrows", steps)
+    return finish(figure, finding, "Eight boxes joined by arrows", written(figure))
 
 
 # --- how training works ---------------------------------------------------------------------------
@@ -148,7 +146,7 @@ def draw_training_loop() -> Figure:
     figure, ax = drawing((8.4, 4.1), (-2.1, 17.2), (-0.2, 9.0))
     for i, (word, (means, line, spam)) in enumerate(LOOP.items()):
         x = 2.2 + 4.2 * i
-        box(ax, x, 5.8, 3.86, 2.36, edge=INK, face=tint(START, 0.2), rounded=0.3, gid=word)
+        box(ax, x, 5.8, 3.86, 2.36, edge=INK, face=tint(START, 0.2), rounded=0.3)
         write(ax, x, 6.35, word, size=12.5, bold=True)
         for y, text, size in ((5.4, means, 9), (3.2, line, 8.8), (1.15, spam, 8.8)):
             write(ax, x, y, text, size=size)
@@ -160,12 +158,8 @@ def draw_training_loop() -> Figure:
     arrow(ax, (14.8, 7.05), (2.2, 7.05), **STEP | {"colour": END}, bend=0.2)
     write(ax, 8.5, 7.35, "epoch: one round over all examples, then again", END, bold=True)
     finding = "Training is four steps in a circle, the same for two numbers as for millions"
-    steps = {
-        word: f"{means}; for the line {line}; for the spam filter {spam}"
-        for word, (means, line, spam) in LOOP.items()
-    }
     shows = "Four boxes in a row, joined by arrows, and an arrow back to the first, named epoch"
-    return finish(figure, finding, shows, listed(steps))
+    return finish(figure, finding, shows, written(figure))
 
 
 def plot_downhill(
@@ -187,19 +181,15 @@ def plot_downhill(
     figure, ax = subplots(figsize=(8, 3.9))
     ax.plot(grid, errors, color=MUTED, zorder=1)
     tangent = at[0] + gradient * near
-    ax.plot(visited[0] + near, tangent, color=END, linewidth=2.4, gid="tangent")
+    ax.plot(visited[0] + near, tangent, color=END, linewidth=2.4)
     place = {"shift": (14, 2), "ha": "left", "va": "bottom"}
     write(ax, visited[0], at[0], f"gradient {gradient:.1f}", END, 11, bold=True, **place)
-    ax.plot(visited, at, "o-", color=START, markersize=7, linewidth=1.4, gid="steps")
+    ax.plot(visited, at, "o-", color=START, markersize=7, linewidth=1.4)
     level(ax, best, f"lowest: slope {best:.2f}", axis="x", left=True)
     ax.set(ylim=(0, 1.05 * errors.max()), xlabel="slope", ylabel="error (mean square)")
-    steps = len(visited) - 1
-    finding = f"{steps} step{'s' * (steps > 1)} against the gradient: the error goes from"
-    finding += (
-        f" {at[0]:,.1f} to {at[-1]:,.1f}, the slope from {visited[0]:.2f} to {visited[-1]:.2f}"
-    )
-    shows = "A bowl: the error of a line against its slope, with the visited slopes on it"
-    return finish(figure, finding, shows, f"The lowest point is at {best:.2f}")
+    finding = f"{len(visited) - 1} steps against the gradient: the error goes from {at[0]:,.1f} to"
+    finding += f" {at[-1]:,.1f}, the slope from {visited[0]:.2f} to {visited[-1]:.2f}"
+    return finish(figure, finding, "The error of a line against its slope is a bowl")
 
 
 def plot_line_training(
@@ -223,7 +213,7 @@ def plot_line_training(
     for epoch, share in zip(shown, np.linspace(0.25, 1, len(shown)), strict=True):
         slope, intercept, _ = history[epoch]
         look = {"color": tint(END, share), "linewidth": 1.4 + (epoch == epochs)}
-        ax.plot([0, right], [intercept, slope * right + intercept], **look, gid=f"epoch {epoch}")
+        ax.plot([0, right], [intercept, slope * right + intercept], **look)
         if epoch in names:
             ends.append((right, slope * right + intercept, names[epoch], END))
     ax.set(xlim=(0, right), ylim=(min(0, y.min()) - 0.03 * y.max(), 1.12 * y.max()))
@@ -231,51 +221,18 @@ def plot_line_training(
     label_line_ends(ax, ends)
     errors = [error for _, _, error in history]
     error_curve = {"": list(enumerate(errors, 1))}
-    lines(curve, error_curve, "epoch, logarithmic", "error (mean square)", {"": START}, log="x")
+    lines(curve, error_curve, "epoch, logarithmic", "error (mean square)", log="x")
     finding = f"In {epochs:,} epochs the line moves to the points: its error falls"
     finding += f" from {errors[0]:,.0f} to {errors[-1]:,.0f}"
-    shows = "Left: points, and lines that come nearer to them; right: the error per epoch"
     last = f"The last line has slope {history[-1][0]:.2f} and intercept {history[-1][1]:.2f}"
-    return finish(figure, finding, shows, last)
-
-
-def plot_losses(curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Plot the loss per epoch, a line for each set of messages, with a coin's loss to compare.
-
-    Args:
-        curves: name -> loss of each epoch, the training set first.
-    """
-    figure, ax = subplots(figsize=(8, 3.8))
-    points = {
-        f"{name}: {curve[-1]:.2f}": list(enumerate(curve, 1)) for name, curve in curves.items()
-    }
-    coin = float(np.log(2))
-    highest = 1.15 * max(coin, *(max(curve) for curve in curves.values()))
-    lines(ax, points, "epoch", "loss, nats per message", ylim=(0, highest))
-    level(ax, coin, "a coin: 0.69")
-    ax.locator_params(axis="x", integer=True)
-    (first, losses), *others = curves.items()
-    epochs = len(losses)
-    finding = f"On the {first} messages the loss falls from {losses[0]:.2f} to {losses[-1]:.2f}"
-    finding += f" in {epochs} epochs"
-    finding += "".join(
-        f"; on the {name} messages it ends at {curve[-1]:.2f}" for name, curve in others
-    )
-    return finish(figure, finding, "Lines of loss against epoch", "A coin's loss is 0.69")
+    return finish(figure, finding, "Points, and lines that come nearer to them", last)
 
 
 # --- spam and tasks -------------------------------------------------------------------------------
 
 
 def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
-    """Draw both kinds of error of several filters on the same messages, with the counts.
-
-    Raises:
-        ValueError: the filters were not judged on equally many messages.
-    """
-    totals = sorted({found.total for found in errors.values()})
-    if len(totals) != 1:
-        raise ValueError(f"compare filters on the same messages; these have {totals} messages.")
+    """Draw both kinds of error of several filters on the same messages, with the counts."""
     kinds = {"spam let through": START, "ham called spam": END}
     table = {
         name: dict(zip(kinds, (found.missed, found.false_alarms), strict=True))
@@ -286,16 +243,12 @@ def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
     for y, found in enumerate(errors.values()):
         text = f"{found.wrong} of {found.total}"
         write(ax, found.wrong, y, text, size=10.5, shift=(5, 0), ha="left")
-    ranked = sorted(errors, key=lambda name: errors[name].wrong)
-    ax.set_xlim(0, 1.18 * max(1, errors[ranked[-1]].wrong))
+    ax.set_xlim(0, 1.18 * max(1, *(found.wrong for found in errors.values())))
     ax.locator_params(axis="x", integer=True)
     legend(figure, kinds)
-    finding = (
-        f"On the same {totals[0]} messages “{ranked[0]}” errs least, {errors[ranked[0]].wrong}"
-    )
-    finding += " times" + "".join(f"; “{name}” {errors[name].wrong} times" for name in ranked[1:])
-    shows = "Bars of wrong messages by kind of error"
-    return finish(figure, finding, shows, listed(table, "{:.0f}"))
+    ranked = sorted(errors.items(), key=lambda item: item[1].wrong)
+    told = [f"“{name}” {found.wrong} times" for name, found in ranked]
+    return finish(figure, f"On the same {ranked[0][1].total} messages wrong: {', '.join(told)}")
 
 
 def plot_word_weights(for_spam: Mapping[str, float], against: Mapping[str, float]) -> Figure:
@@ -312,8 +265,7 @@ def plot_word_weights(for_spam: Mapping[str, float], against: Mapping[str, float
         ax.set_xlim(0, 1.25 * longest)
     best, worst = next(iter(for_spam)), next(iter(against))
     finding = f"“{best}” speaks most for spam, “{worst}” most against it"
-    shows = "Bars of word weights, for spam on the left, against it on the right"
-    return finish(figure, finding, shows, listed(for_spam, "{:+.2f}"), listed(against, "{:+.2f}"))
+    return finish(figure, finding)
 
 
 def plot_task_scores(scores: Mapping[str, Score]) -> Figure:
@@ -325,16 +277,11 @@ def plot_task_scores(scores: Mapping[str, Score]) -> Figure:
     label = "right answers, % (orange mark: what guessing would get)"
     bars(ax, shares, shown, label=label)
     for row, name in enumerate(shares):
-        mark = {"color": END, "linewidth": 2.4, "gid": f"{name} chance"}
-        ax.plot([100 * scores[name].chance] * 2, [row - 0.38, row + 0.38], **mark)
+        guess = 100 * scores[name].chance
+        ax.plot([guess, guess], [row - 0.38, row + 0.38], color=END, linewidth=2.4)
     ax.set(xlim=(0, 115), xticks=range(0, 101, 20))
-    above = {name: shares[name] / 100 - scores[name].chance for name in shares}
-    best, worst = max(above, key=above.__getitem__), min(above, key=above.__getitem__)
-    told = {
-        name: f"{percent(shares[name] / 100)} for {percent(scores[name].chance)}" for name in shares
-    }
-    finding = (
-        f"“{best}” lies furthest above guessing ({told[best]}), “{worst}” least ({told[worst]})"
-    )
-    shows = "Bars of the share of right answers by task, each against guessing"
-    return finish(figure, finding, shows, listed(told))
+    above = {name: shares[name] - 100 * scores[name].chance for name in shares}
+    best, worst = max(above, key=above.get), min(above, key=above.get)
+    told = {name: f"{shares[name]:.0f} % for {percent(scores[name].chance)}" for name in shares}
+    finding = f"“{best}” lies furthest above guessing ({told[best]}), “{worst}” least"
+    return finish(figure, f"{finding} ({told[worst]})", f"Right, for guessing: {listed(told)}")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+from IPython import get_ipython
+from IPython.display import display
 from matplotlib.ticker import MaxNLocator
 
-from src.plots import START, Figure, alt, finish, listed, readable_on, subplots
-from src.plots.primitives import heatmap, lines, write
+from src.plots import START, Figure, alt, finish, listed, number, readable_on, subplots
+from src.plots.primitives import heatmap, level, lines, write
 from src.runtime import as_number, progress_line
 
 LAST_PHASES = ("finished", "stopped")
@@ -46,18 +46,15 @@ class LiveCurve:
         """Take in the state of the training and show it if it is time to.
 
         Args:
-            progress: all optional: step, steps, seconds (of training so far), planned_seconds,
-                loss, learning_rate, examples_per_second, phase ("training" if not given,
-                "saving", "evaluating", "finished", "stopped"), history of a finished run.
+            progress: what `src.runtime.progress_line` takes, and the history of a finished run.
         """
         with contextlib.suppress(Exception):  # an interrupt is not an Exception
             phase = str(progress.get("phase") or "training")
             if self._phase in LAST_PHASES and phase == "training":  # another run: a new display
                 self.points, self._handle = [], None
-            if not self.points:
-                for entry in progress.get("history") or ():
-                    self._keep(entry)
-            self._keep(progress)
+            logs = [] if self.points else progress.get("history") or []
+            for log in (*logs, progress):
+                self._keep(log)
             if phase == self._phase and (time.monotonic() < self._next or phase in LAST_PHASES):
                 return
             self._phase = phase
@@ -79,11 +76,8 @@ class LiveCurve:
 
     def _show(self, progress: Mapping[str, Any], last: bool) -> None:
         """Put the picture into the one display. The last one is sharper than those before."""
-        from IPython.display import display
-
-        picture, line = self.figure(progress), progress_line(progress)
-        page = picture.to_html(scale=None if last else 1)
-        bundle = {"text/html": page, "text/plain": f"{self.title}: {line}"}
+        page = self.figure(progress).to_html(live=not last)
+        bundle = {"text/html": page, "text/plain": f"{self.title}: {progress_line(progress)}"}
         if self._handle is None:
             self._handle = display(bundle, raw=True, display_id=True)
         else:
@@ -99,7 +93,7 @@ class LiveCurve:
         figure, (raw, smooth, tip) = self._figure, self._lines
         every = 1 + len(self.points) // MOST_POINTS
         drawn = np.array(self.points[::-every][::-1]).reshape(-1, 3)  # the last one always
-        seconds, losses = drawn[:, 1], drawn[:, 2]
+        _, seconds, losses = drawn.T
         done = as_number(progress.get("seconds")) or 0.0
         planned = as_number(progress.get("planned_seconds")) or 0.0
         smoothed = _smooth(losses)
@@ -107,17 +101,15 @@ class LiveCurve:
         smooth.set_data(seconds, smoothed)
         tip.set_data(seconds[-1:], smoothed[-1:])
         ax = figure.axes[0]
-        ax.set_xlim(0, max(planned, done, 1.0))
-        _loss_limits(ax, losses)
+        high = float(np.quantile(losses, 0.99)) if len(losses) else 1.0  # outliers aside
+        ax.set(xlim=(0, max(planned, done, 1.0)), ylim=(0, 1.12 * max(high, 1e-6)))
         over = progress.get("phase") in LAST_PHASES
         self._ahead.set_x(done)
         self._ahead.set_width(0 if over else max(planned - done, 0.0))
         line = progress_line(progress)
         self._line.set_text(line)
-        fell = ""
-        if len(losses) > 1:
-            fell = f" The loss went from {losses[0]:.2f} to {smoothed[-1]:.2f}."
-        return alt(figure, f"{self.title}, loss against seconds of training: {line}.{fell}")
+        began = f" The loss began at {losses[0]:.2f}." if len(losses) > 1 else ""
+        return alt(figure, f"{self.title}, loss against seconds of training: {line}.{began}")
 
     def _blank(self) -> Figure:
         """The figure before its first moment; keeps hold of what changes."""
@@ -132,76 +124,55 @@ class LiveCurve:
         ax.xaxis.set_major_locator(MaxNLocator(7))
         ax.yaxis.set_major_locator(MaxNLocator(4))
         ax.set(xlabel="training, seconds", ylabel="loss")
+        ax.grid(axis="y")
         look = {"va": "top", "parse_math": False}
         figure.text(0.01, 0.975, self.title, fontsize=12, fontweight="bold", **look)
         self._line = figure.text(0.01, 0.86, "", fontsize=10.5, color="#444444", **look)
         return figure
 
 
-def plot_training_curve(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Plot a finished run: its loss against seconds, and the learning rate below.
-
-    Args:
-        history: one dict per log with seconds, loss and, where known, learning_rate and step
-            (`finetune(...).history`). Logs without a loss are passed over.
-
-    Raises:
-        ValueError: no log has a loss.
-    """
-    seconds, losses = _series(history, "loss")
-    if not len(losses):
-        raise ValueError("this history has no loss: was the run stopped before its first step?")
-    rate_seconds, rates = _series(history, "learning_rate")
-    rows = 2 if len(rates) else 1
-    shape = {"figsize": (8, 2.6 + 0.8 * rows), "height_ratios": (2.6, 1)[:rows]}
-    figure, axes = subplots(rows, 1, sharex=True, squeeze=False, **shape)
-    ax, smooth = axes[0, 0], _smooth(losses)
-    if len(losses) > 8:
-        ax.plot(seconds, losses, color=START, alpha=0.3, linewidth=1, label="each log")
-    ax.plot(seconds, smooth, color=START, linewidth=2.2, label="smoothed")
-    ax.plot(seconds[-1:], smooth[-1:], "o", color=START, markersize=6)
-    _loss_limits(ax, losses)
-    ax.set(xlim=(0, 1.01 * seconds[-1] + 1e-9), ylabel="loss")
-    if len(losses) > 8:
-        ax.legend(loc="upper right", frameon=False, fontsize=10)
-    if rows == 2:
-        axes[1, 0].plot(rate_seconds, rates, color="C4")
-        axes[1, 0].set(ylim=(0, 1.15 * rates.max() + 1e-12), ylabel="learning\nrate")
-        powers = {"style": "sci", "scilimits": (0, 0), "useMathText": True}
-        axes[1, 0].ticklabel_format(axis="y", **powers)
-    axes[-1, 0].set_xlabel("training, seconds")
-    steps = max(int(as_number(log.get("step")) or 0) for log in history)
-    finding = f"The loss {'fell' if smooth[-1] < losses[0] else 'rose'} from {losses[0]:.2f} to"
-    finding += f" {smooth[-1]:.2f} in {_duration(seconds[-1])}"
-    finding += f", {steps:,} steps" if steps else ""
-    rate = ""
-    if rows == 2:
-        rate = f"The learning rate ends at {rates[-1]:.1e}, its peak is {rates.max():.1e}"
-    return finish(figure, finding, "Loss against seconds of training", rate)
-
-
 def plot_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Plot the loss of several runs against seconds, smoothed, each named at the end of its line.
+    """Plot the loss of one run or several against seconds, smoothed.
 
     Args:
-        runs: name -> history, as `plot_training_curve` takes it; a run without a loss is left out.
+        runs: name -> history, one dict per log with seconds and loss (`finetune(...).history`);
+            logs without a loss are passed over, and runs without any.
     """
     curves = {}
     for name, history in runs.items():
-        seconds, losses = _series(history, "loss")
-        if len(losses):
-            curves[name] = np.column_stack([seconds, _smooth(losses)])
+        pairs = [(as_number(log.get("seconds")), as_number(log.get("loss"))) for log in history]
+        points = np.array([pair for pair in pairs if None not in pair]).reshape(-1, 2)
+        if len(points):
+            curves[name] = np.column_stack([points[:, 0], _smooth(points[:, 1])])
+    return plot_losses(curves, "training, seconds")
+
+
+def plot_losses(
+    curves: Mapping[str, Any], x: str, levels: Mapping[str, float] | None = None
+) -> Figure:
+    """Plot losses from the first to the last, each named at its end.
+
+    Args:
+        curves: name -> float[N, 2], (x, loss) in order; or float[N], the losses of 1, 2, 3, ...
+        x: label of the axis, with its unit.
+        levels: name -> a loss to compare with, such as that of a guess.
+    """
+    points = {
+        name: np.column_stack([np.arange(1, len(curve) + 1), curve])
+        if np.ndim(curve) == 1
+        else curve
+        for name, curve in curves.items()
+    }
+    levels = levels or {}
+    last = max(curve[-1, 0] for curve in points.values())
+    high = max(float(np.quantile(curve[:, 1], 0.99)) for curve in points.values())
+    high = max(high, *levels.values(), 1e-6)
     figure, ax = subplots(figsize=(8, 3.8))
-    last = max(curve[-1, 0] for curve in curves.values())
-    high = max(float(np.quantile(curve[:, 1], 0.99)) for curve in curves.values())
-    limits = {"xlim": (0, 1.02 * last), "ylim": (0, 1.12 * high)}
-    lines(ax, curves, "training, seconds", "loss", **limits, linewidth=2.2)
-    ends = {name: tuple(curve[-1]) for name, curve in curves.items()}
-    ranked = sorted(ends, key=lambda name: ends[name][1])
-    told = {n: f"loss {loss:.2f} after {_duration(seconds)}" for n, (seconds, loss) in ends.items()}
-    finding = f"“{ranked[0]}” ends lowest: {told[ranked[0]]}"
-    finding += "".join(f"; “{name}”: {told[name]}" for name in ranked[1:2])
-    return finish(figure, finding, "Lines of loss against seconds of training", listed(told))
+    lines(ax, points, x, "loss", xlim=(0, 1.02 * last), ylim=(0, 1.15 * high))
+    for name, value in levels.items():
+        level(ax, value, name, below=value < high / 2)
+    said = [f"from {number(c[0, 1])} to {number(c[-1, 1])} ({n})" for n, c in points.items()]
+    return finish(figure, f"The loss goes {', '.join(said)}")
 
 
 def plot_f1_against_minutes(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
@@ -216,19 +187,8 @@ def plot_f1_against_minutes(curves: Mapping[str, Sequence[tuple[float, float]]])
     limits = {"xlim": (0, 1.02 * last), "ylim": (0, min(103, 1 + 1.12 * highest))}
     lines(ax, curves, "training, minutes", "F1, %", **limits, marker="o", markersize=5)
     ranked = sorted(curves, key=lambda name: -curves[name][-1][1])
-    best, *others = ranked
-    told = {name: f"{f1:.0f} after {_minutes(end)}" for name, (*_, (end, f1)) in curves.items()}
-    finding = f"“{best}” reaches F1 {told[best]}"
-    finding += "".join(f"; “{name}”: {told[name]}" for name in others[:1])
-    points = {
-        name: ", ".join(f"{f1:.0f} at {m:.1f}" for m, f1 in curve) for name, curve in curves.items()
-    }
-    shows = "Lines of F1 in percent against minutes of training"
-    return finish(figure, finding, shows, f"F1 at minutes: {listed(points)}")
-
-
-def _minutes(minutes: float) -> str:
-    return f"{minutes:.1f} minute{'' if f'{minutes:.1f}' == '1.0' else 's'}"
+    told = [f"“{n}” {curves[n][-1][1]:.0f} after {curves[n][-1][0]:.1f} minutes" for n in ranked]
+    return finish(figure, f"F1 reached: {'; '.join(told[:2])}")
 
 
 # --- weights --------------------------------------------------------------------------------------
@@ -246,45 +206,25 @@ def plot_weight_change(changes: Mapping[str, Sequence[float]]) -> Figure:
     table = np.stack([np.broadcast_to(values, layers) for values in parts.values()])
     figure, ax = subplots(figsize=(8, max(2.9, 1.6 + 0.46 * len(parts))))
     numbers = [str(layer + 1) for layer in range(layers)]
-    label = "change, % of the weights' norm"
-    picture = heatmap(ax, table, list(parts), numbers, unit=label)
+    picture = heatmap(ax, table, list(parts), numbers, unit="change, % of the weights' norm")
     for row, values in enumerate(parts.values()):
         wide = len(values) == 1 < layers
         for column, value in enumerate(values):
-            text = "0: frozen" if wide and not value else _percents(value)
+            text = "0: frozen" if wide and not value else f"{value:.1f}" if value else "0"
             place, colour = (layers - 1) / 2 if wide else column, picture.cmap(picture.norm(value))
             write(ax, place, row, text, readable_on(colour), 10.5)
-    ax.set_yticks(range(len(parts)), [_symbol(name) for name in parts], parse_math=True)
     ax.set(xlabel="layer", ylabel="part")
     edges = np.arange(len(parts) - 1) + 0.5
     ax.hlines(edges, -0.5, layers - 0.5, color="white", linewidth=1.5)
     name = max(parts, key=lambda part: parts[part].max())
     where = f" in layer {parts[name].argmax() + 1}" if len(parts[name]) > 1 else ""
-    finding = "No weight moved"
-    if table.any():
-        finding = f"{name} moved most, by {parts[name].max():.1f} %{where}"
-        frozen = [part for part, values in parts.items() if not values.any()]
-        finding += f"; the {' and '.join(frozen)} not at all" if frozen else ""
+    finding = f"{name} moved most, by {parts[name].max():.1f} %{where}"
+    frozen = [part for part, values in parts.items() if not values.any()]
+    finding += f"; the {' and '.join(frozen)} not at all" if frozen else ""
     means = listed({part: values.mean() for part, values in parts.items()}, "{:.1f} %")
-    shows = "Heatmap of how far weights moved in fine-tuning, parts of the encoder by layer"
-    return finish(figure, finding, shows, f"Means over layers: {means}")
-
-
-def _percents(value: float) -> str:
-    return "0" if value == 0 else f"{value:.1f}" if value < 99.5 else f"{value:.0f}"
-
-
-def _symbol(name: str) -> str:
-    """W_q and its like with a true subscript; every other name as it is."""
-    symbol = re.fullmatch(r"([A-Za-z])_(\w+)", name)
-    return f"${symbol[1]}_{{{symbol[2]}}}$" if symbol else name.replace("$", r"\$")
-
-
-def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds and values of every log that has `name` as a finite number: float[N], float[N]."""
-    pairs = [(as_number(log.get("seconds")), as_number(log.get(name))) for log in history]
-    known = [pair for pair in pairs if None not in pair]
-    return np.array([second for second, _ in known]), np.array([value for _, value in known])
+    return finish(
+        figure, finding, f"How far parts of the encoder moved, means over layers: {means}"
+    )
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
@@ -296,21 +236,6 @@ def _smooth(values: np.ndarray) -> np.ndarray:
     return np.convolve(values, window, "same") / there
 
 
-def _loss_limits(ax: Axes, losses: np.ndarray) -> None:
-    """From zero, the best a loss can be, to just above the highest, outliers aside."""
-    ax.grid(axis="y")
-    high = float(np.quantile(losses, 0.99)) if len(losses) else 1.0
-    ax.set_ylim(0, 1.12 * max(high, 1e-6))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
-
-
 def _in_notebook() -> bool:
     """Whether this process is a notebook's kernel, whose front end updates a display in place."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return False
     return getattr(get_ipython(), "kernel", None) is not None

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from src.plots import (
-    ANSWER,
-    END,
-    FAINT,
-    INK,
-    MUTED,
-    PALE,
-    START,
-    Figure,
-    finish,
-    listed,
-    subplots,
-    tint,
-)
-from src.plots.primitives import bars, legend, stacked_bars
+from src.plots import ANSWER, END, FAINT, INK, MUTED, PALE, START, Figure, finish, subplots, tint
+from src.plots.primitives import bars, legend, stacked_bars, title
 from src.qa import variants
 
 COLOURS = {variants.EXTRACTIVE: START, variants.OPEN_BOOK: PALE, variants.CLOSED_BOOK: "C4"}
@@ -56,25 +43,21 @@ def plot_variants(summary: pd.DataFrame) -> Figure:
     size = (8.6, 1.9 + 0.62 * len(summary))
     figure, axes = subplots(2, 3, figsize=size, sharey=True)
     colours = [COLOURS[way] for way in summary.index]
-    for ax, (measure, (title, ends)) in zip(axes.flat, PANELS.items(), strict=True):
+    for ax, (measure, (name, ends)) in zip(axes.flat, PANELS.items(), strict=True):
+        title(ax, name, 10)
         form = "{:.2g}" if measure == "median_seconds" else "{:.0f}"
         most = summary[ends[1]].max() if measure == "median_seconds" else 100
-        bars(ax, summary[measure].to_dict(), "", colours, gid=measure)
-        for y, (way, row) in enumerate(summary.iterrows()):
+        bars(ax, summary[measure].to_dict(), "", colours)
+        for y, (_, row) in enumerate(summary.iterrows()):
             right = max([row[measure], *(row[end] for end in ends)])
             ax.text(right + 0.03 * most, y, form.format(row[measure]), va="center", fontsize=9.5)
             if ends:
-                ax.plot(
-                    row[list(ends)], [y, y], color=INK, linewidth=1.4, gid=f"line {measure} {way}"
-                )
+                ax.plot(row[list(ends)], [y, y], color=INK, linewidth=1.4)
         ax.set_xlim(0, 1.25 * most)
-        ax.set_title(title, fontsize=10)
     best, worst = summary["right"].idxmax(), summary["fluent_and_wrong"].idxmax()
     finding = f"Most often right is {best}, {summary['right'][best]:.0f} %; most often "
     finding += f"fluent and wrong {worst}, {summary['fluent_and_wrong'][worst]:.0f} %"
-    shows = f"Bars of {len(summary)} ways to answer {summary['questions'].max():.0f} questions"
-    table = {way: row.to_dict() for way, row in summary.iterrows()}
-    return finish(figure, finding, shows, listed(table, "{:.3g}").replace("_", " "))
+    return finish(figure, finding, f"{summary['questions'].max():.0f} questions")
 
 
 def plot_kinds(table: pd.DataFrame) -> Figure:
@@ -91,9 +74,5 @@ def plot_kinds(table: pd.DataFrame) -> Figure:
     stacked_bars(ax, parts, colours, "questions")
     legend(figure, colours, 3)
     fluent = counts.get(variants.FLUENT, 0 * counts.iloc[:, 0]).sort_values(ascending=False)
-    total = counts.sum(axis=1)
-    told = [f"{way} {count} of {total[way]}" for way, count in fluent.items()]
-    finding = f"Fluent and wrong: {', '.join(told)}"
-    return finish(
-        figure, finding, "Stacked bars of what became of the questions", listed(parts, "{}")
-    )
+    told = [f"{way} {count} of {counts.loc[way].sum()}" for way, count in fluent.items()]
+    return finish(figure, f"Fluent and wrong: {', '.join(told)}")

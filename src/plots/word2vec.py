@@ -24,10 +24,11 @@ from src.plots import (
     Figure,
     finish,
     listed,
+    number,
     percent,
-    plain,
     subplots,
     tint,
+    written,
 )
 from src.plots.explore import explorable
 from src.plots.primitives import (
@@ -38,8 +39,8 @@ from src.plots.primitives import (
     drawing,
     label_points,
     level,
-    lines,
     logarithmic,
+    title,
     write,
 )
 from src.teaching.panel import Panel
@@ -67,26 +68,23 @@ def draw_windows(words: Sequence[str], window: int) -> Figure:
     middles, width = np.cumsum(widths) - widths / 2 - 0.2, widths.sum()
     figure, ax = drawing((8.6, 1.35 + 0.42 * T), (-0.5, width + 13), (T - 0.4, -0.9))
     letters = min(10.5, 900 / (width + 13))
+    outside = {"face": "white", "colour": MUTED}
+    centre = {"face": CENTRE, "colour": "white", "bold": True}
+    context = {"face": tint(CONTEXT, 0.28), "colour": INK}
     near = [[j for j in range(T) if 0 < abs(i - j) <= window] for i in range(T)]
-    for i, context in enumerate(near):
+    for i, around in enumerate(near):
         for j, word in enumerate(words):
-            role, face, colour = "outside", "white", MUTED
-            if j == i:
-                role, face, colour = "centre", CENTRE, "white"
-            elif j in context:
-                role, face, colour = "context", tint(CONTEXT, 0.28), INK
-            look = {"face": face, "edge": FAINT, "gid": f"row {i} place {j} {role}"}
-            text = {"size": letters, "colour": colour, "bold": j == i}
-            box(ax, middles[j], i, widths[j] - 0.4, 0.72, word, **look, **text)
-        write(ax, width + 0.8, i, f"{len(context)} pairs", ha="left")
+            look = centre if j == i else context if j in around else outside
+            box(ax, middles[j], i, widths[j] - 0.4, 0.72, word, FAINT, size=letters, **look)
+        write(ax, width + 0.8, i, f"{len(around)} pairs", ha="left")
     write(ax, 0, -0.72, "centre: the question", CENTRE, bold=True, ha="left")
     write(ax, 0.32 * width, -0.72, "context: its right answers", CONTEXT, bold=True, ha="left")
     finding = f"A window of {window} to either side makes {sum(map(len, near))} training pairs"
-    finding += f" in {T} steps"
     shows = f"The sentence “{' '.join(words)}” once per row, the window one word further each time"
-    context = ", ".join(words[j] for j in near[0])
-    first = f"In the first row the centre is “{words[0]}” and its context: {context}"
-    return finish(figure, finding, shows, first)
+    pairs = [
+        (word, " ".join(words[j] for j in around)) for word, around in zip(words, near, strict=True)
+    ]
+    return finish(figure, f"{finding} in {T} steps", shows, f"Centre and context, {listed(pairs)}")
 
 
 # --- the networks ---------------------------------------------------------------------------------
@@ -118,10 +116,11 @@ def draw_network(V: int, D: int, word: str = "oxygen") -> Figure:
         arrow(ax, (x - 1.75, 2.05), (x - 0.98, 2.05), width=1.1)
         arrow(ax, (x + 0.98, 2.05), (x + 1.53, 2.05), width=1.1)
     finding = f"Two matrices and nothing between them: {2 * V * D:,} numbers to learn"
-    shows = f"A network of two layers. A one-hot row of {V:,} numbers picks one row of the"
-    shows += f" embeddings, {V:,} by {D}; these {D} numbers times the output matrix, {D} by {V:,},"
-    shows += f" give {V:,} scores, and softmax makes probabilities of them"
-    return finish(figure, finding, shows)
+    shows = (
+        f"A one-hot row of {V:,} numbers picks one row of the embeddings, {V:,} by {D}; these {D}"
+    )
+    shows += f" numbers times the output matrix, {D} by {V:,}, give {V:,} scores, and softmax makes"
+    return finish(figure, finding, f"{shows} probabilities of them")
 
 
 def draw_architectures() -> Figure:
@@ -131,27 +130,22 @@ def draw_architectures() -> Figure:
     _draw_architecture(axes[0], "CBOW", "the neighbours ask for the centre", around, centre)
     _draw_architecture(axes[1], "skip-gram", "the centre asks for its neighbours", around, centre)
     finding = "One window, two questions: CBOW makes one example of it, skip-gram four"
-    names = ", ".join(around)
-    cbow = f"CBOW: the vectors of {names} are averaged, and the mean predicts {centre}"
-    skipgram = f"Skip-gram: the vector of {centre} predicts each of {names}"
-    return finish(figure, finding, "Two small networks on the same window", cbow, skipgram)
+    return finish(figure, finding, f"Two small networks: {written(figure)}")
 
 
-def _draw_architecture(ax: Axes, title: str, asks: str, around: Sequence[str], centre: str) -> None:
+def _draw_architecture(ax: Axes, name: str, asks: str, around: Sequence[str], centre: str) -> None:
     """Draw one of the two: words that are read on the left, words to predict on the right."""
-    cbow = title == "CBOW"
-    write(ax, 0, 4.5, title, size=13, bold=True, ha="left")
+    cbow = name == "CBOW"
+    write(ax, 0, 4.5, name, size=13, bold=True, ha="left")
     write(ax, 0, 4.1, asks, GREY, 10.5, ha="left")
     many, one = (0.8, 5.2) if cbow else (5.2, 0.8)
     heights = (3.4, 2.6, 1.4, 0.6)
     box(ax, 2.93, 2.0, 0.42, 1.3, face=tint("C4", 0.45), line=0.8)
     write(ax, 2.93, 1.1, "mean of\n4 vectors" if cbow else "1 vector", size=9.5, va="top")
     for y, x, word in (*zip(heights, [many] * 4, around, strict=True), (2.0, one, centre)):
-        side, colour = "in" if x == 0.8 else "out", CENTRE if word == centre else CONTEXT
-        face, gid = tint(colour, 0.28), f"{title} {side} {word}"
-        box(ax, x, y, 1.4, 0.5, word, edge=colour, face=face, size=10.5, gid=gid)
-        inner = 2.0 + 0.3 * (y - 2.0)
-        if side == "in":
+        colour, inner = CENTRE if word == centre else CONTEXT, 2.0 + 0.3 * (y - 2.0)
+        box(ax, x, y, 1.4, 0.5, word, colour, tint(colour, 0.28), size=10.5)
+        if x == 0.8:
             arrow(ax, (1.55, y), (2.66, inner), width=1.1)
         else:
             arrow(ax, (3.2, inner), (4.44, y), width=1.1)
@@ -160,38 +154,6 @@ def _draw_architecture(ax: Axes, title: str, asks: str, around: Sequence[str], c
 
 
 # --- losses and sampling --------------------------------------------------------------------------
-
-
-def plot_losses(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]],
-    start: tuple[float, str],
-    floor: tuple[float, str],
-) -> Figure:
-    """Plot the loss of runs from their first step, with where it must start and can end.
-
-    Args:
-        runs: name -> history, dicts with step and loss.
-        start, floor: a loss and its name, such as (3.4, "ln 30").
-    """
-    points = {
-        name: [(entry["step"], entry["loss"]) for entry in history if entry["loss"] is not None]
-        for name, history in runs.items()
-    }
-    firsts, lasts = ([curve[i][1] for curve in points.values()] for i in (0, -1))
-    figure, ax = subplots(figsize=(8, 3.8))
-    highest = 1.15 * max(start[0], *firsts)
-    lines(ax, points, "training, steps", "loss per pair", ylim=(0, highest))
-    level(ax, *start)
-    level(ax, *floor, below=True)
-    first, best = max(firsts), min(lasts)
-    falls = "falls to" if best < first else "ends at"
-    finding = f"The loss starts at {first:.2f}, as {start[1]} says, and {falls} {best:.2f}"
-    if not math.isclose(first, start[0], rel_tol=0.05):
-        finding = f"The loss goes from {first:.2f} to {best:.2f}; untrained it is {start[0]:.2f}"
-    ends = zip(points, firsts, lasts, strict=True)
-    told = "; ".join(f"{name}: from {one:.2f} to {last:.2f}" for name, one, last in ends)
-    levels = f"Dashed: {start[1]}, {start[0]:.2f}; {floor[1]}, {floor[0]:.2f}"
-    return finish(figure, finding, "Lines of loss per pair against steps", told, levels)
 
 
 def draw_negative_sampling(
@@ -218,9 +180,8 @@ def draw_negative_sampling(
         write(ax, 1.03, y, f"{prob:.2f}, should be {target:.0f}", ha="left")
     ax.set(xlim=(0, 1.38), xticks=np.linspace(0, 1, 5))
     finding = f"One pair asks {1 + K} yes-no questions and moves {1 + K} output rows of {V:,}"
-    values = listed(dict(zip([context, *negatives], probs, strict=True)))
-    pushed = f"Training pushes the first, “{context}”, up to 1, the others, drawn at random, to 0"
-    return finish(figure, finding, f"Bars of the probability of “{centre}”'s words", values, pushed)
+    pushed = f"Training pushes the first, “{context}”, up to 1, the others to 0"
+    return finish(figure, finding, pushed)
 
 
 def plot_keep_probability(
@@ -251,13 +212,11 @@ def plot_keep_probability(
         ylim=(0, 112), xlabel="share of the text, % (logarithmic)", ylabel="stays in the text, %"
     )
     ax.grid(axis="y")
-    once = f"one time in {100 / stays[0]:.0f}" if stays[0] <= 40 else f"{stays[0]:.0f} times in 100"
     left = float((shares * stays).sum() / 100)
-    finding = f"“{words[0]}” stays {once}; in all, {left:.0f} % of the text is left"
-    shows = "How likely a word is to stay, falling with its share of the text"
-    rare = f"Words rarer than {100 * threshold:g} % all stay"
+    finding = f"“{words[0]}” stays {stays[0]:.0f} times in 100; "
     named = listed({label: stays[i] for label, i in places.items()}, "{:.0f} %")
-    return finish(figure, finding, shows, rare, named)
+    rare = f"Words rarer than {100 * threshold:g} % all stay"
+    return finish(figure, f"{finding}in all, {left:.0f} % of the text is left", rare, named)
 
 
 # --- comparisons ----------------------------------------------------------------------------------
@@ -272,26 +231,15 @@ def plot_comparison(table: Mapping[str, Mapping[str, float]]) -> Figure:
     ways = list(next(iter(table.values())))
     size = (8.6, 1.2 + 0.42 * len(ways))
     figure, axes = subplots(1, len(table), figsize=size, sharey=True, squeeze=False)
-    wins: dict[str, list[str]] = {}
+    wins = []
     for ax, (measure, values) in zip(axes[0], table.items(), strict=True):
+        title(ax, measure, 10)
         best = ways[int(np.nanargmax([values[way] for way in ways]))]
-        wins.setdefault(best, []).append(measure)
         colours = [CENTRE if way == best else tint(CENTRE, 0.4) for way in ways]
-        bars(ax, values, [_short(values[way]) for way in ways], colours, room=1.45, gid=measure)
-        ax.set_title(plain(measure), fontsize=10, parse_math=False)
-    finding = "; ".join(f"{way} is ahead in {' and '.join(won)}" for way, won in wins.items())
-    return finish(
-        figure,
-        finding,
-        f"Bars for {', '.join(ways)}, the longest is the best",
-        listed(table, _short),
-    )
-
-
-def _short(value: float) -> str:
-    if math.isnan(value):
-        return "none"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 2 else f"{value:.3f}"
+        shown = ["none" if math.isnan(values[way]) else number(values[way]) for way in ways]
+        bars(ax, values, shown, colours, room=1.45)
+        wins.append(f"{best} in {measure}")
+    return finish(figure, f"Ahead: {'; '.join(wins)}")
 
 
 # --- maps of words --------------------------------------------------------------------------------
@@ -346,8 +294,6 @@ def plot_word_map(words: Sequence[str], places: np.ndarray, around: str | None =
         places: float[N, 2], of `tsne`.
         around: a word to look at closely: of the map its 40 nearest words, all of them named.
     """
-    if len(places) != len(words):
-        raise ValueError(f"{len(words)} words need as many places; got {len(places)}.")
     numbers = np.array([is_number(word) for word in words])
     if around is not None:
         order = _by_distance(places, list(words).index(around))[:41]
@@ -359,7 +305,7 @@ def plot_word_map(words: Sequence[str], places: np.ndarray, around: str | None =
     for name, colour, area in (("words", tint(CENTRE, 0.45), 7), ("numbers", NUMBER, 16)):
         dots = shown[numbers[shown] == (name == "numbers")]
         look = {"s": area if around is None else 26, "snap": around is None}  # small to store
-        ax.scatter(*places[dots].T, color=colour, linewidth=0, gid=name, **look)
+        ax.scatter(*places[dots].T, color=colour, linewidth=0, **look)
     ax.set(xticks=[], yticks=[], ylabel="second direction (no unit)")
     ax.set_xlabel("t-SNE, first direction (no unit)")
     inks = ["#006b4e" if numbers[i] else INK for i in named]
@@ -418,12 +364,12 @@ def plot_word_maps(
     figure, axes = subplots(rows, 2, figsize=(8.6, 3.4 * rows + 0.6), squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, (title, places) in zip(axes.flat, maps.items(), strict=False):
+    for ax, (name, places) in zip(axes.flat, maps.items(), strict=False):
+        title(ax, name)
         ax.scatter(*places.T, s=4, color="#d4d8dc", linewidth=0)
-        for (name, group), colour in zip(marked.items(), (NUMBER, CONTEXT, "C3"), strict=False):
+        for (label, group), colour in zip(marked.items(), (NUMBER, CONTEXT, "C3"), strict=False):
             dots = places[[place[word] for word in group]]
-            ax.scatter(*dots.T, s=14, color=colour, linewidth=0, label=name)
-        ax.set_title(plain(title), fontsize=10.5, parse_math=False)
+            ax.scatter(*dots.T, s=14, color=colour, linewidth=0, label=label)
         ax.set_aspect("equal", adjustable="datalim")
     axes[0, 0].legend(loc="upper left", fontsize=9, frameon=False, handletextpad=0.1)
     drawn = list(maps.values())
@@ -459,9 +405,6 @@ def explore_word_map(words: Sequence[str], places: np.ndarray, neighbours: np.nd
         neighbours: int[N, k], the words nearest by their vectors, of `WordVectors.nearest`; lines
             lead to them from the word pointed at.
     """
-    if not len(places) == len(neighbours) == len(words):
-        shapes = f"{len(places)} and {len(neighbours)}"
-        raise ValueError(f"{len(words)} words need as many places and neighbours; got {shapes}.")
     low, span = places.min(axis=0), float(np.ptp(places, axis=0).max()) or 1.0
     grid = np.round((places - low) / span * 9999).astype(int)
     data = {

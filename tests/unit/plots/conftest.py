@@ -75,14 +75,3 @@ def in_browser(tmp_path):
 def texts():
     """texts(figure): everything written in it, ticks apart."""
     return lambda figure: [text.get_text() for ax in figure.axes for text in ax.texts]
-
-
-@pytest.fixture
-def mark():
-    """mark(figure, gid): the one thing in the figure that has this id."""
-
-    def find(figure, gid):
-        (found,) = figure.findobj(lambda artist: artist.get_gid() == gid)
-        return found
-
-    return find

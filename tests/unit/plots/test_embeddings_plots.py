@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from src import plots
 from src.embeddings import AnalogyQuestion, AnalogyReport, SimilarityReport, WordVectors
 from src.plots import embeddings as figures
 from src.text import Vocabulary
@@ -20,7 +19,6 @@ ROWS = [
 WV = WordVectors(Vocabulary(WORDS), np.array(ROWS, dtype=np.float32))
 ODD_WORDS = ["$x$", "語", "naïve", "a$b$c"]
 ODD = WordVectors(Vocabulary(ODD_WORDS), np.eye(4, 3, dtype=np.float32) + 0.1)
-FULL = WordVectors(Vocabulary(["a", "b"]), np.ones((2, 4)))
 SHORT_ROWS = [
     [1, 0, 0],
     [1, 0.3, 0],
@@ -53,22 +51,28 @@ FIGURES = {
     "draw_word_numbers": (
         lambda: figures.draw_word_numbers(["a", "b", "c"], "b"),
         "By their numbers, “b” is nearest to “a” and “c”",
+        "from number 0: a; b; c",
     ),
     "plot_one_hot": (
         lambda: figures.plot_one_hot(WORDS[:4]),
         "One 1 in each row: 75 % of the 16 numbers are zeros",
+        "woman: man 0, woman 1, king 0, queen 0",
     ),
     "plot_counts": (
         lambda: figures.plot_counts(COUNTS, WEIGHTS, TEXTS, COLUMNS),
         "“the” leads the counts; TF-IDF gives it at most 0.00, and “king” 0.69",
+        "Heatmap of count: the king: 1, 1, 0; the queen: 1, 0, 1",
+        "Heatmap of TF-IDF: the king: the 0, king 0.69, queen 0",
     ),
     "plot_bytes": (
         lambda: figures.plot_bytes({"all": 4e9, "some": 2e6, "few": 400}),
         "“all” takes 10,000,000 times the memory of “few”",
+        "all: 4 GB; some: 2 MB; few: 400 B",
     ),
     "draw_angles": (
         lambda: figures.draw_angles({"a": (3, 1), "far": (6, 2), "near": (2, 2)}),
         "By direction, “far” is nearest to “a”; by distance, “near” is",
+        "far cosine 1.00; near cosine 0.89",
     ),
     "draw_angles to the left": (
         lambda: figures.draw_angles({"a": (3, 1), "b": (3, 1.1), "c": (-1, 2)}),
@@ -76,19 +80,17 @@ FIGURES = {
     ),
     "plot_vectors": (
         lambda: figures.plot_vectors(WV, ["king", "queen", "apple", "pear"]),
-        "8 % of these numbers are zero; most alike are “apple” and “pear”",
-    ),
-    "plot_vectors without zeros": (
-        lambda: figures.plot_vectors(FULL, ["a", "b"]),
-        "None of these numbers is zero; most alike are “a” and “b”",
+        "92 % of these numbers are not zero; most alike are “apple” and “pear”, cosine 1.00",
     ),
     "plot_neighbours": (
         lambda: figures.plot_neighbours(WV, ["King", "apple"], 4),
         "The nearest pair is “apple” and “pear”, with a cosine of 1.00",
+        "Bars of King: man: 0.48; queen: 0.279; pear: 0.215",
     ),
     "draw_equation": (
         lambda: figures.draw_equation(SHORT, "a", "b", "c"),
         "b - a + c ends near “d” (cosine 0.86), and nearer still to “b” (1.00) of the question",
+        "Cosines with that point: a -0.03, b 1.00, c 0.26, d 0.86",
     ),
     "draw_pairs": (
         lambda: figures.draw_pairs(WV, [("man", "king"), ("woman", "queen")], "person", "ruler"),
@@ -102,46 +104,20 @@ FIGURES = {
     "plot_analogies": (
         lambda: figures.plot_analogies(analogies(["d", "d", "D", "x", None]), "ours"),
         "ours: 75 % of 4 questions right, from capital world (100 %) to plural (50 %)",
+        "capital world: 100 %; plural: 50 %",
     ),
     "plot_similarity": (
         lambda: figures.plot_similarity(REPORTS, [("queen", "king")]),
-        "The cosines order the pairs of WordSim-353 as people do to 0.50, "
-        "those of SimLex-999 to 0.30",
+        "The cosines order the pairs as people do to 0.50 (WordSim-353) and 0.30 (SimLex-999)",
+        "3 pairs, 1 missing; 3 pairs, 1 missing. Named: king / queen; king / queen",
     ),
     "plot_associations": (
         lambda: figures.plot_associations(LEANS, "left", "right", USUAL),
         "2 of 4 words lean further than nine in ten ordinary words do",
+        "The band of ordinary words goes from -0.09 to +0.09",
+        "a -0.20, c +0.00, d +0.08, b +0.30",
     ),
 }
-
-
-def test_counts_and_weights_are_written_in_their_cells():
-    figure = figures.plot_counts(COUNTS, WEIGHTS, TEXTS, COLUMNS)
-    above, below = ([text.get_text() for text in ax.texts] for ax in figure.axes)
-    assert above == ["1", "1", "0", "1", "0", "1"]
-    assert below == ["0", "0.69", "0", "0", "0", "0.69"]
-
-
-def test_bytes_are_written_in_units_people_read(texts):
-    figure = figures.plot_bytes({"all": 4e9, "some": 2e6, "few": 400})
-    assert texts(figure) == ["4 GB", "2 MB", "400 B"]
-
-
-def test_neighbours_are_those_of_the_vectors_with_bars_as_long_as_their_cosines():
-    figure = figures.plot_neighbours(WV, ["King", "apple"], 4)
-    for ax, word in zip(figure.axes, ("King", "apple"), strict=True):
-        near = WV.get_top_similar(word, 4)
-        assert [bar.get_width() for bar in ax.patches] == pytest.approx(list(near.values()))
-        assert [text.get_text() for text in ax.texts][::2] == list(near)
-
-
-def test_an_equation_tells_the_true_cosines(texts):
-    units = SHORT.units
-    target = units[2] - units[0] + units[1]
-    cosines = units @ target / np.linalg.norm(target)
-    assert cosines[2] > cosines[3]  # b is nearer than the answer
-    named = {f"b ({cosines[2]:.2f})", f"d ({cosines[3]:.2f})", "b - a + c"}
-    assert named <= set(texts(figures.draw_equation(SHORT, "a", "b", "c")))
 
 
 def test_an_equation_is_drawn_to_scale_in_the_plane_of_its_four_points():
@@ -155,33 +131,9 @@ def test_an_equation_is_drawn_to_scale_in_the_plane_of_its_four_points():
     assert ax.get_aspect() == 1
 
 
-def test_pairs_state_the_cosine_of_their_steps():
-    steps = WV.units[2:4] - WV.units[:2]
-    cosine = steps[0] @ steps[1] / np.prod(np.linalg.norm(steps, axis=1))
-    figure = figures.draw_pairs(WV, [("man", "king"), ("woman", "queen")], "one", "other")
-    assert f"mean cosine {cosine:.2f}" in plots.title_of(figure)
-
-
-def test_analogies_have_their_shares_as_bars_and_unknown_words_are_told(texts):
-    figure = figures.plot_analogies(analogies(["d", "d", "D", "x", None]))
-    assert [bar.get_width() for bar in figure.axes[0].patches] == [100, 50]
-    partly = figures.plot_analogies(analogies(["d", None, "x", "x", "d"]))
+def test_categories_without_all_words_say_how_many_questions_are_left_out(texts):
+    partly = figures.plot_analogies(analogies(["d", None, "x", "x", "d"]), "ours")
     assert "of 1, 1 unknown" in texts(partly)
-    with pytest.raises(ValueError, match="none of the 5 questions"):
-        figures.plot_analogies(analogies([None] * 5))
-
-
-def test_similarity_puts_every_pair_at_its_mark_and_names_the_asked_ones():
-    figure = figures.plot_similarity(REPORTS, [("queen", "king")])
-    dots = figure.axes[0].lines[0].get_xydata().tolist()
-    assert dots == [[8.0, 0.9], [5.5, 0.7], [1.0, 0.1]]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["king / queen"]
-    assert "1 missing" in figure.alt
-
-
-def test_associations_go_from_left_to_right(texts):
-    figure = figures.plot_associations(LEANS, "left", "right", USUAL)
-    assert texts(figure)[1:] == ["a", "c", "d", "b"]
 
 
 def test_dollars_and_strange_letters_in_words_are_drawn_without_a_warning(recwarn):

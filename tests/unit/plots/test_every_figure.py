@@ -1,7 +1,8 @@
 """What every figure owes: a title that follows its data, alternative text, few bytes, readability.
 
 The tests of each subject have FIGURES: name of the function, perhaps a blank and what is special,
--> a call that draws it and the title that these data must give.
+-> a call that draws it, the title that these data must give, and more that its alternative text
+must say of them. What the primitives draw is what they tell (test_primitives.py).
 """
 
 import base64
@@ -36,9 +37,9 @@ SUBJECTS = {
     file.stem.removeprefix("test_").removesuffix("_plots"): figures_of(file) for file in FILES
 }
 CASES = [
-    pytest.param(*case, id=f"{subject}.{name}")
+    pytest.param(draw, title, said, id=f"{subject}.{name}")
     for subject, figures in SUBJECTS.items()
-    for name, case in figures.items()
+    for name, (draw, title, *said) in figures.items()
 ]
 
 
@@ -53,11 +54,13 @@ def test_every_function_that_draws_has_an_example(subject):
     assert drawing == {name.split()[0] for name in SUBJECTS[subject]}
 
 
-@pytest.mark.parametrize(("draw", "title"), CASES)
-def test_a_figure_states_what_its_data_say_and_can_be_read_on_any_page(draw, title):
+@pytest.mark.parametrize(("draw", "title", "said"), CASES)
+def test_a_figure_states_what_its_data_say_and_can_be_read_on_any_page(draw, title, said):
     figure = draw()
-    assert plots.title_of(figure) == title
-    assert title in figure.alt and len(figure.alt.split()) >= 12
+    assert " ".join(figure.get_suptitle().split()) == title
+    assert figure.alt.startswith(title) and len(figure.alt.split()) >= 12
+    for text in said:
+        assert text in figure.alt
     page = figure.to_html()
     assert len(page) < 62_000 and html.escape(figure.alt) in page
     stored = base64.b64decode(re.search(r"base64,([^\"]+)", page)[1])
@@ -103,7 +106,7 @@ def test_a_word_is_drawn_as_it_is_without_a_warning(recwarn):
     primitives.box(ax, 2, 0.5, 3, 0.5, "$x$ 語")
     primitives.boxes(ax, 5, 0.5, ["a$b$c"])
     plots.finish(figure, "A $5 語 word", "Two boxes").png()
-    assert not recwarn.list and [text.get_text() for text in ax.texts] == ["$x$ ▯", "a$b$c"]
+    assert not recwarn.list and plots.written(figure) == "$x$ ▯; a$b$c"
 
 
 def test_a_long_title_is_wrapped_into_lines_of_even_length_that_fit():

@@ -28,59 +28,52 @@ ENDS = {"entailment": "one layer, three classes", "multiple choice": "one score 
 FIGURES = {
     "draw_masking": (
         lambda: pretraining.draw_masking(TOKENS, SEEN, ASKED),
-        "3 of 9 tokens are asked: 1 hidden, 1 replaced, 1 kept",
+        "3 of 9 tokens are asked: 1 hidden, 1 replaced by another, 1 left as it is",
+        "becomes “[CLS] the [MASK] has lamp strings",
+        "violin is hidden, four is replaced by another, bow is left as it is",
     ),
     "draw_masking of a long text": (
         lambda: pretraining.draw_masking(TOKENS * 3, SEEN * 3, ASKED * 3),
-        "9 of 27 tokens are asked: 3 hidden, 3 replaced, 3 kept",
+        "9 of 27 tokens are asked: 3 hidden, 3 replaced by another, 3 left as it is",
     ),
     "draw_fill_ins": (
         lambda: pretraining.draw_fill_ins(FILLED),
         "“after” fills 1 of 2 blanks otherwise than “before”",
+        "Oxygen is a _____.; the 10 %; gas 50 % metal 20 %",
     ),
     "plot_shares": (
         lambda: pretraining.plot_shares(SHARES, "blanks filled rightly", (0.06, "always “the”")),
         "“after”: 30.0 % right; always “the”: 6.0 %",
+        "before: 5.0 %; after: 30.0 %. Dashed line: always “the”: 6.0 %",
     ),
     "draw_pairs": (
         lambda: pretraining.draw_pairs(PAIRS),
         "Pairs label themselves: where the second sentence came from is the answer",
+        "neighbours; label 1: follows; [CLS]; A gas.; [SEP]; B.; [SEP]; swapped; label 0: does not",
     ),
     "draw_replaced_probs": (
         lambda: pretraining.draw_replaced_probs(SEEN, TOKENS, CHANCES),
         "Suspected: 1 of 2 replaced tokens, and 1 of 9 others",
+        "[MASK] 90 % in place of violin, has 10 %, lamp 30 % in place of four, strings 80 %",
     ),
     "draw_views": (
         lambda: pretraining.draw_views(TOKENS, 2, VIEWS),
         "GPT expects “cat”; BERT expects “violin”",
+        "The sentence “[CLS] the ? has four",
+        "GPT: sees 2 words; BERT: sees 10 words",
+        "violin: 60 %; guitar: 20 %",
     ),
     "draw_sequences": (
         lambda: pretraining.draw_sequences(TASKS, ENDS),
         "2 tasks, one model: every example becomes one sequence or several",
+        "entailment: one layer, three classes",
+        "<s> Ann bought it. What? $ bread <e>",
     ),
 }
 
 
-def gids(figure, prefix=""):
-    """Ids of everything drawn whose id begins so."""
-    found = (str(artist.get_gid() or "") for artist in figure.findobj())
-    return {gid for gid in found if gid and gid.startswith(prefix)}
-
-
-def drawn(name):
-    return FIGURES[name][0]()
-
-
-def test_masking_shows_what_is_seen_and_below_it_the_labels(mark):
-    figure = drawn("draw_masking")
-    kinds = {"hidden 2", "replaced 4", "kept 8", "special 0", "special 10", "text 1"}
-    assert kinds <= gids(figure)
-    below = {gid: mark(figure, gid).get_text() for gid in gids(figure, "below")}
-    assert below == {"below hidden 2": "violin", "below replaced 4": "four", "below kept 8": "bow"}
-
-
 def test_long_sentences_go_on_in_the_next_line_and_no_two_boxes_overlap():
-    figure = drawn("draw_masking of a long text")
+    figure = FIGURES["draw_masking of a long text"][0]()
     boxes = [(patch.get_y(), patch.get_x(), patch.get_width()) for patch in figure.axes[0].patches]
     lines = {y: sorted((x, x + width) for at, x, width in boxes if at == y) for y, *_ in boxes}
     assert len(boxes) == 33 and len(lines) == 3
@@ -89,36 +82,18 @@ def test_long_sentences_go_on_in_the_next_line_and_no_two_boxes_overlap():
         assert line[-1][1] <= pretraining.LINE
 
 
-def test_blanks_and_pairs_are_written_with_what_fills_them_and_their_labels(texts):
-    filled, pairs = texts(drawn("draw_fill_ins")), texts(drawn("draw_pairs"))
-    assert "gas 50 %  metal 20 %" in filled and "Oxygen is a _____." in filled
-    assert {"label 1: follows", "label 0: does not"} <= set(pairs) and pairs.count("[SEP]") == 4
+def test_the_more_a_token_is_suspected_the_stronger_its_colour():
+    boxes = FIGURES["draw_replaced_probs"][0]().axes[0].patches
+    blue = [boxes[t].get_facecolor()[2] for t in (5, 1, 0)]  # 80, 20 and 10 %
+    assert blue == sorted(blue)
 
 
-def test_shares_are_drawn_beside_what_guessing_reaches(mark):
-    figure = drawn("plot_shares")
-    assert [bar.get_width() for bar in figure.axes[0].patches] == [0.05, 0.3]
-    assert mark(figure, "level always “the”: 6.0 %").get_xdata()[0] == 0.06
+def test_the_word_that_is_asked_for_is_never_shown(texts):
+    written = texts(FIGURES["draw_views"][0]())
+    assert "violin" not in written and written.count("?") == 2
 
 
-def test_replaced_tokens_are_framed_with_what_was_there_and_suspected_ones_tinted(mark):
-    figure = drawn("draw_replaced_probs")
-    assert gids(figure, "replaced") == {"replaced 2", "replaced 4"}
-    assert mark(figure, "below replaced 4").get_text() == "four"
-    faces = [mark(figure, gid).get_facecolor()[2] for gid in ("own 5", "own 1", "own 0")]
-    assert faces == sorted(faces), "the more suspected, the less blue"
-
-
-def test_views_hide_what_a_model_cannot_see_and_never_show_the_word_asked_for(texts):
-    figure = drawn("draw_views")
-    unseen = {name: sum("unseen" in gid for gid in gids(figure, name)) for name in VIEWS}
-    assert unseen == {"GPT": 8, "BERT": 0}
-    assert "violin" not in texts(figure) and texts(figure).count("?") == 2
-
-
-def test_sequences_have_their_marks_and_end_before_what_becomes_of_them(texts):
-    figure = drawn("draw_sequences")
-    written = texts(figure)
-    assert written.count("<s>") == written.count("<e>") == 3 and {"Rio", "bread"} <= set(written)
+def test_sequences_end_before_what_becomes_of_them():
+    figure = FIGURES["draw_sequences"][0]()
     boxes = [patch for patch in figure.axes[0].patches if hasattr(patch, "get_width")]
     assert max(box.get_x() + box.get_width() for box in boxes) < 66

@@ -1,6 +1,5 @@
 """The figures of recurrent networks say what the data say."""
 
-import matplotlib
 import numpy as np
 import pytest
 
@@ -25,7 +24,11 @@ CURVES = {
 DATE = ("Monday, the fifth day of May 1871", "1871-05-05", 64)
 
 FIGURES = {
-    "draw_bags": (lambda: rnn.draw_bags([DOG, MAN]), "2 sentences, one and the same bag"),
+    "draw_bags": (
+        lambda: rnn.draw_bags([DOG, MAN]),
+        "2 sentences, one and the same bag",
+        "bites; dog; man; the 2",
+    ),
     "draw_bags of different words": (
         lambda: rnn.draw_bags([["a", "dog", "bites"], ["a", "dog", "bites", "a"], ["a", "cat"]]),
         "3 sentences, different bags",
@@ -33,10 +36,12 @@ FIGURES = {
     "draw_unrolled": (
         lambda: rnn.draw_unrolled(["i", "have"], [[1, 0], [0, 1]], [[0.5, -0.25], [0.75, 0.125]]),
         "One cell, used 2 times: each state is made of a word and of the state before it",
+        "i; 1.00, 0.00; cell; 0.50, -0.25; have; 0.00, 1.00; cell; 0.75, 0.12",
     ),
     "plot_gradient_norms": (
         lambda: rnn.plot_gradient_norms({"tanh RNN": [1, 1e-3, 1e-6], "LSTM": [0.5, 0.4, 0.25]}),
         "What is left of the gradient 2 steps back: LSTM 0.5, tanh RNN 1e-06",
+        "tanh RNN: 1 at 0, 0.001 at 1, 1e-06 at 2; LSTM: 0.5 at 0",
     ),
     "plot_clipping": (
         lambda: rnn.plot_clipping(NORMS, BROKEN, 1.0),
@@ -44,7 +49,7 @@ FIGURES = {
     ),
     "plot_clipping of a tame run": (
         lambda: rnn.plot_clipping(NORMS, TAME, 1.0),
-        "Clipped at 1, the loss ends at 0.25, as it is at 8",
+        "Clipped at 1, the loss ends at 0.25; as it is, it ends at 8",
     ),
     "draw_lstm_cell": (
         rnn.draw_lstm_cell,
@@ -53,6 +58,7 @@ FIGURES = {
     "plot_gates": (
         lambda: rnn.plot_gates(GATES, ["the", "violin", "is"]),
         "The forget gate opens widest at “violin” (0.90), least at “the” (0.20)",
+        "input: the 0.50, violin 0.50, is 0.50; forget: the 0.20, violin 0.90, is 0.40",
     ),
     "plot_gates of a long text": (
         lambda: rnn.plot_gates(LONG_GATES, [f"token{i}" for i in range(16)]),
@@ -63,18 +69,23 @@ FIGURES = {
             ["the", "bank"], ["the", "tree"], {"left to right": [0, 1], "right to left": [0.5, 0.9]}
         ),
         "Before “bank” and “tree” only reading right to left tells the sentences apart",
+        "by place in the sentence: the 0.00, bank / tree 1.00",
     ),
     "draw_padding": (
         lambda: rnn.draw_padding([["a", "violin", "is"], ["a"]]),
         "2 of 6 places are padding: there to be computed, never to count",
+        "a; violin; is; a; pad; pad",
     ),
     "plot_topic_scores": (
         lambda: rnn.plot_topic_scores({"bag": [0.5, 0.7], "LSTM": [0.9]}, 100, 0.2),
         "90.0 % right for “LSTM”, 60.0 % for “bag”",
+        "bag: 50 %, 70 %; LSTM: 90 %",
+        "bag: 60 %; LSTM: 90 %",
     ),
     "plot_confusion": (
         lambda: rnn.plot_confusion(COUNTS, TOPICS),
         "Mathematics is taken for Society and social sciences most often: 30 % of 10 texts",
+        "Geography: Geography 100; Mathematics: Society and social sciences 30, Geography 10",
     ),
     "draw_encoder_decoder": (
         lambda: rnn.draw_encoder_decoder(*DATE),
@@ -83,6 +94,8 @@ FIGURES = {
     "plot_accuracy_by_length": (
         lambda: rnn.plot_accuracy_by_length(CURVES),
         "On the longest dates: one vector 25 % right, attention 97 %",
+        "Characters, from place 0 on: 8 to 15, 16 to 23, 60 to 71",
+        "one vector: 90 % at 0, 60 % at 1, 25 % at 2",
     ),
     "plot_accuracy_by_length of one": (
         lambda: rnn.plot_accuracy_by_length({"one vector": CURVES["one vector"]}),
@@ -91,28 +104,13 @@ FIGURES = {
 }
 
 
-def test_a_bag_counts_its_words(texts):
-    shown = texts(rnn.draw_bags([DOG, MAN]))
-    assert shown.count("the 2") == 2 and shown.count("the") == 4
-
-
-def test_the_unrolled_cell_shows_every_number_it_was_given(texts):
-    figure = rnn.draw_unrolled(["i", "have"], [[1, 0], [0, 1]], [[0.5, -0.25], [0.75, -0.001]])
-    numbers = {"0.00, 0.00", "1.00, 0.00", "0.00, 1.00", "0.50, -0.25", "0.75, 0.00"}
-    assert numbers <= set(texts(figure)) and texts(figure).count("cell") == 2
-
-
-def test_gradients_are_drawn_as_powers_of_ten_also_where_nothing_is_left(mark):
+def test_gradients_are_drawn_also_where_nothing_is_left():
     figure = rnn.plot_gradient_norms({"tanh RNN": [1, 1e-3, 0.0], "LSTM": [0.5, 0.4, 0.25]})
-    assert figure.axes[0].get_yscale() == "log"
-    drawn = mark(figure, "tanh RNN").get_ydata()
-    assert drawn[:2] == pytest.approx([1, 1e-3]) and drawn[2] > 0
+    assert figure.axes[0].lines[0].get_ydata()[-1] > 0
 
 
-def test_a_loss_that_explodes_leaves_the_clipped_one_readable(mark):
-    figure = rnn.plot_clipping(NORMS, BROKEN, 1.0)
-    assert figure.axes[0].get_ylim()[1] == 500
-    assert mark(figure, "loss clipped").get_ydata().tolist() == [1.0, 0.5, 0.25]
+def test_a_loss_that_explodes_leaves_the_clipped_one_readable():
+    assert rnn.plot_clipping(NORMS, BROKEN, 1.0).axes[0].get_ylim()[1] == 500
 
 
 def test_gates_have_a_row_for_each_unit_in_one_scale_from_shut_to_open():
@@ -122,42 +120,7 @@ def test_gates_have_a_row_for_each_unit_in_one_scale_from_shut_to_open():
     assert {image.get_clim() for image in images} == {(0, 1)}
 
 
-def test_directions_are_bars_of_the_distances(mark):
-    differences = {"left to right": [0, 1], "right to left": [0.5, 0.9]}
-    ax = rnn.plot_directions(["the", "bank"], ["the", "tree"], differences).axes[0]
-    assert [bar.get_height() for bar in ax.patches] == [0, 1, 0.5, 0.9]
-
-
-def test_padding_is_drawn_where_words_are_missing():
-    figure = rnn.draw_padding([["a", "violin", "is"], ["a"]])
-    padding = [patch.get_gid() for patch in figure.axes[0].patches if "padding" in patch.get_gid()]
-    assert padding == ["1 1 padding", "1 2 padding"]
-
-
-def test_topic_scores_are_means_over_seeds(mark):
-    figure = rnn.plot_topic_scores({"bag": [0.5, 0.7], "LSTM": [0.9]}, 100, 0.2)
-    assert [mark(figure, name).get_width() for name in ("bag", "LSTM")] == pytest.approx([0.6, 0.9])
-
-
-def test_the_confusion_matrix_is_in_percent_of_its_rows(texts):
-    figure = rnn.plot_confusion(COUNTS, TOPICS)
-    image = figure.axes[0].images[0]
-    assert np.asarray(image.get_array())[2] == pytest.approx(np.array([30, 10, 60]))
-    assert texts(figure) == ["80", "20", "100", "30", "10", "60"]
-    assert image.cmap.name == matplotlib.rcParams["image.cmap"]
-
-
-def test_long_dates_are_drawn_shortened_with_one_vector_in_the_middle(mark, texts):
-    figure = rnn.draw_encoder_decoder(*DATE)
-    assert texts(figure).count("…") == 2 and "one vector:\n64 numbers" in texts(figure)
-    assert mark(figure, "vector")
-
-
-def test_accuracy_by_length_is_right_over_count_with_a_standard_error(mark):
-    figure = rnn.plot_accuracy_by_length(CURVES)
-    assert mark(figure, "one vector").get_ydata() == pytest.approx([0.9, 0.6, 0.25])
-    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert ticks == ["8 to 15", "16 to 23", "60 to 71"]
-    band = figure.axes[0].collections[0].get_paths()[0].vertices
+def test_the_band_around_accuracy_by_length_is_a_standard_error():
+    band = rnn.plot_accuracy_by_length(CURVES).axes[0].collections[0].get_paths()[0].vertices
     middle = sorted(band[band[:, 0] == 1, 1])
     assert middle == pytest.approx([0.551, 0.649], abs=1e-4)  # root of 0.6 x 0.4 / 100 around 0.6

@@ -1,9 +1,8 @@
 """The figures of three ways to answer say what the numbers say."""
 
 import pandas as pd
-import pytest
 
-from src.plots.variants import PANELS, plot_kinds, plot_variants
+from src.plots.variants import plot_kinds, plot_variants
 from src.qa import variants
 
 
@@ -42,31 +41,17 @@ FIGURES = {
     "plot_variants": (
         lambda: plot_variants(SUMMARY),
         "Most often right is extractive, 75 %; most often fluent and wrong closed-book, 70 %",
+        "Bars of exact match, %: extractive: 75; open-book: 60; closed-book: 20",
+        "Bars of is in the passage, %: extractive: 100; open-book: 90; closed-book: 95",
     ),
     "plot_kinds": (
         lambda: plot_kinds(TABLE),
         "Fluent and wrong: closed-book 14 of 20, open-book 3 of 20, extractive 0 of 20",
+        "extractive: right 15, right but unsupported 0, marked the wrong words 5",
     ),
     "plot_kinds of one way": (
         lambda: plot_kinds(TABLE[TABLE["variant"] == "extractive"]),
         "Fluent and wrong: extractive 0 of 20",
+        "extractive: right 15, marked the wrong words 5.",
     ),
 }
-
-
-def test_bars_are_the_numbers_of_the_summary_and_lines_their_reach(mark):
-    figure = plot_variants(SUMMARY)
-    for way, row in SUMMARY.iterrows():
-        for measure, (_, ends) in PANELS.items():
-            assert mark(figure, f"{measure} {way}").get_width() == pytest.approx(row[measure])
-            if ends:
-                line = mark(figure, f"line {measure} {way}")
-                assert list(line.get_xdata()) == pytest.approx(list(row[list(ends)]))
-
-
-def test_the_parts_of_a_bar_are_the_counts_of_the_kinds(mark):
-    figure = plot_kinds(TABLE)
-    for way, row in variants.count_kinds(TABLE).iterrows():
-        assert [mark(figure, f"{way} {kind}").get_width() for kind in row.index] == row.to_list()
-    legend = plot_kinds(TABLE[TABLE["variant"] == "extractive"]).legends[0].get_texts()
-    assert [text.get_text() for text in legend] == ["right", "marked the wrong words"]

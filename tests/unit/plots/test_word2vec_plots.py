@@ -9,14 +9,6 @@ import pytest
 from src.plots import word2vec
 
 SENTENCE = ["oxygen", "is", "the", "most", "abundant", "element", "in", "the", "crust"]
-HISTORY = [
-    {"step": 0, "loss": 3.4},
-    {"step": 5, "loss": 2.0},
-    {"step": 7, "loss": None},
-    {"step": 9, "loss": 1.5},
-]
-WORSE = [{"step": 0, "loss": 3.4}, {"step": 1, "loss": 4.0}]
-START, FLOOR = (np.log(30), "ln 30"), (1.0, "the floor")
 TABLE = {
     "words per second": {"softmax": 3.0, "ours": 300.0, "gensim": 3000.0},
     "score": {"softmax": float("nan"), "ours": 0.5, "gensim": 0.4},
@@ -33,6 +25,7 @@ FIGURES = {
     "draw_windows": (
         lambda: word2vec.draw_windows(SENTENCE, 2),
         "A window of 2 to either side makes 30 training pairs in 9 steps",
+        "oxygen: is the; is: oxygen the most; the: oxygen is most abundant; most: is the abundant",
     ),
     "draw_network": (
         lambda: word2vec.draw_network(12_394, 300),
@@ -41,34 +34,27 @@ FIGURES = {
     "draw_architectures": (
         word2vec.draw_architectures,
         "One window, two questions: CBOW makes one example of it, skip-gram four",
-    ),
-    "plot_losses": (
-        lambda: word2vec.plot_losses({"skip-gram": HISTORY}, START, FLOOR),
-        "The loss starts at 3.40, as ln 30 says, and falls to 1.50",
-    ),
-    "plot_losses from elsewhere": (
-        lambda: word2vec.plot_losses({"skip-gram": HISTORY[1:]}, START, FLOOR),
-        "The loss goes from 2.00 to 1.50; untrained it is 3.40",
-    ),
-    "plot_losses that rise": (
-        lambda: word2vec.plot_losses({"skip-gram": WORSE}, START, FLOOR),
-        "The loss starts at 3.40, as ln 30 says, and ends at 4.00",
+        "mean of 4 vectors; a; bright; emits; light; star",
     ),
     "draw_negative_sampling": (
         lambda: word2vec.draw_negative_sampling("star", "light", ["sea", "two"], [1, -1, 0], 500),
         "One pair asks 3 yes-no questions and moves 3 output rows of 500",
+        "light (occurred): 0.731; sea (drawn): 0.269; two (drawn): 0.5",
     ),
     "plot_keep_probability": (  # 0.9 x 0.25 + 0.1 = 0.325
         lambda: word2vec.plot_keep_probability(["the", "sea"], [90, 10], [0.25, 1], 0.1, ["sea"]),
-        "“the” stays one time in 4; in all, 32 % of the text is left",
+        "“the” stays 25 times in 100; in all, 32 % of the text is left",
+        "sea 100 %. Dashed line: threshold, 10 %",
     ),
     "plot_comparison": (
         lambda: word2vec.plot_comparison(TABLE),
-        "gensim is ahead in words per second; ours is ahead in score",
+        "Ahead: gensim in words per second; ours in score",
+        "softmax: 3; ours: 300; gensim: 3,000. Bars of score: softmax: none; ours: 0.5",
     ),
     "plot_word_map": (
         lambda: word2vec.plot_word_map(WORDS, PLACES),
         "2 of the 3 numbers have another number as their nearest word; 5 % would by chance",
+        "A map of 66 words, 3 of them numbers, in green. Named: two, sea, 1990s, far0",
     ),
     "plot_word_map around a word": (
         lambda: word2vec.plot_word_map(WORDS, PLACES, around="the"),
@@ -94,48 +80,6 @@ def clusters(groups=4, size=30, width=60):
     middles = rng.normal(scale=4, size=(groups, 1, width))
     near = middles + rng.normal(scale=0.3, size=(groups, size, width))
     return near.reshape(-1, width).astype(np.float32)
-
-
-# --- windows, networks, sampling, losses ----------------------------------------------------------
-
-
-def gids(figure):
-    return [artist.get_gid() for ax in figure.axes for artist in ax.patches if artist.get_gid()]
-
-
-def test_the_windows_drawn_are_the_pairs_of_the_sentence(texts):
-    T, figure = len(SENTENCE), word2vec.draw_windows(SENTENCE, 2)
-    drawn = {tuple(gid.split()[1::2]) for gid in gids(figure) if gid.endswith("context")}
-    expected = {(i, j) for i in range(T) for j in range(T) if 0 < abs(i - j) <= 2}
-    assert drawn == {(str(i), str(j)) for i, j in expected}
-    counts = [text for text in texts(figure) if text.endswith("pairs")]
-    assert counts[:3] == ["2 pairs", "3 pairs", "4 pairs"]
-
-
-def test_both_architectures_have_the_same_words_with_question_and_answer_exchanged():
-    boxes = set(gids(word2vec.draw_architectures()))
-    near = ("a", "bright", "emits", "light")
-    outer = {f"{name} {word}" for name in ("CBOW in", "skip-gram out") for word in near}
-    assert boxes == outer | {"CBOW out star", "skip-gram in star"}
-
-
-def test_a_pair_is_drawn_with_the_sigmoid_of_its_scores(mark):
-    figure = word2vec.draw_negative_sampling("star", "light", ["sea", "two"], [1, -1, 0], 500)
-    names = ("light (occurred)", "sea (drawn)", "two (drawn)")
-    lengths = [mark(figure, name).get_width() for name in names]
-    assert lengths == pytest.approx([0.731059, 0.268941, 0.5], abs=1e-5)
-
-
-def test_losses_are_drawn_as_logged(mark, texts):
-    figure = word2vec.plot_losses({"skip-gram": HISTORY}, START, FLOOR)
-    assert mark(figure, "skip-gram").get_xydata().tolist() == [[0, 3.4], [5, 2.0], [9, 1.5]]
-    assert set(texts(figure)) == {"skip-gram", "ln 30", "the floor"}
-
-
-def test_a_comparison_writes_every_value_and_says_where_there_is_none(mark, texts):
-    figure = word2vec.plot_comparison(TABLE)
-    assert mark(figure, "words per second ours").get_width() == 300
-    assert texts(figure) == ["3.0", "300", "3,000", "none", "0.500", "0.400"]
 
 
 # --- maps -----------------------------------------------------------------------------------------
@@ -173,25 +117,17 @@ def test_a_cache_that_cannot_be_written_stops_nothing(monkeypatch, tmp_path):
     assert word2vec.tsne(clusters(2, 10), perplexity=3).shape == (20, 2)
 
 
-def test_the_map_has_all_words_numbers_apart_and_names_all_over_it(mark, texts):
+def test_the_map_has_all_words_numbers_apart_and_names_all_over_it(texts):
     figure = word2vec.plot_word_map(WORDS, PLACES)
-    named = set(filter(None, texts(figure)))
-    assert {"sea", "two", "1990s", "far0"} <= named and len(named) < 30  # the far ones are a crowd
-    assert mark(figure, "numbers").get_offsets().tolist() == PLACES[[1, 2, 4]].tolist()
-    assert len(mark(figure, "words").get_offsets()) == 63
+    others, numbers = figure.axes[0].collections
+    assert numbers.get_offsets().tolist() == PLACES[[1, 2, 4]].tolist()
+    assert len(others.get_offsets()) == 63
+    assert len(set(texts(figure))) < 30, "the far ones are a crowd"
 
 
 def test_a_close_look_names_the_nearest_words_and_nothing_else(texts):
     named = set(filter(None, texts(word2vec.plot_word_map(WORDS, PLACES, around="the"))))
     assert named == set(WORDS[:41])
-
-
-def test_drawing_a_map_leaves_the_readers_random_numbers_alone():
-    np.random.seed(3)
-    expected = np.random.random()
-    np.random.seed(3)
-    word2vec.plot_word_map(["a", "b", "c"], np.eye(3)[:, :2])
-    assert np.random.random() == expected
 
 
 def test_kept_neighbours_counts_who_stays_near():
@@ -223,13 +159,6 @@ def test_the_map_to_explore_holds_its_words_escaped_and_asks_no_host(read_page):
     for drawn, axis in ((data["x"], places[:, 0]), (data["y"], -places[:, 1])):  # y points down
         assert np.corrcoef(drawn, axis)[0, 1] > 0.9999
     assert "7 words" in repr(shown)
-
-
-def test_a_map_without_a_place_for_every_word_is_refused():
-    with pytest.raises(ValueError, match="3 words need as many places"):
-        word2vec.explore_word_map(["a", "b", "c"], np.zeros((2, 2)), np.zeros((3, 5), int))
-    with pytest.raises(ValueError, match="3 words need as many places"):
-        word2vec.plot_word_map(["a", "b", "c"], np.zeros((2, 2)))
 
 
 def test_the_map_works_in_a_browser_by_buttons_search_keys_and_pointer(in_browser):
