@@ -89,7 +89,15 @@ GRADIENT_STEP = Exercise(
     "and a library works out the gradients.",
     cases=[
         Case([1.0, 2.0], [2.0, 4.0], 0.0, 0.0, 0.1, gives=(1.0, 0.6)),
-        Case([1.0, 2.0, 3.0], [2.0, 3.0, 5.0], 1.0, 1.0, 0.1, here="the line is nearly right"),
+        Case(
+            [1.0, 2.0, 3.0],
+            [2.0, 3.0, 5.0],
+            1.0,
+            1.0,
+            0.3,
+            gives=(1.6, 1.2),
+            here="one error is -1",
+        ),
         Case([1.0, 2.0], [3.0, 5.0], 2.0, 1.0, 0.1, gives=(2.0, 1.0), here="the line is right"),
     ],
     mistakes="""
@@ -143,7 +151,7 @@ SPAM_PROBABILITY = Exercise(
         Case(["free", "prize"], WEIGHTS, 0.0, gives=0.9525741, here="the sum is 1 + 2"),
         Case(["sunday"], WEIGHTS, -0.5, gives=0.1192029, here="the sum is -0.5 - 1.5"),
         Case(["free"] * 3, WEIGHTS, -2.0, gives=0.7310586, here="`free` occurs three times"),
-        Case(["free", "umbrella", "now"], WEIGHTS, -1.0, here="`umbrella` has no weight"),
+        Case(["free", "umbrella"], WEIGHTS, -1.0, gives=0.5, here="`umbrella` has no weight"),
         Case([], WEIGHTS, 1.0, gives=0.7310586, here="a message without words has only the bias"),
     ],
     mistakes="""

@@ -38,7 +38,7 @@ BAG_OF_WORDS = Exercise(
     "is not zero.",
     cases=[
         Case(DOG, WORDS, gives=[1, 1, 1, 0, 2], here="`the` occurs twice, and `king` not at all"),
-        Case(["cat", "dog"], ["dog", "cat", "king"], here="the vocabulary has its own order"),
+        Case(["cat", "dog"], ["king", "dog", "cat"], gives=[0, 1, 1], here="`king` comes first"),
         Case(["a", "cat"], WORDS, gives=[1, 0, 0, 0, 0], here="`a` is not in the vocabulary"),
         Case([], ["cat", "dog"], gives=[0, 0], here="the text has no words"),
     ],

@@ -47,8 +47,6 @@ TRAINING_PAIRS = Exercise(
     # `i + window + 1`.
     return [(a, b) for i, a in enumerate(token_ids)
         for b in token_ids[i - window : i] + token_ids[i + 1 : i + window + 1]]
-    or
-    max(i - window, 0) -> i - window
     # Near the start `i - window` is below zero, and Python counts that from the end of the list.
     # Start at `max(i - window, 0)`.
     if j != i: -> if token_ids[j] != token_ids[i]:
@@ -91,8 +89,6 @@ KEEP_PROBABILITY = Exercise(
     ],
     mistakes="""
     return np.minimum -> return 1 - np.minimum
-    or
-    return 1 - np.sqrt(threshold * counts.sum() / counts)
     # It gives the probability of being *dropped*, as the paper writes it. Here that of staying is
     # wanted.
     np.minimum(1.0, np.sqrt(threshold / shares)) -> np.sqrt(threshold / shares)

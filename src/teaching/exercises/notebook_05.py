@@ -60,8 +60,6 @@ BIGRAM_PROBABILITY = Exercise(
     # k is added to the numerator only, so the V probabilities sum to more than one. Add k V to the
     # denominator.
     else 1 / V -> else 0.0
-    or
-    if total else 1 / V ->
     # After a word that nothing followed, with k = 0, each of the V words gets 1 / V.
     k * V -> k
     # In the denominator k is added once. Each of the V words gets it, so it is k V.
@@ -103,8 +101,6 @@ PERPLEXITY_PER_WORD = Exercise(
     # The minus is missing, so it is the probability of an average word. Perplexity is 1 divided by
     # it, and never below 1.
     return sum(math.exp(-x) for x in log_probs) / len(log_probs)
-    or
-    return sum(math.exp(-x) for x in log_probs) / words
     # It applies exp to each token before the mean, so the rarest decides nearly alone. First the
     # mean, then, once, `exp`.
     return np.prod(np.exp(log_probs)) ** (-1 / words)

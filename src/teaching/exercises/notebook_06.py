@@ -39,8 +39,6 @@ WINDOW_STARTS = Exercise(
         Case(12, 4, 0, gives=[0, 4, 8], here="a doc stride of 0 asks for no overlap at all"),
     ],
     mistakes="""
-    starts[-1] + room - doc_stride -> starts[-1] + max(doc_stride, 1)
-    or
     return list(range(0, n_tokens, max(doc_stride, 1)))
     # It takes `doc_stride` as the step, as BERT's original code does. Here it is the overlap: the
     # step is `room - doc_stride`.
@@ -233,9 +231,6 @@ TOKEN_F1 = Exercise(
         Case("", "", gives=1.0, here="the question has no answer and the model gave none"),
     ],
     mistakes="""
-    once = lambda text: " ".join(set(normalize_answer(text).split()))
-    return token_f1(once(prediction), once(gold))
-    or
     (Counter(predicted_words) & Counter(gold_words)).total()
     -> len(set(predicted_words) & set(gold_words))
     # It compares sets, in which a repeated word counts once. `Counter(a) & Counter(b)` keeps
@@ -244,9 +239,6 @@ TOKEN_F1 = Exercise(
     -> sum(word in gold_words for word in predicted_words)
     # It counts every predicted word that occurs in gold, so one gold word is used up several times.
     # Use `Counter(a) & Counter(b)`.
-    normalize_answer(prediction) -> prediction
-    normalize_answer(gold) -> gold
-    or
     normalize_answer(prediction) -> prediction.lower()
     normalize_answer(gold) -> gold.lower()
     # Both texts go through `normalize_answer` first. It drops capitals, punctuation and the

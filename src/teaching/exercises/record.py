@@ -44,7 +44,7 @@ class Exercise:
         mistakes: wrong answers, each with the sentence that names the mistake below it, behind #.
             A wrong answer is one or more changes in the solution, "old -> new", each on a line
             of its own (a long one goes on with "-> new"); or the body of a function, as a reader
-            would write it. Between two wrong answers for one sentence is a line "or".
+            would write it.
     """
 
     solution: Callable[..., Any]
@@ -99,12 +99,10 @@ class Exercise:
         lines = textwrap.dedent(self.mistakes).strip().splitlines()
         parts = itertools.groupby(lines, key=lambda line: line.startswith("# "))
         texts = ["\n".join(part).replace("\n# ", " ") for _, part in parts]
-        found = []
-        for wrong, sentence in zip(texts[::2], texts[1::2], strict=True):
-            for body in wrong.split("\nor\n"):
-                answer = self.with_body(self._changed(body) if "->" in body else body)
-                found.append((answer, sentence.removeprefix("# ")))
-        return found
+        return [
+            (self.with_body(self._changed(wrong) if "->" in wrong else wrong), says[2:])
+            for wrong, says in zip(texts[::2], texts[1::2], strict=True)
+        ]
 
     def with_body(self, body: str) -> Callable[..., Any]:
         """An answer to the exercise: the stub with `body` in place of its last line."""

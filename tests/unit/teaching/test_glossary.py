@@ -43,13 +43,9 @@ def test_anchors_are_those_that_markdown_renderers_make(name, expected):
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        ([], "glossary: input should be a valid dictionary"),
-        ({"a": {"notebook": "06"}}, "glossary, a, definition: field required"),
         ({"a": {"definition": "x"}}, "glossary, a, notebook: field required"),
         ({"a": ENTRY | {"notebook": "6"}}, "glossary, a, notebook: string should match"),
-        ({"a": ENTRY | {"notebook": 6}}, "glossary, a, notebook: .* string; got '6'"),
         ({"a": ENTRY | {"links": []}}, "glossary, a, links: unexpected"),
-        ({None: ENTRY}, "glossary, None, .*: input should be a valid string"),
         ({"a": ENTRY, "A": ENTRY}, "'a' means both 'a' and 'A'"),
         ({"a": ENTRY, "b": ENTRY | {"also": ["a"]}}, "'a' means both 'a' and 'b'"),
         ({"n best": ENTRY, "n-best": ENTRY}, "'n-best' means both"),

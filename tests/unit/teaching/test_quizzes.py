@@ -1,6 +1,5 @@
 """Quizzes: every file is valid and explains every choice; a set reads without script or style."""
 
-import copy
 import html
 import json
 import re
@@ -15,12 +14,20 @@ from src.teaching.quizzes import QUIZZES, load_quiz, parse_quiz
 NAMES = sorted(file.stem for file in QUIZZES.glob("*.json"))
 SETS = [(name, key) for name in NAMES for key in load_quiz(name)]
 
-SINGLE = {
-    "id": "a",
-    "kind": "single",
-    "text": "Q?",
-    "choices": [{"text": str(i), "right": i == 2, "why": f"because {i}"} for i in range(5)],
-}
+
+def quiz(*questions, **changes):
+    """The content of a file with one set."""
+    return {"sets": [{"id": "one", "title": "T", "questions": list(questions)} | changes]}
+
+
+def choices(*right, **changes):
+    """Five choices; `right` are the numbers of the right ones."""
+    return [
+        {"text": str(i), "right": i in right, "why": f"because {i}"} | changes for i in range(5)
+    ]
+
+
+SINGLE = {"id": "a", "kind": "single", "text": "Q?", "choices": choices(2)}
 NUMERIC = {
     "id": "b",
     "kind": "numeric",
@@ -28,9 +35,9 @@ NUMERIC = {
     "answer": 4,
     "tolerance": 0.1,
     "why": "so",
-    "choices": [{"text": "3", "right": False, "why": "no"}],
+    "choices": choices()[:4],
 }
-DATA = {"sets": [{"id": "one", "title": "T", "questions": [SINGLE, NUMERIC]}]}
+DATA = quiz(SINGLE, NUMERIC)
 
 
 @pytest.mark.parametrize(("name", "key"), SETS)
@@ -55,8 +62,7 @@ def test_the_right_choice_is_not_always_in_the_same_place_or_the_longest(name):
 
 def order(question):
     """The texts of its choices, in the order they are shown in."""
-    data = {"sets": [{"id": "one", "title": "T", "questions": [copy.deepcopy(question)]}]}
-    return [choice.text for choice in parse_quiz(data, "q")["one"].questions[0].choices]
+    return [choice.text for choice in parse_quiz(quiz(question), "q")["one"].questions[0].choices]
 
 
 def test_the_shuffle_is_the_same_every_time_and_differs_between_questions():
@@ -66,57 +72,27 @@ def test_the_shuffle_is_the_same_every_time_and_differs_between_questions():
     assert order(SINGLE | {"keep_order": True}) == ["0", "1", "2", "3", "4"]
 
 
-def change(path, value):
-    """DATA with the entry at `path` replaced, or removed where value is None."""
-    data = copy.deepcopy(DATA)
-    *way, last = path
-    spot = data
-    for step in way:
-        spot = spot[step]
-    if value is None:
-        del spot[last]
-    else:
-        spot[last] = value
-    return data
-
-
-FIRST = ("sets", 0, "questions", 0)
-SECOND = ("sets", 0, "questions", 1)
-
-
 @pytest.mark.parametrize(
-    ("path", "value", "complaint"),
+    ("data", "complaint"),
     [
-        (("sets",), [], "sets: .* at least 1"),
-        (("sets",), None, "sets: field required"),
-        (("more",), 1, "more: unexpected"),
-        (("sets", 0, "id"), "Big One", "sets, number 1, id: .*; got 'Big One'"),
-        (("sets", 0, "title"), " ", "title: .* at least 1 character"),
-        (("sets", 0, "questions"), [], "questions: .* at least 1"),
-        ((*FIRST, "kind"), "essay", "kind: .*'single', 'multiple' or 'numeric'"),
-        ((*FIRST, "text"), None, "text: field required"),
-        ((*FIRST, "choices"), [], "choices: .* at least 1"),
-        ((*FIRST, "choices", 0, "why"), "", "choices, number 1, why"),
-        ((*FIRST, "choices", 0, "why"), None, "why: field required"),
-        ((*FIRST, "choices", 0, "right"), True, "exactly one right choice, not 2"),
-        ((*FIRST, "choices", 2, "right"), False, "exactly one right choice, not 0"),
-        ((*FIRST, "choices", 2, "right"), "yes", "right: .* boolean; got 'yes'"),
-        ((*FIRST, "choices", 0, "text"), "1", "two choices are the same"),
-        ((*FIRST, "kind"), "numeric", "has an answer"),
-        ((*FIRST, "kind"), "multiple", None),
-        ((*FIRST,), SINGLE | {"kind": "multiple", "choices": SINGLE["choices"][:2]}, "one right"),
-        ((*SECOND, "answer"), "4", "answer: .* number; got '4'"),
-        ((*SECOND, "answer"), True, "answer: .* number"),
-        ((*SECOND, "choices", 0, "text"), "4.05", "4.05 would count as right"),
-        ((*SECOND, "choices", 0, "text"), "four", "number"),
-        ((*SECOND, "id"), "a", "the id a is used twice"),
+        ({"sets": []}, "sets: .* at least 1"),
+        (DATA | {"more": 1}, "more: unexpected"),
+        (quiz(SINGLE, id="Big One"), "sets, number 1, id: .*; got 'Big One'"),
+        (quiz(SINGLE | {"kind": "essay"}), "kind: .*'single', 'multiple' or 'numeric'"),
+        (quiz(SINGLE | {"choices": [{"text": "1", "right": True}]}), "why: field required"),
+        (quiz(SINGLE | {"choices": choices(2, right="yes")}), "right: .* boolean; got 'yes'"),
+        (quiz(SINGLE | {"choices": choices(1, 2)}), "exactly one right choice, not 2"),
+        (quiz(SINGLE | {"choices": choices()}), "exactly one right choice, not 0"),
+        (quiz(SINGLE | {"choices": choices(2, text="1")}), "two choices are the same"),
+        (quiz(SINGLE | {"kind": "numeric"}), "has an answer"),
+        (quiz(SINGLE | {"kind": "multiple", "choices": choices()}), "at least one right and one"),
+        (quiz(SINGLE | {"kind": "multiple", "choices": choices(*range(5))}), "one wrong"),
+        (quiz(NUMERIC | {"answer": "4"}), "answer: .* number; got '4'"),
+        (quiz(NUMERIC | {"answer": 3}), "3 would count as right"),
+        (quiz(SINGLE, NUMERIC | {"id": "a"}), "the id a is used twice"),
     ],
 )
-def test_broken_data_is_refused_with_the_place_and_the_reason(path, value, complaint):
-    data = change(path, value)
-    if complaint is None:
-        assert parse_quiz(data, "q")
-        return
+def test_broken_data_is_refused_with_the_place_and_the_reason(data, complaint):
     with pytest.raises(ValueError, match=complaint) as error:
         parse_quiz(data, "q")
     assert str(error.value).startswith("quiz q") and "\n" not in str(error.value)
@@ -180,6 +156,6 @@ def test_the_plain_text_asks_without_giving_the_answers_away():
 
 
 def test_what_looks_like_html_in_a_question_is_shown_as_it_is_written():
-    data = change((*FIRST, "text"), "What does `<b>` & $x_1$ do, **really**?")
+    data = quiz(SINGLE | {"text": "What does `<b>` & $x_1$ do, **really**?"})
     markup = quiz_html(parse_quiz(data, "q")["one"])
     assert "<code>&lt;b&gt;</code> &amp; $x_1$ do, <strong>really</strong>?" in markup

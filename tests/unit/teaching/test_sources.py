@@ -81,11 +81,6 @@ def test_an_object_without_source_gets_one_clear_sentence(item, shown):
     assert not shown, "nothing is shown when one of several objects cannot be"
 
 
-def test_nothing_to_show_is_an_error():
-    with pytest.raises(TypeError, match="at least one"):
-        show_source()
-
-
 def test_highlighting_changes_no_character_and_marks_the_kinds():
     code = 'def f(x):\n\n    """Doc < doc."""\n    if x and "a&b":  # why\n        return 3\n'
     assert visible(highlight(code)) == code
