@@ -36,42 +36,25 @@ PHONE, DESK = (390, 844), (1280, 900)  # CSS pixels
 
 
 class Page(HTMLParser):
-    """What is in a page.
-
-    Attributes:
-        text: its HTML.
-        loaded: addresses that a browser fetches by itself.
-        links: addresses to click on.
-        places: ids.
-        images: their alternative texts.
-        folds: for each thing that unfolds, whether it is open when the page is.
-    """
+    """A page: its `text`, and its `tags` with their attributes."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.loaded: list[str] = []
-        self.links: list[str] = []
-        self.places: set[str] = set()
-        self.images: list[str | None] = []
-        self.folds: list[bool] = []
-        self.text = path.read_text(encoding="utf-8")
+        self.text, self.tags = path.read_text(encoding="utf-8"), []
         self.feed(self.text)
+        self.links = {given["href"] for tag, given in self.tags if tag == "a" and "href" in given}
+        self.places = {given["id"] for _, given in self.tags if "id" in given}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what the tag loads, leads to, or is called."""
-        given = dict(attrs)
-        if tag in ("script", "img", "iframe", "source", "video", "audio", "embed"):
-            self.loaded.append(given.get("src") or "")
-        elif tag == "link" and re.search("sheet|icon|pre", given.get("rel") or ""):
-            self.loaded.append(given.get("href") or "")
-        elif tag == "a" and given.get("href"):
-            self.links.append(given["href"])
-        elif tag == "details":
-            self.folds.append("open" in given)
-        if tag == "img":
-            self.images.append(given.get("alt"))
-        if given.get("id"):
-            self.places.add(given["id"])
+        """Note it."""
+        self.tags.append((tag, dict(attrs)))
+
+    def loaded(self) -> list[str]:
+        """Addresses that a browser fetches by itself."""
+        sources = [given["src"] for _, given in self.tags if given.get("src")]
+        sheets = [given for tag, given in self.tags if tag == "link"]
+        by_itself = re.compile("sheet|icon|pre")
+        return sources + [given["href"] for given in sheets if by_itself.search(given["rel"])]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -134,9 +117,10 @@ def test_no_page_loads_anything_from_another_host(site, pages):
         *("docs/polls.html", "reference/src.rnn.html"),
     } <= pages.keys()
     for name, page in pages.items():
-        assert len(page.loaded) > 5
-        assert [one for one in page.loaded if re.match(r"(https?:)?//", one)] == [], name
-        own = [one.split("?")[0] for one in page.loaded if one and not one.startswith("data:")]
+        loaded = page.loaded()
+        assert len(loaded) > 5
+        assert [one for one in loaded if re.match(r"(https?:)?//", one)] == [], name
+        own = [one.split("?")[0] for one in loaded if not one.startswith("data:")]
         folder = (site / name).parent
         assert [address for address in own if not (folder / address).is_file()] == [], name
     outside = re.compile(r"@import[^;]*//|url\(\s*['\"]?(https?:)?//")
@@ -165,8 +149,13 @@ def test_every_link_leads_to_a_page_and_a_place_that_are_there(site, pages):
 
 
 def test_every_image_has_alternative_text(pages):
-    texts = [(name, text) for name, page in pages.items() for text in page.images]
-    assert len(texts) > 80 and [name for name, text in texts if not (text or "").strip()] == []
+    images = [
+        (name, (given.get("alt") or "").strip())
+        for name, page in pages.items()
+        for tag, given in page.tags
+        if tag == "img"
+    ]
+    assert len(images) > 80 and [name for name, alt in images if not alt] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -175,11 +164,12 @@ def test_a_notebook_has_a_page_with_folded_answers_and_can_be_opened_and_downloa
 ):
     page, stored = pages[f"{path.stem}.html"], nbformat.read(path, as_version=4)
     ways = badges.links(path.stem, badges.repository())
-    assert {*ways.values(), f"downloads/{path.name}"} <= set(page.links)
+    assert {*ways.values(), f"downloads/{path.name}"} <= page.links
     assert ways or "Colab opens courses that are published" in page.text
     tags = [tag for cell in stored.cells for tag in cell.metadata.get("tags", [])]
-    assert not any(page.folds)
-    assert len(page.folds) >= tags.count("solution") + tags.count("quiz") > 0
+    folds = [given for tag, given in page.tags if tag == "details"]
+    assert not [given for given in folds if "open" in given]
+    assert len(folds) >= tags.count("solution") + tags.count("quiz") > 0
     download = nbformat.read(site / "downloads" / path.name, as_version=4)
     nbformat.validate(download)
     assert [cell.source for cell in download.cells] == [cell.source for cell in stored.cells]
@@ -211,7 +201,7 @@ def test_every_module_of_src_is_in_the_reference(pages):
 
 def test_instructors_find_times_and_every_text_of_docs(pages):
     page = pages["instructors.html"]
-    assert {f"docs/{text.stem}.html" for text in build_site.DOCS.glob("*.md")} <= set(page.links)
+    assert {f"docs/{text.stem}.html" for text in build_site.DOCS.glob("*.md")} <= page.links
     words = re.sub("<[^>]+>", " ", page.text)
     assert "04_attention" in words
     assert re.search(r"minutes\s+exercises\s+quizzes\s+slow cells", words)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import NamedTuple
 
 import pytest
@@ -138,3 +140,15 @@ def test_a_body_far_too_long_is_not_even_read(program):
         return await reader.read()
 
     assert visit(scenario, program.application).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("program", ["demo", "poll"])
+def test_a_program_says_what_it_takes_without_loading_a_model(course, program):
+    code = f"""
+import sys
+from src.apps.{program}.__main__ import main
+assert main(["--help"]) == 0
+print("loaded", sorted({{"torch", "transformers", "datasets", "matplotlib"}} & set(sys.modules)))
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], cwd=course, text=True)
+    assert "--port" in said and said.endswith("loaded []\n")
