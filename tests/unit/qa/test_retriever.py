@@ -37,6 +37,7 @@ def test_the_top_k_come_in_order_and_of_equals_the_first():
     scores = np.array([0.1, 0.9, 0.5, 0.9, 0.5, 0.5], dtype=np.float32)
     assert top_k(scores, 3) == [1, 3, 2]
     assert top_k(scores, 99) == [1, 3, 2, 4, 5, 0]
+    assert top_k(np.tile([0.5, 0.9], 50), 100) == [*range(1, 100, 2), *range(0, 100, 2)]
 
 
 def test_a_fused_search_is_the_fusion_of_the_two_searches(retriever, documents):
