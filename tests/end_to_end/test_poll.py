@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import multiprocessing
+import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from src.apps.poll.server import HEARTBEAT, NO_COOKIE
+from src.apps.poll import server
+from src.apps.poll.__main__ import main
+from src.apps.poll.server import NO_COOKIE
+from src.teaching import quizzes
 from tests.end_to_end.pages import FAINT, FITS
 from tests.unit.apps.stand_ins import HOSTILE, QUESTIONS
 
@@ -33,64 +38,63 @@ QUIZ = {
         {"id": "later", "title": "a later poll", "questions": [AFTER]},
     ]
 }
-# Ctrl+C is listened to as in a terminal: a shell makes a process in the background deaf to it.
-START = """
-import signal, sys
-from pathlib import Path
-from src.apps.poll import server
-from src.apps.poll.__main__ import main
-from src.teaching import quizzes
-signal.signal(signal.SIGINT, signal.default_int_handler)
-quizzes.QUIZZES = Path(sys.argv[1])
-server.HEARTBEAT = float(sys.argv[2])
-sys.exit(main(sys.argv[3:]))
-"""
 SECRET = "Right because of secret-b."
+
+
+def run(output: int, errors: Path, folder: Path, heartbeat: float, arguments: list[str]) -> None:
+    """The command, in a process of its own that has imported everything."""
+    # Ctrl+C is listened to as in a terminal: a shell makes a process in the background deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    logging.root.handlers.clear()  # those of pytest
+    sys.stdout, sys.stderr = os.fdopen(output, "w"), errors.open("a")
+    quizzes.QUIZZES, server.HEARTBEAT = folder, heartbeat
+    sys.exit(main(arguments))
 
 
 class Poll:
     """A running poll; instructor: the address with the token, phones: the attendees'."""
 
-    def __init__(self, course: Path, folder: Path):
-        self._course, self.folder, self._port = course, folder, 0
-        (folder / "quizzes").mkdir()
-        (folder / "quizzes" / "q.json").write_text(json.dumps(QUIZ), encoding="utf-8")
+    def __init__(self, folder: Path):
+        self.folder, self.errors, self._port = folder, folder / "errors.txt", 0
+        (folder / "q.json").write_text(json.dumps(QUIZ), encoding="utf-8")
         self.start()
 
-    def start(self, *more: str, heartbeat: float = HEARTBEAT) -> None:
+    def start(self, *more: str, heartbeat: float = server.HEARTBEAT) -> None:
         """Start it; the second time on the port of the first."""
-        command = [sys.executable, "-c", START, str(self.folder / "quizzes"), str(heartbeat)]
-        command += ["--quiz", "q", "--port", str(self._port), *more]
-        command += ["--file", str(self.folder / "poll.sqlite")]
-        self.errors = self.folder / "errors.txt"
-        with self.errors.open("a") as errors:
-            pipes = {"stdout": subprocess.PIPE, "stderr": errors, "text": True}
-            self._process = subprocess.Popen(command, cwd=self._course, **pipes)
-        lines = [self._process.stdout.readline() for _ in range(3)]
+        arguments = ["--quiz", "q", "--port", str(self._port), *more]
+        arguments += ["--file", str(self.folder / "poll.sqlite")]
+        reading, writing = os.pipe()
+        given = (writing, self.errors, self.folder, heartbeat, arguments)
+        self._process = multiprocessing.get_context("fork").Process(target=run, args=given)
+        self._process.start()
+        os.close(writing)
+        self._output = os.fdopen(reading)
+        lines = [self._output.readline() for _ in range(3)]
         assert lines[2].startswith("Attendees: http://127.0.0.1:"), self.errors.read_text()
         self.instructor, self.phones = lines[1].split()[1], lines[2].split()[1]
         self._port = int(self.phones.rstrip("/").rsplit(":", 1)[1])
 
     def stop(self, how: signal.Signals) -> None:
         """Send the process a signal, and wait for its end."""
-        self._process.send_signal(how)
-        self._process.wait(20)
-        self._process.stdout.close()
+        os.kill(self._process.pid, how)
+        self._process.join(20)
+        assert self._process.exitcode is not None
+        self._output.close()
 
     @contextlib.contextmanager
     def asleep(self) -> Iterator[None]:
         """It does nothing, and no connection ends: as a laptop does that is shut."""
-        self._process.send_signal(signal.SIGSTOP)
+        os.kill(self._process.pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            os.kill(self._process.pid, signal.SIGCONT)
 
 
 @pytest.fixture
-def poll(course: Path, tmp_path: Path) -> Iterator[Poll]:
+def poll(tmp_path: Path) -> Iterator[Poll]:
     """A poll; it must end quietly at Ctrl+C, with every browser still there."""
-    started = Poll(course, tmp_path)
+    started = Poll(tmp_path)
     yield started
     started.stop(signal.SIGINT)
     assert started.errors.read_text() == ""
