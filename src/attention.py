@@ -93,7 +93,7 @@ def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def _check_fit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
-    """Raise ValueError where the shapes that attention is given do not fit together."""
+    """Raise ValueError where shapes do not fit together."""
     if query.shape[-1] != key.shape[-1]:
         found = f"queries are {query.shape[-1]} wide and keys {key.shape[-1]}"
         raise ValueError(f"{found}; a dot product needs one width for both.")
@@ -105,10 +105,9 @@ def _check_fit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -
 
 
 def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ValueError for a mask that is not bool or does not broadcast to the scores' shape."""
+    """Raise ValueError for a mask that is not bool or does not broadcast to this shape."""
     if mask.dtype != torch.bool:
-        advice = "give booleans, True where attention is allowed (mask.bool())"
-        raise ValueError(f"the mask holds {mask.dtype}; {advice}.")
+        raise ValueError(f"the mask holds {mask.dtype}; give booleans, True where allowed.")
     # From the right, as torch broadcasts: each length must be that of the scores, or 1.
     lengths = zip(mask.shape[::-1], shape[::-1], strict=False)
     if mask.dim() > len(shape) or not all(m in (1, s) for m, s in lengths):

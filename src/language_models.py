@@ -79,18 +79,12 @@ class TextScore:
 
     Models with different tokens are compared by word or by byte: longer tokens are fewer, and
     each is harder.
-
-    Attributes:
-        log_prob: logarithm of the text's probability, -inf where it is 0.
-        tokens: how many the model cuts it into.
-        words: what blanks separate.
-        bytes: in UTF-8.
     """
 
-    log_prob: float
-    tokens: int
-    words: int
-    bytes: int
+    log_prob: float  # logarithm of the text's probability, -inf where it is 0
+    tokens: int  # how many the model cuts it into
+    words: int  # what blanks separate
+    bytes: int  # in UTF-8
 
     @property
     def perplexity_per_token(self) -> float:
@@ -115,20 +109,14 @@ def _exp(x: float) -> float:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a model wrote after a beginning.
-
-    Attributes:
-        text: what was written, without the beginning.
-        probs: how likely the model found each token, before any sampler.
-        ended: whether the model ended the text itself.
-    """
+    """What a model wrote after a beginning."""
 
     beginning: str
-    text: str
+    text: str  # without the beginning
     tokens: tuple[str, ...]
     token_ids: tuple[int, ...]
-    probs: tuple[float, ...]
-    ended: bool
+    probs: tuple[float, ...]  # how likely the model found each token, before any sampler
+    ended: bool  # whether the model ended the text itself
 
 
 @dataclass
@@ -191,12 +179,8 @@ class LanguageModel(ABC):
     ) -> Continuation:
         """Write up to n tokens after a beginning, fewer where the model ends the text.
 
-        Args:
-            beginning: the text before.
-            n: most tokens.
-            sampler: how each token is chosen; None draws by the model's probabilities.
-            seed: the same seed writes the same.
-            first: the first token to write, if it is not to be chosen.
+        Without a sampler tokens are drawn by the model's probabilities; the same seed writes
+        the same. `first` is the first token to write, if it is not to be chosen.
         """
         sampler, generator = sampler or Sampler(), torch.Generator().manual_seed(seed)
         state, new = self.start(), self.tokenizer.encode(beginning)
@@ -437,13 +421,13 @@ def train_language_model(
     """Teach a model, in place, to predict the next token.
 
     The history's loss is per token, ln V for a model that guesses; its
-    `perplexity_per_word` is that of some development texts.
+    `perplexity_per_word` is that of some development texts. For `minutes`,
+    `seed`, `learning_rate` and the options `report` and `steps` see
+    `src.training.fit`.
 
     Args:
         model: its vocabulary must be that of the data.
         data: the texts.
-        minutes: see `src.training.fit`, also for `seed`, `learning_rate` and `options`, which
-            are `report` and `steps`.
         folder: where to keep the model, if anywhere; see `TrainableModel.save`.
         batch_size: rows per step, each of as many tokens as the model reads at once.
     """

@@ -10,9 +10,9 @@ computes the same by torch's own layers, several times as fast; the two models a
 B: batch, T and S: time steps, D: width of the state, D_in: width of an input, V: vocabulary.
 A mask is bool[B, T], True on real tokens, which are at the left.
 
-Sources: Elman 1990 (RNN); Hochreiter and Schmidhuber 1997, and Gers et al. 2000 for the forget
-gate (LSTM); Cho et al. 2014 (GRU, encoder-decoder); Schuster and Paliwal 1997 (both directions);
-Sutskever et al. 2014 (sequence to sequence with LSTM).
+Sources: Elman 1990 (RNN); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (LSTM, forget gate);
+Cho et al. 2014 (GRU, encoder-decoder); Schuster and Paliwal 1997 (both directions); Sutskever et
+al. 2014 (sequence to sequence).
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ State = Tensor | tuple[Tensor, Tensor]  # an LSTM's (h, c), else h alone; each f
 
 
 class Cell(nn.Module):
-    """What the three cells share: weights for the input and for the state, as torch names them."""
+    """What the three cells share: weights for the input and for the state, as torch names them.
+
+    A cell gives `gates(x, state)`, those of one step by name, float[B, D] each, and
+    `forward(x, state)`, the next state; x is float[B, D_in].
+    """
 
     blocks: int  # of D rows that each weight has
 
@@ -47,16 +51,8 @@ class Cell(nn.Module):
             nn.init.uniform_(parameter, -1 / math.sqrt(D), 1 / math.sqrt(D))
 
     def start(self, x: Tensor) -> State:
-        """The state before the first step, zeros, for inputs like `x`, float[B, D_in]."""
+        """The state before the first step, zeros, for inputs like `x`."""
         return x.new_zeros(len(x), self.D)
-
-    def gates(self, x: Tensor, state: State) -> dict[str, Tensor]:
-        """The gates of one step by name, each float[B, D]."""
-        raise NotImplementedError
-
-    def forward(self, x: Tensor, state: State) -> State:
-        """One step: the next state, from x, float[B, D_in], and the state."""
-        raise NotImplementedError
 
 
 class RNNCell(Cell):
@@ -218,11 +214,7 @@ TORCH_LAYERS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 def copy_weights(layer: Layer, source: nn.RNNBase) -> None:
-    """Give our layer the weights of torch's: an nn.RNN, nn.LSTM or nn.GRU with one layer.
-
-    Raises:
-        RuntimeError: sizes differ.
-    """
+    """Give our layer the weights of torch's: an nn.RNN, nn.LSTM or nn.GRU with one layer."""
     weights, names = source.state_dict(), ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     layer.cell.load_state_dict({name: weights[f"{name}_l0"] for name in names})
     if layer.reverse_cell is not None:
@@ -238,11 +230,7 @@ def all_real(inputs: Tensor) -> Tensor:
 
 
 def pad(rows: Sequence[Sequence[int]], filling: int = 0) -> tuple[Tensor, Tensor]:
-    """Rows of token ids of any lengths as one rectangle.
-
-    Returns:
-        token_ids int64[B, T] and mask bool[B, T].
-    """
+    """Rows of token ids of any lengths as one rectangle int64[B, T], and its mask bool[B, T]."""
     lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
     mask = torch.arange(max(map(len, rows), default=0)) < lengths[:, None]
     token_ids = torch.full(mask.shape, filling, dtype=torch.int64)
@@ -253,8 +241,7 @@ def pad(rows: Sequence[Sequence[int]], filling: int = 0) -> tuple[Tensor, Tensor
 def lengths_of(mask: Tensor) -> Tensor:
     """How many real tokens each row has, int64[B].
 
-    Raises:
-        ValueError: a row has none, or padding left of a real token: torch's layers would read it.
+    ValueError where a row has none, or padding left of a real token: torch would read that.
     """
     lengths = mask.sum(1)
     if not (mask == (torch.arange(mask.shape[1], device=mask.device) < lengths[:, None])).all():
@@ -267,10 +254,7 @@ def lengths_of(mask: Tensor) -> Tensor:
 
 
 def last_outputs(outputs: Tensor, mask: Tensor) -> Tensor:
-    """The output at the last real token of each row, where outputs[:, -1] may be padding.
-
-    float[B, T, D] and bool[B, T] -> float[B, D].
-    """
+    """The output at the last real token of each row: float[B, T, D], bool[B, T] -> float[B, D]."""
     return outputs[torch.arange(len(outputs)), lengths_of(mask) - 1]
 
 
@@ -314,8 +298,7 @@ class FastLayer(nn.Module):
 def open_forget_gates(layer: nn.LSTM) -> None:
     """With a bias of 1 more, an untrained LSTM begins by keeping most of its memory.
 
-    Jozefowicz, Zaremba and Sutskever 2015, "An empirical exploration of recurrent network
-    architectures".
+    Jozefowicz, Zaremba and Sutskever 2015.
     """
     D = layer.hidden_size
     with torch.no_grad():

@@ -4,8 +4,8 @@
     tokenizer = BytePairTokenizer.train(texts, V=4000)
     tokenizer.decode(tokenizer.encode("Oxygen"))  # "Oxygen"
 
-Sources: Sennrich et al. 2016 (byte-pair encoding); Wu et al. 2016, "Google's neural machine
-translation system" (WordPiece); Radford et al. 2019 (GPT-2; bytes as the alphabet).
+Sources: Sennrich et al. 2016 (byte-pair encoding); Wu et al. 2016 (WordPiece); Radford et al. 2019
+(GPT-2; bytes as the alphabet).
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import (
+    BertWordPieceTokenizer,
+    Tokenizer,
+    decoders,
+    models,
+    pre_tokenizers,
+    trainers,
+)
 
 from src.files import WRITE_AGAIN
 
@@ -108,23 +115,14 @@ def longest_match(word: str, vocabulary: Container[str], unknown: str = "[UNK]")
 # --- tokenizers learned from texts --------------------------------------------------------------
 
 
-def train_wordpiece(texts: Iterable[str], V: int) -> Tokenizer:
+def train_wordpiece(texts: Iterable[str], V: int) -> BertWordPieceTokenizer:
     """Learn V word pieces in BERT's manner: lower case, no accents.
 
     The library `tokenizers` chooses merges by count, as `learn_merges` does; the code that
     made BERT's vocabulary was never published.
     """
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix=CONTINUES)
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=V,
-        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
-        continuing_subword_prefix=CONTINUES,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train_from_iterator(texts, V, show_progress=False)
     return tokenizer
 
 
@@ -167,12 +165,7 @@ class BytePairTokenizer:
 
     @classmethod
     def load(cls, file: str | Path) -> BytePairTokenizer:
-        """Read a tokenizer.json.
-
-        Raises:
-            FileNotFoundError: there is none.
-            ValueError: it cannot be read.
-        """
+        """Read a tokenizer.json; FileNotFoundError or ValueError where that is not possible."""
         if not Path(file).is_file():
             advice = "name a tokenizer.json, or the folder of a saved model"
             raise FileNotFoundError(f"there is no tokenizer at {file}; {advice}.")

@@ -196,7 +196,6 @@ def fit(
     """Train a model in place, by minutes or by steps, or until Ctrl-C.
 
     Args:
-        model: the model.
         batches: without end.
         loss_of: the mean loss of a batch, with gradients.
         minutes: wall time from the call to the last step; scoring and reporting stop the clock.
@@ -299,6 +298,7 @@ class Log:
         self.step = 0
         self.passes: float | None = None  # over a text, where the budget counts these
         self.loss_sum = self.weight_sum = 0.0  # since the last entry
+        self.loss: float | None = None  # of the last entry
         self.next_entry, self.next_score = 0.0, 1 / SCORES  # shares of the run
 
     @property
@@ -333,10 +333,9 @@ class Log:
             seconds, position = self.budget.seconds, self._position
             entry: dict[str, Any] = {"step": self.step, "seconds": seconds}
             entry |= {"planned_seconds": self.budget.planned_seconds, **more}
-            if self.weight_sum:
-                entry["loss"] = self.loss_sum / self.weight_sum
-            elif self.history and "loss" in self.history[-1]:  # nothing was learned since
-                entry["loss"] = self.history[-1]["loss"]
+            if self.weight_sum:  # else nothing was learned since
+                self.loss = self.loss_sum / self.weight_sum
+            entry["loss"] = self.loss
             entry |= self.speed(position, seconds) | {"phase": phase}
             done = self.budget.done(position)
             if with_score and self.score is not None:
@@ -359,12 +358,9 @@ class Log:
 
 
 def save_run(run: Run, folder: str | Path, others: Mapping[str, bytes] | None = None) -> None:
-    """Write a run, whole or not at all; `load_run` reads it.
+    """Write a run, whole or not at all; `load_run` reads it. For `others` see `write_run`.
 
-    Args:
-        run: its model must have `settings`, the arguments of its constructor.
-        folder: made where there is none.
-        others: see `write_run`, also for what it raises.
+    Its model must have `settings`, the arguments of its constructor.
     """
     about = {"finished": run.finished, "settings": run.settings, "seconds": run.seconds}
     about |= {"model": type(run.model).__name__, "model_settings": run.model.settings}
@@ -404,10 +400,9 @@ def write_run(
 
     Args:
         folder: made where there is none.
-        weights: for model.safetensors, by name; stored in half precision.
+        weights: by name; stored in half precision.
         about: for run.json: finished, seconds, settings, and what else is known.
-        history: for history.json.
-        card: for card.json, if there is one.
+        history, card: for the files of that name; without a card there is none.
         others: contents of further files, by name.
 
     Raises:

@@ -60,11 +60,8 @@ class FeedForward(nn.Module):
 class AddNorm(nn.LayerNorm):
     """The residual connection around a part of a block, with layer norm.
 
-    Args:
-        D: width.
-        norm_first: layer norm before the part (GPT-2), not after the sum (BERT).
-        dropout: share of what the part adds that is left out in training.
-        epsilon: of the layer norm.
+    `norm_first`: layer norm before the part (GPT-2), not after the sum (BERT). `dropout`: the
+    share of what the part adds that is left out in training.
     """
 
     def __init__(self, D: int, norm_first: bool, dropout: float, epsilon: float):
@@ -238,8 +235,7 @@ class Encoder(nn.Module):
         """The encoder of a BERT, in evaluation mode.
 
         Args:
-            name: "minilm", the folder of a saved model, or a Hub id, which needs
-                COURSE_ONLINE=1.
+            name: "minilm", a folder, or a Hub id, which needs COURSE_ONLINE=1.
 
         Raises:
             ValueError: no model of BERT's kind can be had or read; one sentence.
@@ -342,8 +338,8 @@ def _check_length(T: int, positions: nn.Embedding) -> None:
 
 # --- encoder and decoder: a translator -----------------------------------------------------------
 
-# The base of the positions. The paper's 10,000 is for texts of hundreds of tokens: half of its
-# columns hardly change within the 72 characters of a date, and the model learned more slowly.
+# The paper's 10,000 is for texts of hundreds of tokens: half of its columns hardly change within
+# the 72 characters of a date, and the model learned more slowly.
 POSITION_BASE = 100
 
 
@@ -526,13 +522,9 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
 def seconds_per_batch(
     model: nn.Module, S: int, B: int = 64, training: bool = False, repeats: int = 5
 ) -> float:
-    """How long a date model takes for a batch of random sources: the median, in seconds.
+    """How long a date model takes for B random sources of S characters: the median, in seconds.
 
-    Args:
-        model: a `src.dates.DateModel`.
-        S, B: characters of each source, and sources.
-        training: forwards and backwards through an answer; else greedy decoding of one.
-        repeats: measured after one for warming up.
+    `training`: forwards and backwards through an answer; else greedy decoding of one.
     """
     generator = torch.Generator().manual_seed(0)
     first, V = END_ID + 1, len(CHARACTERS)

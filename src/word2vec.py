@@ -495,12 +495,12 @@ def load_word2vec(folder: str | Path) -> Word2VecRun:
             in one sentence.
     """
     folder = Path(folder)
-    stored = read_run(folder, FIELDS, others=(VOCABULARY,))
+    _, about, history, _ = read_run(folder, FIELDS, others=(VOCABULARY,))
     wv = WordVectors.load(folder)
     return Word2VecRun(
         vocabulary=wv.vocabulary,
         embeddings=wv.vectors.astype(np.float32),
         output=None,
-        history=stored.history,
-        **{name: stored.about[name] for name in FIELDS},
+        history=history,
+        **{name: about[name] for name in FIELDS},
     )
