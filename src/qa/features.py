@@ -75,7 +75,7 @@ def prepare_features(
     columns = {name: encoded[name] for name in names if name in encoded}
     columns["token_starts"], columns["token_ends"] = _passage_offsets(encoded)
     columns["example_index"] = encoded["overflow_to_sample_mapping"]
-    ids = dataset["id"]
+    ids = dataset["id"][:]
     columns["example_id"] = [ids[i] for i in columns["example_index"]]
     columns["length"] = [len(token_ids) for token_ids in encoded["input_ids"]]
     if labels:
@@ -103,11 +103,9 @@ def _spans(answers: dict) -> list[tuple[int, int]]:
 
 def _shorten(questions: list[str], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[str]:
     """Cut each question's text after `limit` tokens; shorter ones come back as they are."""
-    offsets = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)[
-        "offset_mapping"
-    ]
+    encoded = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)
     shortened = list(questions)
-    for i, spans in enumerate(offsets):
+    for i, spans in enumerate(encoded["offset_mapping"]):
         if len(spans) > limit:
             end = spans[limit - 1][1]
             # A character of several tokens, as in Hangul, goes altogether or stays.
@@ -129,85 +127,39 @@ def _passage_offsets(encoded) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def _add_labels(columns: dict, dataset: Dataset, cls_token_id: int, doc_stride: int) -> None:
-    """Add to the windows where the most frequent answer is, and where all that were given are."""
-    no_answer = np.array(
-        [token_ids.index(cls_token_id) for token_ids in columns["input_ids"]], dtype=np.int64
-    )
-    shifts = _passage_shifts(columns, doc_stride)
-    spans = [Counter(_spans(answers)).most_common() for answers in dataset["answers"]]
-    for rank in range(max(1, *map(len, spans))):
-        answers = [found[rank][0] if rank < len(found) else None for found in spans]
-        times = [
-            found[rank][1] if rank < len(found) else int(rank == 0) for found in spans
-        ]  # no answer counts as given once
-        starts, ends = _label_windows(dataset, columns, shifts, no_answer, answers)
-        if rank == 0:
-            columns["start_positions"], columns["end_positions"] = starts, ends
-            columns["answer_starts"], columns["answer_ends"] = (
-                [[] for _ in starts] for _ in range(2)
-            )
-        for row, i in enumerate(columns["example_index"]):
-            columns["answer_starts"][row] += [int(starts[row])] * times[i]
-            columns["answer_ends"][row] += [int(ends[row])] * times[i]
-
-
-def _passage_shifts(columns: dict, doc_stride: int) -> list[int]:
-    """For each window, what takes a position in it to the token's number in the whole passage."""
-    shifts = []
-    question, number = -1, 0
-    for i, starts in zip(columns["example_index"], columns["token_starts"], strict=True):
-        passage = np.flatnonzero(starts >= 0)
-        number = number if i == question else 0
-        shifts.append(number - passage[0] if passage.size else 0)
-        question, number = i, number + passage.size - doc_stride
-    return shifts
-
-
-def _label_windows(
-    dataset: Dataset,
-    columns: dict,
-    shifts: list[int],
-    no_answer: np.ndarray,
-    answers: list[tuple[int, int] | None],
-) -> tuple[np.ndarray, np.ndarray]:
-    """First and last token in every window of the answer to its question, or [CLS] twice.
-
-    Args:
-        shifts: see `_passage_shifts`.
-        no_answer: int[windows], where [CLS] is.
-        answers: one per question, as characters, None without one.
-    """
-    inside: dict[
-        int, np.ndarray
-    ] = {}  # window -> the positions of the tokens that share a character with the answer
-    # First and last token of the whole answer, over all windows of a question. Numbers, not
-    # characters: one character can be several tokens, some of them behind the cut.
-    whole: dict[int, tuple[int, int]] = {}
-    for row, (i, starts, ends) in enumerate(
-        zip(columns["example_index"], columns["token_starts"], columns["token_ends"], strict=True)
-    ):
-        if answers[i] is None:
-            continue
-        start, end = answers[i]
-        tokens = np.flatnonzero((starts < end) & (ends > start) & (starts >= 0))
-        if tokens.size:
-            inside[row] = tokens
-            span = (tokens[0] + shifts[row], tokens[-1] + shifts[row])
-            first, last = whole.get(i, span)
-            whole[i] = (min(first, span[0]), max(last, span[1]))
-    for i, answer in enumerate(answers):
-        if answer is not None and i not in whole:
-            row = dataset[i]
-            text = row["context"][slice(*answer)]
-            raise ValueError(
-                f"question {row['id']}: its answer {text!r} covers no token of the passage; "
-                "correct the answer."
-            )
-
-    first_tokens, last_tokens = no_answer.copy(), no_answer.copy()
-    for row, tokens in inside.items():
-        if (tokens[0] + shifts[row], tokens[-1] + shifts[row]) == whole[
-            columns["example_index"][row]
-        ]:
-            first_tokens[row], last_tokens[row] = tokens[0], tokens[-1]
-    return first_tokens, last_tokens
+    """Add to each window where the most frequent answer is, and where all that were given are."""
+    rows_of: dict[int, list[int]] = {}
+    for row, i in enumerate(columns["example_index"]):
+        rows_of.setdefault(i, []).append(row)
+    labels = {"start_positions": [], "end_positions": [], "answer_starts": [], "answer_ends": []}
+    for i, answers in enumerate(dataset["answers"]):
+        rows = rows_of[i]
+        windows = [np.flatnonzero(columns["token_starts"][row] >= 0) for row in rows]
+        # The tokens of the passage, each once though windows overlap, numbered from 0. Numbers
+        # tell more than characters: one character can be several tokens, some behind the cut.
+        once = [window[doc_stride if k else 0 :] for k, window in enumerate(windows)]
+        starts, ends = (
+            np.concatenate([columns[name][row][w] for row, w in zip(rows, once, strict=True)])
+            for name in ("token_starts", "token_ends")
+        )
+        spans = []
+        for (start, end), times in Counter(_spans(answers)).most_common():
+            tokens = np.flatnonzero((starts < end) & (ends > start))
+            if not tokens.size:
+                where = f"question {dataset[i]['id']}"
+                answer = f"its answer {dataset[i]['context'][start:end]!r}"
+                raise ValueError(f"{where}: {answer} covers no token; correct the answer.")
+            spans += [(tokens[0], tokens[-1])] * times
+        number = 0  # of the window's first token
+        for row, window in zip(rows, windows, strict=True):
+            no_answer = columns["input_ids"][row].index(cls_token_id)
+            found = [] if spans else [(no_answer, no_answer)]
+            for first, last in spans:
+                whole = number <= first and last < number + window.size
+                shift = window[0] - number
+                found.append((first + shift, last + shift) if whole else (no_answer, no_answer))
+            firsts, lasts = (list(positions) for positions in zip(*found, strict=True))
+            for name, label in zip(labels, (firsts[0], lasts[0], firsts, lasts), strict=True):
+                labels[name].append(label)
+            number += window.size - doc_stride
+    columns.update(labels)
