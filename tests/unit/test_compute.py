@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,9 +18,7 @@ from src import compute
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"),
     reason="only Linux's C library is told to",
 )
-def test_freed_memory_is_used_again_while_kept_and_given_back_afterwards(
-    course: Path, clean_environment: dict[str, str]
-) -> None:
+def test_freed_memory_is_used_again_while_kept_and_given_back_afterwards(course, clean_environment):
     code = """
 import resource, sys
 import torch
@@ -44,13 +41,8 @@ with keep_malloc_pages():
     kept, held = sum(faults() for _ in range(3)), megabytes() - start
 print(unkept, kept, held, megabytes() - start, faults())
 """
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=course,
-        env=clean_environment,
-        capture_output=True,
-        text=True,
-    )
+    settings = {"cwd": course, "env": clean_environment, "capture_output": True}
+    result = subprocess.run([sys.executable, "-c", code], text=True, **settings)
     assert result.stderr == ""
     unkept, kept, held, afterwards, unkept_again = map(float, result.stdout.split())
     assert kept <= 2 < 30 < min(unkept, unkept_again)
@@ -95,7 +87,7 @@ class Machine:
 )
 def test_the_number_of_threads_is_the_one_that_work_is_done_cheapest_with(
     monkeypatch, seconds, best
-) -> None:
+):
     machine = Machine(monkeypatch, {count: seconds.get(count, 9.0) for count in (1, 2, 3, 4)})
     tuner = compute.ThreadTuner()
     machine.work(tuner, 1)  # the first piece does not count
@@ -107,7 +99,7 @@ def test_the_number_of_threads_is_the_one_that_work_is_done_cheapest_with(
     assert machine.threads == 4, "outside it torch has as many as before"
 
 
-def test_what_counts_is_the_cost_of_a_piece_not_its_size(monkeypatch) -> None:
+def test_what_counts_is_the_cost_of_a_piece_not_its_size(monkeypatch):
     machine = Machine(monkeypatch, {1: 0.02, 2: 0.01})
     tuner = compute.ThreadTuner()
     machine.work(
@@ -119,7 +111,7 @@ def test_what_counts_is_the_cost_of_a_piece_not_its_size(monkeypatch) -> None:
 
 def test_threads_are_chosen_again_when_the_work_becomes_much_slower_but_not_for_one_slow_piece(
     monkeypatch,
-) -> None:
+):
     machine = Machine(monkeypatch, {1: 0.02, 2: 0.01})
     tuner = compute.ThreadTuner()
     machine.work(tuner, 30)
@@ -136,7 +128,7 @@ def test_threads_are_chosen_again_when_the_work_becomes_much_slower_but_not_for_
 
 def test_fewer_threads_than_cores_are_questioned_with_growing_patience_until_a_core_is_free_again(
     monkeypatch,
-) -> None:
+):
     machine = Machine(monkeypatch, {1: 0.01, 2: 0.03})
     tuner = compute.ThreadTuner()
     machine.work(tuner, 4)
@@ -150,7 +142,7 @@ def test_fewer_threads_than_cores_are_questioned_with_growing_patience_until_a_c
     assert machine.trials_within(tuner, 400) == [], "with all of them there is nothing to question"
 
 
-def test_where_there_is_no_choice_the_threads_never_change(monkeypatch) -> None:
+def test_where_there_is_no_choice_the_threads_never_change(monkeypatch):
     machine = Machine(monkeypatch, {1: 0.01, 2: 0.01, 3: 0.01})
     tuner = compute.ThreadTuner([2])
     assert not tuner.is_trying
@@ -159,7 +151,7 @@ def test_where_there_is_no_choice_the_threads_never_change(monkeypatch) -> None:
     assert set(used + machine.work(tuner, 100)) == {2} and machine.threads == 3
 
 
-def test_threads_are_as_before_also_after_work_that_failed(monkeypatch) -> None:
+def test_threads_are_as_before_also_after_work_that_failed(monkeypatch):
     machine = Machine(monkeypatch, {1: 0.01, 2: 0.01})
     with pytest.raises(RuntimeError), compute.ThreadTuner([1]).timed(1.0):
         assert machine.threads == 1
@@ -173,11 +165,11 @@ def test_threads_are_as_before_also_after_work_that_failed(monkeypatch) -> None:
 )
 def test_the_faster_precision_is_chosen_and_nearly_a_tie_goes_to_fp32(
     monkeypatch, half_takes, chosen
-) -> None:
+):
     machine = Machine(monkeypatch, {1: 1.0})
     calls = []
 
-    def work() -> None:
+    def work():
         half = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
         first = (
             half not in calls
@@ -193,6 +185,6 @@ def test_the_faster_precision_is_chosen_and_nearly_a_tie_goes_to_fp32(
     ("precision", "dtype"),
     [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
 )
-def test_matrix_products_are_computed_in_the_precision_asked_for(precision, dtype) -> None:
+def test_matrix_products_are_computed_in_the_precision_asked_for(precision, dtype):
     with compute.autocast(torch.device("cpu"), precision):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
