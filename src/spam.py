@@ -48,13 +48,7 @@ def load_messages(split: Split) -> list[Message]:
 
 @dataclass(frozen=True)
 class Errors:
-    """What a filter got wrong.
-
-    Attributes:
-        false_alarms: ham called spam.
-        missed: spam let through.
-        total: messages judged.
-    """
+    """What a filter got wrong: ham called spam, and spam let through, of all messages judged."""
 
     false_alarms: int
     missed: int
@@ -65,16 +59,9 @@ class Errors:
         """Messages judged wrongly, of both kinds together."""
         return self.false_alarms + self.missed
 
-    @property
-    def accuracy(self) -> float:
-        """The share of messages judged rightly, 0 to 1."""
-        return 1 - self.wrong / self.total
-
 
 def count_errors(is_spam: Callable[[str], bool], messages: Sequence[Message]) -> Errors:
     """Judge every message with the filter `is_spam`, and count both kinds of error."""
-    if not messages:
-        raise ValueError("there are no messages to judge.")
     wrong = [message for message in messages if is_spam(message.text) != message.is_spam]
     missed = sum(message.is_spam for message in wrong)
     return Errors(len(wrong) - missed, missed, len(messages))

@@ -75,9 +75,6 @@ def training_pairs(
 
     Returns:
         int64[N, 2], in the order of the centres, then of the contexts.
-
-    Raises:
-        ValueError: the window is below 1.
     """
     contexts, mask = context_windows(token_ids, window, rng)
     centre, _ = mask.nonzero()
@@ -96,8 +93,6 @@ def context_windows(
         contexts int64[T, 2 * window], 0 where there is no word, and mask bool[T, 2 * window],
         True where there is one.
     """
-    if window < 1:
-        raise ValueError(f"a window of {window} holds no neighbour; it must be 1 or more.")
     token_ids = np.asarray(token_ids, dtype=np.int64)
     T = len(token_ids)
     reach = rng.integers(1, window + 1, T) if rng else np.full(T, window)

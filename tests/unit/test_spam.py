@@ -52,9 +52,6 @@ def test_both_kinds_of_error_are_counted_apart():
     assert count_errors(lambda text: False, MESSAGES).missed == 2
     errors = count_errors(lambda text: "prize" in text, MESSAGES)
     assert (errors.false_alarms, errors.missed, errors.wrong, errors.total) == (1, 0, 1, 5)
-    assert errors.accuracy == pytest.approx(0.8)
-    with pytest.raises(ValueError, match="no messages"):
-        count_errors(lambda text: True, [])
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,6 @@ def test_pairs_and_windows_are_those_found_one_by_one(token_ids: list[int], wind
     assert np.repeat(token_ids, mask.sum(1)).tolist() == whole[:, 0].tolist()
 
 
-def test_a_window_without_room_is_refused():
-    with pytest.raises(ValueError, match="window of 0"):
-        training_pairs([1, 2], 0)
-
-
 def test_near_words_come_up_more_often_when_each_centre_draws_its_reach():
     pairs = training_pairs(np.arange(40_000), 4, np.random.default_rng(0))
     shares = np.bincount(abs(pairs[:, 0] - pairs[:, 1])) / 80_000
