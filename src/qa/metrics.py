@@ -60,8 +60,8 @@ def _score_one(prediction: str, golds: Sequence[str], v2: bool = True) -> tuple[
 
 
 def _token_f1(answer: str, gold: str, v2: bool) -> float:
-    if not answer or not gold:
-        return float(answer == gold) if v2 else 0.0
+    if not answer and not gold:
+        return float(v2)
     answer_words, gold_words = answer.split(), gold.split()
     shared = (Counter(answer_words) & Counter(gold_words)).total()
     # 2PR / (P + R) with P = shared / answer words and R = shared / gold words.
@@ -99,7 +99,7 @@ def score_questions(
     answerable = np.array([len(golds) > 0 for golds in references.values()])
     v2 = not answerable.all()
     pairs = [_score_one(predictions[qid], golds, v2) for qid, golds in references.items()]
-    exact, token_f1 = np.array(pairs, dtype=np.float64).T
+    exact, token_f1 = np.array(pairs).T
     return QuestionScores(exact, token_f1, answerable)
 
 
@@ -153,7 +153,7 @@ def best_threshold(
         best_exact, best_f1, in percent, and best_exact_thresh, best_f1_thresh: see
         `threshold_below`.
     """
-    confidence = np.array([scores[qid] for qid in references], dtype=np.float64)
+    confidence = np.array([scores[qid] for qid in references])
     answered = score_questions(predictions, references)
     refused = score_questions(dict.fromkeys(references, ""), references)
     descending = np.argsort(-confidence, kind="stable")

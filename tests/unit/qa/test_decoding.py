@@ -274,11 +274,7 @@ def test_logits_for_fewer_windows_than_there_are_are_an_error(tokenizer, questio
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        *(("threshold", value) for value in (math.nan, -0.01, 1.01, math.inf, "0.5", True)),
-        *(("temperature", value) for value in (math.nan, 0, -1.0, math.inf, "1")),
-    ],
+    ("setting", "value"), [("threshold", math.nan), ("temperature", math.nan), ("temperature", 0)]
 )
 def test_a_threshold_or_temperature_that_is_none_is_an_error(decoded, setting, value):
     with pytest.raises(ValueError, match=f"{setting} is "):

@@ -1,5 +1,6 @@
 """Exact match, F1 and the best threshold, against the official rules by hand and torchmetrics."""
 
+import math
 import random
 import time
 
@@ -132,6 +133,23 @@ def test_every_question_is_scored_by_itself_in_the_order_of_the_references():
 def test_an_empty_set_is_an_error_that_says_so():
     with pytest.raises(ValueError, match="no questions to score"):
         metrics.score_answers({}, {})
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        (metrics.check_threshold, (0, 1, np.float32(0.5)), (math.nan, -0.01, 1.01, "0.5", True)),
+        (metrics.check_temperature, (0.01, 7, np.float32(2)), (math.nan, 0, -1, math.inf, "1")),
+    ],
+)
+def test_only_numbers_within_the_limits_are_thresholds_and_temperatures(check, good, bad):
+    for value in good:
+        check(value)
+    for value in bad:
+        with pytest.raises(
+            ValueError, match=rf"{check.__name__.removeprefix('check_')} is {value!r}"
+        ):
+            check(value)
 
 
 # --- the threshold ----------------------------------------------------------------------------
