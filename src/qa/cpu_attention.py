@@ -26,11 +26,7 @@ class _Attention(torch.autograd.Function):
         ctx, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float
     ) -> Tensor:
         N, H, T, D = query.shape
-        query, key, value = (
-            (query * scale).reshape(N * H, T, D),
-            key.reshape(N * H, T, D),
-            value.reshape(N * H, T, D),
-        )
+        query, key, value = (x.reshape(N * H, T, D) for x in (query * scale, key, value))
         scores = torch.bmm(query, key.transpose(1, 2))  # [N·H, T, T]
         if bias is not None:
             scores.view(N, H, T, T).add_(bias)
@@ -89,13 +85,9 @@ def cpu_attention(
             ~attention_mask[:, :, :1], torch.finfo(query.dtype).min
         )
     group = max(1, WEIGHTS_PER_GROUP // (H * T * T))
-    biases = bias.split(group) if bias is not None else [None] * len(range(0, B, group))
-    parts = [
-        _Attention.apply(*tensors, scale)
-        for tensors in zip(
-            query.split(group), key.split(group), value.split(group), biases, strict=True
-        )
-    ]
+    groups = [tensor.split(group) for tensor in (query, key, value)]
+    biases = [None] * len(groups[0]) if bias is None else bias.split(group)
+    parts = [_Attention.apply(*each, scale) for each in zip(*groups, biases, strict=True)]
     return torch.cat([part.transpose(1, 2) for part in parts]), None  # [B, T, H, D]
 
 
