@@ -24,9 +24,6 @@ MAX_LOGIT = 36.0  # beyond it float64 rounds a score to 1
 TEMPERATURES = (0.01, 100.0)
 
 
-# --- is what it says true? --------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Reliability:
     """Answers in bins of confidence, and how often those of a bin were right.
@@ -82,9 +79,6 @@ def error_by_chance(confidences: np.ndarray, draws: int = 500) -> float:
     return float(np.mean([reliability(confidences, right).error for right in drawn]))
 
 
-# --- making it truer --------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Scaling:
     """Scores made truer, in the same order: sigmoid(logit(score) / temperature + offset).
@@ -128,9 +122,6 @@ def fit_scaling(scores: np.ndarray, correct: np.ndarray, offset: bool = False) -
 
 def _logits(scores: np.ndarray | float) -> np.ndarray:
     return np.clip(logit(scores), -MAX_LOGIT, MAX_LOGIT)
-
-
-# --- answering only what is sure --------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -146,9 +146,8 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
 
     Returns:
         What a card says: temperature, threshold, and under ["calibration"]["passage"] questions and
-        unanswerable, how many there are, and exact_match, f1, ece and auc at that threshold, as
-        `evaluate` gives them. Where the answers are all right or all wrong, nothing can be fitted:
-        temperature 1, threshold 0.5, and a note.
+        unanswerable, how many there are, and what `evaluate` gives at that threshold. Where the
+        answers are all right or all wrong: temperature 1, threshold 0.5, and a note.
     """
     answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=SPANS)
     right = _judged(answers, dataset).correct(HALF_RIGHT)
@@ -170,9 +169,8 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
     names = [name for name in ("exact_match", "f1", "ece", "auc") if name in results]
     told |= {name: round(results[name], CARD_DIGITS) for name in names}
     if not fitted:
-        which = "right" if right.all() else "wrong"
         told["note"] = (
-            f"All answers are {which} ({len(right)}), so nothing can be fitted: "
+            "All answers are right, or all wrong, so nothing can be fitted: "
             "temperature and threshold are those of a model without a card."
         )
     found = {"temperature": temperature, "threshold": threshold}
@@ -181,14 +179,10 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
 
 
 def _fit_temperature(logits: np.ndarray, right: np.ndarray) -> float:
-    """The temperature of least negative log-likelihood.
+    """The temperature that makes softmax(logits / temperature)[:, 0] how likely `right` is.
 
     scikit-learn's temperature scaling wants the class that is right among all; here it is only
-    known whether the first one is.
-
-    Args:
-        logits: float[N, K]; softmax(logits / temperature)[:, 0] should be how likely it is right.
-        right: bool[N].
+    known whether the first one is. logits: float[N, K]; right: bool[N].
     """
 
     def loss(log_temperature: float) -> float:

@@ -140,9 +140,8 @@ def best_threshold(
 ) -> dict[str, float]:
     """The lowest scores to answer at that make exact match, and F1, as high as they can be.
 
-    Questions with equal scores are answered or refused together, since no threshold can part them.
-    (The official script walks through them one by one and may report a value that no threshold
-    reaches.) Among equally good thresholds the highest wins, the one that answers fewest.
+    Questions with equal scores are answered or refused together, since no threshold can part them;
+    the official script does part them. Among equally good thresholds the highest wins.
 
     Args:
         predictions: id -> the best answer text, given as if nothing were refused.
@@ -150,8 +149,7 @@ def best_threshold(
         references: as in `score_questions`.
 
     Returns:
-        best_exact, best_f1, in percent, and best_exact_thresh, best_f1_thresh: see
-        `threshold_below`.
+        best_exact, best_f1, in percent; best_exact_thresh, best_f1_thresh: see `threshold_below`.
     """
     confidence = np.array([scores[qid] for qid in references])
     answered = score_questions(predictions, references)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -79,9 +79,6 @@ _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 _NUMBERS += ["eleven", "twelve"]
 
 
-# --- asking -----------------------------------------------------------------------------------
-
-
 def choose_questions(n: int = 100, seed: int = 0) -> Dataset:
     """Choose at most `n` test questions of the course set that make sense without their passage.
 
@@ -138,9 +135,6 @@ def ask_variants(
     return grade(pd.DataFrame(said), dict(zip(rows["id"], rows["context"], strict=True)))
 
 
-# --- grading ----------------------------------------------------------------------------------
-
-
 def grade(said: pd.DataFrame, passages: Mapping[str, str]) -> pd.DataFrame:
     """Add what each answer was worth: SQuAD's two scores, whether it is supported, its kind.
 
@@ -153,27 +147,25 @@ def grade(said: pd.DataFrame, passages: Mapping[str, str]) -> pd.DataFrame:
         The columns `COLUMNS`: also exact_match and f1 (0 to 100, the best over the right answers),
         supported (`is_supported`) and kind (`kind_of`).
     """
-    rows = []
-    for row in said.to_dict("records"):
+    rows = said.to_dict("records")
+    for row in rows:
         golds = row["people_said"].split(BETWEEN_ANSWERS)
         answer, question = row["answer"], row["question"]
-        supported = is_supported(answer, question, passages[row["id"]])
-        kind = kind_of(row["variant"], answer, question, golds, supported)
-        scores = {"exact_match": 100 * exact_match(answer, golds), "f1": 100 * f1(answer, golds)}
-        rows.append(row | scores | {"supported": supported, "kind": kind})
+        row["exact_match"] = 100 * exact_match(answer, golds)
+        row["f1"] = 100 * f1(answer, golds)
+        row["supported"] = is_supported(answer, question, passages[row["id"]])
+        row["kind"] = kind_of(row["variant"], answer, question, golds, row["supported"])
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def is_right(answer: str, golds: Iterable[str]) -> bool:
+def is_right(answer: str, golds: Sequence[str]) -> bool:
     """Whether the words of a right answer occur in the answer, one after another.
 
     Kinder than exact match, which counts a right sentence as wrong, and blind to what else the
     sentence says. Words are compared by their stems (Porter 1980), without capitals, articles and
     the commas in numbers; "seven" is 7. A right answer in other words still counts as wrong.
     """
-    golds = list(golds)
-    words = _stems(answer)
-    return bool(exact_match(answer, golds)) or any(_contains(words, _stems(g)) for g in golds)
+    return bool(exact_match(answer, golds)) or any(_contains(answer, gold) for gold in golds)
 
 
 def is_supported(answer: str, question: str, passage: str) -> bool:
@@ -211,7 +203,7 @@ def kind_of(
     variant: str,
     answer: str,
     question: str,
-    golds: Iterable[str],
+    golds: Sequence[str],
     supported: bool,
 ) -> str:
     """What became of a question: one of KINDS.
@@ -253,13 +245,11 @@ def _plain_words(text: str) -> list[str]:
     return tokenize_words(re.sub(r"(?<=\d),(?=\d{3})", "", text), lower=False)
 
 
-def _contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
-    """Whether the words of `part`, at least one, follow each other somewhere in `words`."""
+def _contains(answer: str, gold: str) -> bool:
+    """Whether the words of `gold`, at least one, follow each other somewhere in `answer`."""
+    words, part = _stems(answer), _stems(gold)
     n = len(part)
-    return n > 0 and any(words[i : i + n] == part for i in range(len(words) - n + 1))
-
-
-# --- looking at the results -------------------------------------------------------------------
+    return n > 0 and any(words[i : i + n] == part for i in range(len(words)))
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
@@ -271,10 +261,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
         seconds_95th: per question, half and 95 % of them took less.
     """
     rows = {}
-    for variant in VARIANTS:
-        part = table[table["variant"] == variant]
-        if part.empty:
-            continue
+    for variant, part in table.groupby("variant", sort=False):
         fluent = int((part["kind"] == FLUENT).sum())
         interval = binomtest(fluent, len(part)).proportion_ci(method="wilson")
         rows[variant] = {
@@ -295,8 +282,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
 def count_kinds(table: pd.DataFrame) -> pd.DataFrame:
     """How many answers of each variant (rows) are of each kind (columns)."""
     counts = pd.crosstab(table["variant"], table["kind"])
-    variants = [variant for variant in VARIANTS if variant in counts.index]
-    return counts.reindex(index=variants, columns=list(KINDS), fill_value=0)
+    return counts.reindex(index=table["variant"].unique(), columns=list(KINDS), fill_value=0)
 
 
 def telling_failures(table: pd.DataFrame, n: int = 6, kind: str = FLUENT) -> pd.DataFrame:

@@ -191,16 +191,14 @@ def test_temperature_and_threshold_are_the_best_of_all(questions):
     assert told["auc"] == pytest.approx(roc_auc_score(reader.right != 3, scores), abs=1e-4)
 
 
-@pytest.mark.parametrize(("right", "which"), [([0], "right"), ([0] * 3, "right"), ([1], "wrong")])
-def test_where_nothing_can_be_fitted_the_defaults_are_taken_and_a_note_says_so(
-    questions, right, which
-):
+@pytest.mark.parametrize("right", [[0], [0] * 3, [1] * 2])
+def test_where_nothing_can_be_fitted_the_defaults_are_taken_and_a_note_says_so(questions, right):
     reader = Drawn(len(right), 1.0)
     reader.right = np.array(right)
     found = fit_calibration(reader, reader.dataset(questions))
     assert (found["temperature"], found["threshold"]) == (1.0, 0.5)
     told = found["calibration"]["passage"]
-    assert f"All answers are {which}" in told["note"] and "auc" not in told
+    assert "nothing can be fitted" in told["note"] and "auc" not in told
 
 
 def test_the_reader_answers_with_what_was_fitted_as_the_fit_said_it_would(tiny_folder, questions):

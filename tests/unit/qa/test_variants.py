@@ -235,12 +235,12 @@ def test_the_summary_counts_shares_and_says_how_sure_the_rate_of_hallucination_i
     assert row == pytest.approx(expected)
 
 
-def test_variants_come_in_their_order_and_every_kind_has_its_column():
-    rows = ("q0", "closed-book", "a", "refused", 0), ("q0", "extractive", "a", "right", 100)
+def test_variants_keep_their_order_and_every_kind_has_its_column():
+    rows = ("q0", "open-book", "a", "right", 100), ("q0", "closed-book", "a", "refused", 0)
     table = made_table(*rows)
-    assert list(summarise(table).index) == ["extractive", "closed-book"]
+    assert list(summarise(table).index) == ["open-book", "closed-book"]
     counts = variants.count_kinds(table)
-    assert list(counts.index) == ["extractive", "closed-book"]
+    assert list(counts.index) == ["open-book", "closed-book"]
     refused = {kind: int(kind == "refused") for kind in variants.KINDS}
     assert counts.loc["closed-book"].to_dict() == refused
 
