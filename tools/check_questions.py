@@ -20,7 +20,6 @@ import pandas as pd  # noqa: E402
 from datasets import Dataset  # noqa: E402
 
 from src.qa import course_set  # noqa: E402
-from src.qa.readers import read_squad  # noqa: E402
 
 
 def questions_report(splits: dict[str, Dataset], topics: dict[str, str]) -> pd.DataFrame:
@@ -49,9 +48,7 @@ def questions_report(splits: dict[str, Dataset], topics: dict[str, str]) -> pd.D
 def main(names: list[str]) -> int:
     files = [Path(name) for name in names] or course_set.question_files()
     try:
-        built = course_set.build_course_set(files)
-        parts = {split: squad for split, squad in built.items() if squad["data"]}
-        splits = {split: read_squad(squad, split) for split, squad in parts.items()}
+        splits = course_set.build_course_set(files)
     except (ValueError, OSError, RuntimeError) as error:
         print(f"tools/check_questions.py: {error}", file=sys.stderr)
         return 2

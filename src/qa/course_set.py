@@ -1,4 +1,4 @@
-"""The course's own question set: written by hand, built into SQuAD v2.0 JSON.
+"""The course's own question set, written by hand.
 
 `data/course_qa/*.yaml` holds questions and answers on Wikipedia introductions, and names each by
 its title; the text stays in the `wikipedia` asset. `data/course_qa/README.md` explains the format;
@@ -11,14 +11,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
+from datasets import Dataset, DatasetDict
 
 from src import assets, runtime
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from src.qa.rows import FEATURES
 
 FOLDER = runtime.COURSE / "data" / "course_qa"
 SPLITS = ("train", "validation", "test")
@@ -59,8 +58,8 @@ def open_domain_questions(rows: Dataset, files: Iterable[Path] | None = None) ->
 
 def build_course_set(
     files: Iterable[Path] | None = None, passages: Mapping[str, str] | None = None
-) -> dict[str, dict]:
-    """Build question files into one SQuAD v2.0 object per split, checking every line.
+) -> DatasetDict:
+    """Build the rows of each split from question files, checking every line.
 
     Args:
         files: YAML files, each a list of articles (title, split, questions); None takes those of
@@ -68,8 +67,7 @@ def build_course_set(
         passages: title -> passage text; None takes those of the `wikipedia` asset.
 
     Returns:
-        {"train": {"version": "v2.0", "data": [...]}, "validation": {...}, "test": {...}}, articles
-        in file order.
+        train, validation and test, where they have questions, with `FEATURES`, in file order.
 
     Raises:
         CourseSetError: an unknown title or field, an answer that is not a whole-word span of its
@@ -82,7 +80,7 @@ def build_course_set(
         raise CourseSetError(f"{FOLDER}: {advice}.")
     if passages is None:
         passages = {title: passage.text for title, passage in assets.load_passages().items()}
-    data: dict[str, list[dict]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[dict]] = {split: [] for split in SPLITS}
     seen: dict[str, Path] = {}
     for file in files:
         for article in _read_articles(file):
@@ -94,8 +92,9 @@ def build_course_set(
                 advice = "use a title of the wikipedia asset, letter for letter"
                 raise CourseSetError(f"{file}: no passage is called {title!r}; {advice}.")
             seen[title] = file
-            data[article["split"]].append(_build_article(file, article, passages[title]))
-    return {split: {"version": "v2.0", "data": articles} for split, articles in data.items()}
+            rows[article["split"]] += _rows_of(file, article, passages[title])
+    found = {split: Dataset.from_list(part, FEATURES) for split, part in rows.items() if part}
+    return DatasetDict(found)
 
 
 def question_id(title: str, question: str) -> str:
@@ -175,9 +174,9 @@ def _read_articles(file: Path) -> list[dict]:
     return articles
 
 
-def _build_article(file: Path, article: dict, passage: str) -> dict:
+def _rows_of(file: Path, article: dict, passage: str) -> list[dict]:
     title = article["title"]
-    qas: list[dict] = []
+    rows: list[dict] = []
     for number, entry in enumerate(article["questions"], 1):
         where = f"{file}, {title!r}, question {number}"
         _check_entry(where, entry)
@@ -185,7 +184,7 @@ def _build_article(file: Path, article: dict, passage: str) -> dict:
         if not question.endswith("?"):
             problem = "does not end with a question mark; add it"
             raise CourseSetError(f"{where}: {question!r} {problem}.")
-        if question.lower() in {qa["question"].lower() for qa in qas}:
+        if question.lower() in {row["question"].lower() for row in rows}:
             raise CourseSetError(f"{where}: {question!r} is asked twice; ask something else.")
         texts = entry.get("a", entry.get("near"))
         texts = texts if isinstance(texts, list) else [texts]
@@ -193,16 +192,15 @@ def _build_article(file: Path, article: dict, passage: str) -> dict:
             starts = [find_answer(passage, text, entry.get("in")) for text in texts]
         except ValueError as error:
             raise CourseSetError(f"{where}: {error}") from None
-        pairs = zip(texts, starts, strict=True)
-        spans = [{"text": text, "answer_start": start} for text, start in pairs]
-        impossible = "near" in entry
-        qa = {"id": question_id(title, question), "question": question}
-        qa |= {"is_impossible": impossible, "answers": [] if impossible else spans}
-        qas.append(qa | ({"plausible_answers": spans} if impossible else {}))
-    if not qas:
+        if "near" in entry:
+            texts, starts = [], []
+        row = {"id": question_id(title, question), "title": title, "context": passage}
+        row |= {"question": question, "answers": {"text": texts, "answer_start": starts}}
+        rows.append(row)
+    if not rows:
         advice = "write some or take the article out"
         raise CourseSetError(f"{file}, {title!r}: has no questions; {advice}.")
-    return {"title": title, "paragraphs": [{"context": passage, "qas": qas}]}
+    return rows
 
 
 def _check_entry(where: str, entry: Any) -> None:

@@ -18,7 +18,7 @@ import datasets
 from datasets import Dataset, DatasetDict
 
 from src.qa.course_set import build_course_set
-from src.qa.readers import place_of, read_file, read_squad
+from src.qa.readers import place_of, read_file
 from src.qa.rows import FEATURES, Questions, SquadFormatError, name_of, show
 
 __all__ = ["FEATURES", "SquadFormatError", "load_squad"]
@@ -141,11 +141,7 @@ def _load(source: Source, answers: bool) -> DatasetDict:
     if isinstance(source, Mapping):
         return _checked(source, name, answers)
     if name == "course":
-        built = build_course_set()
-        parts = [(split, squad) for split, squad in built.items() if squad["data"]]
-        return DatasetDict(
-            {s: read_squad(squad, f"course set, {s}", answers) for s, squad in parts}
-        )
+        return _checked(build_course_set(), name, answers)
     if name in HUB_NAMES:
         splits = _load_dataset(name, "use 'course' or a SQuAD JSON file", HUB_NAMES[name])
         return _checked(splits, name, answers)

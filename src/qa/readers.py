@@ -58,8 +58,11 @@ def read_file(file: str | PathLike[str], answers: bool = True) -> Dataset:
     tabs. An empty answer is an unanswerable question; one that occurs once in its passage needs no
     `answer_start`. Cells are taken as they are. Other columns and empty rows are ignored.
 
-    In both, `id` may be left out, and is then FILE:LINE. Others are SQuAD v1.1 or v2.0 JSON, also
-    as annotation tools write it; see `read_squad`.
+    In both, `id` may be left out, and is then FILE:LINE.
+
+    Others are SQuAD v1.1 or v2.0 JSON, also as annotation tools write it: articles without a title
+    get "", a whole number as id becomes its text, and `answers` may be null or missing where
+    `is_impossible` is true. Other fields are ignored.
 
     Args:
         file: its path.
@@ -81,30 +84,6 @@ def read_file(file: str | PathLike[str], answers: bool = True) -> Dataset:
     else:
         with questions.within():
             _read_articles(questions, _parse_json(text))
-    return questions.dataset()
-
-
-def read_squad(squad: Any, name: str = "the SQuAD object", answers: bool = True) -> Dataset:
-    """Turn a parsed SQuAD v1.1 or v2.0 object into rows, checking every level of it.
-
-    What annotation tools write is read too: articles without a title get "", a whole number as id
-    becomes its text, and `answers` may be null or missing where `is_impossible` is true.
-    Other fields are ignored.
-
-    Args:
-        squad: the object.
-        name: what errors call it (its file).
-        answers: as `read_file`.
-
-    Returns:
-        Rows with `FEATURES`, in the order of the file.
-
-    Raises:
-        SquadFormatError: something is wrong; the message has the first problem of each kind.
-    """
-    questions = Questions(name, answers)
-    with questions.within():
-        _read_articles(questions, squad)
     return questions.dataset()
 
 

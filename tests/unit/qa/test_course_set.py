@@ -46,29 +46,27 @@ def article(*questions, title="Oxygen", split="train"):
 # --- building ---------------------------------------------------------------------------------
 
 
-def test_a_file_becomes_squad_v2_json(build):
+def test_a_file_becomes_rows(build):
     built = build(
         article("{q: '  What is  its atomic number?', a: 8}", "{q: 'Who found it?', near: O}")
         + article("{q: 'How deep?', a: [30 metres, 30]}", title="Lake", split="test")
     )
-    sizes = {split: len(squad["data"]) for split, squad in built.items()}
-    assert sizes == {"train": 1, "validation": 0, "test": 1}
-    assert all(squad["version"] == "v2.0" for squad in built.values())
-    first = {"question": "What is its atomic number?", "is_impossible": False}
-    first |= {"answers": [{"text": "8", "answer_start": 50}]}
-    second = {"question": "Who found it?", "is_impossible": True, "answers": []}
-    second |= {"plausible_answers": [{"text": "O", "answer_start": 22}]}
-    qas = [qa | {"id": question_id("Oxygen", qa["question"])} for qa in (first, second)]
-    paragraphs = [{"context": PASSAGES["Oxygen"], "qas": qas}]
-    assert built["train"]["data"] == [{"title": "Oxygen", "paragraphs": paragraphs}]
-    (qa,) = built["test"]["data"][0]["paragraphs"][0]["qas"]
-    assert [answer["text"] for answer in qa["answers"]] == ["30 metres", "30"]
+    assert list(built) == ["train", "test"]
+    answers = {
+        "What is its atomic number?": {"text": ["8"], "answer_start": [50]},
+        "Who found it?": {"text": [], "answer_start": []},
+    }
+    shared = {"title": "Oxygen", "context": PASSAGES["Oxygen"]}
+    assert built["train"].to_list() == [
+        shared | {"id": question_id("Oxygen", asked), "question": asked, "answers": found}
+        for asked, found in answers.items()
+    ]
+    assert built["test"]["answers"][0]["text"] == ["30 metres", "30"]
 
 
 def test_answers_stay_the_text_they_were_written_as(build):
     built = build(article("{q: 'How much?', a: 1.50}", "{q: 'What does a cafe sell?', a: no}"))
-    qas = built["train"]["data"][0]["paragraphs"][0]["qas"]
-    assert [qa["answers"][0]["text"] for qa in qas] == ["1.50", "no"]
+    assert [answers["text"] for answers in built["train"]["answers"]] == [["1.50"], ["no"]]
 
 
 def test_a_phrase_says_which_of_several_is_meant():
@@ -173,12 +171,9 @@ def test_enough_questions_make_sense_without_their_passage_and_have_an_answer(co
 
 def test_a_mark_leads_to_its_question(build, tmp_path):
     first = "{q: '  What is  its atomic number?', a: 8, alone: yes}"
-    build(article(first, "{q: 'When was it found?', a: 1774}"))
-    rows = load_squad("course")["train"].select(range(2))
-    marked = question_id("Oxygen", "What is its atomic number?")
-    rows = rows.remove_columns("id").add_column("id", [marked, "other"])
+    rows = build(article(first, "{q: 'When was it found?', a: 1774}"))["train"]
     found = course_set.open_domain_questions(rows, [tmp_path / "chemistry.yaml"])
-    assert found["id"][:] == [marked]
+    assert found["question"][:] == ["What is its atomic number?"]
 
 
 def test_no_article_or_question_id_is_in_two_splits(course):
@@ -206,7 +201,7 @@ def test_the_example_that_writers_read_builds(tmp_path):
     example = readme.split("```yaml\n")[1].split("```")[0]
     (tmp_path / "example.yaml").write_text(example, encoding="utf-8")
     built = build_course_set([tmp_path / "example.yaml"])
-    assert len(built["validation"]["data"][0]["paragraphs"][0]["qas"]) == 4
+    assert len(built["validation"]) == 4
 
 
 def test_all_topics_of_the_encyclopedia_have_questions(course):

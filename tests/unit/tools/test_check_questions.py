@@ -14,10 +14,8 @@ def test_the_report_counts_what_is_there(tmp_path):
         "    - {q: 'Who discovered oxygen?', near: O}\n"
     )
     passages = {"Oxygen": "Oxygen has the symbol O and its atomic number is 8."}
-    squad = course_set.build_course_set([file], passages=passages)["train"]
-    from src.qa.readers import read_squad
-
-    report = questions_report({"train": read_squad(squad)}, {"Oxygen": "chemistry"})["train"]
+    splits = course_set.build_course_set([file], passages)
+    report = questions_report(splits, {"Oxygen": "chemistry"})["train"]
     sizes = {"articles": 1, "passages": 1, "questions": 2, "unanswerable": 1}
     assert report["size"].to_dict() == sizes
     assert report["mean words"].to_dict() == {"passage": 11.0, "question": 5.0, "answer": 1.0}
