@@ -11,21 +11,21 @@ import numpy as np
 
 Item = TypeVar("Item")
 # Sorted by length together: enough to leave little padding, few enough to stay random.
-BATCHES_PER_GROUP = 50
+BATCHES_PER_GROUP = 64
 
 
 def length_grouped(
     items: Iterable[Item],
     length: Callable[[Item], int],
     batch_size: int,
-    rng: random.Random,
+    rng: random.Random | np.random.Generator,
 ) -> Iterator[list[Item]]:
     """Cut a stream into batches for training; it may be endless.
 
-    64 batches are sorted together and come in random order.
+    The batches of a group are sorted together and come in random order.
     """
     items = iter(items)
-    while some := sorted(itertools.islice(items, 64 * batch_size), key=length):
+    while some := sorted(itertools.islice(items, BATCHES_PER_GROUP * batch_size), key=length):
         begins = list(range(0, len(some), batch_size))
         rng.shuffle(begins)
         for begin in begins:
@@ -54,18 +54,7 @@ def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(lengths))
         order = np.resize(order, -(-len(order) // batch_size) * batch_size)
-        # Groups of whole batches: the longest of a group with the shortest of the next would be
-        # mostly padding.
-        batches = order.reshape(-1, batch_size)
-        groups = [
-            group.ravel()
-            for group in np.array_split(batches, -(-len(batches) // BATCHES_PER_GROUP))
-        ]
-        order = np.concatenate(
-            [group[np.argsort(lengths[group], kind="stable")] for group in groups]
-        )
-        # The order of the batches is random again, or every group would end with its longest.
-        yield rng.permutation(order.reshape(-1, batch_size))
+        yield np.array(list(length_grouped(order, lengths.__getitem__, batch_size, rng)))
 
 
 def batches_by_length(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
