@@ -66,7 +66,11 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole site, of the notebooks as they are stored."""
+    """The whole site, of the notebooks as they are stored: the one in build, if it is current."""
+    ready = build_site.ROOT / "build" / "site"
+    stamp = ready / ".inputs"
+    if stamp.is_file() and stamp.read_text() == build_site.inputs_hash(NOTEBOOKS):
+        return ready
     folder = tmp_path_factory.mktemp("the course")
     build_site.build(NOTEBOOKS, folder / "site")
     return folder / "site"

@@ -35,17 +35,15 @@ from tests.unit.apps.visits import JSON, problem, until, visit
 # --- what is asked ---
 
 
-@pytest.mark.parametrize(
-    ("question", "passage", "query"),
-    [
+def test_what_a_browser_sends_becomes_a_query():
+    long, longer = "a" * QUESTION_CHARACTERS, "b" * PASSAGE_CHARACTERS
+    for question, passage, query in (
         ("  Who? ", None, Query("Who?")),
         ("谁发现了氧？", PASSAGE, Query("谁发现了氧？", PASSAGE)),
-        ("a" * QUESTION_CHARACTERS, "b" * PASSAGE_CHARACTERS, Query("a" * 500, "b" * 20_000)),
+        (long, longer, Query(long, longer)),
         ("Who \ud800?", "it \udfff", Query("Who ??", "it ?")),
-    ],
-)
-def test_what_a_browser_sends_becomes_a_query(question, passage, query):
-    assert parse_query({"question": question, "passage": passage}) == query
+    ):
+        assert parse_query({"question": question, "passage": passage}) == query
 
 
 @pytest.mark.parametrize(
