@@ -6,7 +6,6 @@ import itertools
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from src import assets, language_models
 from src.language_models import (
     Continuation,
-    DecodingState,
     GPTModel,
     LanguageData,
     LanguageModel,
@@ -44,9 +42,8 @@ from src.subwords import BytePairTokenizer
 from src.topics import split_of
 from src.transformer import GPT
 
-SENTENCES = """the cat sat on the mat a dog ran to the park and the cat saw a small bird in the
-old tree near our house"""
-WORDS = SENTENCES.split()
+SENTENCE = "the cat sat on the mat a dog ran to the park and saw a small bird in our old tree"
+WORDS = SENTENCE.split()
 rng = random.Random(0)
 ARTICLES = {
     f"article {i}": " ".join(rng.choices(WORDS, k=rng.randrange(5, 40))).capitalize() + "."
@@ -117,11 +114,10 @@ def test_probabilities_sum_to_one_and_the_score_is_their_product(model, text):
         probs = model.next_token_probs(token_ids[:t])
         assert probs.shape == (V,) and (probs >= 0).all()
         assert float(probs.sum()) == pytest.approx(1, abs=1e-5)
-        expected += math.log(probs[token_id]) if probs[token_id] else -math.inf
-    score = model.score(text)
-    assert score.log_prob == pytest.approx(expected, rel=1e-4)
-    found = (score.tokens, score.words, score.bytes)
-    assert found == (len(token_ids), len(text.split()), len(text.encode()))
+        expected += float(probs[token_id].double().log())
+    log_prob, *counts = astuple(model.score(text))
+    assert log_prob == pytest.approx(expected, rel=1e-4)
+    assert counts == [len(token_ids), len(text.split()), len(text.encode())]
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 5])
@@ -179,26 +175,11 @@ def test_greedy_and_the_suggestions_take_the_likeliest_tokens(model):
 # --- scores
 
 
-class Uniform(LanguageModel):
-    """Finds all tokens equally likely."""
-
-    tokenizer = TOKENIZER
-    parameters = 0
-
-    def read(self, state: DecodingState, token_ids: Sequence[int]) -> Tensor:
-        state.token_ids += token_ids
-        return torch.zeros(V)
-
-    def log_probs(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
-        return [torch.full((len(row),), -math.log(V), dtype=torch.float64) for row in rows]
-
-
 def test_perplexities_and_bits_all_follow_from_the_total():
     score = TextScore(log_prob=-60 * math.log(2), tokens=20, words=10, bytes=40)
     assert score.perplexity_per_word == pytest.approx(64)  # six bits a word
     assert score.perplexity_per_token == pytest.approx(8)
     assert score.bits_per_byte == pytest.approx(1.5)
-    assert Uniform().score([TEXT, UNSEEN]).perplexity_per_token == pytest.approx(V)
 
 
 def test_a_probability_of_zero_makes_the_perplexity_infinite():
@@ -207,7 +188,7 @@ def test_a_probability_of_zero_makes_the_perplexity_infinite():
     assert score.log_prob == -math.inf
     found = {score.perplexity_per_word, score.perplexity_per_token, score.bits_per_byte}
     assert found == {math.inf}
-    assert Uniform().score("日" * 300).perplexity_per_word == math.inf, "too large for a float"
+    assert TextScore(-1e6, 900, 1, 900).perplexity_per_word == math.inf, "too large for a float"
 
 
 # --- n-grams: a slow reference
@@ -296,14 +277,6 @@ def test_n_grams_of_many_orders_and_a_large_vocabulary_do_not_overflow():
     assert found == expected[first[11]] / expected.total()
 
 
-def test_a_token_after_many_others_is_likelier_than_one_after_few_when_counts_are_equal():
-    """Kneser-Ney's own point: "Francisco" is as frequent as "tea", but only ever after "San"."""
-    san, francisco, tea = 10, 11, 12
-    rows = [[san, francisco]] * 5 + [[other, tea] for other in range(20, 25)]
-    probs = NgramModel(TOKENIZER, rows, 2).next_token_probs([30])  # after a token never seen
-    assert probs[tea] > 2 * probs[francisco]
-
-
 def test_an_n_gram_model_counts_its_counts():
     # 5, 6, END; START 5, 5 6, 6 END
     assert NgramModel(TOKENIZER, [[5, 6]], 2).parameters == 3 + 3
@@ -328,20 +301,10 @@ def test_impossible_n_grams_are_told(rows, settings, message):
 
 
 def test_each_article_is_in_one_split_and_the_vocabulary_comes_from_the_training_texts():
-    assert sum(map(len, DATA.texts.values())) == len(ARTICLES)
     for split, texts in DATA.texts.items():
         assert texts == [text for title, text in ARTICLES.items() if split_of(title) == split]
         assert [TOKENIZER.decode(row) for row in DATA.rows[split]] == texts
     assert BytePairTokenizer.train(DATA.texts["train"], V) == TOKENIZER
-
-
-def test_the_introductions_are_split_and_all_in_tokens():
-    data = LanguageData.load()
-    assert data.tokenizer.V == 4000
-    sizes = {split: len(texts) for split, texts in data.texts.items()}
-    assert sizes == {"train": 7102, "development": 960, "test": 1971}
-    pairs = zip(data.rows["test"], data.texts["test"], strict=True)
-    assert all(data.tokenizer.decode(row) == text for row, text in pairs)
 
 
 def test_training_rows_are_texts_one_after_another_and_begin_where_texts_do():
@@ -400,20 +363,14 @@ def test_a_cache_reads_each_token_once_while_the_window_stays(monkeypatch):
 
 @pytest.mark.parametrize("make", [tiny_gpt, tiny_lstm])
 def test_cache_or_not_writes_the_same_beyond_the_context(make):
-    sampler = Sampler(temperature=0.9, top_k=20)
-    kept, anew = (
-        make(use_cache).generate("The cat", 60, sampler, 5) for use_cache in (True, False)
-    )
+    kept, anew = (make(use_cache).generate("The cat", 60, seed=5) for use_cache in (True, False))
     assert kept.token_ids == anew.token_ids
     assert kept.probs == pytest.approx(anew.probs, rel=1e-3)
 
 
 def test_pretrained_scores_and_writes_what_transformers_itself_does(llama_folder):
-    network, model = (
-        LlamaForCausalLM.from_pretrained(llama_folder).eval(),
-        PretrainedModel(llama_folder),
-    )
-    start = TOKENIZER.start_id
+    network = LlamaForCausalLM.from_pretrained(llama_folder).eval()
+    model, start = PretrainedModel(llama_folder), TOKENIZER.start_id
     token_ids = torch.tensor([[start, *TOKENIZER.encode(TEXT)]])
     with torch.no_grad():
         loss = float(network(token_ids, labels=token_ids).loss)
@@ -458,10 +415,8 @@ def test_training_teaches_and_a_saved_model_scores_the_same(kind, make, tmp_path
     assert last["perplexity_per_word"] == pytest.approx(development.perplexity_per_word)
     loaded = kind.load(tmp_path)
     assert loaded.tokenizer == TOKENIZER and loaded.run.history == run.history
-    assert loaded.score(test).log_prob == pytest.approx(
-        trained.log_prob, rel=1e-2
-    )  # half precision
-    assert (tmp_path / "model.safetensors").stat().st_size < 2.1 * model.parameters + 4000
+    in_half = loaded.score(test).log_prob
+    assert in_half == pytest.approx(trained.log_prob, rel=1e-2)
 
 
 def test_models_of_another_class_or_vocabulary_are_told(tmp_path: Path):
@@ -489,13 +444,6 @@ def test_a_phone_keyboard_suggests_what_followed_the_last_word_most_often():
     assert "sat" not in following, "it ends every sentence"
     for nothing in ("", "...", "zebra"):
         assert keyboard_suggestions(following, nothing) == {}
-
-
-def test_a_keyboard_knows_one_word_where_a_model_knows_the_sentence():
-    texts = ["one a b one"] * 3 + ["two a c two"] * 4
-    model = NgramModel(TOKENIZER, TOKENIZER.encode_all(texts), 8)
-    assert list(keyboard_suggestions(count_next_words(texts), "one a", 1)) == ["c"]
-    assert model.generate("one a", 4, Sampler.greedy()).text.startswith(" b")
 
 
 def test_a_model_with_one_way_to_go_on_gives_one_continuation():
