@@ -294,9 +294,9 @@ def plot_entropy(widths: Sequence[int], entropies: Mapping[str, Any], S: int) ->
     ax.set_xticks(widths, map(str, widths))
     level(ax, even, f"even over all {S} keys: {even:.0f} bits", left=True)
     write(ax, widths[0], 0.3, "bands: 80 % of the queries", GREY, 9.5, ha="left")
-    parts = [f"{mean[0]:.1f} to {mean[-1]:.1f} bits {name}" for name, mean in means.items()]
-    change = f"From width {widths[0]} to {widths[-1]} the entropy goes from {', from '.join(parts)}"
-    return finish(figure, change)
+    parts = [f"from {mean[0]:.1f} to {mean[-1]:.1f} bits {name}" for name, mean in means.items()]
+    finding = f"From width {widths[0]} to {widths[-1]} the entropy goes {', '.join(parts)}"
+    return finish(figure, finding)
 
 
 def plot_positions(tables: Mapping[str, Any]) -> Figure:
@@ -305,14 +305,15 @@ def plot_positions(tables: Mapping[str, Any]) -> Figure:
     Args:
         tables: name -> float[T, D]; the first 48 numbers of each vector are drawn.
     """
+    from sklearn.metrics.pairwise import cosine_similarity  # half a second to import
+
     figure, axes = subplots(2, len(tables), figsize=(8.6, 5.4), squeeze=False)
-    reach = {}
+    beside = []
     for (upper, lower), (name, values) in zip(axes.T, tables.items(), strict=True):
         table = np.asarray(values, dtype=float)
-        alike = _position_cosines(table)
-        drawn = table[:, :48]
-        limit = np.quantile(np.abs(drawn), 0.98)  # a few numbers are far larger
-        heatmap(upper, drawn, low=-limit, high=limit, unit="value")
+        alike = cosine_similarity(table - table.mean(axis=0))
+        limit = np.quantile(np.abs(table[:, :48]), 0.98)  # a few numbers are far larger
+        heatmap(upper, table[:, :48], low=-limit, high=limit, unit="value")
         heatmap(lower, alike, low=-1, high=1, unit="cosine")
         places = range(0, len(table), 20)
         upper.set(xlabel="place in the vector", ylabel="position")
@@ -321,18 +322,11 @@ def plot_positions(tables: Mapping[str, Any]) -> Figure:
             axis.set_ticks(places, places)
         title(upper, name)
         nearest = (alike - 2 * np.eye(len(table))).argmax(axis=1)
-        reach[name] = float((np.abs(nearest - np.arange(len(table))) == 1).mean())
-    found = ", ".join(f"{percent(share)} ({name})" for name, share in reach.items())
-    finding = f"Most like a position is the one next to it: {found}"
+        share = (np.abs(nearest - np.arange(len(table))) == 1).mean()
+        beside.append(f"{percent(share)} ({name})")
+    finding = f"Most like a position is the one next to it: {', '.join(beside)}"
     shows = "Heatmaps of position vectors, below them the cosines between positions"
     return finish(figure, finding, shows)
-
-
-def _position_cosines(table: np.ndarray) -> np.ndarray:
-    """Compare every position's vector with every other's, the mean of all taken off."""
-    centred = table - table.mean(axis=0)
-    units = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-    return units @ units.T
 
 
 # --- blocks and what they cost --------------------------------------------------------------------
@@ -426,13 +420,11 @@ def plot_time_against_length(curves: Mapping[str, Mapping[int, float]], what: st
     points = {name: [(n, 1000 * s) for n, s in times.items()] for name, times in curves.items()}
     labels = "length, tokens (logarithmic)", "milliseconds (logarithmic)"
     lines(ax, points, *labels, log="xy", marker="o")
-    lengths = sorted({length for times in curves.values() for length in times})
+    lengths = list(next(iter(curves.values())))
     ax.set_xticks(lengths, [f"{length:,}" for length in lengths])
     ax.set_xlim(lengths[0] / 1.2, lengths[-1] * 1.2)
-    growth = [
-        f"{name} {each[-1][1] / each[0][1]:.0f} times as long" for name, each in points.items()
-    ]
-    finding = f"{lengths[-1] / lengths[0]:.0f} times the length takes {', '.join(growth)}"
+    growth = [f"{name} {each[-1][1] / each[0][1]:.0f} times" for name, each in points.items()]
+    finding = f"{lengths[-1] / lengths[0]:.0f} times the length takes as long: {', '.join(growth)}"
     return finish(figure, finding, f"Timed: {what}")
 
 

@@ -150,10 +150,10 @@ def plot_vectors(wv: WordVectors, words: Sequence[str]) -> Figure:
     return finish(figure, finding, f"{rows.shape[1]} numbers of each word: {', '.join(words)}")
 
 
-def plot_neighbours(wv: WordVectors, words: Sequence[str], n: int = 8) -> Figure:
-    """Plot the nearest words of a few words side by side, as bars of their cosines."""
-    found = {word: wv.get_top_similar(word, n) for word in words}
-    figure, axes = subplots(1, len(words), figsize=(8, 1.4 + 0.26 * n), squeeze=False)
+def plot_neighbours(wv: WordVectors, words: Sequence[str]) -> Figure:
+    """Plot the eight nearest words of a few words side by side, as bars of their cosines."""
+    found = {word: wv.get_top_similar(word, 8) for word in words}
+    figure, axes = subplots(1, len(words), figsize=(8, 3.5), squeeze=False)
     for ax, (word, near) in zip(axes[0], found.items(), strict=True):
         title(ax, word, 11)
         colours = [tint(END, 0.55), *[tint(START, 0.45)] * (len(near) - 1)]
@@ -244,11 +244,10 @@ def _how_alike(cosine: float) -> str:
 
 def _plane(vectors: np.ndarray, used: int) -> tuple[np.ndarray, float]:
     """Points of the plane in which the first `used` vectors differ most, and the share it shows."""
-    middle = vectors[:used].mean(axis=0)
-    _, sizes, axes = np.linalg.svd(vectors[:used] - middle, full_matrices=False)
-    signs = np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])  # svd leaves them open
-    shown = float((sizes[:2] ** 2).sum() / (sizes**2).sum())
-    return (vectors - middle) @ (axes[:2] * signs[:, None]).T, shown
+    from sklearn.decomposition import PCA  # half a second to import, and needed here only
+
+    plane = PCA(2).fit(vectors[:used])
+    return plane.transform(vectors), float(plane.explained_variance_ratio_.sum())
 
 
 def _plane_axes(ax: Axes, points: np.ndarray) -> None:

@@ -371,7 +371,7 @@ def plot_ladder(rungs: Sequence[Rung]) -> Figure:
     hollow = " (hollow: estimate)" if any(rung.estimated for rung in rungs) else ""
     axes[1].set_xlabel(f"training, seconds{hollow}")
     right = axes[1].get_xlim()[1]
-    ends = [(right, rung.perplexity, plain(rung.name), colour_of(rung.name)) for rung in rungs]
+    ends = [(right, rung.perplexity, rung.name, colour_of(rung.name)) for rung in rungs]
     label_line_ends(axes[1], ends)
     best, worst = (edge(rungs, key=lambda rung: rung.perplexity) for edge in (min, max))
     finding = f"From {worst.perplexity:,.0f} ({worst.name}) down to {best.perplexity:,.0f} per word"

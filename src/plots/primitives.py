@@ -127,17 +127,11 @@ def box(
         write(ax, x, y, text, **look)
 
 
-def boxes(
-    ax: Axes, x: float, y: float, texts: Sequence[str], height: float = 0.6, **look: Any
-) -> float:
-    """Draw boxes side by side from x on, each as wide as its text needs, in letters.
-
-    Returns:
-        Where the next box would begin.
-    """
+def boxes(ax: Axes, x: float, y: float, texts: Sequence[str], **look: Any) -> float:
+    """Draw boxes side by side from x on, as wide as their texts; returns where one would follow."""
     for text in texts:
         width = len(text) + 1.1
-        box(ax, x + width / 2, y, width, height, text, **look)
+        box(ax, x + width / 2, y, width, 0.6, text, **look)
         x += width + 0.5
     return x
 
@@ -300,7 +294,6 @@ def stacked_bars(
     colours: Mapping[str, Any],
     label: str = "",
     shown: str = "{:.0f}",
-    height: float = 0.62,
     least: float = 0,
 ) -> None:
     """Draw horizontal bars made of parts, each part with its value in it.
@@ -313,7 +306,7 @@ def stacked_bars(
     for y, parts in enumerate(table.values()):
         left = 0.0
         for part, colour in colours.items():
-            ax.barh(y, parts[part], height, left=left, color=colour)
+            ax.barh(y, parts[part], 0.62, left=left, color=colour)
             if parts[part] > least:
                 text, ink = shown.format(parts[part]), readable_on(colour)
                 write(ax, left + parts[part] / 2, y, text, ink, bold=True)
@@ -389,7 +382,7 @@ def lines(
         if name in (bands or {}):
             ax.fill_between(curve[:, 0], *bands[name], color=colour, alpha=0.18, linewidth=0)
         if name:
-            ends.append((*curve[-1], plain(name), colour))
+            ends.append((*curve[-1], name, colour))
         some = curve if len(curve) <= 8 else curve[[0, -1]]
         told[name] = ", ".join(f"{_told(ax.yaxis, v)} at {_told(ax.xaxis, u)}" for u, v in some)
     tell(ax, "Lines", listed(told) if any(told) else told[""])
@@ -405,34 +398,28 @@ def lines(
     label_line_ends(ax, ends)
 
 
-def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]], gap: float = 13) -> None:
+def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]]) -> None:
     """Write each line's name right of its last point, moved until no two names overlap.
 
     Args:
         ax: its limits and scales must be final.
         ends: (x, y, name, colour) of the last point of each line, in data units.
-        gap: least distance between two names, in points.
     """
-    if not ends:
-        return
     figure = ax.get_figure(root=True)
-    height = (
-        ax.get_position().height * figure.get_figheight() * 72
-    )  # points; the layout changes it by little
+    height = 72 * ax.get_position().height * figure.get_figheight()  # points, before the layout
     along = ax.yaxis.get_transform().transform  # of a logarithmic axis the logarithm
     low, high = along(np.array(ax.get_ylim()))
     order = sorted(ends, key=lambda end: end[1])
     wanted = (along(np.array([end[1] for end in order], dtype=float)) - low) * height / (high - low)
     placed = wanted.copy()
-    for _ in range(100):  # neighbours that are too close push each other apart
-        overlap = np.maximum(0, gap - np.diff(placed))
+    for _ in range(100):  # neighbours that are too close, in points, push each other apart
+        overlap = np.maximum(0, 13 - np.diff(placed))
         placed[1:] += overlap / 2
         placed[:-1] -= overlap / 2
-    for (x, y, name, colour), target, own in zip(order, placed, wanted, strict=True):
-        look = {"color": colour, "fontsize": 10, "fontweight": "bold", "parse_math": False}
-        place = {"xytext": (7, target - own), "textcoords": "offset points", "va": "center"}
-        halo = [withStroke(linewidth=3, foreground="white")]  # where another line crosses it
-        ax.annotate(name, (x, y), annotation_clip=False, path_effects=halo, **place, **look)
+    halo = [withStroke(linewidth=3, foreground="white")]  # where another line crosses a name
+    for (x, y, name, colour), up in zip(order, placed - wanted, strict=True):
+        look = {"ha": "left", "bold": True, "path_effects": halo}
+        write(ax, x, y, name, colour, shift=(7, up), **look)
 
 
 def logarithmic(ax: Axes, axis: str = "y") -> None:
@@ -488,10 +475,10 @@ def label_points(
         colours, bold: one for all names, or one for each.
         avoid: float[M, 2], points that no name may cover; None means `points`.
     """
-    inks = [colours] * len(names) if isinstance(colours, str) else colours
-    heavy = [bold] * len(names) if isinstance(bold, bool) else bold
     from adjustText import adjust_text  # 0.3 s, and needed here only
 
+    inks = [colours] * len(names) if isinstance(colours, str) else colours
+    heavy = [bold] * len(names) if isinstance(bold, bool) else bold
     texts = []
     for point, name, ink, strong in zip(points, names, inks, heavy, strict=True):
         look = {"color": ink, "fontsize": size, "fontweight": "bold" if strong else "normal"}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from scipy.special import expit
 from transformers import PreTrainedTokenizerBase
 
 from src.plots import (
@@ -72,21 +73,17 @@ def draw_windows(features: Rows, tokenizer: PreTrainedTokenizerBase) -> Figure:
     colours = {"[CLS] question [SEP]": "#d9d9d9", "in one window": tint(PALE, 0.45)}
     colours |= {"in several": tint(START, 0.65), "the answer": ANSWER, "cut answer": "C4"}
     gap, drawn = max(1.0, 0.015 * T), set()
-    for k, (row, place) in enumerate(zip(rows, places, strict=True)):
-        before = [start >= 0 for start in row["token_starts"]].index(True)
+    for k, (row, place, answer) in enumerate(zip(rows, places, answers, strict=True)):
+        before = np.arange(-[start >= 0 for start in row["token_starts"]].index(True), 0)
+        parts = [("[CLS] question [SEP]", before - gap), *_window_parts(place, held)]
         inside = np.intersect1d(max(answers, key=len), place)
-        shared = place[held[place] > 1]
-        runs = np.split(shared, np.flatnonzero(np.diff(shared) > 1) + 1)
-        parts = [("[CLS] question [SEP]", np.arange(before) - before - gap)]
-        parts += [("in one window", place), *(("in several", run) for run in runs)]
-        parts += [("the answer" if len(answers[k]) else "cut answer", inside)]
+        parts += [("the answer" if len(answer) else "cut answer", inside)] * (len(inside) > 0)
         for kind, tokens in parts:
-            if len(tokens):
-                look = {"color": colours[kind], "edgecolor": MUTED, "linewidth": 0.6}
-                ax.barh(k, len(tokens), 0.66, left=tokens[0], **look)
-                drawn.add(kind)
+            look = {"color": colours[kind], "edgecolor": MUTED, "linewidth": 0.6}
+            ax.barh(k, len(tokens), 0.66, left=tokens[0], **look)
+            drawn.add(kind)
         if "start_positions" in row:
-            told, colour = ("the answer", ANSWER) if len(answers[k]) else ("[CLS]", MUTED)
+            told, colour = ("the answer", ANSWER) if len(answer) else ("[CLS]", MUTED)
             write(ax, T + gap, k, f"labelled: {told}", colour, 9.5, bold=True, ha="left")
     name_bars(ax, [f"window {k + 1}" for k in range(len(rows))], "token of the passage")
     ax.spines["left"].set_visible(False)
@@ -97,6 +94,13 @@ def draw_windows(features: Rows, tokenizer: PreTrainedTokenizerBase) -> Figure:
     ranges = {f"window {k}": f"{place[0]} to {place[-1]}" for k, place in enumerate(places, 1)}
     finding = _windows_in_words(rows, places, answers, T, tokenizer)
     return finish(figure, finding, f"Tokens of the passage in {listed(ranges)}", written(figure))
+
+
+def _window_parts(place: np.ndarray, held: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """A window's tokens of the passage, and each run of them that other windows have, too."""
+    shared = place[held[place] > 1]
+    runs = np.split(shared, np.flatnonzero(np.diff(shared) > 1) + 1)
+    return [("in one window", place), *(("in several", run) for run in runs if len(run))]
 
 
 def _windows_in_words(rows: list, places: list, answers: list, T: int, tokenizer: Any) -> str:
@@ -250,11 +254,12 @@ def plot_token_scores(
     _draw_scores(axes[::2], *values, span, "P({}), %")
     axes[1].set_axis_off()
     _write_tokens(axes[1], labels, span)
-    for ax, at, share in ((axes[0], span[0], start[first]), (axes[2], span[1], end[last])):
+    for ax, at, share, shift in zip(
+        axes[::2], span, (start[first], end[last]), (8, -8), strict=True
+    ):
         ax.set_ylim(0, max(5, 118 * max(start.max(), end.max())))
         ax.grid(axis="y")
-        down = ax is axes[2]
-        write(ax, at, 100 * share, percent(share), bold=True, shift=(0, -8 if down else 8))
+        write(ax, at, 100 * share, percent(share), bold=True, shift=(0, shift))
     axes[2].invert_yaxis()
     axes[2].spines[["bottom", "top"]].set_visible(False)
     text = _join(tokens[first : last + 1])
@@ -269,21 +274,14 @@ def _join(tokens: Sequence[str]) -> str:
     return " ".join(tokens).replace(" ##", "").removeprefix("##")
 
 
-def _around(T: int, first: int, last: int, show: int = 46) -> list[int | None]:
-    """At most `show` positions: all, or [CLS] and what is around the answer; None is a gap."""
-    if show >= T:
-        return list(range(T))
-    room = max(2, show - 4)  # without [CLS] and three gaps
-    begin = min(max(1, (first + last + 1 - room) // 2), T - room)
-    kept = [*range(begin, begin + room)]
-    if last - first >= room:  # the two ends of a long answer
-        kept = [*range(first, first + room // 2), *range(last + 1 - room // 2, last + 1)]
+def _around(T: int, first: int, last: int) -> list[int | None]:
+    """Positions to show: all of a short text, else [CLS] and what is near; None is a gap."""
+    reach = T if T <= 46 else 18 if last - first < 6 else 9
+    near = [i for i in range(T) if i == 0 or min(abs(i - first), abs(i - last)) <= reach]
     shown: list[int | None] = []
-    for position in [0, *kept] if kept[0] else kept:
-        if shown and position != shown[-1] + 1:
-            shown.append(None)
-        shown.append(position)
-    return shown if kept[-1] == T - 1 else [*shown, None]
+    for i, following in zip(near, [*near[1:], T], strict=True):
+        shown += [i] if following == i + 1 else [i, None]
+    return shown
 
 
 def plot_span_matrix(
@@ -301,8 +299,8 @@ def plot_span_matrix(
     """
     start, end = np.asarray(start_logits, dtype=float), np.asarray(end_logits, dtype=float)
     T = len(tokens)
-    rows, columns = np.indices((T, T))
-    allowed = (columns >= rows) & (columns - rows < max_answer_tokens)
+    length = np.arange(T) - np.arange(T)[:, None]  # of a span, less one
+    allowed = (length >= 0) & (length < max_answer_tokens)
     scores = np.where(allowed, start[:, None] + end, -np.inf)
     first, last = (int(i) for i in np.unravel_index(np.argmax(scores), scores.shape))
     size = min(T, max(26, last - first + 1))
@@ -345,8 +343,7 @@ def plot_threshold(
         chosen: the threshold to mark.
     """
     sure, answerable = np.asarray(scores, dtype=float), np.asarray(has_answer, dtype=bool)
-    ends = 1 / (1 + np.exp(-np.linspace(-7, 7, 301)))  # dense near 0 and 1, as the axis is
-    grid = np.union1d(ends, [chosen])
+    grid = np.union1d(expit(np.linspace(-7, 7, 301)), [chosen])  # dense near 0 and 1, as the axis
     answered = sure[None] >= grid[:, None]  # bool[G, N]
     total = np.where(answered, np.where(answerable, f1, 0.0), ~answerable).mean(axis=1)
     shares = {
@@ -360,14 +357,14 @@ def plot_threshold(
     labels = "threshold: the lowest score that is answered", "% of questions, or F1"
     curves = {name: np.stack([grid, 100 * values], axis=1) for name, values in shares.items()}
     ax.set_xscale("logit")
-    lines(ax, curves, *labels, colours, None, (grid[0], grid[-1]), (0, 105))
+    lines(ax, curves, *labels, colours, xlim=(grid[0], grid[-1]), ylim=(0, 105))
     ticks = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     for name, values in shares.items():
         ax.plot(chosen, 100 * values[at], "o", color=colours[name], markeredgecolor="white")
     level(ax, chosen, f"threshold {chosen:.2f}", "x", below=True, left=chosen < 0.7)
-    answers, refuses = (percent(values[at]) for values in list(shares.values())[:2])
+    answers, refuses, _ = (percent(values[at]) for values in shares.values())
     finding = f"At {chosen:.2f} the reader answers {answers} of the answerable questions"
     finding += f" and refuses {refuses} of the unanswerable ones"
     return finish(figure, finding, f"F1 over all questions is {100 * total[at]:.1f} there")

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from scipy.spatial import KDTree
+from scipy.special import expit
 
 from src import runtime
 from src.files import write_whole
@@ -90,7 +92,7 @@ def draw_windows(words: Sequence[str], window: int) -> Figure:
 # --- the networks ---------------------------------------------------------------------------------
 
 
-def draw_network(V: int, D: int, word: str = "oxygen") -> Figure:
+def draw_network(V: int, D: int, word: str) -> Figure:
     """Draw word2vec: a one-hot row, a matrix, D numbers, a second matrix, V scores."""
     figure, ax = drawing((8.6, 3.5), (-0.5, 10), (0, 4.1))
     scores = [0.1 + 0.55 * ((5 * i + 3) % 12 / 11) ** 3 for i in range(12)]
@@ -166,7 +168,7 @@ def draw_negative_sampling(
         V: words in the vocabulary.
     """
     K = len(negatives)
-    probs = 1 / (1 + np.exp(-np.asarray(scores, dtype=float)))
+    probs = expit(np.asarray(scores, dtype=float))
     names = [f"{context} (occurred)", *(f"{word} (drawn)" for word in negatives)]
     colours = [ANSWER, *[CONTEXT] * K]
     figure, ax = subplots(figsize=(8, 1.7 + 0.4 * K))
@@ -296,7 +298,8 @@ def plot_word_map(words: Sequence[str], places: np.ndarray, around: str | None =
     """
     numbers = np.array([is_number(word) for word in words])
     if around is not None:
-        order = _by_distance(places, list(words).index(around))[:41]
+        nearest = min(41, len(words))
+        order = KDTree(places).query(places[list(words).index(around)], nearest)[1]
         shown = named = np.sort(order)
     else:
         shown = np.arange(len(words))
@@ -337,17 +340,9 @@ def _spread(places: np.ndarray, numbers: np.ndarray) -> list[int]:
 
 def _numbers_finding(places: np.ndarray, numbers: np.ndarray) -> str:
     """How many of the numbers have a number as their nearest word on the map."""
-    found = np.flatnonzero(numbers)
-    beside = sum(numbers[_by_distance(places, i)[1]] for i in found)
-    finding = f"{beside} of the {len(found)} numbers have another number as their nearest word"
-    return f"{finding}; {percent(len(found) / len(places))} would by chance"
-
-
-def _by_distance(places: np.ndarray, i: int) -> np.ndarray:
-    """All points from the nearest to point i, which comes first, to the farthest: int64[N]."""
-    distance = ((places - places[i]) ** 2).sum(axis=1)
-    distance[i] = -1
-    return distance.argsort(kind="stable")
+    nearest = KDTree(places).query(places[numbers], 2)[1][:, 1]
+    finding = f"{numbers[nearest].sum()} of the {numbers.sum()} numbers have another number as"
+    return f"{finding} their nearest word; {percent(numbers.mean())} would by chance"
 
 
 def plot_word_maps(

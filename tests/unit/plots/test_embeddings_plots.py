@@ -83,7 +83,7 @@ FIGURES = {
         "92 % of these numbers are not zero; most alike are “apple” and “pear”, cosine 1.00",
     ),
     "plot_neighbours": (
-        lambda: figures.plot_neighbours(WV, ["King", "apple"], 4),
+        lambda: figures.plot_neighbours(WV, ["King", "apple"]),
         "The nearest pair is “apple” and “pear”, with a cosine of 1.00",
         "Bars of King: man: 0.48; queen: 0.279; pear: 0.215",
     ),
@@ -138,6 +138,6 @@ def test_categories_without_all_words_say_how_many_questions_are_left_out(texts)
 
 def test_dollars_and_strange_letters_in_words_are_drawn_without_a_warning(recwarn):
     pairs = [tuple(ODD_WORDS[:2]), tuple(ODD_WORDS[2:])]
-    figures.plot_neighbours(ODD, ODD_WORDS[:2], 3).png()
+    figures.plot_neighbours(ODD, ODD_WORDS[:2]).png()
     figures.draw_pairs(ODD, pairs, "one", "other").png()
     assert not recwarn.list

@@ -15,7 +15,6 @@ import itertools
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
@@ -116,16 +115,3 @@ def test_a_long_title_is_wrapped_into_lines_of_even_length_that_fit():
     assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
     lengths = [len(line) for line in figure.get_suptitle().split("\n")]
     assert max(lengths) - min(lengths) <= 10 and sum(lengths) > 190
-
-
-def test_storing_in_few_colours_changes_no_pixel_visibly():
-    picture = np.random.default_rng(0).normal(size=(8, 8))
-    figure, ax = plots.subplots()
-    primitives.heatmap(ax, picture, unit="value")
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]
-    stored = np.asarray(plots._few_colours(pixels).convert("RGB"))
-    error = np.abs(pixels.astype(int) - stored).max(axis=2)
-    assert error.max() <= 40 and (error > 16).mean() < 0.002
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 256

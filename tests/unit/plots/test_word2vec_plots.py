@@ -1,6 +1,5 @@
 """The figures of word2vec say what the data say; the map to explore holds no foreign code."""
 
-import json
 import re
 
 import numpy as np
@@ -28,7 +27,7 @@ FIGURES = {
         "oxygen: is the; is: oxygen the most; the: oxygen is most abundant; most: is the abundant",
     ),
     "draw_network": (
-        lambda: word2vec.draw_network(12_394, 300),
+        lambda: word2vec.draw_network(12_394, 300, "oxygen"),
         "Two matrices and nothing between them: 7,436,400 numbers to learn",
     ),
     "draw_architectures": (
@@ -148,13 +147,10 @@ def explorable(words):
     return word2vec.explore_word_map(words, places, near), places, near
 
 
-def test_the_map_to_explore_holds_its_words_escaped_and_asks_no_host(read_page):
+def test_the_map_to_explore_holds_its_words_where_they_are(data_of):
     words = ["the", "seven", '"><script>alert(1)</script>', "it's", "a&b", "été", "</div>"]
     shown, places, near = explorable(words)
-    page = read_page(shown.html)
-    assert page.tags == ["div", "p", "script"] and not page.addresses
-    assert not re.search(r"https?:|//cdn|import\(|fetch\(|XMLHttp|eval\(|innerHTML", shown.html)
-    data = json.loads(page.data)
+    data = data_of(shown)
     assert data["words"] == words and data["green"] == [1] and data["near"] == near.tolist()
     for drawn, axis in ((data["x"], places[:, 0]), (data["y"], -places[:, 1])):  # y points down
         assert np.corrcoef(drawn, axis)[0, 1] > 0.9999
