@@ -45,9 +45,9 @@ class Clock(TrainerCallback):
         self.report = report or runtime.print_progress()
         self.checkpoint, record = broadcast(latest_checkpoint(run), state)
         # Kept with every checkpoint; `share` is how much of the run is over.
-        self.record = {"seconds": 0.0, "share": 0.0, "pauses": 0.0, "scoring": 0.0} | record
-        self.history = self.record.setdefault("history", [])
-        self.share, self.pause = 0.0, ExitStack()
+        self.record = {"seconds": 0.0, "share": 0.0, "history": []} | record
+        self.history = self.record["history"]
+        self.share, self.scoring, self.pause = 0.0, 0.0, ExitStack()
         self.interrupted = self.ends = self.stopped = False
 
     def start(self, steps: int | None) -> None:
@@ -122,23 +122,18 @@ class Clock(TrainerCallback):
         # Each writes a file of its own: a checkpoint is whole when all have written.
         self.state.wait_for_everyone()
         if self.state.is_main_process:
-            record = self.record | {"seconds": self.budget.seconds, "pauses": self.pauses}
+            record = self.record | {"seconds": self.budget.seconds}
             write_manifest(Path(args.output_dir) / f"checkpoint-{self.step}", record)
 
     def add_score(self, f1: float, seconds: float) -> None:
         """Keep F1 with the newest entry of the history, and say so once if it keeps falling."""
-        self.record["scoring"] += seconds
+        self.scoring += seconds
         self.history[-1]["f1"] = round(f1, 2)
         scores = [entry["f1"] for entry in self.history if "f1" in entry]
         if is_falling(scores) and not is_falling(scores[:-1]):
             fell = f"F1 on validation questions fell from {max(scores):.1f} to {f1:.1f}"
             print(f"{fell}: it may be learning its questions by heart.")
         self.tell("training")
-
-    @property
-    def pauses(self) -> float:
-        """Seconds that scoring and saving have taken."""
-        return self.record["pauses"] + self.budget.pauses
 
     @property
     def speed(self) -> float:
@@ -148,26 +143,21 @@ class Clock(TrainerCallback):
 
     def tell(self, phase: str) -> None:
         """Tell the reporter, and whoever looks on from another process, how far the run is."""
-        about = self.step and self.share and round(self.step / self.share)
-        self._tell(
-            self.history,
-            phase=phase,
-            step=self.step,
-            steps=self.budget.steps or about or None,
-            seconds=self.budget.seconds,
-            planned_seconds=self.budget.planned_seconds,
-            saving_seconds=self.pauses - self.record["scoring"],
-            examples_per_second=self.speed,
-        )
+        steps = self.budget.steps
+        if not steps and self.step and self.share:
+            steps = round(self.step / self.share)
+        progress = {"phase": phase, "step": self.step, "steps": steps}
+        progress |= {"seconds": self.budget.seconds, "planned_seconds": self.budget.planned_seconds}
+        self._tell(progress | {"examples_per_second": self.speed}, self.history)
 
     def tell_again(self) -> None:
         """Tell of a run that was finished before."""
-        kept = ("seconds", "saving_seconds", "examples_per_second")
-        cost = {name: getattr(self.run, name) for name in kept}
-        cost |= {"step": self.run.steps, "steps": self.run.steps}
-        self._tell(self.run.history, phase="finished", planned_seconds=cost["seconds"], **cost)
+        run = self.run
+        progress = {"phase": "finished", "step": run.steps, "steps": run.steps}
+        progress |= {"seconds": run.seconds, "planned_seconds": run.seconds}
+        self._tell(progress | {"examples_per_second": run.examples_per_second}, run.history)
 
-    def _tell(self, history: list[dict], **progress) -> None:
+    def _tell(self, progress: dict, history: list[dict]) -> None:
         if not self.state.is_main_process:
             return
         last = history[-1] if history else {"loss": None, "learning_rate": 0.0}

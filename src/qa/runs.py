@@ -54,8 +54,8 @@ class FinetuneRun:
         finished: False while it goes, and after Ctrl-C.
         steps: taken so far.
         seconds: from the call to the last step, without saving and evaluating.
-        saving_seconds, evaluation_seconds: what these took.
-        examples_per_second: windows per second of training alone.
+        saving_seconds, evaluation_seconds: what these took in the last call.
+        examples_per_second: windows per second of training alone, in the last call.
         history: one dict per log: step, seconds, loss, learning_rate, examples_per_second, and f1
             where it was measured.
         card: what card.json says: threshold, temperature, scores on the validation split.

@@ -79,9 +79,9 @@ def finetune(
         push_to_hub: a Hub id to upload the finished model to (needs a login
             and a network).
         report: called with a dict: phase ("training", then "finished" or
-            "stopped"), step, steps, seconds, planned_seconds, saving_seconds,
-            loss, learning_rate, examples_per_second, history, and f1 where it
-            was measured. None prints a line now and then.
+            "stopped"), step, steps, seconds, planned_seconds, loss,
+            learning_rate, examples_per_second, history, and f1 where it was
+            measured. None prints a line now and then.
 
     Returns:
         The run; its folder holds model, tokenizer, card.json and run.json.
@@ -239,10 +239,10 @@ def finish(trainer: ReaderTrainer) -> None:
         runs.save_reader(trainer.reader, run)
         start = time.perf_counter()
         run.card = runs.make_card(trainer.reader, run, clock.validation)
-        scoring = clock.record["scoring"] + time.perf_counter() - start
+        scoring = clock.scoring + time.perf_counter() - start
         clock.pause.close()
         run.evaluation_seconds = round(scoring, 2)
-        run.saving_seconds = round(clock.pauses - scoring, 2)
+        run.saving_seconds = round(clock.budget.pauses - scoring, 2)
         run.save()
         if run.finished:
             shutil.rmtree(run.output_dir / runs.CHECKPOINTS, ignore_errors=True)

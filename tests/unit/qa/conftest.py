@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import sys
@@ -98,60 +97,24 @@ def harbour() -> Dataset:
     """60 questions a tiny model can learn: the answer is always the name of a place."""
     from datasets import Dataset
 
-    made: dict[str, list] = {name: [] for name in ("id", "title", "context", "question", "answers")}
     places = ("Paris", "Oslo", "Rome", "Lima", "Cairo")
-    filler = (
-        "ships",
-        "left",
-        "the",
-        "harbour",
-        "early",
-        "because",
-        "winds",
-        "were",
-        "mild",
-        "and",
-        "nobody",
-        "wanted",
-        "rain",
-    )
-    choose = random.Random(0)
+    filler = "ships left the harbour early because winds were mild and nobody wanted rain"
+    choose, rows = random.Random(0), []
     for i in range(60):
-        words = [choose.choice(filler) for _ in range(choose.choice((2, 5, 10, 20, 40, 120)))]
-        at, place = choose.randrange(len(words)), choose.choice(places)
-        context = " ".join([*words[:at], place, *words[at:]])
-        answers = {"text": [place], "answer_start": [context.index(place)]}
-        values = {
-            "id": f"q{i}",
-            "title": "Harbour",
-            "context": context,
-            "question": "Where is it?",
-            "answers": answers,
-        }
-        for name, value in values.items():
-            made[name].append(value)
-    return Dataset.from_dict(made)
+        count = choose.choice((2, 5, 10, 20, 40, 120))
+        words, place = choose.choices(filler.split(), k=count), choose.choice(places)
+        words.insert(choose.randrange(count), place)
+        row = {"id": f"q{i}", "title": "Harbour", "context": " ".join(words)}
+        answers = {"text": [place], "answer_start": [row["context"].index(place)]}
+        rows.append(row | {"question": "Where is it?", "answers": answers})
+    return Dataset.from_list(rows)
 
 
 @pytest.fixture(scope="session")
 def harbour_file(harbour: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same questions as a SQuAD file."""
-    paragraphs = []
-    for row in harbour:
-        answers = [
-            {"text": t, "answer_start": s}
-            for t, s in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True)
-        ]
-        paragraphs.append(
-            {
-                "context": row["context"],
-                "qas": [{"id": row["id"], "question": row["question"], "answers": answers}],
-            }
-        )
-    file = tmp_path_factory.mktemp("data") / "harbour.json"
-    file.write_text(
-        json.dumps({"version": "1.1", "data": [{"title": "Harbour", "paragraphs": paragraphs}]})
-    )
+    """The same questions as a file, one a line."""
+    file = tmp_path_factory.mktemp("data") / "harbour.jsonl"
+    harbour.to_json(file)
     return file
 
 

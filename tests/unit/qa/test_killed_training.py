@@ -419,15 +419,6 @@ def result_of(process: subprocess.Popen) -> dict:
 
 
 @pytest.mark.full
-def test_torchrun_with_two_processes_gives_the_result_of_one(launch, tmp_path):
-    options = ("--epochs", "2", "--learning-rate", "3e-3")
-    results = [result_of(launch(tmp_path / str(n), n, *options)) for n in (1, 2)]
-    assert [result["processes"] for result in results] == [1, 2]
-    all_fp32 = {result["precision"] for result in results} == {"fp32"}
-    assert largest_difference(tmp_path / "1", tmp_path / "2") < (2e-3 if all_fp32 else 0.05)
-
-
-@pytest.mark.full
 @pytest.mark.parametrize("n", [1, 2])
 def test_ctrl_c_at_the_terminal_ends_well_and_resume_finishes(launch, tmp_path, n):
     process = launch(tmp_path / "run", n, "--epochs", "80")

@@ -421,15 +421,6 @@ def test_whichever_process_is_killed_the_command_ends_and_any_number_goes_on(
 
 
 @pytest.mark.full
-def test_bad_input_to_two_processes_is_told_once(launch, tmp_path):
-    done = launch(2, tmp_path / "answers.jsonl", model="no-such-model")
-    assert done.status != 0 and done.err.count("error: ") == 1
-    assert "error: the model 'no-such-model' is no folder here" in done.err
-    # torchrun's own report, and none of ours.
-    assert done.err.count("Traceback") == 1 and "ChildFailedError" in done.err
-
-
-@pytest.mark.full
 def test_the_released_reader_gives_two_processes_the_answers_of_one(launch, threshold, tmp_path):
     asked = load_split(["course"], "validation", answers=False).select(range(100))
     data, alone = tmp_path / "questions.jsonl", tmp_path / "alone.jsonl"
