@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from src.files import read_json, write_json
 from src.qa.cpu_attention import NAME as CPU_ATTENTION
 from src.qa.evaluation import fit_calibration
 from src.qa.models import first_line, load_model, share
-from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock, join
+from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock
 
 if TYPE_CHECKING:
     from src.qa.answerer import QuestionAnswerer
@@ -89,7 +90,8 @@ class FinetuneRun:
 def checked(given: Mapping) -> dict:
     """The arguments of `finetune` that make a run what it is. RunError for what cannot be."""
     minutes, epochs, size = given["minutes"], given["epochs"], given["batch_size"]
-    rate, decay, processes = given["learning_rate"], given["weight_decay"], join().num_processes
+    rate, decay = given["learning_rate"], given["weight_decay"]
+    processes = int(os.environ.get("WORLD_SIZE", 1))  # before they wait for each other
     wanted, advice = epochs if minutes is None else minutes, "give either minutes or epochs"
     problems = {
         f"{advice}, above zero (found minutes={minutes}, epochs={epochs})": (

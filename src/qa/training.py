@@ -93,10 +93,11 @@ def finetune(
             left there; damaged checkpoints.
         SquadFormatError, ModelError: data or model cannot be read.
     """
-    began, asked, state = time.perf_counter(), runs.checked(locals()), join()
+    began, asked = time.perf_counter(), runs.checked(locals())
     train, validation = runs.training_splits(load_data(data))
     asked["data"] = fingerprint(train)
     asked["validation"] = validation and fingerprint(validation)
+    state = join()  # the processes of a command
     run = broadcast(runs.open_run(Path(output_dir), asked, resume), state)
     with runs.working_in(run, state):
         clock = Clock(run, began, validation, report, state)
