@@ -30,71 +30,38 @@ LEAST_STEPS = 50  # per pass, with fewer blocks in each where a text is small
 SHARED_NEGATIVES = 256  # per step, each counting for less; with few, the loss rises at first
 
 
-@dataclass
-class Blocks:
-    """A text cut into N blocks of L words, each with the words around it.
+def cut_blocks(
+    token_ids: np.ndarray,
+    sentences: np.ndarray,
+    reach: np.ndarray,
+    chosen: np.ndarray,
+    window: int,
+    L: int = BLOCK,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Some of the blocks of a text, each with the words around it.
 
-    Attributes:
-        centres: int64[N, L].
-        contexts: int64[N, L + 2 * window], the same words and `window` more on either side.
-        reach: int64[N, L], how far each centre's window reaches, from 1 to window.
-        centre_sentences: int64[N, L], the number of the sentence, negative on padding.
-        context_sentences: int64[N, L + 2 * window], the same for the contexts.
+    Args:
+        token_ids: int64[n], the words of the text.
+        sentences: int64[n], the number of the sentence of each.
+        reach: int64[n], how far the window of each reaches, from 1 to window.
+        chosen: int64[R], numbers of blocks; block b begins with word b * L.
+        window: the longest reach.
+        L: words in a block.
+
+    Returns:
+        centres int64[R, L], contexts int64[R, L + 2 * window] (the same words and `window` more
+        on either side), and pairs bool[R, L, L + 2 * window], which centre goes with which
+        context. What is beyond the text is in no pair.
     """
-
-    centres: Tensor
-    contexts: Tensor
-    reach: Tensor
-    centre_sentences: Tensor
-    context_sentences: Tensor
-
-    @classmethod
-    def cut(
-        cls,
-        token_ids: np.ndarray,
-        sentences: np.ndarray,
-        window: int,
-        rng: np.random.Generator,
-        L: int = BLOCK,
-    ) -> Blocks:
-        """Cut a text into blocks and draw how far each window reaches.
-
-        Args:
-            token_ids: int64[n], the words of a text.
-            sentences: int64[n], the number of the sentence of each.
-            window: the longest reach.
-            rng: draws the reaches.
-            L: words in a block.
-        """
-        N = -(-len(token_ids) // L)
-        padding = N * L - len(token_ids)
-        reach = np.pad(rng.integers(1, window + 1, len(token_ids)), (0, padding))
-        around = (window, window + padding)
-        places = np.arange(N)[:, None] * L + np.arange(L + 2 * window)  # in the padded text
-        arrays = (
-            np.pad(token_ids, (0, padding)).reshape(N, L),
-            np.pad(token_ids, around)[places],
-            reach.reshape(N, L),
-            np.pad(sentences, (0, padding), constant_values=-1).reshape(N, L),
-            np.pad(sentences, around, constant_values=-2)[places],
-        )
-        return cls(*map(torch.from_numpy, arrays))
-
-    def pairs(self, chosen: Tensor) -> Tensor:
-        """Which centre goes with which context.
-
-        Args:
-            chosen: int64[R], numbers of blocks.
-
-        Returns:
-            float[R, L, L + 2 * window], 1 for a pair and 0 for none.
-        """
-        L, width = self.centres.shape[1], self.contexts.shape[1]
-        distance = (torch.arange(width) - (width - L) // 2 - torch.arange(L)[:, None]).abs()
-        near = (distance > 0) & (distance <= self.reach[chosen][:, :, None])
-        centre_sentences = self.centre_sentences[chosen][:, :, None]
-        same_sentence = centre_sentences == self.context_sentences[chosen][:, None, :]
-        return (near & same_sentence).float()
+    places = chosen[:, None] * L + np.arange(-window, L + window)
+    real = (places >= 0) & (places < len(token_ids))
+    places, middle = places.clip(0, len(token_ids) - 1), slice(window, window + L)
+    contexts, around = token_ids[places], np.where(real, sentences[places], -1)
+    distance = abs(np.arange(-window, L + window) - np.arange(L)[:, None])
+    near = (distance > 0) & (distance <= reach[places[:, middle], None])
+    same_sentence = around[:, middle, None] == around[:, None, :]
+    pairs = near & same_sentence & real[:, middle, None]
+    return contexts[:, middle], contexts, pairs
 
 
 @dataclass
@@ -164,18 +131,18 @@ class EncodedText:
         keep, noise_sums = keep[self.token_ids], noise.cumsum()[:-1]
         for epoch in itertools.count():
             kept = rng.random(len(keep)) < keep
-            blocks = Blocks.cut(self.token_ids[kept], self.sentences[kept], window, rng)
-            order = torch.from_numpy(rng.permutation(len(blocks.centres)))
-            steps = order.split(min(BLOCKS_PER_STEP, len(order) // LEAST_STEPS + 1))
-            for step, chosen in enumerate(steps):
+            token_ids, sentences = self.token_ids[kept], self.sentences[kept]
+            reach = rng.integers(1, window + 1, len(token_ids))
+            order = rng.permutation(-(-len(token_ids) // BLOCK))
+            size = min(BLOCKS_PER_STEP, len(order) // LEAST_STEPS + 1)
+            steps = max(1, -(-len(order) // size))  # a pass without any word is a step, too
+            for step in range(steps):
+                chosen = order[step * size : (step + 1) * size]
+                blocks = cut_blocks(token_ids, sentences, reach, chosen, window)
+                centres, contexts, pairs = map(torch.from_numpy, blocks)
                 drawn = noise_sums.searchsorted(rng.random(SHARED_NEGATIVES), side="right")
-                yield Batch(
-                    blocks.centres[chosen],
-                    blocks.contexts[chosen],
-                    blocks.pairs(chosen),
-                    torch.from_numpy(drawn),
-                    epoch + step / len(steps),
-                )
+                negatives, done = torch.from_numpy(drawn), epoch + step / steps
+                yield Batch(centres, contexts, pairs.float(), negatives, done)
 
 
 class AdagradRows:

@@ -34,7 +34,7 @@ from src.word2vec import (
     train_word2vec,
     training_pairs,
 )
-from src.word2vec_engine import AdagradRows, Batch, Blocks, EncodedText, batch_loss
+from src.word2vec_engine import AdagradRows, Batch, EncodedText, batch_loss, cut_blocks
 
 IDS = st.lists(st.integers(0, 20), max_size=12)
 
@@ -88,17 +88,16 @@ def test_near_words_come_up_more_often_when_each_centre_draws_its_reach():
 def test_blocks_hold_the_pairs_of_all_sentences_and_none_across_them(
     sentences: list[list[int]], window: int, L: int
 ):
-    token_ids = np.array([token for sentence in sentences for token in sentence], dtype=np.int64)
-    numbers = np.repeat(np.arange(len(sentences)), [len(sentence) for sentence in sentences])
-    fixed = FixedReach(window)
-    blocks = Blocks.cut(token_ids, numbers, window, fixed, L)
-    block, centre, context = blocks.pairs(torch.arange(len(blocks.centres))).nonzero(as_tuple=True)
-    centres, contexts = blocks.centres[block, centre], blocks.contexts[block, context]
-    ends = np.cumsum([len(sentence) for sentence in sentences])
-    reaches = [reach.tolist() for reach in np.split(fixed.given, ends)]
-    expected = [pairs_one_by_one(*each) for each in zip(sentences, reaches)]  # noqa: B905
-    found = list(zip(centres.tolist(), contexts.tolist(), strict=True))
-    assert found == list(chain.from_iterable(expected))
+    token_ids = np.array(list(chain.from_iterable(sentences)), dtype=np.int64)
+    numbers = np.repeat(np.arange(len(sentences)), list(map(len, sentences)))
+    reach = FixedReach(window).integers(1, window + 1, len(token_ids))
+    chosen = np.arange(-(-len(token_ids) // L))
+    centres, contexts, pairs = cut_blocks(token_ids, numbers, reach, chosen, window, L)
+    block, centre, context = pairs.nonzero()
+    found = zip(centres[block, centre].tolist(), contexts[block, context].tolist(), strict=True)
+    reaches = np.split(reach, np.cumsum(list(map(len, sentences)))[:-1])
+    of_each = map(pairs_one_by_one, sentences, (each.tolist() for each in reaches))
+    assert list(found) == list(chain.from_iterable(of_each))
 
 
 def test_the_sentences_are_those_of_the_introductions():
