@@ -46,6 +46,7 @@ def test_a_fused_search_is_the_fusion_of_the_two_searches(retriever, documents):
     expected = fuse([[hit.number for hit in found] for found in (by_keyword, by_meaning)])
     hits = retriever.search(question, 5)
     assert [(hit.number, hit.score) for hit in hits] == list(expected.items())
+    assert retriever.search(question, 1) == hits[:1], "fused before it is cut"
     for hit in hits:
         assert (hit.title, hit.text) == (documents[hit.number].title, documents[hit.number].text)
     scores = retriever.indexes["keyword"].scores(question)
@@ -156,6 +157,7 @@ def test_wikipedia_opens_within_seconds_and_nine_of_ten_articles_are_among_the_f
     hits = [retriever.search(question, 5, "keyword") for question in rows["question"]]
     pairs = zip(rows["title"], hits, strict=True)
     found = [title in [hit.title for hit in five] for title, five in pairs]
+    assert len(retriever.search("What is the first question?", 1000, "keyword")) == 1000
     assert len(rows) >= 50 and np.mean(found) >= 0.9
 
 
