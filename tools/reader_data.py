@@ -1,0 +1,245 @@
+"""What the released reader learns from: questions that people wrote, and passages that do not
+answer them.
+
+    python tools/reader_data.py        print what there is, and how well style alone tells apart
+
+The files are in ../shared/data, beside the project and no part of it. Whoever lacks them trains and
+measures on the course's own set.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from src import runtime
+
+runtime.configure_libraries()
+
+import numpy as np  # noqa: E402
+from datasets import Dataset, concatenate_datasets  # noqa: E402
+from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.metrics import roc_auc_score  # noqa: E402
+from sklearn.model_selection import GroupKFold, cross_val_predict  # noqa: E402
+
+from src.qa import Retriever, load_squad  # noqa: E402
+from src.qa.cloze import cloze_questions  # noqa: E402
+from src.qa.course_set import load_passage_texts  # noqa: E402
+from src.qa.dataset import FEATURES  # noqa: E402
+from src.qa.metrics import normalize_answer  # noqa: E402
+
+SHARED = runtime.COURSE.parent / "shared" / "data"
+WIKI_ARTICLES = {"train": slice(0, 32), "development": slice(32, 40), "test": slice(40, 48)}
+TRAIN_FILES = {
+    "squad2": "squad_dev/squad2_dev_train.json",
+    "squad1": "squad_dev/squad1_dev_train_extra.json",
+    "reddit": "squadshifts/reddit_v1.0.json",
+    "amazon_reviews": "squadshifts/amazon_reviews_v1.0.json",
+}
+SCORED_FILES = {
+    "development": {"squad2": "squad_dev/squad2_dev_dev.json"},
+    "test": {
+        "squad2": "squad_dev/squad2_dev_test.json",
+        "squad1": "squad_dev/squad1_dev_test.json",
+    },
+}
+NO_ANSWER = {"text": [], "answer_start": []}
+# A question that names what it is about can be asked without its passage: a name within it.
+NAMES_ITS_SUBJECT = re.compile(r"\w,? (?!I\b)[A-Z][\w'’-]+")
+UNANSWERABLE = 0.4  # of the questions of each collection, at least
+NEAREST = 8  # passages among which one that does not answer is drawn
+INTRODUCTIONS = "introductions"  # the collection of that name
+CLOZE = 8_000  # questions made of introductions
+SEED = 0
+
+
+def read_file(name: str) -> Dataset | None:
+    """The questions of a file below ../shared/data; None where it is not there."""
+    file = SHARED / name
+    return load_squad(file)["train"] if file.is_file() else None
+
+
+def load_wiki(part: str) -> Dataset | None:
+    """The questions of new_wiki's "train", "development" or "test" articles, in file order."""
+    wiki = read_file("squadshifts/new_wiki_v1.0.json")
+    if wiki is None:
+        return None
+    titles = set(list(dict.fromkeys(wiki["title"]))[WIKI_ARTICLES[part]])
+    return wiki.select([i for i, title in enumerate(wiki["title"]) if title in titles])
+
+
+def scored_sets(part: str) -> dict[str, Dataset]:
+    """The sets to choose on ("development") or to score once ("test"), by name."""
+    found = {"new_wiki": load_wiki(part)}
+    found |= {name: read_file(file) for name, file in SCORED_FILES[part].items()}
+    return {name: rows for name, rows in found.items() if rows is not None}
+
+
+def scored_titles() -> set[str]:
+    """Titles that no training question may be about."""
+    course = load_squad("course")
+    sets = [*scored_sets("development").values(), *scored_sets("test").values()]
+    sets += [course["validation"], course["test"]]
+    return {title.replace("_", " ") for rows in sets for title in rows["title"]}
+
+
+def collections() -> dict[str, Dataset]:
+    """The training questions by the collection that their passages are from."""
+    introductions = load_passage_texts()
+    barred = scored_titles()
+    free = {title: text for title, text in introductions.items() if title not in barred}
+    course = load_squad("course")["train"]
+    found = {
+        INTRODUCTIONS: concatenate_datasets([course, cloze_questions(free, CLOZE, SEED)]),
+        "new_wiki": load_wiki("train"),
+    }
+    found |= {name: read_file(file) for name, file in TRAIN_FILES.items()}
+    return {name: answers_that_occur_once(rows) for name, rows in found.items() if rows is not None}
+
+
+def answers_that_occur_once(rows: Dataset) -> Dataset:
+    """Rows without the answers of which nobody knows which occurrence is meant, where a question
+    has others; the sets give the first.
+    """
+
+    def once(row: dict) -> dict:
+        pairs = list(zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True))
+        sure = [pair for pair in pairs if row["context"].count(pair[0]) == 1] or pairs
+        return {"answers": {"text": [t for t, _ in sure], "answer_start": [s for _, s in sure]}}
+
+    return rows.map(once, features=FEATURES, load_from_cache_file=False)
+
+
+# --- passages that do not answer -----------------------------------------------------------------
+
+
+def negatives(
+    rows: Dataset, search: Callable[[Sequence[dict]], Iterator[list[str]]], count: int, name: str
+) -> Dataset:
+    """Questions of `rows` that have an answer, each with a passage that does not hold it.
+
+    Args:
+        rows: in SQuAD's columns.
+        search: gives for each of some rows the passages to choose from, the likest first.
+        count: how many; there can be fewer.
+        name: their ids end in "-" and this, and their number.
+
+    Returns:
+        Rows in the same columns with empty answers, in random order.
+    """
+    made, drawn = [], Counter()
+    order = np.random.default_rng(SEED).permutation(len(rows))
+    asked = [row for row in rows.select(order) if row["answers"]["text"]]
+    for row, passages in zip(asked, search(asked), strict=True) if count else ():
+        golds = [normalize_answer(text) for text in row["answers"]["text"]]
+        other = [
+            passage
+            for passage in passages
+            if passage != row["context"] and not holds(passage, golds)
+        ][:NEAREST]
+        if other:
+            # The one drawn least so far: a passage that is like many would be told by its words.
+            passage = min(other, key=lambda passage: drawn[passage])
+            drawn[passage] += 1
+            new = {"id": f"{row['id']}-{name}", "context": passage, "answers": NO_ANSWER}
+            made.append(row | new)
+        if len(made) == count:
+            break
+    columns = {key: [row[key] for row in made] for key in FEATURES}
+    return Dataset.from_dict(columns, features=FEATURES)
+
+
+def holds(passage: str, golds: Sequence[str]) -> bool:
+    """Whether one of the answers, normalised, is in a passage as whole words."""
+    plain = f" {normalize_answer(passage)} "
+    return any(f" {gold} " in plain for gold in golds)
+
+
+def likest_of(passages: Sequence[str]) -> Callable[[Sequence[dict]], Iterator[list[str]]]:
+    """A search for the passages of a collection that share most words with question and passage."""
+    passages = list(dict.fromkeys(passages))
+    vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
+    vectors = vectorizer.fit_transform(passages)
+
+    def search(rows: Sequence[dict]) -> Iterator[list[str]]:
+        for start in range(0, len(rows), 256):
+            part = rows[start : start + 256]
+            asked = vectorizer.transform(
+                [f"{2 * row['question']} {row['context']}" for row in part]
+            )
+            for scores in (asked @ vectors.T).toarray():
+                best = np.argsort(-scores, kind="stable")[: 3 * NEAREST]
+                yield [passages[i] for i in best]
+
+    return search
+
+
+def found_by(
+    retriever: Retriever, barred: set[str]
+) -> Callable[[Sequence[dict]], Iterator[list[str]]]:
+    """The course's own search over introductions, without titles that are scored on."""
+
+    def search(rows: Sequence[dict]) -> Iterator[list[str]]:
+        for row in rows:
+            hits = retriever.search(row["question"], 2 * NEAREST)
+            yield [hit.text for hit in hits if hit.title not in barred]
+
+    return search
+
+
+def training_rows(collections: dict[str, Dataset]) -> dict[str, Dataset]:
+    """All that is learned from, by name: the questions, and as many in a hundred of each
+    collection with a passage that does not answer, so that style tells nothing.
+    """
+    found = dict(collections)
+    for name, rows in collections.items():
+        lacking = sum(not answers["text"] for answers in rows["answers"]) / len(rows)
+        wanted = int(max(0, UNANSWERABLE - lacking) * len(rows))
+        if name == INTRODUCTIONS:
+            named = [rows for other, rows in collections.items() if other != INTRODUCTIONS]
+            asked = concatenate_datasets([*named, load_squad("course")["train"]])
+            asked = asked.filter(lambda row: bool(NAMES_ITS_SUBJECT.search(row["question"])))
+            search = found_by(Retriever.open(), scored_titles())
+            found[f"{name}, found by search"] = negatives(asked, search, wanted, "searched")
+        else:
+            found[f"{name}, another passage"] = negatives(
+                rows, likest_of(rows["context"]), wanted, "other-passage"
+            )
+    return found
+
+
+def style_auc(rows: Dataset) -> float:
+    """How well passages alone tell questions with an answer from those without: 0.5 is not at all.
+
+    Letters and words of a passage, by logistic regression; no passage is in two of the folds.
+    """
+    passages = list(rows["context"])
+    answerable = np.array([bool(answers["text"]) for answers in rows["answers"]])
+    vectors = TfidfVectorizer(sublinear_tf=True, max_features=50_000).fit_transform(passages)
+    groups = np.unique(passages, return_inverse=True)[1]
+    guesses = cross_val_predict(
+        LogisticRegression(max_iter=300),
+        vectors,
+        answerable,
+        groups=groups,
+        cv=GroupKFold(3),
+        method="predict_proba",
+    )
+    return float(roc_auc_score(answerable, guesses[:, 1]))
+
+
+def main() -> None:
+    parts = training_rows(collections())
+    for name, rows in parts.items():
+        lacking = sum(not answers["text"] for answers in rows["answers"])
+        print(f"{name}: {len(rows):,} questions, {lacking:,} without an answer", flush=True)
+    print(f"style alone: AUC {style_auc(concatenate_datasets(list(parts.values()))):.3f}")
+
+
+if __name__ == "__main__":
+    main()
