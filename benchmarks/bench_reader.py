@@ -30,7 +30,7 @@ from tools.make_weights import (
     training_sets,
     unscored_introductions,
 )
-from tools.squadshifts import load_wiki
+from tools.reader_data import load_wiki
 
 FOLDER = common.RESULTS / "reader"
 CLOZE = 10_000  # questions made of introductions

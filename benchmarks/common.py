@@ -22,7 +22,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase  # noqa: E402
 from src.qa import load_squad  # noqa: E402
 from src.qa.batches import PAD_TO  # noqa: E402
 from src.qa.dataset import answerable_only  # noqa: E402
-from tools.squadshifts import load_wiki, shift_file  # noqa: E402
+from tools.reader_data import SHARED, WIKI, load_wiki  # noqa: E402
 
 RESULTS = runtime.COURSE / "build" / "bench"
 # The tutorial recipe for SQuAD: what the course's own is measured against.
@@ -47,7 +47,7 @@ def load_questions() -> Questions:
         return Questions(train, development, source)
     course = load_squad("course")
     train, development = course["train"], answerable_only(course["validation"])
-    missing = f"{shift_file('new_wiki')} is not there, hence the course set"
+    missing = f"{SHARED / WIKI} is not there, hence the course set"
     return Questions(
         train,
         development,

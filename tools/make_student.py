@@ -31,7 +31,7 @@ from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
 from src.training import Run  # noqa: E402
 from tools.cards import made_here, parse_options, tell, write_page  # noqa: E402
 from tools.make_weights import LICENCES, NOTE, calibrated, scores_of  # noqa: E402
-from tools.squadshifts import load_wiki, shift_file  # noqa: E402
+from tools.reader_data import SHARED, WIKI, load_wiki  # noqa: E402
 
 SEED = 0
 RECIPE = {"temperature": 2.0, "batch_size": 16}
@@ -45,8 +45,7 @@ def training_sets(course: Dataset) -> dict[str, Dataset]:
     wiki = load_wiki("train")
     if wiki is None:
         print(
-            f"Missing: {shift_file('new_wiki')}; training goes on without it and the result will "
-            "be weaker.",
+            f"Missing: {SHARED / WIKI}; training goes on without it and the result will be weaker.",
             flush=True,
         )
         return {"course": course}

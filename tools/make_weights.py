@@ -38,7 +38,7 @@ from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import FinetuneRun  # noqa: E402
 from tools.cards import made_here, parse_options, write_page  # noqa: E402
-from tools.squadshifts import load_shift, load_wiki, shift_file  # noqa: E402
+from tools.reader_data import TRAIN_FILES, load_wiki, read_file  # noqa: E402
 from tools.unanswerable import (  # noqa: E402
     drop_answer_sentences,
     pair_with_other_passages,
@@ -84,9 +84,9 @@ def training_sets(course: Dataset) -> tuple[dict[str, Dataset], list[str]]:
         "amazon_reviews": (800, 0, 0),
     }
     for name, wanted in counts.items():
-        questions = load_wiki("train") if name == "new_wiki" else load_shift(name)
+        questions = load_wiki("train") if name == "new_wiki" else read_file(TRAIN_FILES[name])
         if questions is None:
-            missing.append(str(shift_file(name)))
+            missing.append(name)
             continue
         parts[name] = questions
         for (how, maker), count in zip(makers.items(), wanted, strict=True):

@@ -29,11 +29,12 @@ from sklearn.model_selection import GroupKFold, cross_val_predict  # noqa: E402
 
 from src.qa import Retriever, load_squad  # noqa: E402
 from src.qa.cloze import cloze_questions  # noqa: E402
-from src.qa.course_set import load_passage_texts  # noqa: E402
 from src.qa.dataset import FEATURES  # noqa: E402
+from src.qa.documents import wikipedia  # noqa: E402
 from src.qa.metrics import normalize_answer  # noqa: E402
 
 SHARED = runtime.COURSE.parent / "shared" / "data"
+WIKI = "squadshifts/new_wiki_v1.0.json"
 WIKI_ARTICLES = {"train": slice(0, 32), "development": slice(32, 40), "test": slice(40, 48)}
 TRAIN_FILES = {
     "squad2": "squad_dev/squad2_dev_train.json",
@@ -65,12 +66,15 @@ def read_file(name: str) -> Dataset | None:
 
 
 def load_wiki(part: str) -> Dataset | None:
-    """The questions of new_wiki's "train", "development" or "test" articles, in file order."""
-    wiki = read_file("squadshifts/new_wiki_v1.0.json")
-    if wiki is None:
-        return None
-    titles = set(list(dict.fromkeys(wiki["title"]))[WIKI_ARTICLES[part]])
-    return wiki.select([i for i, title in enumerate(wiki["title"]) if title in titles])
+    """The questions of new_wiki's "train", "development" or "test" articles; None without it."""
+    wiki = read_file(WIKI)
+    return None if wiki is None else select_articles(wiki, WIKI_ARTICLES[part])
+
+
+def select_articles(rows: Dataset, which: slice) -> Dataset:
+    """The questions of some articles, counted in the order in which their titles come."""
+    titles = set(list(dict.fromkeys(rows["title"]))[which])
+    return rows.select([i for i, title in enumerate(rows["title"]) if title in titles])
 
 
 def scored_sets(part: str) -> dict[str, Dataset]:
@@ -90,9 +94,8 @@ def scored_titles() -> set[str]:
 
 def collections() -> dict[str, Dataset]:
     """The training questions by the collection that their passages are from."""
-    introductions = load_passage_texts()
     barred = scored_titles()
-    free = {title: text for title, text in introductions.items() if title not in barred}
+    free = {one.title: one.text for one in wikipedia() if one.title not in barred}
     course = load_squad("course")["train"]
     found = {
         INTRODUCTIONS: concatenate_datasets([course, cloze_questions(free, CLOZE, SEED)]),

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
 from src import assets
 from src.qa.models import ModelError
 from tools.make_weights import mean_of_models
-from tools.squadshifts import select_articles
+from tools.reader_data import select_articles
 
 
 def save_reader(folder: Path, width: int, seed: int) -> dict[str, np.ndarray]:
