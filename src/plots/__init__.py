@@ -169,17 +169,12 @@ def listed(
             where a name may come twice, such as tokens.
         form: of a number.
     """
-    pairs = values if isinstance(values, list) else list(values.items())
-    if any(isinstance(value, str) or _is_table(value) for _, value in pairs):
-        rows = [(n, listed(v, form) if _is_table(v) else v) for n, v in pairs]
-        return "; ".join(f"{name}: {row}" for name, row in rows)
+    pairs = list(values.items()) if isinstance(values, Mapping) else values
     write = form.format if isinstance(form, str) else form
-    return ", ".join(f"{name} {write(value)}" for name, value in pairs)
-
-
-def _is_table(value: object) -> bool:
-    pairs = isinstance(value, list) and bool(value) and isinstance(value[0], tuple)
-    return pairs or isinstance(value, Mapping)
+    if not any(isinstance(value, (str, list, Mapping)) for _, value in pairs):
+        return ", ".join(f"{name} {write(value)}" for name, value in pairs)
+    rows = [(name, row if isinstance(row, str) else listed(row, form)) for name, row in pairs]
+    return "; ".join(f"{name}: {row}" for name, row in rows)
 
 
 def number(value: float) -> str:

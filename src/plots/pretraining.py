@@ -168,14 +168,17 @@ def draw_pairs(pairs: Mapping[str, tuple[str, str, bool]]) -> Figure:
         x = 0.0
         for text, face in ((first, FIRST), (second, SECOND)):
             x = boxes(ax, x, y, ["[SEP]" if x else "[CLS]"], edge="white", face=FAINT)
-            x = boxes(ax, x, y, [_short(text, 28)], edge="white", face=tint(face, 0.22))
+            x = boxes(
+                ax,
+                x,
+                y,
+                [textwrap.shorten(text, 28, placeholder=" …")],
+                edge="white",
+                face=tint(face, 0.22),
+            )
         boxes(ax, x, y, ["[SEP]"], edge="white", face=FAINT)
     finding = "Pairs label themselves: where the second sentence came from is the answer"
     return finish(figure, finding, written(figure))
-
-
-def _short(text: str, letters: int) -> str:
-    return textwrap.shorten(text, letters, placeholder=" …") if len(text) > letters else text
 
 
 def draw_replaced_probs(
@@ -289,5 +292,6 @@ def _draw_sequence(ax: Axes, y: float, sequence: Sequence[str]) -> float:
         special = part in marks
         face = SPECIAL if special else SECOND if DELIMITER in sequence[:i] else FIRST
         look = {"edge": "white", "face": tint(face, 0.3 if special else 0.22), "bold": special}
-        x = boxes(ax, x, y, [part if special else _short(part, room)], size=9.5, **look)
+        text = part if special else textwrap.shorten(part, room, placeholder=" …")
+        x = boxes(ax, x, y, [text], size=9.5, **look)
     return x

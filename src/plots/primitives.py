@@ -430,12 +430,9 @@ def logarithmic(ax: Axes, axis: str = "y") -> None:
     steps = (1, 2, 5) if np.log10(high / low) < 2.5 else (1,)
     chosen.set_major_locator(LogLocator(10, subs=steps, numticks=8))
     powers = high / low > 1e7  # 10 to the power of ... rather than many zeros
-    chosen.set_major_formatter(LogFormatterMathtext() if powers else FuncFormatter(_plain_number))
+    plain_numbers = FuncFormatter(lambda value, _: number(value))
+    chosen.set_major_formatter(LogFormatterMathtext() if powers else plain_numbers)
     chosen.set_minor_formatter(NullFormatter())
-
-
-def _plain_number(value: float, _: object = None) -> str:
-    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def level(

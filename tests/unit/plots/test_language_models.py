@@ -62,10 +62,6 @@ FIGURES = {
         "4 probabilities, one for each token, multiply to 0.25",
         "0.75; the; 0.75; 0.67; cat; 0.5; 0.50; ␣$x$; 0.25; 1.00; .; 0.25",
     ),
-    "draw_chain_rule of an unlikely text": (
-        lambda: lm.draw_chain_rule(["Ox", "ygen"] * 8, [0.5, 1e-5] * 8),
-        "16 probabilities, one for each token, multiply to 3.9 × 10⁻⁴³",
-    ),
     "plot_suggestions": (
         lambda: lm.plot_suggestions(SUGGESTIONS),
         "2 beginnings, different lists of words: 1 from the phone keyboard, "

@@ -14,7 +14,6 @@ GATES = {
     "forget": np.tile([[0.2], [0.9], [0.4]], (1, 20)),
     "output": np.full((3, 20), 0.1),
 }
-LONG_GATES = {name: np.linspace(0, 1, 16 * 20).reshape(16, 20) for name in GATES}
 COUNTS = [[8, 2, 0], [0, 10, 0], [3, 1, 6]]
 TOPICS = ["Society and social sciences", "Geography", "Mathematics"]
 CURVES = {
@@ -59,10 +58,6 @@ FIGURES = {
         lambda: rnn.plot_gates(GATES, ["the", "violin", "is"]),
         "The forget gate opens widest at “violin” (0.90), least at “the” (0.20)",
         "input: the 0.50, violin 0.50, is 0.50; forget: the 0.20, violin 0.90, is 0.40",
-    ),
-    "plot_gates of a long text": (
-        lambda: rnn.plot_gates(LONG_GATES, [f"token{i}" for i in range(16)]),
-        "The input gate opens widest at “token15” (0.96), least at “token0” (0.02)",
     ),
     "plot_directions": (
         lambda: rnn.plot_directions(
