@@ -40,6 +40,7 @@ from src.transformer import Encoder
 NO_LABEL = -100  # torch's cross-entropy leaves such positions out
 QUERY_SHARE = 0.15  # of the tokens have a label, in BERT and in ELECTRA
 FEWEST_TOKENS, MOST_TOKENS = 4, 62  # of a sentence; with [CLS] and [SEP] at most 64
+BATCH_SIZE, PAIRS = 64, 32  # sentences, or pairs of them, in a batch
 REPLAY_BUFFER = 64  # batches: less than 1 GB
 
 Item = TypeVar("Item")
@@ -212,8 +213,7 @@ def mask_words(
     """
     chosen = choose_tokens(token_ids, kinds, generator, share)
     dice = torch.rand(token_ids.shape, generator=generator)
-    V, size = len(kinds.ordinary), token_ids.shape
-    drawn = torch.randint(V, size, generator=generator)
+    drawn = torch.randint(len(kinds.ordinary), dice.shape, generator=generator)
     hidden = chosen & (dice < 0.8)
     replaced = chosen & (dice >= 0.8) & (dice < 0.9)
     inputs = torch.where(hidden, kinds.mask_id, token_ids)
@@ -226,9 +226,8 @@ class MaskedWordHead(nn.Module):
     """Predicts a token from the encoder's vectors there and beside it.
 
     The logit of a token is the dot product with its word embedding, plus a
-    bias. The embeddings are the encoder's, frozen, and no part of the head.
-    A new head does not see the sentence: its second layer is zero.
-    Devlin et al. 2019; Press and Wolf 2017 (shared embeddings).
+    bias. The embeddings are the encoder's, frozen, and no part of the head
+    (Press and Wolf 2017). A new head sees no sentence: its second layer is 0.
     """
 
     def __init__(self, V: int, D: int, D_words: int, hidden: int = 256):
@@ -262,8 +261,7 @@ class MaskedWordHead(nn.Module):
 def read_around(encoder: FrozenEncoder, token_ids: Tensor, places: Tensor) -> Tensor:
     """Read the N tokens at `places`, bool[B, T], none of them the first or last of its row.
 
-    Returns:
-        float[N, 3 D]: the token before, the token itself, the token after.
+    float[N, 3 D]: the token before, the token itself, the token after.
     """
     vectors = encoder.read(token_ids)  # [B, T, D]
     before, after = vectors.roll(1, dims=1), vectors.roll(-1, dims=1)
@@ -271,21 +269,15 @@ def read_around(encoder: FrozenEncoder, token_ids: Tensor, places: Tensor) -> Te
 
 
 def masked_batches(
-    encoder: FrozenEncoder,
-    articles: Sequence[Article],
-    seed: int,
-    batch_size: int = 64,
-    blanks_only: bool = False,
+    encoder: FrozenEncoder, articles: Sequence[Article], seed: int, blanks_only: bool = False
 ) -> Iterator[Examples]:
-    """Hide words in sentences and read them, a batch at a time, without end.
+    """Hide words in sentences, and read around the query positions, without end.
 
-    `blanks_only` is for scores: it leaves out the query positions that show a word.
-
-    Yields:
-        `read_around` at the query positions, float[N, 3 D], and the tokens there, int64[N].
+    Each batch is float[N, 3 D], and the tokens there, int64[N]. `blanks_only` is for scores: it
+    leaves out the query positions that show a word.
     """
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    for token_ids in sentence_batches(encoder, articles, batch_size, rng):
+    for token_ids in sentence_batches(encoder, articles, BATCH_SIZE, rng):
         masked = mask_words(token_ids, encoder.kinds, generator)
         query = masked.inputs == encoder.kinds.mask_id if blanks_only else masked.chosen
         if query.any():
@@ -344,7 +336,7 @@ def train_masked_words(
         loss_of,
         minutes,
         score=("accuracy", lambda: masked_accuracy(head, encoder, *development)),
-        batch_size=64,
+        batch_size=BATCH_SIZE,
         learning_rate=2e-3,
         seed=seed,
         unit="sentences",
@@ -362,12 +354,7 @@ def binary_accuracy(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
 
 
 def _fit_binary(
-    model: nn.Module,
-    batches: Iterator[Examples],
-    development: Examples,
-    minutes: float,
-    seed: int,
-    **options: Any,
+    model: nn.Module, batches: Iterator[Examples], development: Examples, **options: Any
 ) -> Run:
     """Train a model that gives one logit per row; `options` are those of `fit`."""
 
@@ -376,8 +363,8 @@ def _fit_binary(
         return F.binary_cross_entropy_with_logits(model(inputs), labels)
 
     score = ("accuracy", lambda: binary_accuracy(model, *development))
-    batches = with_replay(batches, 3, seed)
-    return fit(model, batches, loss_of, minutes, score, seed=seed, **options)
+    batches = with_replay(batches, 3, options["seed"])
+    return fit(model, batches, loss_of, score=score, **options)
 
 
 # --- two sentences ------------------------------------------------------------------------------
@@ -387,15 +374,12 @@ Negatives = Literal["another article", "swapped"]
 
 @dataclass(frozen=True)
 class SentencePair:
-    """Two sentences as token ids, and whether the second follows the first.
-
-    `place` is that of the earlier one in its article, from 0.
-    """
+    """Two sentences as token ids, and whether the second follows the first."""
 
     first: tuple[int, ...]
     second: tuple[int, ...]
     follows: bool
-    place: int
+    place: int  # of the earlier one in its article, from 0
 
 
 def sentence_pairs(
@@ -445,8 +429,7 @@ class PairClassifier(nn.Module):
 def pair_features(encoder: FrozenEncoder, pairs: Sequence[SentencePair]) -> Tensor:
     """Read both sentences of each pair as one text, [CLS] first [SEP] second [SEP].
 
-    Returns:
-        float[B, 3, D]: the vector of [CLS], and the mean vectors of the two sentences.
+    float[B, 3, D]: the vector of [CLS], and the mean vectors of the two sentences.
     """
     rows = [[*pair.first, encoder.kinds.sep_id, *pair.second] for pair in pairs]
     token_ids = encoder.batch(rows)  # [B, T]
@@ -465,11 +448,7 @@ def pair_features(encoder: FrozenEncoder, pairs: Sequence[SentencePair]) -> Tens
 
 
 def pair_batches(
-    encoder: FrozenEncoder,
-    articles: Sequence[Article],
-    negatives: Negatives,
-    seed: int,
-    batch_size: int = 32,
+    encoder: FrozenEncoder, articles: Sequence[Article], negatives: Negatives, seed: int
 ) -> Iterator[Examples]:
     """`sentence_pairs` as the encoder reads them: float[B, 3, D], and 1 where true, float[B]."""
 
@@ -477,7 +456,7 @@ def pair_batches(
         return len(pair.first) + len(pair.second)
 
     pairs = sentence_pairs(articles, negatives, seed)
-    for batch in length_grouped(pairs, length, batch_size, random.Random(seed)):
+    for batch in length_grouped(pairs, length, PAIRS, random.Random(seed)):
         yield pair_features(encoder, batch), torch.tensor([float(pair.follows) for pair in batch])
 
 
@@ -496,14 +475,14 @@ def train_pairs(
     """
     development = collect(pair_batches(encoder, articles["development"], negatives, seed=1), 4)
     batches = pair_batches(encoder, articles["train"], negatives, seed)
-    options |= {"batch_size": 32, "learning_rate": 1e-3, "unit": "pairs"}
-    return _fit_binary(classifier, batches, development, minutes, seed, **options)
+    options |= {"minutes": minutes, "seed": seed, "unit": "pairs"}
+    options |= {"batch_size": PAIRS, "learning_rate": 1e-3}
+    return _fit_binary(classifier, batches, development, **options)
 
 
 # --- replaced tokens ----------------------------------------------------------------------------
 
-# A generator in ELECTRA's sense draws a token for every chosen place: token_ids int64[B, T],
-# chosen bool[B, T] and random numbers -> int64[N].
+# ELECTRA's generator: token_ids int64[B, T], chosen bool[B, T], random numbers -> int64[N].
 TokenGenerator = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
@@ -589,20 +568,14 @@ def token_features(encoder: FrozenEncoder, token_ids: Tensor) -> Tensor:
 
 
 def replaced_batches(
-    encoder: FrozenEncoder,
-    articles: Sequence[Article],
-    draw: TokenGenerator,
-    seed: int,
-    batch_size: int = 64,
+    encoder: FrozenEncoder, articles: Sequence[Article], draw: TokenGenerator, seed: int
 ) -> Iterator[Examples]:
-    """Replace words in sentences and read them, a batch at a time, without end.
+    """Replace words in sentences, and read all tokens that are text, without end.
 
-    Yields:
-        Features float[N, D + D_words] of all tokens that are text, and labels float[N], 1 for
-        a replaced one.
+    Each batch is float[N, D + D_words], and labels float[N], 1 for a replaced token.
     """
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    for token_ids in sentence_batches(encoder, articles, batch_size, rng):
+    for token_ids in sentence_batches(encoder, articles, BATCH_SIZE, rng):
         example = replace_words(token_ids, encoder.kinds, draw, generator)
         text = ~encoder.kinds.special[token_ids]
         features = token_features(encoder, example.inputs)
@@ -625,8 +598,9 @@ def train_discriminator(
     """
     development = collect(replaced_batches(encoder, articles["development"], draw, seed=1), 2)
     batches = replaced_batches(encoder, articles["train"], draw, seed)
-    options |= {"batch_size": 64, "learning_rate": 2e-3, "unit": "sentences"}
-    return _fit_binary(discriminator, batches, development, minutes, seed, **options)
+    options |= {"minutes": minutes, "seed": seed, "unit": "sentences"}
+    options |= {"batch_size": BATCH_SIZE, "learning_rate": 2e-3}
+    return _fit_binary(discriminator, batches, development, **options)
 
 
 def discriminator_scores(

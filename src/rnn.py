@@ -226,13 +226,13 @@ def copy_weights(layer: Layer, source: nn.RNNBase) -> None:
 
 def all_real(inputs: Tensor) -> Tensor:
     """The mask of a batch without padding, bool[B, T], for inputs [B, T, ...]."""
-    return torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
+    return inputs.new_ones(inputs.shape[:2], dtype=torch.bool)
 
 
 def pad(rows: Sequence[Sequence[int]], filling: int = 0) -> tuple[Tensor, Tensor]:
     """Rows of token ids of any lengths as one rectangle int64[B, T], and its mask bool[B, T]."""
     lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
-    mask = torch.arange(max(map(len, rows), default=0)) < lengths[:, None]
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]
     token_ids = torch.full(mask.shape, filling, dtype=torch.int64)
     token_ids[mask] = torch.tensor([i for row in rows for i in row], dtype=torch.int64)
     return token_ids, mask

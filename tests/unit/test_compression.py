@@ -16,7 +16,6 @@ from torch.testing import assert_close
 from src import compression, runtime
 from src.compression import (
     FORBIDDEN,
-    Int8Embedding,
     Int8Linear,
     dequantise,
     distil,
@@ -167,14 +166,6 @@ def test_an_int8_layer_without_bias_and_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
     assert layer(x.bfloat16()).dtype == torch.bfloat16
-
-
-def test_int8_embeddings_are_rows_rounded_by_themselves():
-    embedding = nn.Embedding(50, 8)
-    with torch.no_grad():
-        embedding.weight[7] *= 100
-    small, ids = Int8Embedding(embedding), torch.tensor([[7, 3], [0, 7]])
-    assert torch.equal(small(ids), dequantise(*quantise_rows(embedding.weight.detach()))[ids])
 
 
 def test_a_quantised_reader_is_a_quarter_as_large_and_says_the_same(teacher, inputs):

@@ -33,8 +33,6 @@ from src.language_models import (
     three_continuations,
     train_language_model,
     training_batches,
-    window_start,
-    windows,
 )
 from src.ngrams import NgramModel
 from src.sampling import Sampler
@@ -331,17 +329,6 @@ def test_training_rows_are_texts_one_after_another_and_begin_where_texts_do():
 
 
 # --- windows and caches
-
-
-@given(T=st.integers(0, 80), context=st.one_of(st.none(), st.integers(1, 20)))
-def test_windows_predict_every_place_once_from_where_reading_one_by_one_begins(T, context):
-    places = []
-    for start, first, end in windows(T, context):
-        assert start <= first < end
-        assert context is None or end - start <= context
-        assert all(window_start(place, context) == start for place in range(first, end))
-        places += range(first, end)
-    assert places == list(range(T))
 
 
 def test_a_cache_reads_each_token_once_while_the_window_stays(monkeypatch):

@@ -140,8 +140,9 @@ def test_a_mask_that_torchs_layers_would_misread_is_refused() -> None:
 
 
 def test_rows_are_padded_at_the_right_and_the_mask_says_where() -> None:
-    token_ids, mask = pad([[5, 6, 7], [8]], filling=9)
-    assert token_ids.tolist() == [[5, 6, 7], [8, 9, 9]]
+    token_ids, mask = pad([[5, 6, 7], [8]])
+    assert token_ids.tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert torch.equal(pad([[5, 6, 7], [8]], filling=9)[0], token_ids.masked_fill(~mask, 9))
     assert mask.tolist() == [[True, True, True], [True, False, False]]
 
 
