@@ -279,52 +279,41 @@ SMALL = {"D": 12, "window": 3, "subsample": 0, "epochs": 20}
 
 def subjects_found(run: Word2VecRun) -> int:
     """For how many of the words the three nearest are the three others of their subject."""
-    wv = run.word_vectors()
-    return sum(
-        set(wv.get_top_similar(word, 3)) == set(subject) - {word}
-        for subject in SUBJECTS
-        for word in subject
-    )
+    wv, others = run.word_vectors(), {word: set(group) for group in SUBJECTS for word in group}
+    return sum({word, *wv.get_top_similar(word, 3)} == others[word] for word in others)
 
 
 @pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
-def test_training_finds_which_words_belong_together(architecture: str):
-    run = train_word2vec(sentences_about_three_things(), architecture, **SMALL)
+def test_training_finds_which_words_belong_together_and_tells_of_it_as_it_goes(architecture: str):
+    told: list[dict] = []
+    report = {"report": lambda entry: told.append(dict(entry))}
+    run = train_word2vec(sentences_about_three_things(), architecture, **SMALL, **report)
     assert subjects_found(run) == 12
-    losses = [entry["loss"] for entry in run.history]
-    assert losses[0] == pytest.approx(6 * math.log(2), abs=0.01) and losses[-1] < 0.75 * losses[0]
     assert run.embeddings.shape == run.output.shape == (12, 12)
     assert run.embeddings.dtype == np.float32
-
-
-def test_the_same_seed_gives_the_same_vectors_and_leaves_the_readers_random_numbers_alone():
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    first, again, other = (
-        train_word2vec(sentences_about_three_things(60), seed=seed, **SMALL) for seed in (1, 1, 2)
-    )
-    assert torch.equal(torch.rand(3), expected)
-    assert np.array_equal(first.embeddings, again.embeddings) and np.array_equal(
-        first.output, again.output
-    )
-    assert not np.array_equal(first.embeddings, other.embeddings)
-
-
-def test_the_history_tells_of_every_pass_and_reports_as_it_goes():
-    told: list[dict] = []
-    run = train_word2vec(
-        sentences_about_three_things(), report=lambda entry: told.append(dict(entry)), **SMALL
-    )
-    assert told == run.history and run.finished
-    assert told[0]["step"] == 1 and told[0]["epoch"] == 0 and told[0]["phase"] == "training"
-    assert told[-1]["epoch"] == 20 and told[-1]["phase"] == "finished" and len(told) > 50
+    losses = [entry["loss"] for entry in run.history]
+    assert losses[0] == pytest.approx(6 * math.log(2), abs=0.01) and losses[-1] < 0.75 * losses[0]
+    assert told == run.history and run.finished and len(told) > 50
+    first, last = told[0], told[-1]
+    assert (first["step"], first["epoch"], first["phase"]) == (1, 0, "training")
+    assert (last["epoch"], last["phase"], last["seconds"]) == (20, "finished", run.seconds)
     for name in ("step", "epoch", "seconds"):
         assert [entry[name] for entry in told] == sorted(entry[name] for entry in told)
-    assert run.seconds == told[-1]["seconds"]
     assert run.words_per_second == pytest.approx(2400 * 20 / run.seconds)
     rates = [entry["learning_rate"] for entry in told[:-1]]
     assert max(rates) <= run.settings["learning_rate"] and rates[-1] < 0.1 * max(rates)
+
+
+def test_the_same_seed_gives_the_same_vectors_and_leaves_the_readers_random_numbers_alone():
+    sentences, made, drawn = sentences_about_three_things(60), [], []
+    for seed in (1, 1, 2):
+        torch.manual_seed(5)
+        run = train_word2vec(sentences, seed=seed, **SMALL)
+        made.append(np.concatenate([run.embeddings, run.output]))
+        drawn.append(torch.rand(3).tolist())
+    torch.manual_seed(5)
+    assert drawn == [torch.rand(3).tolist()] * 3
+    assert np.array_equal(made[0], made[1]) and not np.array_equal(made[0], made[2])
 
 
 def test_training_ends_when_its_minutes_are_over_and_reports_take_none_of_them(
@@ -367,10 +356,7 @@ def test_a_model_of_gensims_is_a_run_like_ours():
     ("options", "message"),
     [
         ({"window": 0}, "window is 0; it must be 1 or more"),
-        ({"D": 0}, "D is 0"),
-        ({"negatives": 0}, "negatives is 0"),
         ({"epochs": 0}, "epochs is 0"),
-        ({"min_count": 0}, "min_count is 0"),
         ({"minutes": math.nan}, "minutes is nan"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"subsample": -1.0}, "subsample is -1.0"),
@@ -378,10 +364,7 @@ def test_a_model_of_gensims_is_a_run_like_ours():
         ({"min_count": 9}, "no word occurs 9 times or more in 2 sentences"),
         ({"sentences": []}, "no word is there in 0 sentences"),
         ({"sentences": [["one"], ["one"]]}, "no sentence has two words"),
-        (
-            {"sentences": ["a string", "and another"]},
-            "'a string'; give every sentence as a list of words",
-        ),
+        ({"sentences": ["a string"]}, "'a string'; give every sentence as a list of words"),
     ],
 )
 def test_what_cannot_be_learned_from_is_said_in_one_sentence(options: dict, message: str):
