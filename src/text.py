@@ -23,8 +23,6 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from src.files import write_whole
-
 # Letters and digits of any script, with an apostrophe inside: "isn't", "o'clock", "1990s".
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 # A sentence ends at . ! or ? (and what closes a quotation) before a blank and what can begin
@@ -204,21 +202,16 @@ class Vocabulary:
         return [self.words[number] for number in token_ids]
 
     def to_json(self) -> bytes:
-        """What `save` writes: {"words": [...], "counts": [...] or null}."""
+        """What `load` reads: {"words": [...], "counts": [...] or null}."""
         counts = None if self.counts is None else self.counts.tolist()
         data = {"words": self.words, "counts": counts}
         return (json.dumps(data, ensure_ascii=False) + "\n").encode()
 
-    def save(self, file: str | Path) -> None:
-        """Write it as JSON, whole or not at all."""
-        write_whole(Path(file), self.to_json())
-
     @classmethod
     def load(cls, file: str | Path) -> Vocabulary:
-        """Read what `save` wrote; raises ValueError, naming the file, for anything else."""
+        """Read a file of `to_json`; raises ValueError, naming the file, for anything else."""
         try:
             data = json.loads(Path(file).read_text(encoding="utf-8"))
             return cls(data["words"], data["counts"])
         except (ValueError, TypeError, KeyError) as error:
-            made_by = "a vocabulary as Vocabulary.save writes it"
-            raise ValueError(f"{file} is not {made_by}: {error}") from error
+            raise ValueError(f"{file} is not a vocabulary: {error}") from error

@@ -217,7 +217,7 @@ def test_importing_embeddings_loads_neither_torch_nor_gensim(course: Path):
 def save_folder(folder: Path, tensors: dict[str, np.ndarray], words: list[str]) -> Path:
     folder.mkdir(parents=True)
     save_file(tensors, folder / "model.safetensors")
-    Vocabulary(words).save(folder / "vocabulary.json")
+    (folder / "vocabulary.json").write_bytes(Vocabulary(words).to_json())
     return folder
 
 
