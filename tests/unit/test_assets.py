@@ -242,6 +242,13 @@ def test_a_missing_network_is_one_sentence_and_the_next_call_recovers(bench, mon
     assert bench.is_good()
 
 
+def test_what_else_stops_pip_is_told_in_its_own_words(bench, monkeypatch):
+    failed = subprocess.CompletedProcess([], 1, "", "...\n/bin/python: No module named pip\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    said = "plain, course-fake==1.0: pip failed (/bin/python: No module named pip); see to that"
+    assert said in refusal()
+
+
 class Index(http.server.ThreadingHTTPServer):
     """A package index whose first `bad` downloads break off, or stall, in the middle."""
 
