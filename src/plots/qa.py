@@ -120,16 +120,16 @@ def _windows_in_words(rows: list, places: list, answers: list, T: int, tokenizer
 
 def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Numbers of the passage's tokens in each window, and of those that its label marks."""
-    spans = [list(zip(row["token_starts"], row["token_ends"], strict=True)) for row in rows]
-    every = sorted({span for window in spans for span in window if span[0] >= 0})
-    number = {span: i for i, span in enumerate(every)} | {(-1, -1): -1}
-    places, answers = [], []
-    for row, window in zip(rows, spans, strict=True):
-        place = np.array([number[span] for span in window])
-        start = row.get("start_positions", 0)
-        answers.append(place[start : row["end_positions"] + 1] if start else place[:0])
-        places.append(place[place >= 0])
-    return places, answers
+    starts = [np.asarray(row["token_starts"]) for row in rows]  # -1 outside the passage
+    every = np.unique(np.concatenate(starts))
+    places = [np.searchsorted(every, start) - 1 for start in starts]
+    answers = [
+        place[row["start_positions"] : row["end_positions"] + 1]
+        if row.get("start_positions")
+        else place[:0]
+        for row, place in zip(rows, places, strict=True)
+    ]
+    return [place[place >= 0] for place in places], answers
 
 
 # --- the questions --------------------------------------------------------------------------------
