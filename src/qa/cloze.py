@@ -10,13 +10,14 @@ After Lewis, Denoyer and Riedel 2019, "Unsupervised Question Answering by Cloze 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset
 
 from src.qa.course_set import question_id
-from src.qa.dataset import FEATURES
+from src.qa.rows import FEATURES
 
 SENTENCE_END = re.compile(r"(?<=[a-z0-9)][.!?])\s+(?=[A-Z])")
 # What can be the gap, with its question word: years, other numbers, names inside a sentence.
@@ -30,6 +31,16 @@ GAPS = (
 )
 WORDS_AROUND = 12  # of either side of the gap, at most
 DROPPED = 0.15  # of the words, at random, so that matching them is not enough to find the place
+
+
+class Gap(NamedTuple):
+    """What can be asked for in a text: where it begins and ends, how, and its sentence."""
+
+    start: int
+    end: int
+    word: str
+    sentence_start: int
+    sentence_end: int
 
 
 def cloze_questions(passages: Mapping[str, str], count: int, seed: int) -> Dataset:
@@ -47,57 +58,37 @@ def cloze_questions(passages: Mapping[str, str], count: int, seed: int) -> Datas
     rows: list[dict] = []
     titles = list(passages)
     for at in rng.permutation(len(titles)):
-        title = titles[at]
-        gaps = list(gaps_of(passages[title]))
+        title, text = titles[at], passages[titles[at]]
+        gaps = list(_gaps(text))
         for pick in rng.permutation(len(gaps))[:2]:
-            start, end, word, sentence_start, sentence_end = gaps[pick]
-            question = _question(
-                passages[title], start, end, word, sentence_start, sentence_end, rng
-            )
-            if question:
-                answers = {"text": [passages[title][start:end]], "answer_start": [start]}
-                identity = question_id(title, f"{question} {start}")
-                rows.append(
-                    {
-                        "id": identity,
-                        "title": title,
-                        "context": passages[title],
-                        "question": question,
-                        "answers": answers,
-                    }
-                )
+            gap = gaps[pick]
+            if question := _question(text, gap, rng):
+                answers = {"text": [text[gap.start : gap.end]], "answer_start": [gap.start]}
+                row = {"id": question_id(title, f"{question} {gap.start}"), "title": title}
+                rows.append(row | {"context": text, "question": question, "answers": answers})
         if len(rows) >= count:
             break
     return Dataset.from_list(rows[:count], features=FEATURES)
 
 
-def gaps_of(text: str):
-    """(start, end, question word, sentence start, sentence end) of what could be asked for."""
+def _gaps(text: str) -> Iterator[Gap]:
     sentence_start, taken = 0, set()
     for sentence_end in [match.start() for match in SENTENCE_END.finditer(text)] + [len(text)]:
         for pattern, word in GAPS:
             for match in pattern.finditer(text, sentence_start, sentence_end):
                 if taken.isdisjoint(range(*match.span())):
                     taken.update(range(*match.span()))
-                    yield *match.span(), word, sentence_start, sentence_end
+                    yield Gap(*match.span(), word, sentence_start, sentence_end)
         sentence_start = sentence_end
 
 
-def _question(
-    text: str,
-    start: int,
-    end: int,
-    word: str,
-    sentence_start: int,
-    sentence_end: int,
-    rng: np.random.Generator,
-) -> str:
+def _question(text: str, gap: Gap, rng: np.random.Generator) -> str:
     """The sentence with the question word in front; "" where too little is left of it."""
-    before = text[sentence_start:start].split()[-WORDS_AROUND:]
-    after = text[end:sentence_end].strip(" .,;").split()[:WORDS_AROUND]
-    if word == "when" and before and before[-1].lower() == "in":
+    before = text[gap.sentence_start : gap.start].split()[-WORDS_AROUND:]
+    after = text[gap.end : gap.sentence_end].strip(" .,;").split()[:WORDS_AROUND]
+    if gap.word == "when" and before and before[-1].lower() == "in":
         before = before[:-1]
     # People put the subject in front or ask from the verb on; both orders are seen.
     words = after + before if rng.random() < 0.5 else before + after
     kept = [w for w in words if rng.random() >= DROPPED]
-    return f"{word} {' '.join(kept)}".rstrip(" .,;") + "?" if len(kept) >= 3 else ""
+    return f"{gap.word} {' '.join(kept)}".rstrip(" .,;") + "?" if len(kept) >= 3 else ""

@@ -25,20 +25,13 @@ class GenerativeAnswerer:
     def __init__(self, model: str = "smollm2"):
         source = str(assets.path(model)) if model == "smollm2" else model
         self.tokenizer = AutoTokenizer.from_pretrained(source)
-        self.model = (
-            AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-            .eval()
-            .to(runtime.device())
-        )
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+        self.model = model.eval().to(runtime.device())
 
     def __call__(self, question: str, context: str | None = None, max_new_tokens: int = 40) -> str:
         """The model's answer: from `context` (open-book), or without one (closed-book)."""
-        prompt = (
-            CLOSED_BOOK.format(question=question)
-            if context is None
-            else OPEN_BOOK.format(question=question, context=context)
-        )
-        return self.reply(prompt, max_new_tokens)
+        prompt = CLOSED_BOOK if context is None else OPEN_BOOK
+        return self.reply(prompt.format(question=question, context=context), max_new_tokens)
 
     def reply(self, prompt: str, max_new_tokens: int = 40) -> str:
         """What the model says to `prompt`, as the first turn of a chat."""
@@ -55,6 +48,5 @@ class GenerativeAnswerer:
                 do_sample=False,
                 pad_token_id=self.tokenizer.eos_token_id,
             )
-        return self.tokenizer.decode(
-            output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        ).strip()
+        written = output[0, inputs["input_ids"].shape[1] :]
+        return self.tokenizer.decode(written, skip_special_tokens=True).strip()

@@ -41,16 +41,11 @@ def tiny_folder(
     from transformers import BertConfig, BertForQuestionAnswering
 
     folder = tmp_path_factory.mktemp("tiny-reader")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    # Larger weights than usual: without training, too, the scores differ from token to token.
+    config = BertConfig(**sizes, intermediate_size=64, initializer_range=0.2)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        # Larger weights than usual: without training, too, the scores differ from token to token.
-        config = BertConfig(
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            initializer_range=0.2,
-        )
         model = BertForQuestionAnswering(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -74,26 +69,19 @@ def questions() -> Callable[..., Dataset]:
     from src.qa.dataset import FEATURES
 
     def make(*rows: tuple) -> Dataset:
-        columns: dict[str, list] = {name: [] for name in FEATURES}
+        made = []
         for i, (question, context, *answers) in enumerate(rows):
-            spans = [
-                answer if isinstance(answer, tuple) else (answer, context.index(answer))
-                for answer in answers
-            ]
-            columns["id"].append(f"q{i}")
-            columns["title"].append("Title")
-            columns["context"].append(context)
-            columns["question"].append(question)
-            columns["answers"].append(
-                {"text": [text for text, _ in spans], "answer_start": [start for _, start in spans]}
-            )
-        return Dataset.from_dict(columns, features=FEATURES)
+            spans = [a if isinstance(a, tuple) else (a, context.index(a)) for a in answers]
+            found = {"text": [t for t, _ in spans], "answer_start": [s for _, s in spans]}
+            row = {"id": f"q{i}", "title": "Title", "context": context, "question": question}
+            made.append(row | {"answers": found})
+        return Dataset.from_list(made, features=FEATURES)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def harbour() -> Dataset:
+def harbour(questions: Callable[..., Dataset]) -> Dataset:
     """60 questions a tiny model can learn: the answer is always the name of a place."""
     from datasets import Dataset
 
@@ -121,24 +109,16 @@ def harbour_file(harbour: Dataset, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def documents() -> list[Document]:
     """Five passages to search."""
-    return [
-        Document("Oxygen", "Oxygen is the chemical element with symbol O and atomic number 8."),
-        Document(
-            "Gold",
-            "Gold is a chemical element with symbol Au and atomic number 79. "
-            "Gold is a soft metal, and gold is dear.",
-        ),
-        Document(
-            "Bee",
-            "Bees are winged insects, known for pollination and for the honey of one species.",
-        ),
-        Document(
-            "Beijing",
-            "Beijing (北京) is the capital of China; in French its name is Pékin, "
-            "and <b>Peking</b> is an older spelling.",
-        ),
-        Document("Moon", "The Moon is the only natural satellite of the Earth."),
-    ]
+    texts = {
+        "Oxygen": "Oxygen is the chemical element with symbol O and atomic number 8.",
+        "Gold": "Gold is a chemical element with symbol Au and atomic number 79. "
+        "Gold is a soft metal, and gold is dear.",
+        "Bee": "Bees are winged insects, known for pollination and for the honey of one species.",
+        "Beijing": "Beijing (北京) is the capital of China; in French its name is Pékin, "
+        "and <b>Peking</b> is an older spelling.",
+        "Moon": "The Moon is the only natural satellite of the Earth.",
+    }
+    return [Document(title, text) for title, text in texts.items()]
 
 
 class CountingEncoder:

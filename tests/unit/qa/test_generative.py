@@ -10,50 +10,26 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from src.assets import load_passages
 from src.qa.generative import CLOSED_BOOK, OPEN_BOOK, GenerativeAnswerer
 
-WORDS = [
-    "<|end|>",
-    "Read",
-    "Answer",
-    "Question",
-    "Passage",
-    ":",
-    ".",
-    "Cats",
-    "Dogs",
-    "Kings",
-    "sat",
-    "ran",
-    "on",
-    "a",
-    "mat",
-    "few",
-]
+TEXT = "<|end|> Read Answer Question Passage : . Cats Dogs Kings sat ran on a mat few"
+WORDS = TEXT.split()
 
 
 @pytest.fixture(scope="module")
 def tiny_writer(tmp_path_factory):
     """A chat model with random weights and a few words, from a folder."""
     folder = tmp_path_factory.mktemp("tiny-writer")
-    inner = Tokenizer(
-        models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="few")
-    )
+    numbers = {word: number for number, word in enumerate(WORDS)}
+    inner = Tokenizer(models.WordLevel(numbers, unk_token="few"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<|end|>", unk_token="few"
-    )
+    special = {"eos_token": "<|end|>", "unk_token": "few"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, **special)
     tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    sizes = {"vocab_size": len(WORDS), "hidden_size": 32, "intermediate_size": 64}
+    sizes |= {"num_hidden_layers": 2, "num_attention_heads": 2}
+    # Larger weights than usual, so that the model prefers some words to others.
+    config = LlamaConfig(**sizes, initializer_range=0.4, eos_token_id=0, bos_token_id=0)
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        sizes = {
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-        }
-        # Larger weights than usual, so that the model prefers some words to others.
-        config = LlamaConfig(
-            vocab_size=len(WORDS), initializer_range=0.4, eos_token_id=0, bos_token_id=0, **sizes
-        )
         LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return GenerativeAnswerer(str(folder))
@@ -61,12 +37,7 @@ def tiny_writer(tmp_path_factory):
 
 def likeliest_tokens(writer, prompt, most):
     """Greedy decoding as it is defined: the whole text goes through the model for every token."""
-    ids = writer.tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}],
-        add_generation_prompt=True,
-        return_tensors="pt",
-        return_dict=True,
-    )["input_ids"]
+    ids = torch.tensor([writer.tokenizer(prompt)["input_ids"]])
     prompt_tokens = ids.shape[1]
     for _ in range(most):
         with torch.inference_mode():
@@ -93,9 +64,8 @@ def test_what_is_written_is_the_likeliest_token_each_time(tiny_writer):
 
 def test_the_passage_is_in_the_prompt_where_it_is_given_and_only_there(tiny_writer):
     question, passage = "Cats sat on a mat", "Kings ran . Dogs ran"
-    assert tiny_writer(question, passage) == tiny_writer.reply(
-        OPEN_BOOK.format(question=question, context=passage)
-    )
+    prompt = OPEN_BOOK.format(question=question, context=passage)
+    assert tiny_writer(question, passage) == tiny_writer.reply(prompt)
     assert tiny_writer(question) == tiny_writer.reply(CLOSED_BOOK.format(question=question))
 
 
