@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.dates import CHARACTERS, END_ID, START_ID
+from src.dates import CHARACTERS, START_ID
 
 State = Tensor | tuple[Tensor, Tensor]  # an LSTM's (h, c), else h alone; each float[B, D]
 
@@ -419,13 +419,11 @@ class EncoderDecoder(nn.Module):
 
     @torch.no_grad()
     def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor:
-        """Write the most likely character, read it back in, and so on, to every row's END."""
+        """Write the most likely character, read it back in, and so on, max_length times."""
         vector = self.encode(source_ids, source_mask)
         state = self.first_state(vector)
-        written = torch.full((len(source_ids), 1), START_ID)
+        written = [torch.full_like(source_ids[:, :1], START_ID)]
         for _ in range(max_length):
-            logits, state = self.decode(written[:, -1:], vector, state)
-            written = torch.cat([written, logits.argmax(-1)], dim=1)
-            if (written == END_ID).any(1).all():
-                break
-        return written[:, 1:]
+            logits, state = self.decode(written[-1], vector, state)
+            written.append(logits.argmax(-1))  # [B, 1]
+        return torch.cat(written[1:], dim=1)

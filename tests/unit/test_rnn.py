@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from src import rnn
-from src.dates import END_ID, encode_written
+from src.dates import encode_written
 from src.rnn import (
     KINDS,
     EncoderDecoder,
@@ -229,10 +229,3 @@ def test_the_source_reaches_the_decoder_through_one_vector_of_d_numbers(
     long = "Sunday, the first day of March in the year two thousand and one"
     for text in ("1.1.1700", long):
         assert model.encode(*encode_written([text])).shape == (1, 16)
-
-
-def test_greedy_decoding_stops_when_every_row_has_ended(model: EncoderDecoder) -> None:
-    with torch.no_grad():
-        model.output.bias[END_ID] += 1000
-    source = encode_written(["3 May 1871", "1.1.1700"])
-    assert model.greedy_decode(*source, max_length=9).tolist() == [[END_ID], [END_ID]]

@@ -328,8 +328,10 @@ def test_parameters_are_counted_by_part_and_all_of_them_once() -> None:
     assert sum(counts.values()) == sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_timing_a_batch_leaves_no_gradient_behind() -> None:
-    model = Transformer(D=6, H=2, L=1, hidden=10)
-    for training in (False, True):
-        assert seconds_per_batch(model, S=9, B=2, training=training, repeats=1) > 0
+def test_what_is_timed_is_training_or_writing_and_no_gradient_stays_behind() -> None:
+    model, written = Transformer(D=6, H=2, L=1, hidden=10), []
+    model.greedy_decode = lambda *source: written.append(source)
+    for training, times in ((True, 0), (False, 3)):  # two, and one to warm up
+        assert seconds_per_batch(model, S=9, B=2, training=training, repeats=2) > 0
+        assert len(written) == times
     assert all(parameter.grad is None for parameter in model.parameters())
