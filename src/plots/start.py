@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -100,19 +101,21 @@ COURSE_MAP = (
 
 
 def draw_course_map() -> Figure:
-    """Draw the eight notebooks as a path, each with what it adds."""
-    figure, ax = drawing((8.4, 3.7), (0, 16.4), (0, 7.2))
+    """Draw the notebooks as a path, four in a row, each with what it adds."""
+    rows = math.ceil(len(COURSE_MAP) / 4)
+    figure, ax = drawing((8.4, 1.85 * rows), (0, 16.4), (0, 3.8 * rows - 0.4))
     for i, (number, name, adds) in enumerate(COURSE_MAP):
-        x, y = 2.0 + 4.13 * (i % 4), 5.5 if i < 4 else 1.7
+        x, y = 2.0 + 4.13 * (i % 4), 3.8 * (rows - 1 - i // 4) + 1.7
         colour = tint(ANSWER, 0.28) if i >= 6 else tint(START, 0.08 + 0.045 * i)
         box(ax, x, y, 3.76, 2.66, edge=INK, face=colour, rounded=0.3)
         write(ax, x, y + 0.72, f"{number}  {name}", bold=True)
         write(ax, x, y - 0.35, adds, size=8.8)
         if i % 4:
             arrow(ax, (x - 2.2, y), (x - 1.9, y), **STEP)
-    arrow(ax, (14.39, 4.1), (2.0, 3.1), **STEP)
-    finding = "Eight notebooks lead from a single word to an answer out of ten thousand articles"
-    return finish(figure, finding, "Eight boxes joined by arrows", written(figure))
+        elif i:
+            arrow(ax, (14.39, y + 2.4), (2.0, y + 1.4), **STEP)
+    finding = "The notebooks lead from a single word to an answer out of ten thousand articles"
+    return finish(figure, finding, "Boxes joined by arrows", written(figure))
 
 
 # --- how training works ---------------------------------------------------------------------------

@@ -13,7 +13,6 @@ import functools
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from src.teaching.exercises.grading import Verdict, grade_answer
 from src.teaching.exercises.record import Exercise
@@ -57,28 +56,6 @@ def solution(exercise: str) -> None:
     file = f"src/teaching/exercises/notebook_{found.id.partition('.')[0]}.py"
     text = f"A solution of {found.name} is in {file}, function {found.name}."
     Panel(folded(summary, source_box(source_pre(found.solved))), text).show()
-
-
-def cells(exercise: str) -> list[dict[str, Any]]:
-    """The four cells of an exercise for a notebook: text to fill in, stub, check, and solution."""
-    found = find(exercise)
-    slug = found.id.replace(".", "-").replace("_", "-")
-    text = (
-        f"### Exercise: {found.name}\n\n"
-        "What to write. The check below says how it went; hint and solution unfold."
-    )
-    code = {
-        "exercise": found.stub,
-        "check": f'check("{found.id}", {found.name})',
-        "solution": f'hint("{found.id}")\nsolution("{found.id}")',
-    }
-    made: list[dict[str, Any]] = [
-        {"id": slug, "cell_type": "markdown", "metadata": {"tags": ["exercise"]}, "source": text}
-    ]
-    for tag, source in code.items():
-        cell = {"id": f"{slug}-{tag}", "cell_type": "code", "metadata": {"tags": [tag]}}
-        made.append(cell | {"source": source, "execution_count": None, "outputs": []})
-    return made
 
 
 @functools.cache

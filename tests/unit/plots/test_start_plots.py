@@ -35,7 +35,7 @@ FIGURES = {
     ),
     "draw_course_map": (
         start.draw_course_map,
-        "Eight notebooks lead from a single word to an answer out of ten thousand articles",
+        "The notebooks lead from a single word to an answer out of ten thousand articles",
     ),
     "draw_training_loop": (
         start.draw_training_loop,

@@ -17,7 +17,6 @@ import pytest
 
 from src.runtime import COURSE
 from src.teaching.exercises import (
-    cells,
     check,
     exercises,
     find,
@@ -29,6 +28,7 @@ from src.teaching.exercises import (
 )
 from src.teaching.exercises.record import Case, Exercise
 from src.teaching.quizzes import load_quiz
+from tools.new_exercise import cells
 
 EXERCISES = [exercise for notebook in notebooks() for exercise in exercises(notebook).values()]
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)
