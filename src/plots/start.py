@@ -103,7 +103,8 @@ COURSE_MAP = (
 def draw_course_map() -> Figure:
     """Draw the notebooks as a path, four in a row, each with what it adds."""
     rows = math.ceil(len(COURSE_MAP) / 4)
-    figure, ax = drawing((8.4, 1.85 * rows), (0, 16.4), (0, 3.8 * rows - 0.4))
+    height = 3.8 * rows - 0.4
+    figure, ax = drawing((8.4, 0.514 * height), (0, 16.4), (0, height))
     for i, (number, name, adds) in enumerate(COURSE_MAP):
         x, y = 2.0 + 4.13 * (i % 4), 3.8 * (rows - 1 - i // 4) + 1.7
         colour = tint(ANSWER, 0.28) if i >= 6 else tint(START, 0.08 + 0.045 * i)
