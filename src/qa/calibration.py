@@ -141,7 +141,7 @@ class Coverage:
 
 def coverage_curve(confidences: np.ndarray, correct: np.ndarray) -> Coverage:
     """Answer the surest question first, then the next; those of equal confidence together."""
-    order = np.argsort(-confidences, kind="stable")
+    order = np.argsort(-confidences)
     sure, right = confidences[order], np.cumsum(correct[order])
     last = np.flatnonzero(np.append(sure[1:] < sure[:-1], True))  # of each group of equals
     return Coverage(sure[last], (last + 1) / len(sure), right[last] / (last + 1))

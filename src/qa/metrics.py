@@ -154,7 +154,7 @@ def best_threshold(
     confidence = np.array([scores[qid] for qid in references])
     answered = score_questions(predictions, references)
     refused = score_questions(dict.fromkeys(references, ""), references)
-    descending = np.argsort(-confidence, kind="stable")
+    descending = np.argsort(-confidence)
     confidence = confidence[descending]
     ends_tie = np.append(confidence[1:] < confidence[:-1], True)
     result = {}
