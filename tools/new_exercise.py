@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src.teaching.exercises import find
 from tools import run_notebooks
+from tools.new_notebook import AUTHOR_MARK
 
 IMPORT = "from src.teaching import check, hint, solution"
 
@@ -57,7 +58,9 @@ def cells(exercise: str) -> list[NotebookNode]:
     """The four cells of an exercise. Raises ValueError as `find` does."""
     found = find(exercise)
     slug = exercise.replace(".", "-").replace("_", "-")
-    text = "What to write. The check below says how it went; hint and solution unfold."
+    text = (
+        f"{AUTHOR_MARK} What to write. The check below says how it went; hint and solution unfold."
+    )
     code = {
         "exercise": found.stub,
         "check": f'check("{exercise}", {found.name})',

@@ -272,7 +272,7 @@ def test_what_is_finished_is_not_computed_again(half_done, answer, alone, monkey
     assert_same(half_done.output, alone.lines)
 
 
-@pytest.mark.parametrize("last_line", [b'{"id": "q39", "te', b"\xff" * 50, b""])
+@pytest.mark.parametrize("last_line", [b'{"id": "q39", "', b"\xff" * 50, b""])
 def test_a_chunk_that_was_cut_off_is_computed_again_as_a_whole(half_done, answer, alone, last_line):
     lines = half_done.answers.read_bytes().splitlines()
     half_done.answers.write_bytes(b"\n".join([*lines[:-1], last_line]))
