@@ -1,0 +1,131 @@
+"""Score a reader on every set there is: given passages, everyday and open questions over Wikipedia.
+
+    python benchmarks/bench_answers.py --part development
+    python benchmarks/bench_answers.py --part test          once for each released weight file
+
+Sets of ../shared/data are left out where they are not there, and the table says so. An answer is
+right here with a token F1 of 0.5. Beside each calibration error is what a perfectly calibrated
+score would show at that many questions, at the 95th percentile of 200 simulations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import common
+import numpy as np
+import yaml
+from datasets import Dataset
+from scipy.stats import binomtest
+
+from src import runtime
+from src.qa import QuestionAnswerer, WikipediaAnswerer, evaluate, load_squad
+from src.qa.calibration import reliability
+from src.qa.course_set import open_domain_questions
+from src.qa.evaluation import HALF_RIGHT, Judged, judge
+from src.qa.metrics import score_questions
+from tools import reader_data
+
+
+def given_passages(qa: QuestionAnswerer, rows: Dataset) -> dict[str, float]:
+    """F1, what is refused, AUC and calibration where the passage is given."""
+    found = evaluate(qa, rows)
+    told = {name: found[name] for name in ("total", "exact_match", "f1")}
+    if "NoAns_total" in found:
+        answerable = rows.filter(lambda row: bool(row["answers"]["text"]))
+        answers = qa(list(answerable["question"]), list(answerable["context"]))
+        told |= {
+            "unanswerable refused, %": found["NoAns_exact"],
+            "answerable refused, %": 100 * np.mean([answer.is_refusal for answer in answers]),
+            "auc": found["auc"],
+            "best f1": found["best_f1"],
+        }
+    return told | calibration_of(judge(qa, rows))
+
+
+def calibration_of(judged: Judged) -> dict[str, float]:
+    """ECE with that of a perfect score, and the Brier score."""
+    right, scores = judged.correct(HALF_RIGHT), judged.confidences
+    rng = np.random.default_rng(0)
+    perfect = [reliability(scores, rng.random(len(scores)) < scores).error for _ in range(200)]
+    return {
+        "ece": reliability(scores, right).error,
+        "ece if perfect, at most": float(np.percentile(perfect, 95)),
+        "brier": float(np.mean((scores - right) ** 2)),
+    }
+
+
+def everyday(answerer: WikipediaAnswerer, part: str) -> dict[str, object]:
+    """Of everyday questions: how many are answered, how many of those rightly, what is refused."""
+    file = runtime.COURSE / "data" / "everyday_questions.yaml"
+    topics = yaml.safe_load(file.read_text("utf-8"))
+    asked = [one for topic in topics if topic["split"] == part for one in topic["questions"]]
+    answered, right, refused, seconds, scores = [], [], [], [], []
+    for one in asked:
+        start = time.perf_counter()
+        answer = answerer.ask(one["q"])
+        seconds.append(time.perf_counter() - start)
+        golds = {"": [str(gold) for gold in one.get("a", [])]}
+        is_right = bool(golds[""]) and score_questions({"": answer.text}, golds).f1[0] >= HALF_RIGHT
+        scores.append(answer.score)
+        if golds[""]:
+            answered.append(not answer.is_refusal)
+        else:
+            refused.append(answer.is_refusal)
+        if not answer.is_refusal:
+            right.append(is_right)
+        verdict = "refused" if answer.is_refusal else "right" if is_right else "WRONG"
+        print(f"  {verdict:8}{answer.score:5.2f} {one['q']} -> {answer.text} ({answer.title})")
+    return {
+        "questions": len(asked),
+        "answerable answered": share(answered),
+        "right among answered": share(right),
+        "unanswerable refused": share(refused),
+        "median seconds": float(np.median(seconds)),
+    }
+
+
+def share(hits: list[bool]) -> str:
+    """A share in percent with its 95 % interval and n."""
+    if not hits:
+        return "none"
+    low, high = binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
+    return f"{100 * np.mean(hits):.0f} % ({100 * low:.0f} to {100 * high:.0f}) of {len(hits)}"
+
+
+def open_questions(answerer: WikipediaAnswerer, rows: Dataset) -> dict[str, float]:
+    """Exact match and F1 over Wikipedia when every question is answered, and calibration."""
+    judged = judge(answerer, rows)
+    told = {"total": len(rows), "exact_match": 100 * judged.exact.mean()}
+    return told | {"f1": 100 * judged.f1.mean()} | calibration_of(judged)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="qa-minilm")
+    parser.add_argument("--part", choices=["development", "test"], default="development")
+    options = parser.parse_args()
+    qa, course = QuestionAnswerer.load(options.model), load_squad("course")
+    split = {"development": "validation", "test": "test"}[options.part]
+    sets = reader_data.scored_sets(options.part) | {"course": course[split]}
+    results = {}
+    for name, rows in sets.items():
+        results[name] = given_passages(qa, rows)
+        print(f"{name}: {told(results[name])}", flush=True)
+    answerer = WikipediaAnswerer.load(options.model)
+    results["open"] = open_questions(answerer, open_domain_questions(course[split]))
+    print(f"open questions: {told(results['open'])}", flush=True)
+    results["everyday"] = everyday(answerer, options.part)
+    print(f"everyday questions: {told(results['everyday'])}", flush=True)
+    common.write(f"answers-{options.part}", {"model": options.model} | results)
+
+
+def told(result: dict) -> str:
+    """A result in a line."""
+    parts = (f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in result.items())
+    return ", ".join(parts)
+
+
+if __name__ == "__main__":
+    main()
