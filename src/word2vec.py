@@ -286,10 +286,9 @@ class Word2VecRun:
     settings: dict[str, Any]
     finished: bool = True
 
-    def word_vectors(self, name: str = "") -> WordVectors:
-        """The first layer: neighbours, analogies, evaluation; `name` is for messages."""
-        name = name or f"our {self.architecture} vectors"
-        return WordVectors(self.vocabulary, self.embeddings, name)
+    def word_vectors(self) -> WordVectors:
+        """The first layer: neighbours, analogies, evaluation."""
+        return WordVectors(self.vocabulary, self.embeddings, f"our {self.architecture} vectors")
 
 
 def train_word2vec(

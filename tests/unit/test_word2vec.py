@@ -398,6 +398,7 @@ def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path: P
     assert again.vocabulary.words == run.vocabulary.words
     assert json.loads((tmp_path / "card.json").read_text()) == {"data": "three things"}
     wv, ours = WordVectors.load(tmp_path), run.word_vectors()
+    assert repr(ours) == "<WordVectors our cbow vectors: 12 words, 12 numbers each>"
     assert list(wv.get_top_similar("Rain", 3)) == list(ours.get_top_similar("rain", 3))
 
 
