@@ -37,13 +37,7 @@ MOST_WORDS = 64  # of an introduction that are read; half of all have fewer than
 
 @dataclass(frozen=True)
 class TopicText:
-    """An introduction.
-
-    Attributes:
-        title: of the article.
-        words: those that GloVe knows, at most MOST_WORDS.
-        topic: its number.
-    """
+    """An introduction: its title, its topic's number, and its first words that GloVe knows."""
 
     title: str
     words: tuple[str, ...]
@@ -183,9 +177,8 @@ def predict(model: TextClassifier, data: TopicData, text: str) -> dict[str, floa
 
 def predicted_topics(model: TextClassifier, data: TopicData, split: Split) -> np.ndarray:
     """The likeliest topic of every text of a split: int64[N]."""
-    return (
-        probabilities(model, data, [text.words for text in data.splits[split]]).argmax(-1).numpy()
-    )
+    probs = probabilities(model, data, [text.words for text in data.splits[split]])
+    return probs.argmax(-1).numpy()
 
 
 def true_topics(data: TopicData, split: Split) -> np.ndarray:
