@@ -236,14 +236,11 @@ class NetworkModel(LanguageModel):
 
     def __init__(self, network: nn.Module, tokenizer: BytePairTokenizer, use_cache: bool = True):
         self.network, self.tokenizer, self.use_cache = network, tokenizer, use_cache
+        self.parameters = sum(parameter.numel() for parameter in network.parameters())
 
     @abstractmethod
     def logits(self, token_ids: Tensor, cache: Any = None) -> tuple[Tensor, Any]:
         """int64[B, T], after what `cache` holds -> float[B, T, V], and the cache after them."""
-
-    @property
-    def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.network.parameters())
 
     def read(self, state: DecodingState, token_ids: Sequence[int]) -> Tensor:
         state.token_ids += token_ids

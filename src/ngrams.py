@@ -106,9 +106,6 @@ class NgramModel(LanguageModel):
             the longest runs and asks no shorter ones.
         k: for "add-k"; 0 is maximum likelihood: what did not follow has probability 0, and
             after an unseen run all tokens are equal.
-
-    Raises:
-        ValueError: other settings, no text, or tokens of another vocabulary.
     """
 
     def __init__(
@@ -129,11 +126,7 @@ class NgramModel(LanguageModel):
         continuations = smoothing == "kneser-ney"
         self.tables = count_ngrams(rows, order, tokenizer.V, tokenizer.start_id, continuations)
         self.discounts = [table.discount() for table in self.tables]
-
-    @property
-    def parameters(self) -> int:
-        """How many counts it keeps."""
-        return sum(int((table.counts > 0).sum()) for table in self.tables)
+        self.parameters = sum(int((table.counts > 0).sum()) for table in self.tables)
 
     def mix(
         self, m: int, contexts: np.ndarray, counts: np.ndarray, shorter: np.ndarray

@@ -87,10 +87,7 @@ class Budget:
 
     @property
     def planned_seconds(self) -> float | None:
-        """How long the run will take, as far as one can tell.
-
-        None before the first step of a run that counts steps.
-        """
+        """How long the run will take; None before a run that counts steps has taken one."""
         if self.minutes is not None:
             return 60 * self.minutes
         step, seconds = self.asked or (0, 0.0)
@@ -451,9 +448,7 @@ def pack_weights(weights: Mapping[str, Tensor]) -> bytes:
     """Weights, by name, as a safetensors file in half precision.
 
     Not by safetensors' own `save_file`: its files can be read by nobody but their owner.
-
-    Raises:
-        ValueError: one of them is not a number, or too large for half precision.
+    ValueError where one is not a number, or too large for half precision.
     """
     halves = {}
     for name, w in weights.items():
@@ -463,11 +458,7 @@ def pack_weights(weights: Mapping[str, Tensor]) -> bytes:
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The weights in a safetensors file, by name, in float32.
-
-    Raises:
-        ValueError: the file is damaged, or a weight is not a number; one sentence, with the file.
-    """
+    """The weights in a safetensors file, by name, in float32; ValueError as in `read_run`."""
     try:
         weights = safetensors.torch.load_file(file)
     except SafetensorError as error:
