@@ -7,7 +7,6 @@ checkpoints/ until it is finished, and at the end the model, its tokenizer and c
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 import os
 import shutil
@@ -157,31 +156,29 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> FinetuneRun:
     Raises:
         RunError: a folder holds files that no run left there.
     """
-    why = ""
-    for number in itertools.count(1):
-        folder = output_dir if number == 1 else output_dir.with_name(f"{output_dir.name}-{number}")
-        if not (folder / RUN).is_file():
-            found = [name for name in WRITTEN if (folder / name).exists()]
-            if found:
-                theirs = f"{folder} holds {', '.join(found)} that no run left there"
-                advice = "that would be overwritten; choose another output_dir"
-                raise RunError(f"{theirs} and {advice}.")
-            return FinetuneRun(folder, arguments, told=why and f"{why}; it goes to {folder}.")
+    folder, number, why = output_dir, 1, ""
+    while (folder / RUN).is_file():
         try:
             run = load_run(folder)
         except RunError:
-            why = why or f"{folder} holds a run that cannot be read, or of another version"
-            continue
-        other = [name for name, value in arguments.items() if run.arguments.get(name) != value]
-        if not other and resume:
-            run.told = why and f"{why}; it is in {folder}."
-            return run
-        if not why and other:
-            name = other[0]
-            theirs = f"{folder} holds a run with {name}={run.arguments.get(name)!r}"
-            why = f"{theirs}, and this one has {name}={arguments[name]!r}"
-        why = why or f"{folder} holds a run, and this one is to begin anew (resume is off)"
-    raise AssertionError("unreachable")
+            found = f"{folder} holds a run that cannot be read, or of another version"
+        else:
+            other = [name for name, value in arguments.items() if run.arguments.get(name) != value]
+            if resume and not other:
+                run.told = why and f"{why}; it is in {folder}."
+                return run
+            found = f"{folder} holds a run, and this one is to begin anew (resume is off)"
+            if other:
+                name = other[0]
+                theirs = f"{folder} holds a run with {name}={run.arguments.get(name)!r}"
+                found = f"{theirs}, and this one has {name}={arguments[name]!r}"
+        why, number = why or found, number + 1
+        folder = output_dir.with_name(f"{output_dir.name}-{number}")
+    others = [name for name in WRITTEN if (folder / name).exists()]
+    if others:
+        theirs = f"{folder} holds {', '.join(others)} that no run left there"
+        raise RunError(f"{theirs} and that would be overwritten; choose another output_dir.")
+    return FinetuneRun(folder, arguments, told=why and f"{why}; it goes to {folder}.")
 
 
 def write_manifest(checkpoint: Path, record: dict) -> None:

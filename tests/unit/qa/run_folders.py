@@ -1,13 +1,15 @@
-"""What tests of training compare of the folders that runs leave."""
+"""What tests of training and answering compare of the folders that runs leave."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
-from src.qa.processes import LOCK
+from src.qa.processes import LOCK, RunError
 from src.qa.runs import PROGRESS
 
 # These add the same to the score of every token, which no softmax sees: their gradient is rounding
@@ -32,3 +34,11 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
     files = [file for file in folder.iterdir() if file.is_file()]
     kept = [file for file in files if file.name not in (LOCK, PROGRESS)]
     return {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in kept}
+
+
+def refusal(call: Callable, *args: object, **options: object) -> str:
+    """What a call says that is refused, in one line."""
+    with pytest.raises(RunError) as error:
+        call(*args, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)

@@ -322,17 +322,14 @@ def test_of_several_processes_the_first_speaks_and_all_end_with_status_2(
 def test_as_a_process_it_writes_one_json_object_or_one_line_with_status_2(
     course, clean_environment, tiny_folder, text_file
 ):
-    def run(model: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "src.qa", "ask", "Which number?", "--json"]
-        options = ["--context-file", str(text_file), "--model", str(model)]
-        asked = {"env": clean_environment, "cwd": course, "timeout": 300}
-        return subprocess.run([*command, *options], capture_output=True, text=True, **asked)
-
-    done = run(tiny_folder)
+    command = [sys.executable, "-m", "src.qa", "ask", "Which number?", "--json", "--context-file"]
+    command += [str(text_file), "--model", str(tiny_folder), "--threshold"]
+    about = {"capture_output": True, "text": True, "env": clean_environment, "cwd": course}
+    done = subprocess.run([*command, "0"], **about)
     assert (done.returncode, done.stderr) == (0, "")
     result = last_json(done.stdout)
     assert TEXT[result["start"] : result["end"]] == result["text"]
     assert "\\u" not in done.stdout  # 北京 stays readable
-    done = run("no-such-model")
+    done = subprocess.run([*command, "2"], **about)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
-    assert "the model 'no-such-model'" in done.stderr
+    assert "--threshold is 2.0" in done.stderr

@@ -11,12 +11,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 from datasets import Dataset
+from run_folders import refusal
 from safetensors.torch import load_file, save_file
 
 from src import runtime
@@ -24,7 +25,6 @@ from src.qa import many, processes
 from src.qa.answerer import QuestionAnswerer
 from src.qa.dataset import load_split
 from src.qa.many import answer_many
-from src.qa.processes import RunError
 
 SENTENCE = "oxygen is a chemical element with symbol ; cafe\u0301 北京 🙂 \u2028 found in 1771"
 N = 116  # questions: 15 chunks of 8, the last of them smaller
@@ -88,15 +88,7 @@ def alone(answer: Callable[..., dict], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def refused(answer: Callable[..., dict]) -> Callable[..., str]:
-    """What a call says that is refused, in one line."""
-
-    def run(output: Path, **options) -> str:
-        with pytest.raises(RunError) as error:
-            answer(output, **options)
-        assert "\n" not in str(error.value)
-        return str(error.value)
-
-    return run
+    return partial(refusal, answer)
 
 
 def lines_of(output: Path) -> list[dict]:
@@ -368,12 +360,6 @@ def killed(
     return SimpleNamespace(folder=folder, **vars(launch(2, folder / "answers.jsonl", KILL="1 3")))
 
 
-def is_running(text: str) -> bool:
-    """Whether a process is there in whose command line `text` comes up."""
-    commands = (process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
-    return any(text in " ".join(command) for command in commands)
-
-
 @pytest.mark.parametrize("n", [2, pytest.param(3, marks=pytest.mark.full)])
 def test_several_processes_share_the_work_and_give_the_answers_of_one(launch, alone, tmp_path, n):
     done = launch(n, tmp_path / "answers.jsonl")
@@ -396,7 +382,6 @@ def test_a_killed_process_ends_the_command_with_a_sentence_and_no_output(killed)
     parts = killed.folder / "answers.jsonl.parts"
     goes_on = f"kept in {parts}: the same command, on any number of processes, goes on from there."
     assert goes_on in killed.err and killed.who.count("1") == 2
-    assert not is_running(str(killed.folder))
 
 
 def test_three_processes_finish_what_two_began(killed, launch, alone, tmp_path):
@@ -414,7 +399,6 @@ def test_whichever_process_is_killed_the_command_ends_and_any_number_goes_on(
 ):
     first = launch(3, tmp_path / "answers.jsonl", KILL=kill)
     assert first.status != 0 and not (tmp_path / "answers.jsonl").exists(), first.err
-    assert not is_running(str(tmp_path))
     second = launch(2, tmp_path / "answers.jsonl")
     assert second.status == 0, second.err
     assert_same(tmp_path / "answers.jsonl", alone.lines)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,12 +22,11 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from run_folders import WITHOUT_GRADIENT, contents, different, weights
+from run_folders import WITHOUT_GRADIENT, contents, different, refusal, weights
 
 from src import compute, runtime
 from src import training as small_models
 from src.qa import clock, runs, training
-from src.qa.background import BackgroundRun
 from src.qa.batches import LengthGroupedBatches
 from src.qa.features import prepare_features
 from src.qa.models import WORD_EMBEDDINGS, load_model
@@ -86,15 +86,7 @@ def finished(
 
 @pytest.fixture
 def refused(train: Callable[..., FinetuneRun]) -> Callable[..., str]:
-    """What a call says that is refused, in one line."""
-
-    def run(output_dir: Path, **options) -> str:
-        with pytest.raises(RunError) as error:
-            train(output_dir, **options)
-        assert "\n" not in str(error.value)
-        return str(error.value)
-
-    return run
+    return partial(refusal, train)
 
 
 class Stopper:
@@ -532,14 +524,6 @@ def test_runs_beside_go_on_and_are_found(train, tmp_path, capsys):
     assert contents(live) == before and (live / "notes.txt").read_text() == "mine"
     assert "resume is off" in capsys.readouterr().out
     assert runtime.latest_run(live, tmp_path / "shipped") == anew.output_dir
-
-
-def test_the_progress_of_a_run_beside_is_found_by_its_process(tmp_path):
-    for name, process in (("live", 1), ("live-2", 7), ("live-x", 7)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / PROGRESS).write_text(json.dumps({"process": process, "step": name}))
-    assert BackgroundRun(tmp_path / "live", 7).progress["step"] == "live-2"
-    assert BackgroundRun(tmp_path / "live", 8).progress == {}
 
 
 def test_finetune_takes_what_the_contract_says():
