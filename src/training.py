@@ -414,14 +414,13 @@ def write_run(
 
 
 def read_run(
-    folder: Path, fields: Iterable[str] = (), others: Iterable[str] = ()
+    folder: Path, fields: Iterable[str] = ()
 ) -> tuple[dict[str, Tensor], dict, list[dict], dict]:
     """Read what `write_run` wrote.
 
     Args:
         folder: of the run.
         fields: what run.json must say besides finished, seconds and settings.
-        others: names of further files that must be there.
 
     Returns:
         The weights in float32, and what run.json, history.json and card.json say.
@@ -430,7 +429,7 @@ def read_run(
         FileNotFoundError: a file is missing, by name.
         ValueError: a file is damaged, or a weight is not a number; one sentence, with the file.
     """
-    for name in (RUN, HISTORY, MODEL, *others):
+    for name in (RUN, HISTORY, MODEL):
         if not (folder / name).is_file():
             advice = "name a folder with a saved run, such as weights/dates-rnn"
             raise FileNotFoundError(f"{folder} holds no {name}; {advice}.")

@@ -489,7 +489,7 @@ def load_word2vec(folder: str | Path) -> Word2VecRun:
             in one sentence.
     """
     folder = Path(folder)
-    _, about, history, _ = read_run(folder, FIELDS, others=(VOCABULARY,))
+    _, about, history, _ = read_run(folder, FIELDS)
     wv = WordVectors.load(folder)
     return Word2VecRun(
         vocabulary=wv.vocabulary,

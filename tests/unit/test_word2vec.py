@@ -418,6 +418,9 @@ def test_vectors_that_are_not_whole_are_one_sentence(tmp_path: Path, file, conte
     with pytest.raises(ValueError) as error:
         load_word2vec(tmp_path / "run")
     assert says in str(error.value) and "run" in str(error.value) and "\n" not in str(error.value)
+    (tmp_path / "run" / file).unlink()
+    with pytest.raises(FileNotFoundError, match=f"holds no {file}"):
+        load_word2vec(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["word2vec-skipgram", "word2vec-cbow"])
