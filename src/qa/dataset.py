@@ -33,15 +33,10 @@ HUB_NAMES = {"squad": "rajpurkar/squad", "squad_v2": "rajpurkar/squad_v2"}
 def load_squad(name_or_path: str | PathLike[str], version: str = "v2") -> DatasetDict:
     """Load questions and their passages by name or path, checked, one row per question.
 
-    A JSON question is unanswerable where it says `"is_impossible": true`, and only then; a row of a
-    CSV where its answer is empty; a row of the Hub or of a JSONL where its lists are. A passage may
-    be empty where all its questions are unanswerable.
-
     Args:
         name_or_path: "course" (train, validation, test); "squad" or "squad_v2" from the Hub; a
-            folder that `datasets.load_dataset` reads (parquet or json); or a file, which gives one
-            key, "train", in the order of the file: SQuAD v1.1 or v2.0 JSON, or a table whose name
-            ends in .jsonl, .csv or .tsv (see `readers.read_file` for their columns).
+            folder that `datasets.load_dataset` reads (parquet or json); or a file, as
+            `readers.read_file`, which gives one key, "train".
         version: "v1" leaves out the unanswerable questions, which is what SQuAD 1.1 is.
 
     Returns:

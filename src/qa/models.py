@@ -340,8 +340,7 @@ def relative_changes(before: PreTrainedModel, after: PreTrainedModel) -> dict[st
     def change(name: str) -> float:
         return float((new[name] - old[name]).norm() / old[name].norm())
 
-    layers = [f"encoder.layer.{i}" for i in range(before.config.num_hidden_layers)]
-    changes = {
-        p: [change(f"{layer}.{name}") for layer in layers] for p, name in LAYER_PARTS.items()
-    }
+    layers, changes = range(before.config.num_hidden_layers), {}
+    for part, name in LAYER_PARTS.items():
+        changes[part] = [change(f"encoder.layer.{i}.{name}") for i in layers]
     return changes | {"word embeddings": [change(WORD_EMBEDDINGS)]}

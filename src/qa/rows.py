@@ -59,7 +59,7 @@ class Questions:
         answers: False reads no answers, and leaves them empty.
     """
 
-    def __init__(self, name: str, answers: bool = True):
+    def __init__(self, name: str, answers: bool):
         self.name, self.answers = name, answers
         self._columns: dict[str, list] = {column: [] for column in FEATURES}
         self._places: dict[str, str] = {}  # of each id
