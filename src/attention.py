@@ -93,22 +93,19 @@ def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def _check_fit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
-    """Raise ValueError where shapes do not fit together."""
+    """Raise ValueError where shapes do not fit together, or a mask is not bool."""
     if query.shape[-1] != key.shape[-1]:
         found = f"queries are {query.shape[-1]} wide and keys {key.shape[-1]}"
         raise ValueError(f"{found}; a dot product needs one width for both.")
     if key.shape[-2] != value.shape[-2]:
         found = f"there are {key.shape[-2]} keys for {value.shape[-2]} values"
         raise ValueError(f"{found}; every value needs its key.")
-    if mask is not None:
-        _check_mask(mask, (*query.shape[:-1], key.shape[-2]))
-
-
-def _check_mask(mask: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ValueError for a mask that is not bool or does not broadcast to this shape."""
+    if mask is None:
+        return
     if mask.dtype != torch.bool:
         raise ValueError(f"the mask holds {mask.dtype}; give booleans, True where allowed.")
     # From the right, as torch broadcasts: each length must be that of the scores, or 1.
+    shape = (*query.shape[:-1], key.shape[-2])
     lengths = zip(mask.shape[::-1], shape[::-1], strict=False)
     if mask.dim() > len(shape) or not all(m in (1, s) for m, s in lengths):
         found = f"a mask of shape {tuple(mask.shape)} does not fit scores of shape {shape}"
@@ -221,8 +218,6 @@ class AdditiveAttention(nn.Module):
         # [B, T, 1, D] + [B, 1, S, D] -> [B, T, S, D]
         pairs = self.W_q(query)[:, :, None] + self.W_k(key)[:, None]
         scores = self.v(torch.tanh(pairs)).squeeze(-1)  # [B, T, S]
-        if mask is not None:
-            _check_mask(mask, tuple(scores.shape))
         weights = masked_softmax(scores, mask)
         return weights @ key, weights
 
