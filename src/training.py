@@ -406,7 +406,13 @@ def write_run(
         ValueError: a weight is not a number, or too large for half precision; nothing is written.
         OSError: the disk is full, or one may not write there, in one sentence.
     """
-    content = {MODEL: pack_weights(weights), **(others or {}), HISTORY: json_bytes(history)}
+    halves = {}
+    for name, w in weights.items():
+        halves[name] = (w.half() if w.is_floating_point() else w).detach().cpu().contiguous()
+    check_numbers(halves, "the model in half precision", f"nothing was saved; {LOWER}")
+    # Not by safetensors' own `save_file`: its files can be read by nobody but their owner.
+    content = {MODEL: safetensors.torch.save(halves, metadata={"format": "pt"})}
+    content |= {**(others or {}), HISTORY: json_bytes(history)}
     content |= {CARD: json_bytes(card) if card else None, RUN: json_bytes(about)}
     folder = make_folder(folder)
     with writing(folder):
@@ -438,32 +444,15 @@ def read_run(
     if missing:
         advice = "name a folder with another run, or write this one again"
         raise ValueError(f"{folder / RUN} does not say {', '.join(missing)}; {advice}.")
-    weights, history = read_weights(folder / MODEL), read_json(folder / HISTORY, list)
+    try:
+        weights = safetensors.torch.load_file(folder / MODEL)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / MODEL} is damaged ({error}); {WRITE_AGAIN}.") from None
+    check_numbers(weights, str(folder / MODEL), WRITE_AGAIN)
+    weights = {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
+    history = read_json(folder / HISTORY, list)
     card = read_json(folder / CARD, dict) if (folder / CARD).is_file() else {}
     return weights, about, history, card
-
-
-def pack_weights(weights: Mapping[str, Tensor]) -> bytes:
-    """Weights, by name, as a safetensors file in half precision.
-
-    Not by safetensors' own `save_file`: its files can be read by nobody but their owner.
-    ValueError where one is not a number, or too large for half precision.
-    """
-    halves = {}
-    for name, w in weights.items():
-        halves[name] = (w.half() if w.is_floating_point() else w).detach().cpu().contiguous()
-    check_numbers(halves, "the model in half precision", f"nothing was saved; {LOWER}")
-    return safetensors.torch.save(halves, metadata={"format": "pt"})
-
-
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """The weights in a safetensors file, by name, in float32; ValueError as in `read_run`."""
-    try:
-        weights = safetensors.torch.load_file(file)
-    except SafetensorError as error:
-        raise ValueError(f"{file} is damaged ({error}); {WRITE_AGAIN}.") from None
-    check_numbers(weights, str(file), WRITE_AGAIN)
-    return {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
 
 
 def check_numbers(weights: Mapping[str, Tensor], where: str, advice: str) -> None:

@@ -8,7 +8,6 @@ import itertools
 import json
 import math
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -342,16 +341,6 @@ def test_a_run_saved_over_another_leaves_nothing_of_it(saved: Path) -> None:
     again = load_run(saved, Line)
     assert again.model.slope.item() == 5 and again.card == {}
     assert (saved / "extra.json").read_bytes() == b"{}"
-
-
-def test_who_may_read_a_run_is_decided_by_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        save_run(a_run(1.0, card={"a": 1}), tmp_path / "run")
-    finally:
-        os.umask(before)
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "run").iterdir()}
-    assert modes == dict.fromkeys(FILES, 0o640)
 
 
 @pytest.mark.parametrize("name", FILES)
