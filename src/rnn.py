@@ -54,6 +54,10 @@ class Cell(nn.Module):
         """The state before the first step, zeros, for inputs like `x`."""
         return x.new_zeros(len(x), self.D)
 
+    def forward(self, x: Tensor, state: State) -> State:
+        """The next state, from x: float[B, D_in] and the state, float[B, D] (an LSTM's: two)."""
+        raise NotImplementedError
+
 
 class RNNCell(Cell):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh)"""
