@@ -36,6 +36,7 @@ app = typer.Typer(
 
 _SOURCES = "course, squad, squad_v2, or a JSON, JSONL, CSV or TSV file; can be repeated"
 _MODELS = "released weights, a folder, or a Hub id"
+_TEXTS = "or a folder of .txt, .md, .html, .epub, .docx and .pdf files"
 _OUTPUT = "file to write, one JSON object a line; FILE.parts/ keeps what is finished"
 DataOption = Annotated[list[str], typer.Option("--data", help=_SOURCES)]
 ModelOption = Annotated[str, typer.Option(help=_MODELS)]
@@ -133,15 +134,18 @@ def answer(
 def ask(
     question: Annotated[str, typer.Argument(help="what you want to know")],
     context_file: Annotated[Path | None, typer.Option(help="text file; else Wikipedia")] = None,
+    texts: Annotated[Path | None, typer.Option(help=_TEXTS)] = None,
     model: ModelOption = "qa-minilm",
     top: Annotated[int, typer.Option(min=1, help="how many candidates to show")] = 3,
     threshold: ThresholdOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a question from a text file, or from Wikipedia, or say that nothing there does."""
+    """Answer a question from a text, your files, or Wikipedia, or say that nothing there does."""
     _check_threshold(threshold)
+    if context_file is not None and texts is not None:
+        raise ValueError("--context-file and --texts are both given; name one of them.")
     if context_file is None:
-        answer, source = _ask_wikipedia(question, model, top, threshold)
+        answer, source = _ask_passages(question, texts, model, top, threshold)
         refusal = "I don't know: no passage found holds an answer ({} of the best)."
     else:
         answer, source = _ask_file(question, context_file, model, top, threshold)
@@ -154,7 +158,7 @@ def ask(
     sure = f"{answer.score:.0%} sure"
     print(f"{answer.text}   ({sure}{source})" if answer.text else refusal.format(sure))
     for found in candidates if top > 1 else ():
-        place = f"at {found.start}-{found.end}" if context_file else f"in {found.title!r}"
+        place = f"at {found.start}-{found.end}" if context_file else f"in {_source(found)}"
         print(f"  {found.score:4.0%}  {found.text!r} {place}")
 
 
@@ -171,9 +175,10 @@ def _ask_file(
     return QuestionAnswerer.load(model)(question, context, threshold, n_best=top), ""
 
 
-def _ask_wikipedia(
-    question: str, model: str, top: int, threshold: float | None
+def _ask_passages(
+    question: str, texts: Path | None, model: str, top: int, threshold: float | None
 ) -> tuple[OpenAnswer, str]:
+    from src.qa.documents import scan_folder
     from src.qa.open_domain import PASSAGES_READ, WikipediaAnswerer
     from src.qa.retriever import checked_question
 
@@ -182,14 +187,22 @@ def _ask_wikipedia(
         print(line, file=sys.stderr, flush=True)
 
     checked_question(question)  # before anything is loaded or built
-    answerer = WikipediaAnswerer.load(model, report=report)
+    found = None if texts is None else scan_folder(texts)
+    for problem in found.failed if found else ():
+        print(f"not read: {problem}", file=sys.stderr, flush=True)
+    answerer = WikipediaAnswerer.load(model, found and found.documents, report=report)
     answer = answerer.ask(question, max(top, PASSAGES_READ), threshold)
-    return answer, f"; Wikipedia: {answer.title}"
+    return answer, f"; {'' if found else 'Wikipedia: '}{_source(answer)}"
+
+
+def _source(found: OpenAnswer) -> str:
+    return f"{found.title}, {found.place}" if found.file else found.title
 
 
 def _told(found: Answer | Candidate | OpenAnswer) -> dict:
     """Text, place and scores, for JSON."""
     names = ("text", "start", "end", "score", "null_score", "title", "passage", "retrieval_score")
+    names += ("file", "page") if getattr(found, "file", "") else ()
     told = {name: getattr(found, name) for name in names if hasattr(found, name)}
     return {n: round(value, 4) if isinstance(value, float) else value for n, value in told.items()}
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from src import assets
+from src.qa.text_files import READERS, Block, UnreadableError, read_blocks
 from src.text import split_sentences, tokenize_words
 
-TEXT_SUFFIXES = (".txt", ".md")
 PASSAGE_WORDS = 120  # about as long as the longer introductions, and within what the encoder reads
+OVERLAP_WORDS = 30  # of whole sentences, with which the next passage begins again
+OTHER_KIND = "not a kind of text that is read here"
+# Chinese, Japanese, Thai and others write no blanks between words: each character counts as one.
+WITHOUT_BLANKS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+_WORD = re.compile(rf"[{WITHOUT_BLANKS}]|[^\s{WITHOUT_BLANKS}]{{1,40}}")
 
 
 class RetrievalError(ValueError):
@@ -21,10 +31,41 @@ class RetrievalError(ValueError):
 
 @dataclass(frozen=True)
 class Document:
-    """A passage to search and to read, and the title it is shown under."""
+    """A passage to search and to read, and the title it is shown under.
+
+    Attributes:
+        file: it is from, below the folder that was read; "" where it is from none.
+        pages: where in the text a page begins, and its number: ((0, 7), (412, 8)).
+    """
 
     title: str
     text: str
+    file: str = ""
+    pages: tuple[tuple[int, int], ...] = ()
+
+    def page_at(self, character: int) -> int | None:
+        """The page that this character of the text is on, counted from 1; None: no pages."""
+        return max((page for begin, page in self.pages if begin <= character), default=None)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder holds.
+
+    Attributes:
+        documents: the passages of all files that were read.
+        read: file -> its number of passages.
+        unread: file -> why it was not read.
+    """
+
+    documents: list[Document]
+    read: dict[str, int]
+    unread: dict[str, str]
+
+    @property
+    def failed(self) -> list[str]:
+        """The unread files that should hold text, with why: without images and other kinds."""
+        return [f"{file} ({why})" for file, why in self.unread.items() if why != OTHER_KIND]
 
 
 def wikipedia() -> list[Document]:
@@ -33,89 +74,148 @@ def wikipedia() -> list[Document]:
 
 
 def read_folder(folder: str | Path) -> list[Document]:
-    """Read your own textbook: all .txt and .md files in `folder` and below it, by name.
+    """Read your own textbook: all files of text in `folder` and below it, by name.
 
-    Each is cut into passages of about PASSAGE_WORDS words. A passage ends where a paragraph ends; a
-    long paragraph is cut between sentences. Its title is the file's name, in Markdown followed by
-    the heading above it. Names that begin with a dot are skipped: Jupyter keeps older copies in
-    .ipynb_checkpoints.
+    They are .txt, .md, .html, .epub, .docx and .pdf. Each is cut into passages of about
+    PASSAGE_WORDS words, at headings, between paragraphs and sentences, as `scan_folder` does.
 
     Raises:
         RetrievalError: the folder has no such files, or some cannot be read or hold no words; it
-            names them all.
+            names them all. `scan_folder` reads the others.
+    """
+    found = scan_folder(folder)
+    if found.failed:
+        raise _unreadable(folder, found)
+    return found.documents
+
+
+def _unreadable(folder: str | Path, found: Folder) -> RetrievalError:
+    problems = ", ".join(str(Path(folder, named)) for named in found.failed)
+    advice = "save as another kind, or take out of the folder"
+    return RetrievalError(f"found what cannot be read: {problems}; {advice}.")
+
+
+def scan_folder(folder: str | Path) -> Folder:
+    """Read the files of text in a folder and below it, and say which could not be read.
+
+    A passage's title is the file's name, and the heading above it. A passage that is not the first
+    below its heading begins with the last sentences of the one before. Names that begin with a dot
+    are skipped: Jupyter keeps older copies in .ipynb_checkpoints. Links are named, not followed.
+
+    Raises:
+        RetrievalError: it is not a folder, or has no files of text, or none can be read.
     """
     folder = Path(folder)
-    files = [file for file in _visible_files(folder) if file.suffix.lower() in TEXT_SUFFIXES]
-    if not files:
-        problem = "holds no .txt or .md files" if folder.is_dir() else "is not a folder"
-        raise RetrievalError(f"{folder} {problem}; name a folder with your texts in it.")
-    documents, problems = [], []
-    for file in files:
+    found = Folder([], {}, {})
+    for path in _visible_files(folder):
+        file = path.relative_to(folder).as_posix()
         try:
-            found = _passages(file)
-        except UnicodeError:
-            problems.append(f"{file} (not UTF-8 text)")
+            documents = _read_file(path, file)
+        except UnreadableError as error:
+            found.unread[file] = str(error)
         except OSError as error:
-            problems.append(f"{file} ({error.strerror})")
+            found.unread[file] = error.strerror or str(error)
         else:
-            documents += found
-            problems += [] if found else [f"{file} (no words in it)"]
-    if problems:
-        advice = "save as UTF-8 text, or take out of the folder"
-        raise RetrievalError(f"found what cannot be read: {', '.join(problems)}; {advice}.")
-    return documents
-
-
-def other_files(folder: str | Path) -> list[Path]:
-    """What `read_folder` leaves out, since it is neither .txt nor .md, such as a PDF; by name."""
-    return [f for f in _visible_files(Path(folder)) if f.suffix.lower() not in TEXT_SUFFIXES]
+            found.documents.extend(documents)
+            found.read[file] = len(documents)
+    if not found.read and not found.failed:
+        problem = "has no file of text" if folder.is_dir() else "is not a folder"
+        raise RetrievalError(f"{folder} {problem} ({' '.join(READERS)}); name one that has some.")
+    if not found.read:
+        raise _unreadable(folder, found)
+    return found
 
 
 def _visible_files(folder: Path) -> list[Path]:
-    files = (file for file in folder.rglob("*") if not file.is_dir())
-    return sorted(f for f in files if not any(p[0] == "." for p in f.relative_to(folder).parts))
+    """All files, and the folders that cannot be looked into: links, and those of others."""
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(parent, name) for name in files if not name.startswith(".")]
+        within = [Path(parent, name) for name in folders]
+        found += [one for one in within if one.is_symlink() or not os.access(one, os.R_OK)]
+    return sorted(found)
 
 
-def _passages(file: Path) -> list[Document]:
-    text = file.read_text(encoding="utf-8-sig")
-    if "\0" in text:  # valid UTF-8, but not a text that a person wrote
-        raise UnicodeError
+def _read_file(path: Path, file: str) -> list[Document]:
+    if path.is_symlink() and (path.is_dir() or path.suffix.lower() in READERS):
+        raise UnreadableError("a link: put what it leads to here")
+    if path.is_dir():
+        raise UnreadableError("a folder that you may not open")
+    if path.suffix.lower() not in READERS:
+        raise UnreadableError(OTHER_KIND)
+    documents = _passages(read_blocks(path), path.stem, file)
+    if not documents:
+        raise UnreadableError("no words in it")
+    return documents
+
+
+def _passages(blocks: Iterable[Block], name: str, file: str) -> list[Document]:
     documents: list[Document] = []
-    title, gathered = file.stem, []
-    markdown = file.suffix.lower() == ".md"
+    title, gathered, size = name, [], 0  # (text, page) of each part, words without the overlap
 
     def end_passage() -> None:
-        if tokenize_words(" ".join(gathered)):
-            documents.append(Document(title, "\n".join(gathered)))
-        gathered.clear()
+        text = "\n".join(part for part, _ in gathered)
+        if size and tokenize_words(text):
+            documents.append(Document(title, text, file, _page_begins(gathered)))
 
-    for paragraph in re.split(r"\n\s*\n|\n(?=#{1,6}\s)" if markdown else r"\n\s*\n", text):
-        heading = re.match(r"#{1,6}\s+([^\n]+)\n?", paragraph.strip()) if markdown else None
-        if heading:
+    for block in blocks:
+        if block.is_heading:
             end_passage()
-            title = f"{file.stem}: {heading[1].strip(' #')}"
-            paragraph = paragraph.strip()[heading.end() :]
-        for part in _parts(" ".join(paragraph.split())):
-            if gathered and _count_words(gathered) + len(part.split()) > PASSAGE_WORDS:
+            title, gathered, size = f"{name}: {block.text}", [], 0
+            continue
+        for part in _parts(block.text):
+            words = _count_words(part)
+            if size and size + words > PASSAGE_WORDS:
                 end_passage()
-            gathered.append(part)
+                last, page = gathered[-1]
+                overlap = _last_sentences(last)
+                gathered, size = [(overlap, page)] if overlap else [], 0
+            gathered.append((part, block.page))
+            size += words
     end_passage()
     return documents
 
 
+def _page_begins(parts: Iterable[tuple[str, int | None]]) -> tuple[tuple[int, int], ...]:
+    begins: dict[int, int] = {}  # page -> where it begins
+    position = 0
+    for text, page in parts:
+        if page is not None:
+            begins.setdefault(page, position)
+        position += len(text) + 1
+    return tuple((begin, page) for page, begin in begins.items())
+
+
 def _parts(paragraph: str) -> list[str]:
     """The paragraph where it fits into a passage, else its sentences, or pieces of them."""
-    if len(paragraph.split()) <= PASSAGE_WORDS:
+    if _count_words(paragraph) <= PASSAGE_WORDS:
         return [paragraph] if paragraph else []
-    pieces, n = [], PASSAGE_WORDS
-    for sentence in split_sentences(paragraph):
-        words = sentence.split()
-        pieces += [" ".join(words[i : i + n]) for i in range(0, len(words), n)]
+    pieces = []
+    for sentence in _sentences(paragraph):
+        ends = [word.end() for word in _WORD.finditer(sentence)]
+        cuts = [0, *ends[PASSAGE_WORDS - 1 : -1 : PASSAGE_WORDS], len(sentence)]
+        pieces += [sentence[begin:end].strip() for begin, end in pairwise(cuts)]
     return pieces
 
 
-def _count_words(texts: Iterable[str]) -> int:
-    return sum(len(text.split()) for text in texts)
+def _last_sentences(text: str) -> str:
+    """As many of the last sentences as OVERLAP_WORDS allow."""
+    kept: list[str] = []
+    for sentence in reversed(_sentences(text)):
+        if _count_words(" ".join([sentence, *kept])) > OVERLAP_WORDS:
+            break
+        kept.insert(0, sentence)
+    return " ".join(kept)
+
+
+def _sentences(text: str) -> list[str]:
+    marked = re.sub("([。！？])", r"\1\n", text)  # which no blank follows
+    return [s for line in marked.splitlines() for s in split_sentences(line)]
+
+
+def _count_words(text: str) -> int:
+    return sum(1 for _ in _WORD.finditer(text))
 
 
 def unique_documents(documents: Iterable[object]) -> list[Document]:
@@ -124,7 +224,7 @@ def unique_documents(documents: Iterable[object]) -> list[Document]:
     Raises:
         RetrievalError: one has no title or no text that can be read; it names the first.
     """
-    found: dict[Document, None] = {}
+    found: dict[tuple[str, str], Document] = {}
     for place, document in enumerate(documents, 1):
         title, text = getattr(document, "title", None), getattr(document, "text", None)
         if not (isinstance(title, str) and isinstance(text, str)):
@@ -135,5 +235,6 @@ def unique_documents(documents: Iterable[object]) -> list[Document]:
         except UnicodeEncodeError as error:
             unreadable = f"document {place}, {title!a}, is not readable as text ({error.reason})"
             raise RetrievalError(f"{unreadable}; correct it.") from None
-        found[Document(title, text)] = None
-    return list(found)
+        file, pages = getattr(document, "file", ""), getattr(document, "pages", ())
+        found.setdefault((title, text), Document(title, text, file, pages))
+    return list(found.values())

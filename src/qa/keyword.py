@@ -5,11 +5,12 @@ Light to import: bm25s is loaded by what needs it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from src.qa.documents import Document, RetrievalError
+from src.qa.documents import WITHOUT_BLANKS, Document, RetrievalError
 from src.text import tokenize_words
 
 # Chosen on the validation questions, by `benchmarks/bench_retrieval.py --choose`:
@@ -22,9 +23,12 @@ def keywords(text: str) -> list[str]:
 
     They are in lower case, without the s of a plural or a possessive: "Bees' wings, the country's
     cities" -> bee, wing, the, country, city. The rules are for English; other words mostly stay as
-    they are.
+    they are. Where a script has no blanks between words, characters and pairs of neighbours are
+    words too: 光合作 -> 光合作, 光, 合, 作, 光合, 合作.
     """
-    return [_singular(word) for word in tokenize_words(text)]
+    words = [_singular(word) for word in tokenize_words(text)]
+    runs = re.findall(f"[{WITHOUT_BLANKS}]+", text)
+    return words + [run[i : i + n] for run in runs for n in (1, 2) for i in range(len(run) - n + 1)]
 
 
 def _singular(word: str) -> str:

@@ -9,6 +9,7 @@ Light to import: torch is loaded with the reader.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from scipy.special import expit
 
 from src import runtime
 from src.qa.dense import Report
-from src.qa.documents import Document
+from src.qa.documents import Document, Folder, scan_folder
 from src.qa.metrics import check_threshold
 from src.qa.retriever import Hit, Retriever
 
@@ -41,6 +42,8 @@ class OpenAnswer:
     candidate.
 
     Attributes:
+        file: where the passage is from, below the folder of texts; "" in Wikipedia.
+        page: of this file, on which the answer begins, counted from 1; None where it has no pages.
         score: in [0, 1], of reading and retrieval together.
         reader_score: of the reader alone, see `reader_score`.
         retrieval_score: `Hit.score` of the passage.
@@ -56,6 +59,13 @@ class OpenAnswer:
     reader_score: float
     retrieval_score: float
     candidates: tuple[OpenAnswer, ...] = field(default=(), repr=False)
+    file: str = ""
+    page: int | None = None
+
+    @property
+    def place(self) -> str:
+        """File and page, as one reads them: "manual.pdf, page 7"."""
+        return self.file if self.page is None else f"{self.file}, page {self.page}"
 
     @property
     def null_score(self) -> float:
@@ -80,7 +90,12 @@ class WikipediaAnswerer:
         retriever: finds the passages.
         reader: reads them.
         threshold: the lowest `score` that is answered.
+
+    Attributes:
+        texts: what `load` found in a folder of texts, read and unread; None without one.
     """
+
+    texts: Folder | None = None
 
     def __init__(
         self, retriever: Retriever, reader: QuestionAnswerer, threshold: float = OPEN_THRESHOLD
@@ -93,6 +108,7 @@ class WikipediaAnswerer:
         cls,
         model: str | Path = "qa-minilm",
         documents: Iterable[Document] | None = None,
+        texts: str | Path | None = None,
         folder: str | Path | None = None,
         report: Report | None = None,
     ) -> WikipediaAnswerer:
@@ -101,16 +117,28 @@ class WikipediaAnswerer:
         Args:
             model: as `QuestionAnswerer.load` takes it.
             documents: such as `read_folder("my textbook")`; None is Wikipedia.
+            texts: instead: a folder of .txt, .md, .html, .epub, .docx and .pdf files. A warning
+                names those that cannot be read.
             folder, report: as in `Retriever.open`.
 
         Raises:
             ModelError, RetrievalError, AssetError: something cannot be read or written.
+            ValueError: both documents and texts are given.
         """
+        if documents is not None and texts is not None:
+            raise ValueError("documents and texts are both given; pass one of them.")
+        found = None if texts is None else scan_folder(texts)
+        if found is not None:
+            documents = found.documents
+            if found.failed:
+                warnings.warn(f"not read: {', '.join(found.failed)}", stacklevel=2)
         runtime.configure_libraries()  # before the import that reads the settings
         from src.qa.answerer import QuestionAnswerer
 
         reader = QuestionAnswerer.load(model)  # first: a wrong name should not cost a minute
-        return cls(Retriever.open(documents, folder=folder, report=report), reader)
+        answerer = cls(Retriever.open(documents, folder=folder, report=report), reader)
+        answerer.texts = found
+        return answerer
 
     def ask(
         self, question: str, n: int = PASSAGES_READ, threshold: float | None = None
@@ -154,11 +182,13 @@ def _choose(hits: Sequence[Hit], answers: Sequence[Answer], threshold: float) ->
         if answer.candidates:  # a passage without tokens has none
             span, sure = answer.candidates[0], reader_score(answer)
             scores = discounted_score(sure, rank), sure, hit.score
-            found.append(OpenAnswer(span.text, span.start, span.end, hit.title, hit.text, *scores))
+            answer = OpenAnswer(span.text, span.start, span.end, hit.title, hit.text, *scores)
+            file, page = hit.document.file, hit.document.page_at(span.start)
+            found.append(replace(answer, file=file, page=page))
     found.sort(key=lambda answer: -answer.score)  # of equal ones the one found first
     best = found[0] if found else OpenAnswer("", 0, 0, "", "", 0.0, 0.0, 0.0)
     if best.score < threshold:
-        best = replace(best, text="", start=0, end=0, title="", passage="")
+        best = replace(best, text="", start=0, end=0, title="", passage="", file="", page=None)
     return replace(best, candidates=tuple(found))
 
 

@@ -1,7 +1,7 @@
 """Find the passages that may answer a question, by keyword and by meaning.
 
     retriever = Retriever.open()                            # over Wikipedia's introductions
-    retriever.search("Who found oxygen?", n=5)              # [Hit(title="Oxygen", ...), ...]
+    retriever.search("Who found oxygen?", n=5)              # hits, the best first
     retriever.add(read_folder("my textbook"))               # only what is new is computed
 
 Vectors are kept in `runtime.cache() / "retrieval"`, which can be deleted at any time. Those of
@@ -36,9 +36,18 @@ class Hit:
     """A passage found: the document's number, and its score by what was asked for."""
 
     number: int
-    title: str
-    text: str
+    document: Document
     score: float
+
+    @property
+    def title(self) -> str:
+        """The document's title."""
+        return self.document.title
+
+    @property
+    def text(self) -> str:
+        """The document's text."""
+        return self.document.text
 
 
 def fuse(rankings: Iterable[Iterable[int]], constant: float = FUSION) -> dict[int, float]:
@@ -132,11 +141,7 @@ class Retriever:
             raise ValueError(f"n is {n}; ask for one passage at least.")
         rankings = [self._ranking(kind, question, max(n, POOL)) for kind in kinds]
         scores = fuse(rankings) if len(rankings) > 1 else rankings[0]
-        hits = []
-        for number in list(scores)[:n]:
-            document = self.documents[number]
-            hits.append(Hit(number, document.title, document.text, scores[number]))
-        return hits
+        return [Hit(number, self.documents[number], scores[number]) for number in list(scores)[:n]]
 
     def _ranking(self, kind: str, question: str, k: int) -> dict[int, float]:
         """The k best documents of one index, best first, with their scores."""

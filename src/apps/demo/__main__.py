@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -22,40 +21,30 @@ def demo(
     port: Annotated[int, Option(min=0, max=65535, help="0 takes any free one")] = 8007,
     model: Annotated[str, Option(help="released weights, a folder, or a Hub id")] = "qa-minilm",
     texts: Annotated[
-        Path | None, Option(help="folder of .txt and .md files to ask instead of Wikipedia")
+        Path | None, Option(help="folder of .txt, .md, .html, .epub, .docx, .pdf to ask instead")
     ] = None,
 ) -> None:
     """Open a page that asks Wikipedia, or a passage of your own, until Ctrl+C."""
     from src.apps.demo import server
     from src.apps.demo.service import AnswerService, Query, search_scaling
     from src.apps.web.server import LOOPBACK_NAMES, address, bind, serve_until_interrupted
-    from src.qa.documents import read_folder
+    from src.qa.documents import scan_folder
     from src.qa.open_domain import WikipediaAnswerer
 
-    documents = None
-    if texts is not None:
-        documents = read_folder(texts)
-        _tell_of_other_files(texts)
+    found = None if texts is None else scan_folder(texts)
+    for problem in found.failed if found else ():
+        _tell(f"Not read: {problem}")
     listening = bind(host, port)  # before anything slow
     _tell("Loading the reader and the index ...")
-    answerer = WikipediaAnswerer.load(model, documents, report=_report)
+    answerer = WikipediaAnswerer.load(model, found and found.documents, report=_report)
     service = AnswerService(answerer, search_scaling(model))
     # The first answers wait for what is loaded and measured once.
     service.answer(Query("Who?"))
     service.answer(Query(server.OXYGEN_QUESTIONS[0], server.OXYGEN))
     source = "Wikipedia" if texts is None else texts.resolve().name
-    application = server.make_application(service, source, local_only=host in LOOPBACK_NAMES)
+    application = server.make_application(service, source, host in LOOPBACK_NAMES, found)
     print(f"Ask {source}: {address(listening)}   (Ctrl+C ends it)", flush=True)
     serve_until_interrupted(application, listening)
-
-
-def _tell_of_other_files(texts: Path) -> None:
-    from src.qa.documents import other_files
-
-    others = Counter(file.suffix or "without a suffix" for file in other_files(texts))
-    kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
-    if kinds:
-        _tell(f"Not read in {texts}: {kinds}; save as .txt or .md what you want to ask.")
 
 
 def _report(progress: dict) -> None:

@@ -42,8 +42,13 @@ function bar(candidate) {
   return made;
 }
 
+function sourceOf(candidate) {
+  const place = candidate.place ? ` (${candidate.place})` : "";
+  return candidate.title ? [", from ", quoted(candidate.title), element("bdi", "", place)] : [];
+}
+
 function runnerUp(candidate) {
-  const source = candidate.title ? [", from ", quoted(candidate.title)] : [];
+  const source = sourceOf(candidate);
   const summary = element("summary", "", element("strong", "", quoted(candidate.text)), ` ${percent(candidate.score)} sure`, ...source);
   return element("li", "unsure", element("details", "", summary, bar(candidate), passageOf(candidate)));
 }
@@ -51,7 +56,7 @@ function runnerUp(candidate) {
 function verdict(best, answered) {
   const lines = [];
   if (answered) {
-    const source = best.title ? [", from ", quoted(best.title)] : [", from your passage"];
+    const source = best.title ? sourceOf(best) : [", from your passage"];
     lines.push(element("p", "answer", element("bdi", "", best.text)), element("p", "", `${percent(best.score)} sure`, ...source, "."));
   } else {
     const why = best ? `The best guess is ${percent(best.score)} sure, which is less than you ask for.` : "Nothing in the passages fits.";

@@ -11,6 +11,7 @@ from tornado.web import Application
 from src.apps.demo.service import AnswerService, parse_query
 from src.apps.web import server as web
 from src.apps.web.server import LOOPBACK_NAMES, Handler
+from src.qa.documents import Folder
 
 FOLDER = Path(__file__).resolve().parent
 OXYGEN = (
@@ -42,6 +43,7 @@ class Page(Handler):
             to_search=WIKIPEDIA_QUESTIONS if source == "Wikipedia" else (),
             to_read=OXYGEN_QUESTIONS,
             passage=OXYGEN,
+            texts=self.settings["texts"],
         )
 
 
@@ -62,7 +64,10 @@ class Ask(Handler):
 
 
 def make_application(
-    service: AnswerService, source: str = "Wikipedia", local_only: bool = True
+    service: AnswerService,
+    source: str = "Wikipedia",
+    local_only: bool = True,
+    texts: Folder | None = None,
 ) -> Application:
     """The web application.
 
@@ -70,11 +75,13 @@ def make_application(
         service: answers.
         source: what is searched, as the page calls it.
         local_only: whether only this computer may ask.
+        texts: the folder that is searched, for the page to say which files were read.
     """
     return web.make_application(
         [(r"/", Page), (r"/ask", Ask)],
         FOLDER,
         service=service,
         source=source,
+        texts=texts,
         names=LOOPBACK_NAMES if local_only else None,
     )

@@ -138,20 +138,21 @@ class AnswerService:
 
         Returns:
             {"candidates": [...], "note": a sentence or ""}. Candidates are the best first,
-            none refused: that is decided on the page. They have text, the passage's title (""
-            for one's own), what is before and after the text in it, and score in [0, 1].
+            none refused: that is decided on the page. They have text, the passage's title and
+            its place, such as "manual.pdf, page 7" ("" for one's own), what is before and after
+            the text in it, and score in [0, 1].
         """
         if query.passage is None:
             answer = self.answerer.ask(query.question, n=ANSWERS_SHOWN, threshold=0.0)
             candidates = [
-                _shown(span, span.passage, span.title, float(self._scaling(span.score)))
+                _shown(span, span.passage, float(self._scaling(span.score)), span.title, span.place)
                 for span in answer.candidates
             ]
         else:
             read = self.answerer.reader
             spans = read(query.question, query.passage, threshold=0.0, n_best=SPANS_READ).candidates
             candidates = [
-                _shown(span, query.passage, "", span.score) for span in _without_overlaps(spans)
+                _shown(span, query.passage, span.score) for span in _without_overlaps(spans)
             ]
         note = NOT_ENGLISH if looks_foreign(query.question) else ""
         return {"candidates": candidates, "note": note}
@@ -166,7 +167,10 @@ def _without_overlaps(spans: Sequence[Any]) -> list[Any]:
     return kept[:ANSWERS_SHOWN]
 
 
-def _shown(span: Any, passage: str, title: str, score: float) -> dict[str, Any]:
+def _shown(
+    span: Any, passage: str, score: float, title: str = "", place: str = ""
+) -> dict[str, Any]:
     """In three pieces of text, since a browser counts characters in another way than Python."""
     before, after = passage[: span.start], passage[span.end :]
-    return {"text": span.text, "title": title, "before": before, "after": after, "score": score}
+    shown = {"text": span.text, "title": title, "place": place, "before": before, "after": after}
+    return shown | {"score": score}

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import socket
+from dataclasses import replace
 
 import pytest
 from scipy.stats import binomtest
@@ -28,6 +29,7 @@ from src.apps.web import server as web
 from src.apps.web.server import Problem
 from src.qa import open_domain
 from src.qa.calibration import Scaling
+from src.qa.documents import OTHER_KIND, Folder
 from src.qa.models import read_card
 from tests.unit.apps.stand_ins import PASSAGE
 from tests.unit.apps.visits import JSON, problem, until, visit
@@ -156,7 +158,7 @@ def test_a_question_is_answered_in_json_and_one_too_long_is_told_how_long_it_is(
 
     found, read, refused = visit(scenario, make_application(AnswerService(answerer)))
     assert texts(json.loads(found.body)) == ["79", "47"]
-    piece = {"text": "47", "title": "", "before": "Only ", "after": " here."}
+    piece = {"text": "47", "title": "", "place": "", "before": "Only ", "after": " here."}
     expected = {"candidates": [piece | {"score": pytest.approx(0.6)}], "note": ""}
     assert json.loads(read.body) == expected
     assert refused.code == 400 and "3,000,000 characters" in problem(refused)
@@ -216,7 +218,31 @@ def test_a_page_tells_what_it_searches_and_offers_wikipedias_questions_for_wikip
     assert server.WIKIPEDIA_QUESTIONS[0] in wikipedia and "CC BY-SA" in wikipedia
     for page in (own, wikipedia):
         assert "12,345 passages" in page and 'data-search="0.3' in page
-        assert server.OXYGEN_QUESTIONS[0] in page
+        assert server.OXYGEN_QUESTIONS[0] in page and 'id="files"' not in page
+
+
+def test_the_page_says_which_files_were_read_and_which_not_and_why(answerer):
+    async def scenario(visited):
+        return (await visited.fetch()).body.decode()
+
+    unread = {"<b>scan.pdf": "3 pages without text", "photo.png": OTHER_KIND}
+    folder = Folder([], {"manual.pdf": 7}, unread)
+    page = visit(scenario, make_application(AnswerService(answerer), "my texts", texts=folder))
+    assert '<details id="files" open>' in page and "Files read: 1; not read: 2" in page
+    assert "<strong>&lt;b&gt;scan.pdf</strong> was not read: 3 pages without text." in page
+    assert "photo.png" in page and "manual.pdf: 7 passages" in page
+    folder.unread.pop("<b>scan.pdf")  # and nothing is urgent
+    page = visit(scenario, make_application(AnswerService(answerer), "my texts", texts=folder))
+    assert '<details id="files">' in page
+
+
+def test_a_candidate_says_its_file_and_page(answerer, monkeypatch):
+    found = answerer.ask("What?", 5, 0.0).candidates[0]
+    paged = replace(found, file="manual.pdf", page=7)
+    whole = replace(found, candidates=(paged, replace(paged, page=None), found))
+    monkeypatch.setattr(answerer, "ask", lambda *_, **__: whole)
+    shown = AnswerService(answerer).answer(Query("What?"))["candidates"]
+    assert [one["place"] for one in shown] == ["manual.pdf, page 7", "manual.pdf", ""]
 
 
 # --- the command ---
@@ -257,7 +283,7 @@ def test_the_command_can_ask_a_folder_of_texts(capsys, loaded, tmp_path):
     assert main(["--port", "0", "--texts", str(folder)]) == 0
     said = capsys.readouterr()
     assert "Ask my texts: " in said.out
-    assert f"Not read in {folder}: 2 .pdf, 1 .png; save as .txt or .md" in said.err
+    assert "Not read: a.pdf (empty)\nNot read: b.pdf (empty)\n" in said.err
     assert [document.title for document in loaded[0][1]] == ["one"]
 
 

@@ -14,6 +14,7 @@ from src.qa.__main__ import main
 from src.qa.decoding import Answer, Candidate
 from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
 from src.qa.retriever import Retriever
+from tests.unit.qa.test_text_files import book
 
 QUESTION = "Which element has the atomic number 79?"  # by keyword: Gold, then Oxygen
 
@@ -153,6 +154,47 @@ def test_ask_without_a_context_asks_wikipedia(capsys, small_wikipedia, tiny_fold
     assert len(others) == 2 and captured.err == ""
     assert main([*arguments[:-4], "--threshold", "1"]) == 0
     assert capsys.readouterr().out.startswith("I don't know")
+
+
+@pytest.fixture
+def two_pages(tmp_path):
+    """A folder with a book of two pages, the second of which has words, and with a scan."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "gold.pdf").write_bytes(book([[""], ["Gold is a metal."]], {"Metals": 1}))
+    (folder / "scan.pdf").write_bytes(book([[""]], {"Scan": 0}))
+    return folder
+
+
+def test_own_texts_are_answered_with_file_and_page_and_what_was_not_read_is_named(
+    tmp_path, tiny_folder, without_minilm, two_pages
+):
+    with pytest.warns(UserWarning, match=r"not read: scan\.pdf \(1 pages without text") as warned:
+        asked = WikipediaAnswerer.load(tiny_folder, texts=two_pages, folder=tmp_path / "index")
+    assert warned[0].filename == __file__
+    assert asked.texts.read == {"gold.pdf": 1} and list(asked.texts.unread) == ["scan.pdf"]
+    answer = asked.ask(QUESTION, threshold=0.0)
+    assert answer.passage == "Gold is a metal." and answer.title == "gold: Metals"
+    assert (answer.file, answer.page, answer.place) == ("gold.pdf", 2, "gold.pdf, page 2")
+    refusal = asked.ask(QUESTION, threshold=1.0)
+    assert (refusal.file, refusal.page) == ("", None) and refusal.candidates[0].page == 2
+    with pytest.raises(ValueError, match="both given"):
+        WikipediaAnswerer.load(tiny_folder, documents=[], texts=two_pages)
+
+
+def test_ask_takes_a_folder_of_texts(capsys, small_wikipedia, tiny_folder, two_pages):
+    arguments = ["ask", QUESTION, "--model", str(tiny_folder), "--threshold", "0"]
+    assert main([*arguments, "--texts", str(two_pages)]) == 0
+    captured = capsys.readouterr()
+    first, candidate = captured.out.splitlines()
+    assert first.endswith("sure; gold: Metals, gold.pdf, page 2)")
+    assert candidate.endswith("in gold: Metals, gold.pdf, page 2")
+    assert "not read: scan.pdf (1 pages without text" in captured.err
+    assert main([*arguments, "--texts", str(two_pages), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["file"], result["page"]) == ("gold.pdf", 2)
+    assert main([*arguments, "--texts", str(two_pages), "--context-file", "a.txt"]) == 2
+    assert "both given; name one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
