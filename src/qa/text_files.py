@@ -42,6 +42,7 @@ _INLINE = frozenset(_INLINE_TAGS.split())
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _LAID_OUT = _HEADINGS | {"table", "ul", "ol"}
 _LEADER = re.compile(r"(?:\. ?){4,}\s*[\divxlc]+$")  # "Introduction . . . . . 7"
+_NUMBER = re.compile(r"\d{1,9}|\b[ivxlc]+\b")
 _LAST_NUMBER = re.compile(r"\s[\divxlc]+$")
 _XML = (".xml", ".rels", ".opf", ".ncx", ".xhtml", ".html", ".htm")
 
@@ -219,9 +220,14 @@ def _read_epub(file: Path) -> Iterator[Block]:
 def _read_docx(file: Path) -> Iterator[Block]:
     import docx
     from docx.table import Table
+    from lxml import etree
 
     _open_archive(file).close()
-    for item in docx.Document(str(file)).iter_inner_content():
+    document = docx.Document(str(file))
+    # What somebody inserted, and forms and covers: python-docx passes over what is inside of these.
+    names = ("ins", "smartTag", "sdt", "sdtContent")
+    etree.strip_tags(document.element.body, *(f"{{*}}{name}" for name in names))
+    for item in document.iter_inner_content():
         if isinstance(item, Table):
             for row in item.rows:
                 cells = dict.fromkeys(row.cells)  # one that spans two columns is there twice
@@ -256,8 +262,9 @@ def _read_pdf(file: Path) -> Iterator[Block]:
         if characters > MAX_CHARACTERS:
             raise UnreadableError(f"more than {MAX_CHARACTERS:,} characters")
         pages.append([line.strip() for line in text.splitlines() if line.strip()])
-    if not any(pages):
-        raise UnreadableError(f"{len(pdf)} pages without text: scanned? let a program read it, OCR")
+    if 2 * pages.count([]) > len(pages):
+        found = f"{pages.count([])} of {len(pages)} pages have no text"
+        raise UnreadableError(f"{found}: scanned? let a program recognise its text, OCR")
     titles = defaultdict(list)
     for entry in pdf.get_toc():
         target = entry.get_dest()
@@ -273,18 +280,24 @@ def _read_pdf(file: Path) -> Iterator[Block]:
 
 
 def _drop_running_heads(pages: list[list[str]]) -> None:
-    """Take off first and last lines that a neighbouring page has too, but for its numbers."""
+    """Take off first and last lines that one of the two pages before has too.
+
+    The page that has it first keeps it, so nothing is lost where slides repeat their lines.
+    """
     for end in (0, -1):
         for _ in range(HEAD_LINES):
-            edges = [_without_numbers(lines[end]) if lines else None for lines in pages]
+            edges = [lines[end] if lines else "" for lines in pages]
             for index, lines in enumerate(pages):
-                near = edges[max(index - 2, 0) : index] + edges[index + 1 : index + 3]
-                if lines and edges[index] in near:
+                back = [n for n in (1, 2) if n <= index]
+                if lines and any(_is_same_head(edges[index], edges[index - n], n) for n in back):
                     del lines[end]
 
 
-def _without_numbers(line: str) -> str:
-    return re.sub(r"\d+|\b[ivxlc]+\b", "#", line)
+def _is_same_head(line: str, before: str, pages: int) -> bool:
+    """Whether a line is the one of so many pages before, but for the number of its page."""
+    same = _NUMBER.sub("#", line) == _NUMBER.sub("#", before)
+    numbers = zip(re.findall(r"\d{1,9}", line), re.findall(r"\d{1,9}", before), strict=False)
+    return same and all(int(new) - int(old) in (0, pages) for new, old in numbers)
 
 
 def _with_words_joined(text: str, words: Counter[str]) -> str:

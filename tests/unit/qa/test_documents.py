@@ -112,7 +112,7 @@ def test_files_that_cannot_be_read_are_named_all_of_them_in_one_sentence(tmp_pat
     for problem in (
         "latin.txt (not UTF-8 text)",
         "blank.md (no words in it)",
-        "scan.pdf (1 pages without text: scanned?",
+        "scan.pdf (1 of 1 pages have no text: scanned?",
         "gone.txt (a link",
         "chapter.txt (a link",
         "chapters (a link",

@@ -169,7 +169,9 @@ def two_pages(tmp_path):
 def test_own_texts_are_answered_with_file_and_page_and_what_was_not_read_is_named(
     tmp_path, tiny_folder, without_minilm, two_pages
 ):
-    with pytest.warns(UserWarning, match=r"not read: scan\.pdf \(1 pages without text") as warned:
+    with pytest.warns(
+        UserWarning, match=r"not read: scan\.pdf \(1 of 1 pages have no text"
+    ) as warned:
         asked = WikipediaAnswerer.load(tiny_folder, texts=two_pages, folder=tmp_path / "index")
     assert warned[0].filename == __file__
     assert asked.texts.read == {"gold.pdf": 1} and list(asked.texts.unread) == ["scan.pdf"]
@@ -189,7 +191,7 @@ def test_ask_takes_a_folder_of_texts(capsys, small_wikipedia, tiny_folder, two_p
     first, candidate = captured.out.splitlines()
     assert first.endswith("sure; gold: Metals, gold.pdf, page 2)")
     assert candidate.endswith("in gold: Metals, gold.pdf, page 2")
-    assert "not read: scan.pdf (1 pages without text" in captured.err
+    assert "not read: scan.pdf (1 of 1 pages have no text" in captured.err
     assert main([*arguments, "--texts", str(two_pages), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["file"], result["page"]) == ("gold.pdf", 2)

@@ -128,6 +128,7 @@ def test_a_pdf_gives_pages_headings_whole_words_and_no_running_heads(tmp_path):
     file.write_bytes(book(pages, {"Baking": 1, "Its end": 2, "Colophon": 3}))
     assert read_blocks(file) == [
         Block("Contents", 1),
+        Block("Bread 2", 2),  # a head and a foot stay on their first pages
         Block("Baking", 2, True),
         Block(f"{long} are, examples of well-known bread.", 2),
         Block("Rye 60 %", 2),
@@ -135,6 +136,7 @@ def test_a_pdf_gives_pages_headings_whole_words_and_no_running_heads(tmp_path):
         Block(f"{long} which is well-known.", 3),
         Block("Its end", 3, True),
         Block("Examples end.", 3),
+        Block("iii", 3),
         Block("Colophon", 4, True),  # which no line of its page says
         Block(f"At last {long} ends.", 4),
     ]
@@ -194,10 +196,15 @@ def test_a_word_file_gives_headings_paragraphs_links_and_rows(tmp_path):
     cells = "".join(f"<w:tc><w:p>{run(text)}</w:p></w:tc>" for text in ("leaf", "green"))
     body = f'<w:p><w:pPr><w:pStyle w:val="H"/></w:pPr>{run("The cell")}</w:p>'
     body += f"<w:p>{run('A cell ')}<w:hyperlink>{run('is small.')}</w:hyperlink></w:p>"
+    body += f"<w:sdt><w:sdtContent><w:p><w:ins>{run('Green.')}</w:ins></w:p></w:sdtContent></w:sdt>"
     body += f"<w:tbl><w:tblGrid><w:gridCol/><w:gridCol/></w:tblGrid><w:tr>{cells}</w:tr></w:tbl>"
     file = archive(tmp_path / "cell.docx", docx_parts(body))
-    expected = [Block("The cell", None, True), Block("A cell is small."), Block("leaf | green")]
-    assert read_blocks(file) == expected
+    assert read_blocks(file) == [
+        Block("The cell", None, True),
+        Block("A cell is small."),
+        Block("Green."),
+        Block("leaf | green"),
+    ]
 
 
 # --- what cannot be read --------------------------------------------------------------------------
@@ -220,7 +227,7 @@ MANY_PAGES = b"<</Type/Pages/Count 5001/Kids[%b]>>" % (b"3 0 R " * 5001)
     ("name", "content", "why"),
     [
         ("empty.pdf", b"", "empty"),
-        ("scan.pdf", SCAN, "3 pages without text: scanned"),
+        ("scan.pdf", SCAN, "3 of 3 pages have no text: scanned"),
         ("locked.pdf", LOCKED, "locked with a password"),
         ("half.pdf", LOCKED[: len(LOCKED) // 3], "broken"),
         ("many.pdf", pdf_of([CATALOG, MANY_PAGES, PAGE, stream(b""), FONT]), "5,001 pages"),
