@@ -76,8 +76,7 @@ def finetune(
         weight_decay: of AdamW.
         max_length, doc_stride: tokens of a window, and of its overlap with the
             next.
-        push_to_hub: a Hub id to upload the finished model to (needs a login
-            and a network).
+        push_to_hub: a Hub id to upload the finished model to; needs a login.
         report: called with a dict: phase ("training", then "finished" or
             "stopped"), step, steps, seconds, planned_seconds, loss,
             learning_rate, examples_per_second, history, and f1 where it was
