@@ -151,8 +151,9 @@ def test_a_silent_stream_says_that_it_is_there_and_one_that_is_left_is_forgotten
         while (await projector.get())["present"] != 1:
             pass
         writer.close()
-        while (await asyncio.wait_for(projector.get(), 10))["present"]:  # 1 may be told twice
-            pass
+        async with asyncio.timeout(10):
+            while (await projector.get())["present"]:  # 1 may be told twice
+                pass
 
     visit(scenario, room)
 
