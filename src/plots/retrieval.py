@@ -63,7 +63,7 @@ def show_open_answer(answer: OpenAnswer, question: str | None = None) -> Panel:
         answer: of `WikipediaAnswerer`.
     """
     others = answer.runners_up[:3]
-    listing = [f"{found.score:.2f}  {found.text}  (in: {found.title})" for found in others]
+    listing = [f"{found.score:.2f}  {found.text}  (in: {found.source})" for found in others]
     if answer.is_refusal:
         verdict = "I don't know: nothing found supports an answer "
         verdict += f"({answer.score:.2f} sure of the best guess)"
@@ -74,8 +74,8 @@ def show_open_answer(answer: OpenAnswer, question: str | None = None) -> Panel:
         marked = with_marks(answer.passage[first:last], answer.start - first, answer.end - first)
         passage = f'{before}<span style="background:rgba(0,158,115,.1)">{marked}</span>{after}'
         sure = f"({answer.score:.2f} sure; in: "
-        verdict, name = f"{answer.text} {sure}{answer.title})", "runners-up"
-        shown = f"{html.escape(answer.text)} {sure}<em>{html.escape(answer.title)}</em>)"
+        verdict, name = f"{answer.text} {sure}{answer.source})", "runners-up"
+        shown = f"{html.escape(answer.text)} {sure}<em>{html.escape(answer.source)}</em>)"
     items = "".join(f"<li>{html.escape(line)}</li>" for line in listing)
     below = f'<div style="margin-top:4px">{name}:<ul style="margin:0">{items}</ul></div>'
     below = below if items else ""

@@ -158,7 +158,7 @@ def ask(
     sure = f"{answer.score:.0%} sure"
     print(f"{answer.text}   ({sure}{source})" if answer.text else refusal.format(sure))
     for found in candidates if top > 1 else ():
-        place = f"at {found.start}-{found.end}" if context_file else f"in {_source(found)}"
+        place = f"at {found.start}-{found.end}" if context_file else f"in {found.source!r}"
         print(f"  {found.score:4.0%}  {found.text!r} {place}")
 
 
@@ -192,11 +192,7 @@ def _ask_passages(
         print(f"not read: {problem}", file=sys.stderr, flush=True)
     answerer = WikipediaAnswerer.load(model, found and found.documents, report=report)
     answer = answerer.ask(question, max(top, PASSAGES_READ), threshold)
-    return answer, f"; {'' if found else 'Wikipedia: '}{_source(answer)}"
-
-
-def _source(found: OpenAnswer) -> str:
-    return f"{found.title}, {found.place}" if found.file else found.title
+    return answer, f"; {'' if found else 'Wikipedia: '}{answer.source}"
 
 
 def _told(found: Answer | Candidate | OpenAnswer) -> dict:

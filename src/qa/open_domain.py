@@ -68,6 +68,11 @@ class OpenAnswer:
         return self.file if self.page is None else f"{self.file}, page {self.page}"
 
     @property
+    def source(self) -> str:
+        """Title and place."""
+        return f"{self.title}, {self.place}" if self.file else self.title
+
+    @property
     def null_score(self) -> float:
         """The probability, in [0, 1], that no passage holds an answer."""
         return 1 - self.score

@@ -16,7 +16,7 @@ import pytest
 from src.apps.demo.server import OXYGEN, OXYGEN_QUESTIONS, make_application
 from src.apps.demo.service import NOT_ENGLISH, AnswerService
 from src.apps.web.server import address, bind, serve
-from src.qa.documents import Document, wikipedia
+from src.qa.documents import Document, Folder, wikipedia
 from src.qa.open_domain import OPEN_THRESHOLD, WikipediaAnswerer
 from tests.end_to_end.pages import FAINT, FITS
 
@@ -33,12 +33,16 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A demo in a thread over some introductions, oxygen's, and what a hostile person wrote."""
     documents = wikipedia()
     oxygen = next(document for document in documents if document.title == "Oxygen")
-    chosen = [*documents[:40], oxygen, Document("<i>Zorblium</i>", HOSTILE)]
+    hostile = Document("<i>Zorblium</i>", HOSTILE, "<b>zorblium</b>.pdf", ((0, 7),))
+    chosen = [*documents[:40], oxygen, hostile]
+    texts = Folder(
+        chosen, {"<b>zorblium</b>.pdf": 42}, {"a_long_name" * 9 + ".pdf": "a <i>scan</i>"}
+    )
     folder = tmp_path_factory.mktemp("index")
     service = AnswerService(WikipediaAnswerer.load(documents=chosen, folder=folder))
     listening = bind("127.0.0.1", 0)
     loop = asyncio.new_event_loop()
-    serving = loop.create_task(serve(make_application(service), listening))
+    serving = loop.create_task(serve(make_application(service, texts=texts), listening))
     thread = threading.Thread(target=loop.run_until_complete, args=[asyncio.wait([serving])])
     thread.start()
     yield address(listening)
@@ -106,7 +110,9 @@ def test_markup_in_questions_passages_and_titles_is_shown_as_text(browser, url):
     ask(browser, ATTACK)
     assert answered(browser)
     quotes = "[...document.querySelectorAll('blockquote')].map((quote) => quote.textContent)"
-    assert HOSTILE in browser.run(quotes) and "<i>Zorblium</i>" in browser.text("main")
+    assert HOSTILE in browser.run(quotes)
+    assert "from “<i>Zorblium</i>” (<b>zorblium</b>.pdf, page 7)" in browser.text("main")
+    assert "was not read: a <i>scan</i>." in browser.text("#files")
     type_passage(browser, HOSTILE)
     ask(browser, QUESTION.replace("oxygen", "Zorblium"))
     assert answered(browser) != "I don’t know."
@@ -157,10 +163,11 @@ def test_keyboard_and_screen_reader_reach_everything_in_the_order_of_the_page(br
     browser.open(url)
     order = []
     focused = "document.activeElement"
-    for _ in range(4):
+    for _ in range(5):
         browser.press("Tab")
         order.append(browser.run(f"{focused}.value || {focused}.id || {focused}.textContent"))
-    assert order == ["search", "question", "Ask", QUESTION]
+    unread = "Files that could not be read: 1"
+    assert order == ["search", unread, "question", "Ask", QUESTION]
     style = f"getComputedStyle({focused})"
     seen = browser.run(f"[{style}.outlineStyle, {style}.outlineWidth]")
     assert seen == ["solid", "3px"], "the focus can be seen"

@@ -3,6 +3,7 @@
 import html
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,6 +126,13 @@ def test_an_answer_is_marked_in_its_tinted_sentence_with_title_and_runners_up():
     assert "0.20  Ada  (in: A &lt;i&gt; title)" in shown.html
     in_text = "Which <number>? 8 (0.90 sure; in: Oxygen)\n  0.20  Ada  (in: A <i> title)"
     assert repr(shown) == in_text
+
+
+def test_a_source_of_ones_own_is_shown_with_file_and_page():
+    own = replace(found("8", "bread: Baking"), file="bread.pdf", page=7)
+    whole = replace(own, candidates=(own, own))
+    shown = retrieval.show_open_answer(whole).html
+    assert shown.count("bread: Baking, bread.pdf, page 7") == 2
 
 
 def test_a_refusal_shows_no_passage_and_says_what_was_turned_down():

@@ -190,7 +190,7 @@ def test_ask_takes_a_folder_of_texts(capsys, small_wikipedia, tiny_folder, two_p
     captured = capsys.readouterr()
     first, candidate = captured.out.splitlines()
     assert first.endswith("sure; gold: Metals, gold.pdf, page 2)")
-    assert candidate.endswith("in gold: Metals, gold.pdf, page 2")
+    assert candidate.endswith("in 'gold: Metals, gold.pdf, page 2'")
     assert "not read: scan.pdf (1 of 1 pages have no text" in captured.err
     assert main([*arguments, "--texts", str(two_pages), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
