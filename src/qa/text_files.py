@@ -91,10 +91,10 @@ def read_blocks(file: Path) -> list[Block]:
 
 
 def _bounded(blocks: Iterator[Block]) -> list[Block]:
-    """The blocks that hold something, with single blanks between words."""
+    """The blocks that hold something, with single blanks between words and no soft hyphens."""
     kept, characters = [], 0
     for block in blocks:
-        text = " ".join(block.text.split())
+        text = " ".join(block.text.replace("\xad", "").split())
         characters += len(text)
         if characters > MAX_CHARACTERS:
             raise UnreadableError(f"more than {MAX_CHARACTERS:,} characters")
@@ -144,14 +144,17 @@ def _read_html(file: Path) -> Iterator[Block]:
 
 
 def _html_blocks(text: str) -> Iterator[Block]:
-    from lxml import etree
+    from lxml import etree, html
 
-    parser = etree.HTMLParser(encoding="utf-8", huge_tree=True, remove_comments=True)
+    left_out = {"remove_comments": True, "remove_pis": True}
+    parser = html.HTMLParser(encoding="utf-8", huge_tree=True, **left_out)
     parser.feed(text.encode())
     root = parser.close() if text.strip() else None
     if root is None:
         return
     etree.strip_elements(root, *_DROPPED, with_tail=False)
+    for element in root.xpath("//*[@role='navigation' or @role='search']"):
+        element.drop_tree()
     gathered: list[str] = []
     depth = 0
     walk = etree.iterwalk(root, events=("start", "end"))
@@ -162,7 +165,8 @@ def _html_blocks(text: str) -> Iterator[Block]:
             raise UnreadableError(f"more than {MAX_DEPTH:,} elements deep")
         if element.tag not in _INLINE:
             is_heading = not starts and element.tag in _HEADINGS
-            yield Block("".join(gathered), None, is_heading)
+            text = "".join(gathered)
+            yield Block(text.rstrip(" ¶\n") if is_heading else text, None, is_heading)
             gathered = []
         row = _row(element) if starts and element.tag == "tr" else ""
         if 0 < len(row) <= MAX_ROW:
@@ -227,14 +231,14 @@ def _read_docx(file: Path) -> Iterator[Block]:
     # What somebody inserted, and forms and covers: python-docx passes over what is inside of these.
     names = ("ins", "smartTag", "sdt", "sdtContent")
     etree.strip_tags(document.element.body, *(f"{{*}}{name}" for name in names))
+    styles = {style.style_id: style.name or "" for style in document.styles}
     for item in document.iter_inner_content():
         if isinstance(item, Table):
             for row in item.rows:
                 cells = dict.fromkeys(row.cells)  # one that spans two columns is there twice
                 yield Block(" | ".join(cell.text for cell in cells))
         else:
-            style = (item.style and item.style.name) or ""
-            is_heading = style.startswith(("Heading", "Title"))
+            is_heading = styles.get(item._element.style, "").startswith(("Heading", "Title"))
             yield Block(item.text, None, is_heading)
 
 

@@ -156,7 +156,7 @@ Its wall
 | leaf | green |
 """
 HTML = """<!doctype html><title>Cells</title><style>p {}</style><nav>Home</nav>
-<table><tr><td><h1>The <b>c</b>ell</h1><p>A cell<br>is sm<i>all</i>.
+<div role=search>Go</div><table><tr><td><h1>The <b>c</b>ell<a>¶</a></h1><p>A cell<br>is sm<i>al&shy;l</i>.
 <ul><li>One<li>Two &amp; more</ul>
 <table><tr><th>part</th><th><p>colour</p></th></tr></table></td></tr></table><script>1</script>"""
 
@@ -184,7 +184,10 @@ def test_markdown_and_html_give_headings_paragraphs_and_rows(tmp_path):
 
 
 def test_an_epub_is_read_in_the_order_of_its_spine(tmp_path):
-    chapters = ("<html><h1>Second</h1><p>Two.</p></html>", "<html><p>One &#8212; “it”.</p></html>")
+    chapters = (
+        "<html><h1>Second</h1><p>Two.<?x y?></p></html>",
+        "<html><p>One &#8212; “it”.</p></html>",
+    )
     file = archive(tmp_path / "book.epub", epub_parts(*chapters))
     assert read_blocks(file) == [Block("One — “it”."), Block("Second", None, True), Block("Two.")]
 
