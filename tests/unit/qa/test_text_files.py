@@ -156,7 +156,8 @@ Its wall
 | leaf | green |
 """
 HTML = """<!doctype html><title>Cells</title><style>p {}</style><nav>Home</nav>
-<div role=search>Go</div><table><tr><td><h1>The <b>c</b>ell<a>¶</a></h1><p>A cell<br>is sm<i>al&shy;l</i>.
+<div role=search>Go</div><table><tr><td><h1>The <b>c</b>ell<a>¶</a></h1>
+<p>A cell<br>is sm<i>al&shy;l</i>.
 <ul><li>One<li>Two &amp; more</ul>
 <table><tr><th>part</th><th><p>colour</p></th></tr></table></td></tr></table><script>1</script>"""
 
