@@ -229,7 +229,7 @@ def test_the_page_says_which_files_were_read_and_which_not_and_why(answerer):
     folder = Folder([], {"manual.pdf": 7}, unread)
     page = visit(scenario, make_application(AnswerService(answerer), "my texts", texts=folder))
     assert '<details id="files" open>' in page and "Files read: 1; not read: 2" in page
-    assert "<strong>&lt;b&gt;scan.pdf</strong> was not read: 3 pages without text." in page
+    assert "<strong>&lt;b&gt;scan.pdf</strong>: not read, 3 pages without text" in page
     assert "photo.png" in page and "manual.pdf: 7 passages" in page
     folder.unread.pop("<b>scan.pdf")  # and nothing is urgent
     page = visit(scenario, make_application(AnswerService(answerer), "my texts", texts=folder))
