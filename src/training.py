@@ -160,7 +160,7 @@ class Run:
     history: list[dict]
     seconds: float
     settings: dict
-    finished: bool = True
+    finished: bool
     card: dict = field(default_factory=dict)
 
 

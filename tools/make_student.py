@@ -131,7 +131,7 @@ def main() -> None:
     card |= made_here(f"one thread; {options.remark}".removesuffix("; "))
     card |= calibrated(QuestionAnswerer(model, teacher.tokenizer), course["validation"])
     target = options.folder / "qa-student"
-    run = Run(model, history, history[-1]["seconds"], card["recipe"])
+    run = Run(model, history, history[-1]["seconds"], card["recipe"], finished=True)
     save_student(run, target, card)
     student = QuestionAnswerer.load(target)  # the scores are those of the stored file
     splits = (

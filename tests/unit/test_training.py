@@ -117,6 +117,7 @@ def test_a_resumed_run_has_the_minutes_that_were_left(clock: SimpleNamespace) ->
     assert steps_taken(budget, clock, lambda step: 1.0) == 15
     assert budget.seconds == 60
     assert Budget(minutes=1, spent=61).is_over(300)  # nothing left
+    assert not Budget(minutes=1, spent=61).is_over(0)  # one step is always taken
 
 
 @pytest.mark.parametrize(
@@ -314,7 +315,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path:
 
 def a_run(slope: float, **more) -> Run:
     history = [{"step": 1, "seconds": 0.5, "loss": slope}]
-    return Run(Line(slope), history, 0.5, {"minutes": 1}, **more)
+    return Run(Line(slope), history, 0.5, {"minutes": 1}, **{"finished": True} | more)
 
 
 FILES = ("model.safetensors", "history.json", "run.json", "card.json")
