@@ -121,7 +121,7 @@ def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
     figure, ax = subplots(figsize=(8.6, 1.9 + 0.2 * len(iso)))
     read, size = written.replace(" ", "␣"), 11 if len(written) < 45 else 8.5
     heatmap(ax, weights, list(iso), list(read), high=1, unit=SHARE, size=size)
-    ax.set(xlabel="read: the written date, character by character", ylabel="written: downwards")
+    ax.set(xlabel="written date: read by characters", ylabel="answer: downwards")
     dates = _aligned_words(weights, written, iso)
     found = [", ".join(f"{part} from “{word}”" for part, word in date.items()) for date in dates]
     finding = f"It writes {iso}: " + ("; then ".join(found) or "each character looks at a few")
@@ -203,6 +203,7 @@ def plot_head_maps(
         outer = rows if h % across == 0 else None, columns if h + across >= H else None
         picture = heatmap(ax, weights[h], *outer, high=1, size=8.5 if max(T, S) <= 16 else 7)
         title(ax, names[h], 10)
+    figure.told.clear()  # only maps with both axes named tell theirs; below, all do
     figure.colorbar(picture, ax=axes, label=SHARE, shrink=0.6, pad=0.02, aspect=30)
     figure.supxlabel(LOOKED_AT, fontsize=10.5)
     figure.supylabel(LOOKS, fontsize=10.5)
@@ -325,8 +326,9 @@ def plot_positions(tables: Mapping[str, Any]) -> Figure:
         share = (np.abs(nearest - np.arange(len(table))) == 1).mean()
         beside.append(f"{percent(share)} ({name})")
     finding = f"Most like a position is the one next to it: {', '.join(beside)}"
+    shapes = {name: "{} positions of {} numbers".format(*np.shape(t)) for name, t in tables.items()}
     shows = "Heatmaps of position vectors, below them the cosines between positions"
-    return finish(figure, finding, shows)
+    return finish(figure, finding, f"{shows}, {listed(shapes)}")
 
 
 # --- blocks and what they cost --------------------------------------------------------------------
@@ -423,8 +425,9 @@ def plot_time_against_length(curves: Mapping[str, Mapping[int, float]], what: st
     lengths = list(next(iter(curves.values())))
     ax.set_xticks(lengths, [f"{length:,}" for length in lengths])
     ax.set_xlim(lengths[0] / 1.2, lengths[-1] * 1.2)
-    growth = [f"{name} {each[-1][1] / each[0][1]:.0f} times" for name, each in points.items()]
-    finding = f"{lengths[-1] / lengths[0]:.0f} times the length takes as long: {', '.join(growth)}"
+    growth = [f"{name} {each[-1][1] / each[0][1]:.0f}" for name, each in points.items()]
+    growth[0] += " times as long"
+    finding = f"{lengths[-1] / lengths[0]:.0f} times the length takes {', '.join(growth)}"
     return finish(figure, finding, f"Timed: {what}")
 
 
@@ -474,7 +477,7 @@ def plot_heads(
     ax.set_xlabel("head")
     if marked is not None:
         box(ax, marked[1], marked[0], 1, 1, edge=END, face="none", line=3)
-    return finish(figure, finding, f"In the cells: {label}")
+    return finish(figure, finding, f"In the cells, by block and head: {label}")
 
 
 def plot_gradients(norms: Mapping[str, tuple[float, float]]) -> Figure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +44,7 @@ def plot_model_sizes(sizes: Sequence[Mapping[str, Any]], ours: Mapping[str, int]
         sizes: one dict per model with year, model, parameters.
         ours: models of this course -> parameters, drawn as lines.
     """
-    figure, ax = subplots(figsize=(8.6, 5.4))
+    figure, ax = subplots(figsize=(8.6, 5.6))
     points = np.array([[float(row["year"]), float(row["parameters"])] for row in sizes])
     (first, smallest), (last, largest) = points.min(axis=0), points.max(axis=0)
     kinds = {"dense": START, "mixture of experts: a token uses a part": "C4"}
@@ -61,11 +60,14 @@ def plot_model_sizes(sizes: Sequence[Mapping[str, Any]], ours: Mapping[str, int]
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
     names = [row["model"].partition(" (")[0] for row in sizes]  # without what is in brackets
-    label_points(ax, points, names, size=9)
+    push = np.repeat(points, 6, axis=0)  # each point pushes names off as six do
+    label_points(ax, points, names, size=9, avoid=push)
     ends = np.lexsort((points[:, 1], points[:, 0]))[0], points[:, 1].argmax()
     told = [f"{names[i]} ({points[i, 0]:.0f}, {short_count(points[i, 1])})" for i in ends]
     grown = points[ends[1], 1] / points[ends[0], 1]
-    finding = f"From {told[0]} to {told[1]}: {grown:,.0f} times as many parameters"
+    finding = (
+        f"From {told[0]} to {told[1]}: about {float(f'{grown:.2g}'):,.0f} times as many parameters"
+    )
     listing = {f"{row['year']} {row['model']}": float(row["parameters"]) for row in sizes}
     return finish(figure, finding, f"Points by year and size, {listed(listing, short_count)}")
 
@@ -143,11 +145,12 @@ def plot_pruning(
         }
         percents(ax, "x")
         lines(ax, curves, x, label, colours, xlim=(-0.02, 1), marker="o")
-    spared = [share for share, m in zeros if m.f1 >= whole.f1 - 2]
-    speed = median(m.questions_per_second for _, m in zeros) / whole.questions_per_second
-    kept = "Even the fewest zeros cost two points of F1"
+    spared = [(share, m) for share, m in zeros if m.f1 >= whole.f1 - 2]
+    share, named = max(spared or zeros[:1], key=lambda each: each[0])
+    speed = named.questions_per_second / whole.questions_per_second
+    kept = f"Even {percent(share)} of the weights set to zero cost two points of F1"
     if spared:
-        kept = f"{percent(max(spared))} of the weights can be zero for two points of F1"
+        kept = f"{percent(share)} of the weights can be zero for two points of F1"
     finding = f"{kept}, but zeros are multiplied like any other number: {speed:.1f} times the speed"
     return finish(figure, finding)
 

@@ -28,7 +28,6 @@ from src.plots import (
     subplots,
     tell,
     tint,
-    written,
 )
 from src.plots.primitives import (
     GREY,
@@ -82,9 +81,10 @@ def draw_chain_rule(tokens: Sequence[str], probs: Sequence[float]) -> Figure:
     T, products = len(tokens), np.cumprod(values)
     figure, ax = subplots(figsize=(8.6, 3.5))
     ax.bar(range(T), values, 0.72, color=tint(START, 0.75))
-    size = 10.5 if T <= 9 else 8.5
+    size, said = 10.5 if T <= 9 else 8.5, []
     for t, (token, value) in enumerate(zip(tokens, values, strict=True)):
         shown = f"{value:.2f}" if value >= 0.01 else scientific(value)
+        said.append(f"“{token}” {shown}, product {scientific(products[t])}")
         write(ax, t, value, shown, size=size, shift=(0, 8))
         write(ax, t, 0, visible(token), size=size, bold=True, shift=(0, -10))
         write(ax, t, 0, scientific(products[t]), GREY, size - 1.5, shift=(0, -26))
@@ -92,8 +92,7 @@ def draw_chain_rule(tokens: Sequence[str], probs: Sequence[float]) -> Figure:
     ax.set_ylabel("probability,\ngiven all before")
     ax.set_xlabel("token, and below it the product so far", labelpad=36)
     finding = f"{T} probabilities, one for each token, multiply to {scientific(products[-1])}"
-    shows = "Bars of each token's probability, the token, the product so far"
-    return finish(figure, finding, f"{shows}: {written(figure)}")
+    return finish(figure, finding, f"Bars, one for each token: {'; '.join(said)}")
 
 
 def plot_suggestions(suggestions: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
@@ -110,17 +109,18 @@ def plot_suggestions(suggestions: Mapping[str, Mapping[str, Mapping[str, float]]
     )
     for row, (beginning, each) in zip(axes, suggestions.items(), strict=True):
         for column, (ax, source) in enumerate(zip(row, sources, strict=True)):
-            title(ax, f"{beginning} ...", 10, bold=False)
+            title(ax, f"{source}: {beginning} ...", 10, bold=False)
             words = {word.strip() or word: share for word, share in each[source].items()}
             shown, colour = [percent(share) for share in words.values()], tint(f"C{column}", 0.7)
             bars(ax, words, shown, colour, " ")
             percents(ax, "x")
-            ax.set(xlim=(0, 1.25 * highest), xlabel="")
-    for ax, source in zip(axes[-1], sources, strict=True):
-        ax.set_xlabel(f"{source}: probability")
+            ax.set(xlim=(0, 1.25 * highest), xlabel="probability" if ax in axes[-1] else "")
     lists = {s: len({tuple(each[s]) for each in suggestions.values()}) for s in sources}
-    found = ", ".join(f"{n} from the {source}" for source, n in lists.items())
-    return finish(figure, f"{len(suggestions)} beginnings, different lists of words: {found}")
+    found = [f"the {source} {n}" for source, n in lists.items()]
+    first = lists[sources[0]]
+    found[0] = f"the {sources[0]} has {first} list{'s' * (first > 1)} of words"
+    beginnings = f"{len(suggestions)} beginning{'s' * (len(suggestions) > 1)}"
+    return finish(figure, f"After {beginnings} {', '.join(found)}")
 
 
 # --- counting -------------------------------------------------------------------------------------
@@ -159,7 +159,8 @@ def draw_pieces(text: str, cuts: Mapping[str, Sequence[str]]) -> Figure:
         write(ax, end + 1, row, f"{len(pieces)}", GREY, ha="left")
     (first, many), *_, (last, few) = [(name, len(pieces)) for name, pieces in cuts.items()]
     finding = f"“{text}” in {many} pieces ({first}), in {few} ({last})"
-    return finish(figure, finding, written(figure))
+    said = {n: f"{' | '.join(map(visible, each))} ({len(each)})" for n, each in cuts.items()}
+    return finish(figure, finding, listed(said))
 
 
 def draw_vocabularies(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Figure:
@@ -182,7 +183,11 @@ def draw_vocabularies(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Figur
     totals = {name: sum(len(row[name]) for row in rows) for name in names}
     counts = ", ".join(f"{total} tokens for {name}" for name, total in totals.items())
     finding = f"{len(rows)} words make {counts}"
-    return finish(figure, finding, f"Column by column, a box for each token: {written(figure)}")
+    said = {
+        word: {name: " ".join(map(visible, row[name])) for name in names}
+        for word, row in table.items()
+    }
+    return finish(figure, finding, f"Words cut into tokens, {listed(said)}")
 
 
 def _pieces(
@@ -377,10 +382,16 @@ def plot_ladder(rungs: Sequence[Rung]) -> Figure:
     finding = f"From {worst.perplexity:,.0f} ({worst.name}) down to {best.perplexity:,.0f} per word"
     said = {
         rung.name: f"perplexity {rung.perplexity:,.0f}, {rung.parameters:,} parameters, "
-        f"{'about ' * rung.estimated}{rung.seconds:,.0f} seconds"
+        f"{'about ' * rung.estimated}{_duration(rung.seconds)}"
         for rung in rungs
     }
     return finish(figure, f"{finding} ({best.name})", listed(said))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1e9:
+        return f"{seconds:,.0f} second{'s' * (round(seconds) != 1)}"
+    return f"{seconds / 1e9:.0f} billion seconds ({seconds / 31_557_600:,.0f} years)"
 
 
 # --- sampling -------------------------------------------------------------------------------------
@@ -401,21 +412,23 @@ def plot_samplers(probs: Mapping[str, Any], pieces: Callable[[list[int]], list[s
     size = (8.8, 1.35 + 0.235 * len(tokens))
     figure, axes = subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
     heights = {
-        name: [*values[order], max(0.0, 1 - values[order].sum())] for name, values in tables.items()
+        name: [*values[order], np.delete(values, order).sum()] for name, values in tables.items()
     }
     colours = [tint("C0", 0.75)] * (len(tokens) - 1) + [tint(MUTED, 0.8)]
     for ax, (name, values) in zip(axes[0], heights.items(), strict=True):
         title(ax, name, 10)
-        shown = ["out" if not p else f"{100 * p:.0f}" if p >= 0.005 else "<1" for p in values]
+        shown = ["out" if not p else f"{100 * p:.0f} %" if p >= 0.005 else "<1 %" for p in values]
         label = f"of {kept[name]:,} tokens"
         bars(
             ax, list(zip(tokens, values, strict=True)), shown, colours, label, height=0.75, size=9.5
         )
-        ax.set(xlim=(0, 1.35 * max(map(max, heights.values()))), xticks=[])
-    axes[0, 0].set_ylabel("next token, in %")
+        ax.set(xlim=(0, 1.5 * max(map(max, heights.values()))), xticks=[])
+    axes[0, 0].set_ylabel("next token")
     fewest = min(kept, key=kept.get)
     finding = f"One distribution, {len(tables)} ways to draw from it: “{fewest}” leaves "
-    return finish(figure, f"{finding}{kept[fewest]:,} of {len(original):,} tokens")
+    finding += f"{kept[fewest]:,} of {len(original):,} tokens"
+    left = {name: f"{count:,}" for name, count in kept.items()}
+    return finish(figure, finding, f"Tokens that stay possible, {listed(left)}")
 
 
 RUN = 4  # a token repeats when the run of so many tokens that it ends has come before
@@ -470,5 +483,6 @@ def draw_cache(T: int = 5) -> Figure:
             ax.plot([t], [step], "o", markersize=20, color=face, markeredgecolor=edge)
     passes = " and ".join(f"{count} {name}" for name, count in counts.items())
     finding = f"{T} tokens take {passes} through the network"
-    shows = "Two triangles of circles, a row for each new token; filled ones are computed"
+    shows = "Two triangles of circles, a row for each new token; filled ones are computed, "
+    shows += "with a cache only the last of each row"
     return finish(figure, finding, shows)

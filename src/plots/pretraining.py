@@ -22,9 +22,19 @@ from src.plots import (
     readable_on,
     subplots,
     tint,
-    written,
 )
-from src.plots.primitives import GREY, arrow, bars, box, boxes, drawing, level, percents, write
+from src.plots.primitives import (
+    GREY,
+    arrow,
+    bars,
+    box,
+    boxes,
+    drawing,
+    level,
+    percents,
+    title,
+    write,
+)
 from src.pretraining import BEGIN, DELIMITER, EXTRACT
 
 HIDDEN, OTHER, KEPT = "C0", "C1", ANSWER  # a chosen token: [MASK], another token, itself
@@ -126,7 +136,7 @@ def draw_fill_ins(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
     tops = {s: {head: max(a[head], key=a[head].get) for head in heads} for s, a in table.items()}
     changed = sum(words[heads[0]] != words[heads[-1]] for words in tops.values())
     finding = f"“{heads[-1]}” fills {changed} of {len(table)} blanks otherwise than “{heads[0]}”"
-    return finish(figure, finding, f"Sentences with a blank, and words for it: {written(figure)}")
+    return finish(figure, finding, f"Words for each blank, {listed(table, percent)}")
 
 
 def plot_shares(shares: Mapping[str, float], what: str, guess: tuple[float, str]) -> Figure:
@@ -178,7 +188,11 @@ def draw_pairs(pairs: Mapping[str, tuple[str, str, bool]]) -> Figure:
             )
         boxes(ax, x, y, ["[SEP]"], edge="white", face=FAINT)
     finding = "Pairs label themselves: where the second sentence came from is the answer"
-    return finish(figure, finding, written(figure))
+    said = {
+        name: f"“{first}” then “{second}”, label {int(follows)}"
+        for name, (first, second, follows) in pairs.items()
+    }
+    return finish(figure, finding, f"Sentences between [CLS] and [SEP], {listed(said)}")
 
 
 def draw_replaced_probs(
@@ -245,6 +259,7 @@ def draw_views(
             box(ax, x, 0.85 * line, width, 0.62, text, size=9.5, **look)
         shown = [percent(chance) for chance in chances.values()]
         chances = {word.strip(): chance for word, chance in chances.items()}
+        title(right, f"what {name} expects", 10, bold=False)
         bars(right, chances, shown, tint(OTHER, 0.55), "probability of the token")
         right.set_xlim(0, 1.3 * highest)
         percents(right, "x")
@@ -278,8 +293,11 @@ def draw_sequences(tasks: Mapping[str, Sequence[Sequence[str]]], ends: Mapping[s
             y += 0.78
         y += 0.6
     finding = f"{len(tasks)} tasks, one model: every example becomes one sequence or several"
-    said = [" ".join(sequence) for sequences in tasks.values() for sequence in sequences]
-    return finish(figure, finding, f"{listed(ends)}. The sequences: {'; '.join(said)}")
+    said = {
+        name: f"{' and '.join(map(' '.join, sequences))}, then {ends[name]}"
+        for name, sequences in tasks.items()
+    }
+    return finish(figure, finding, listed(said))
 
 
 def _draw_sequence(ax: Axes, y: float, sequence: Sequence[str]) -> float:

@@ -229,7 +229,8 @@ def heatmap(
         tell(ax, "Heatmap", "; ".join(said))
     elif rows is not None and columns is not None and allowed is None:
         tops = zip(rows, np.argmax(values, axis=1), np.max(values, axis=1), strict=True)
-        said = [f"{row}: {columns[place]} {number(top)}" for row, place, top in tops]
+        share = percent if unit.startswith("share") else number
+        said = [f"{row}: {columns[place]} {share(top)}" for row, place, top in tops]
         tell(ax, "Heatmap", f"most in each row, {'; '.join(said)}")
     if unit:
         ax.get_figure(root=True).colorbar(picture, ax=ax, label=unit, pad=0.015)
@@ -416,6 +417,7 @@ def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]]) -> None
         overlap = np.maximum(0, 13 - np.diff(placed))
         placed[1:] += overlap / 2
         placed[:-1] -= overlap / 2
+        placed[:1] = np.maximum(placed[:1], 6)  # above the axis
     halo = [withStroke(linewidth=3, foreground="white")]  # where another line crosses a name
     for (x, y, name, colour), up in zip(order, placed - wanted, strict=True):
         look = {"ha": "left", "bold": True, "path_effects": halo}

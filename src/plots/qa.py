@@ -193,7 +193,7 @@ def plot_question_mix(splits: Mapping[str, Rows]) -> Figure:
     figure, axes = subplots(1, 2, figsize=size, width_ratios=(1, 1.25))
     panels = (by_split, "questions"), (by_word, "questions, % of all")
     for ax, (table, label) in zip(axes, panels, strict=True):
-        stacked_bars(ax, table, HAS_ANSWER, label, shown="")
+        stacked_bars(ax, table, HAS_ANSWER, label, "{:,.0f}", least=np.inf)
         sums = [sum(parts.values()) for parts in table.values()]
         for y, value in enumerate(sums):
             write(ax, value, y, f"{value:,.0f}", shift=(4, 0), ha="left")
@@ -358,6 +358,7 @@ def plot_threshold(
     curves = {name: np.stack([grid, 100 * values], axis=1) for name, values in shares.items()}
     ax.set_xscale("logit")
     lines(ax, curves, *labels, colours, xlim=(grid[0], grid[-1]), ylim=(0, 105))
+    figure.told.clear()  # the ends of the grid say nothing; the finding has what is marked
     ticks = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
@@ -408,8 +409,11 @@ def draw_four_heads() -> Figure:
         lines_of = "\n".join(textwrap.wrap(question, 48))
         write(ax, 0, 0.9, lines_of, GREY, 9.3, ha="left", va="top")
     finding = "One encoder, four heads: they differ only in which output vectors they read"
-    reads = {name: f"{len(gives)} of the vectors" for name, (_, gives, _) in HEADS.items()}
-    return finish(figure, finding, f"They read, {listed(reads)}", written(figure))
+    reads = {
+        name: f"reads {len(gives)} of the vectors; {question}"
+        for name, (_, gives, question) in HEADS.items()
+    }
+    return finish(figure, finding, listed(reads))
 
 
 def _draw_head(ax: Axes, tokens: list[str], gives: Mapping[int, str]) -> None:

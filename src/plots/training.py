@@ -13,7 +13,7 @@ from IPython import get_ipython
 from IPython.display import display
 from matplotlib.ticker import MaxNLocator
 
-from src.plots import START, Figure, alt, finish, listed, number, readable_on, subplots
+from src.plots import START, Figure, alt, finish, listed, readable_on, subplots
 from src.plots.primitives import heatmap, level, lines, write
 from src.runtime import as_number, progress_line
 
@@ -143,7 +143,9 @@ def plot_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         pairs = [(as_number(log.get("seconds")), as_number(log.get("loss"))) for log in history]
         points = np.array([pair for pair in pairs if None not in pair]).reshape(-1, 2)
         if len(points):
-            curves[name] = np.column_stack([points[:, 0], _smooth(points[:, 1])])
+            smoothed = _smooth(points[:, 1])
+            smoothed[0] = points[0, 1]  # where it began, not a mean of what it soon came to
+            curves[name] = np.column_stack([points[:, 0], smoothed])
     return plot_losses(curves, "training, seconds")
 
 
@@ -165,13 +167,12 @@ def plot_losses(
     }
     levels = levels or {}
     last = max(curve[-1, 0] for curve in points.values())
-    high = max(float(np.quantile(curve[:, 1], 0.99)) for curve in points.values())
-    high = max(high, *levels.values(), 1e-6)
+    high = max(*(curve[:, 1].max() for curve in points.values()), *levels.values(), 1e-6)
     figure, ax = subplots(figsize=(8, 3.8))
     lines(ax, points, x, "loss", xlim=(0, 1.02 * last), ylim=(0, 1.15 * high))
     for name, value in levels.items():
         level(ax, value, name, below=value < high / 2)
-    said = [f"from {number(c[0, 1])} to {number(c[-1, 1])} ({n})" for n, c in points.items()]
+    said = [f"from {c[0, 1]:.2f} to {c[-1, 1]:.2f} ({n})" for n, c in points.items()]
     return finish(figure, f"The loss goes {', '.join(said)}")
 
 
@@ -213,6 +214,7 @@ def plot_weight_change(changes: Mapping[str, Sequence[float]]) -> Figure:
             text = "0: frozen" if wide and not value else f"{value:.1f}" if value else "0"
             place, colour = (layers - 1) / 2 if wide else column, picture.cmap(picture.norm(value))
             write(ax, place, row, text, readable_on(colour), 10.5)
+    figure.told.clear()  # the means below say more than the largest of each row
     ax.set(xlabel="layer", ylabel="part")
     edges = np.arange(len(parts) - 1) + 0.5
     ax.hlines(edges, -0.5, layers - 0.5, color="white", linewidth=1.5)

@@ -56,7 +56,7 @@ FIGURES = {
     "plot_attention": (
         lambda: attention.plot_attention(looks(), TOKENS),
         "“left” looks at “side” with 60 % of its attention",
-        "Heatmap of query: who looks by key: who is looked at: [CLS]: [CLS] 0.05",
+        "Heatmap of query by key: [CLS]: [CLS] 0.05",
         "left: [CLS] 0.05, the 0.05, left 0.05, side 0.60",
     ),
     "plot_attention of a question": (
@@ -72,7 +72,7 @@ FIGURES = {
     "plot_alignment": (
         lambda: attention.plot_alignment(aligned(), WRITTEN, ISO),
         f"It writes {ISO}: year from “2026”, month from “November”, day from “23rd”",
-        "1: o 1; 1: N 1; -: h 1; 2: 2 1; 3: 3 1",
+        "1: o 100 %; 1: N 100 %; -: h 100 %; 2: 2 100 %; 3: 3 100 %",
     ),
     "plot_alignment of a span": (
         lambda: attention.plot_alignment(aligned(2), WRITTEN, f"{ISO}/2026-11-24"),
@@ -117,6 +117,7 @@ FIGURES = {
     "plot_positions": (
         lambda: attention.plot_positions({"waves": waves()}),
         "Most like a position is the one next to it: 100 % (waves)",
+        "waves: 30 positions of 64 numbers",
     ),
     "draw_blocks": (
         lambda: attention.draw_blocks(("encoder", "decoder"), 512),
@@ -134,7 +135,7 @@ FIGURES = {
     ),
     "plot_time_against_length": (
         lambda: attention.plot_time_against_length(TIMES, "a step"),
-        "4 times the length takes as long: RNN 4 times, transformer 5 times",
+        "4 times the length takes RNN 4 times as long, transformer 5",
         "RNN: 10 at 16, 40 at 64",
     ),
     "plot_layers": (
@@ -145,6 +146,7 @@ FIGURES = {
     "plot_heads": (
         lambda: attention.plot_heads(SHARES, "What four heads find", "right", 0.5, (0, 1)),
         "What four heads find",
+        "by block and head: right",
         "block 1: 1 50, 2 100; block 2: 1 0, 2 25",
     ),
     "plot_gradients": (

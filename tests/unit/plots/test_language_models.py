@@ -60,17 +60,16 @@ FIGURES = {
     "draw_chain_rule": (
         lambda: lm.draw_chain_rule(["the", "cat", " $x$", "."], [0.75, 2 / 3, 0.5, 1]),
         "4 probabilities, one for each token, multiply to 0.25",
-        "0.75; the; 0.75; 0.67; cat; 0.5; 0.50; ␣$x$; 0.25; 1.00; .; 0.25",
+        "“the” 0.75, product 0.75; “cat” 0.67, product 0.5; “ $x$” 0.50, product 0.25; “.” 1.00",
     ),
     "plot_suggestions": (
         lambda: lm.plot_suggestions(SUGGESTIONS),
-        "2 beginnings, different lists of words: 1 from the phone keyboard, "
-        "2 from the language model",
-        "Bars of plays the ...: violin: 40 %; $: 30 %",
+        "After 2 beginnings the phone keyboard has 1 list of words, the language model 2",
+        "Bars of language model: plays the ...: violin: 40 %; $: 30 %",
     ),
     "plot_suggestions of nothing": (
         lambda: lm.plot_suggestions({"zzz": {"phone keyboard": {}, "model": {" a": 0.5}}}),
-        "1 beginnings, different lists of words: 1 from the phone keyboard, 1 from the model",
+        "After 1 beginning the phone keyboard has 1 list of words, the model 1",
     ),
     "plot_bigrams": (
         lambda: lm.plot_bigrams([[0, 2], [1, 0]], ["a", "b"]),
@@ -80,12 +79,12 @@ FIGURES = {
     "draw_pieces": (
         lambda: lm.draw_pieces("a $bc", CUTS),
         "“a $bc” in 5 pieces (bytes), in 2 (words)",
-        "bytes; a; ␣; $; b; c; 5; words; a; ␣$bc; 2",
+        "bytes: a | ␣ | $ | b | c (5); words: a | ␣$bc (2)",
     ),
     "draw_vocabularies": (
         lambda: lm.draw_vocabularies(WORDS),
         "2 words make 5 tokens for GPT, 2 tokens for BERT",
-        "GPT; sing; ing; ox; y; gen; BERT; singing; oxygen",
+        "singing: GPT: sing ing; BERT: singing; oxygen: GPT: ox y gen; BERT: oxygen",
     ),
     "plot_orders": (
         lambda: lm.plot_orders(ORDERS),
@@ -116,13 +115,13 @@ FIGURES = {
     "plot_ladder": (
         lambda: lm.plot_ladder(RUNGS),
         "From 2,000 (GPT, 20 s) down to 30 per word (SmolLM2)",
-        "SmolLM2: perplexity 30, 134,515,008 parameters, about 10,000,000,000 seconds",
+        "SmolLM2: perplexity 30, 134,515,008 parameters, about 10 billion seconds (317 years)",
     ),
     "plot_samplers": (
         lambda: lm.plot_samplers(SAMPLERS, pieces),
         "One distribution, 2 ways to draw from it: “cut” leaves 2 of 40 tokens",
-        "␣t0: 50; ␣t1: 25; ␣t2: 13; ␣t3: 6",
-        "all others: <1. Bars of cut: ␣t0: 50; ␣t1: 50; ␣t2: out",
+        "as it is: 40; cut: 2. Bars of as it is: ␣t0: 50 %; ␣t1: 25 %; ␣t2: 13 %",
+        "all others: <1 %. Bars of cut: ␣t0: 50 %; ␣t1: 50 %; ␣t2: out",
     ),
     "plot_repetition": (
         lambda: lm.plot_repetition(REPEATED),
@@ -132,6 +131,7 @@ FIGURES = {
     "draw_cache": (
         lambda: lm.draw_cache(4),
         "4 tokens take 10 without a cache and 4 with a cache through the network",
+        "with a cache only the last of each row",
     ),
 }
 

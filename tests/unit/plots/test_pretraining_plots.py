@@ -39,7 +39,7 @@ FIGURES = {
     "draw_fill_ins": (
         lambda: pretraining.draw_fill_ins(FILLED),
         "“after” fills 1 of 2 blanks otherwise than “before”",
-        "Oxygen is a _____.; the 10 %; gas 50 % metal 20 %",
+        "Oxygen is a [MASK].: before: the 10 %; after: gas 50 %, metal 20 %; The $",
     ),
     "plot_shares": (
         lambda: pretraining.plot_shares(SHARES, "blanks filled rightly", (0.06, "always “the”")),
@@ -49,7 +49,7 @@ FIGURES = {
     "draw_pairs": (
         lambda: pretraining.draw_pairs(PAIRS),
         "Pairs label themselves: where the second sentence came from is the answer",
-        "neighbours; label 1: follows; [CLS]; A gas.; [SEP]; B.; [SEP]; swapped; label 0: does not",
+        "neighbours: “A gas.” then “B.”, label 1; swapped: “B.” then “A gas.”, label 0",
     ),
     "draw_replaced_probs": (
         lambda: pretraining.draw_replaced_probs(SEEN, TOKENS, CHANCES),
@@ -61,13 +61,13 @@ FIGURES = {
         "GPT expects “cat”; BERT expects “violin”",
         "The sentence “[CLS] the ? has four",
         "GPT: sees 2 words; BERT: sees 10 words",
-        "violin: 60 %; guitar: 20 %",
+        "Bars of what BERT expects: violin: 60 %; guitar: 20 %",
     ),
     "draw_sequences": (
         lambda: pretraining.draw_sequences(TASKS, ENDS),
         "2 tasks, one model: every example becomes one sequence or several",
-        "entailment: one layer, three classes",
-        "<s> Ann bought it. What? $ bread <e>",
+        "park. $ A man sings there. <e>, then one layer, three classes; multiple choice: <s>",
+        "$ Rio <e> and <s> Ann bought it. What? $ bread <e>, then one score each",
     ),
 }
 

@@ -87,7 +87,7 @@ FIGURES = {
         lambda: qa.plot_question_mix({"train": MIX * 3, "test": MIX[:2]}),
         "29 % of the 14 questions have no answer in their passage; 57 % begin with “what”",
         "train: the passage holds the answer 9, it does not: unanswerable 3;",
-        "what …: the passage holds the answer 28.6, it does not: unanswerable 28.6",
+        "what …: the passage holds the answer 29, it does not: unanswerable 29",
     ),
     "plot_question_mix with answers": (
         lambda: qa.plot_question_mix({"test": MIX[2:]}),
@@ -114,12 +114,11 @@ FIGURES = {
         "At 0.40 the reader answers 75 % of the answerable questions "
         "and refuses 50 % of the unanswerable ones",
         "F1 over all questions is 58.3 there",
-        "answerable: answered: 100 at 0.000911, 0 at 0.999",
     ),
     "draw_four_heads": (
         qa.draw_four_heads,
         "One encoder, four heads: they differ only in which output vectors they read",
-        "class: 1 of the vectors; span: 9 of the vectors; pair: 1 of the vectors; tag: 4 of",
+        "class: reads 1 of the vectors; one label for the text: is this review positive?; span:",
     ),
     "draw_question_to_answer": (
         lambda: qa.draw_question_to_answer("which", "number $8", SHORT, *LOGITS, (3, 5)),
