@@ -359,14 +359,14 @@ def as_number(value: Any) -> float | None:
 
 
 def run_folder(name: str) -> Path:
-    """The folder of a notebook's runs: COURSE_RUNS/name, else build/runs/name. Not made here.
+    """The folder of a notebook's runs: COURSE_RUNS, else build/runs/name. Not made here.
 
     In fast mode it is build/runs-fast/name, so that a run of seconds never replaces a real one.
-    tools/run_notebooks.py sets COURSE_RUNS, so that every execution of a notebook trains anew and
-    a reader's own runs stay.
+    tools/run_notebooks.py sets COURSE_RUNS for each notebook, so that every execution trains anew
+    and a reader's own runs stay.
     """
-    runs = os.environ.get("COURSE_RUNS") or ("build/runs-fast" if is_fast() else "build/runs")
-    return COURSE / Path(runs).expanduser() / name
+    own = f"build/runs-fast/{name}" if is_fast() else f"build/runs/{name}"
+    return COURSE / Path(os.environ.get("COURSE_RUNS") or own).expanduser()
 
 
 def latest_run(folder: str | Path, shipped: str | Path) -> Path:

@@ -101,7 +101,7 @@ def test_every_execution_trains_anew_and_leaves_a_readers_own_runs_alone(
     monkeypatch.setattr(run_notebooks, "RUNS", tmp_path / "runs of notebooks")
     monkeypatch.setenv("COURSE_RUNS", str(tmp_path / "mine"))
     monkeypatch.delenv("COURSE_FAST", raising=False)
-    (tmp_path / "mine" / "01" / "hours of training").mkdir(parents=True)
+    (tmp_path / "mine" / "hours of training").mkdir(parents=True)
     notebook = make(
         f"import sys; sys.path.insert(0, {str(run_notebooks.ROOT)!r})\n"
         "from src import runtime\nruns = runtime.run_folder('01')",
@@ -114,7 +114,7 @@ def test_every_execution_trains_anew_and_leaves_a_readers_own_runs_alone(
         run_notebooks.run(notebook, tmp_path / f"out-{number}.ipynb")
         lines = printed(tmp_path / f"out-{number}.ipynb").splitlines()
         assert (lines[0], lines[-1]) == ("[]", "True"), "an earlier execution's run was still there"
-    assert (tmp_path / "runs of notebooks" / "01_trial" / "01" / "live").is_dir(), (
+    assert (tmp_path / "runs of notebooks" / "01_trial" / "live").is_dir(), (
         "kept until the next execution"
     )
     monkeypatch.setenv("COURSE_FAST", "1")
@@ -123,7 +123,7 @@ def test_every_execution_trains_anew_and_leaves_a_readers_own_runs_alone(
         "01_trial",
         "01_trial-fast",
     }
-    assert (tmp_path / "mine" / "01" / "hours of training").is_dir()
+    assert (tmp_path / "mine" / "hours of training").is_dir()
 
 
 @pytest.mark.usefixtures("steady_sources")

@@ -261,9 +261,9 @@ def test_runs_go_where_they_cannot_be_taken_for_another_kinds(monkeypatch, tmp_p
     monkeypatch.setenv("COURSE_FAST", "1")
     assert runtime.run_folder("06") == runtime.COURSE / "build/runs-fast/06"
     monkeypatch.setenv("COURSE_RUNS", str(tmp_path))
-    assert runtime.run_folder("06") == tmp_path / "06"
+    assert runtime.run_folder("06") == tmp_path
     monkeypatch.setenv("COURSE_RUNS", "build/elsewhere")
-    assert runtime.run_folder("06") == runtime.COURSE / "build/elsewhere/06"
+    assert runtime.run_folder("06") == runtime.COURSE / "build/elsewhere"
     assert not (runtime.COURSE / "build/elsewhere").exists(), "asking makes no folder"
 
 
