@@ -81,7 +81,8 @@ def report_panel(findings: list[Finding]) -> Panel:
             f'<td {CELL}><b style="color:rgb({tint})">{mark}</b></td>'
             f"<td {CELL} nowrap>{html.escape(finding.what)}</td><td {CELL}>{found}</td></tr>"
         )
-        lines.append(f"{mark} {finding.what}: {finding.found} {finding.advice}".rstrip())
+        said = [finding.found, finding.advice] if finding.advice else [finding.found]
+        lines.append(f"{mark} {finding.what}: {'. '.join(said)}")
     table = f'<table style="border-collapse:collapse;margin:0">{"".join(rows)}</table>'
     page = f'<style>{UNBOXED}</style><div class="wta"><p>{inline_html(summary)}</p>{table}</div>'
     return Panel(page, "\n".join(lines))
@@ -131,7 +132,7 @@ def _machine() -> list[Finding]:
     none = "None is needed: every time stated in this course was measured without one."
     lines = [
         ("processor", f"{cores} cores", cores == 1, slow),
-        ("memory", f"{gigabytes:.3g} GB", gigabytes < ENOUGH_GIGABYTES, close),
+        ("memory", f"{gigabytes:.0f} GB", gigabytes < ENOUGH_GIGABYTES, close),
         ("GPU", gpu, gpu == "no GPU", none),
     ]
     return [
@@ -164,7 +165,8 @@ def _weights(folder: Path) -> list[Finding]:
         sizes[file.parent.name] = sizes.get(file.parent.name, 0) + file.stat().st_size
     findings = []
     for name, size in sorted(sizes.items()):
-        found = Finding(f"weights/{name}", f"{size / 1e6:.0f} MB, they come with the course")
+        megabytes = f"{size / 1e6:.0f} MB" if size >= 1e6 else "under 1 MB"
+        found = Finding(f"weights/{name}", f"{megabytes}, they come with the course")
         if not size:
             advice = f"Get them back with `git checkout weights/{name}`."
             found = Finding(f"weights/{name}", "not there", "bad", advice)

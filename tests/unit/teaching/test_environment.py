@@ -93,7 +93,7 @@ def test_a_small_machine_is_a_note_and_no_error(course, monkeypatch):
 def test_the_panel_counts_what_is_to_do_and_keeps_text_that_looks_like_html():
     findings = [Finding("a", "x < y"), Finding("b", "gone", "bad", "Run `make`.")]
     panel = report_panel(findings)
-    assert "1 of 2 things need you" in panel.text and "✘ b: gone Run `make`." in panel.text
+    assert "1 of 2 things need you" in panel.text and "✘ b: gone. Run `make`." in panel.text
     assert "x &lt; y" in panel.html and "<code>make</code>" in panel.html
     assert report_panel(findings[:1]).text.startswith("Everything is here.")
 
