@@ -173,9 +173,14 @@ def listed(
     pairs = list(values.items()) if isinstance(values, Mapping) else values
     write = form.format if isinstance(form, str) else form
     if not any(isinstance(value, (str, list, Mapping)) for _, value in pairs):
-        return ", ".join(f"{name} {write(value)}" for name, value in pairs)
+        return ", ".join(valued(name, write(value)) for name, value in pairs)
     rows = [(name, row if isinstance(row, str) else listed(row, form)) for name, row in pairs]
     return "; ".join(f"{name}: {row}" for name, row in rows)
+
+
+def valued(name: Any, value: str) -> str:
+    """A name and its value: "king 0.83", and "layer 2: 0.83", where two numbers would meet."""
+    return f"{name}: {value}" if str(name)[-1:].isdigit() else f"{name} {value}"
 
 
 def number(value: float) -> str:

@@ -74,10 +74,10 @@ def plot_counts(
         heatmap(ax, values, texts, columns, lambda x, form=form: form.format(x) if x else "0")
     axes[1].set_xlabel("word of the vocabulary")
     before, after = int(counts.sum(axis=0).argmax()), int(weights.max(axis=0).argmax())
-    finding = f"“{words[before]}” leads the counts; TF-IDF gives it at most"
-    finding += (
-        f" {weights[:, before].max():.2f}, and “{words[after]}” {weights[:, after].max():.2f}"
-    )
+    most = weights.max(axis=0)
+    given = f"{most[before]:.2f}" if most[before] else "0"
+    finding = f"“{words[before]}” leads the counts; TF-IDF gives it at most {given}, and"
+    finding += f" “{words[after]}” {most[after]:.2f}"
     return finish(figure, finding, f"Of each text the words {', '.join(words)}")
 
 
@@ -130,7 +130,9 @@ def draw_angles(vectors: Mapping[str, Sequence[float]]) -> Figure:
     nearest = names[1 + int(np.linalg.norm(rows[1:] - rows[0], axis=1).argmin())]
     finding = f"By direction, “{best}” is nearest to “{names[0]}”"
     finding += f"; by distance, “{nearest}” is" if nearest != best else ", and by distance too"
-    return finish(figure, finding, f"Arrows from the origin: {written(figure)}")
+    told = [f"{name} to ({x:g}, {y:g})" for name, (x, y) in zip(names, rows, strict=True)]
+    told[1:] = [f"{text}, cosine {c:.2f}" for text, c in zip(told[1:], cosines[1:], strict=True)]
+    return finish(figure, finding, f"Arrows from the origin: {'; '.join(told)}")
 
 
 def plot_vectors(wv: WordVectors, words: Sequence[str]) -> Figure:
@@ -145,8 +147,10 @@ def plot_vectors(wv: WordVectors, words: Sequence[str]) -> Figure:
     cosines = np.array([[wv.similarity(a, b) for b in words] for a in words])
     cosines -= 2 * np.eye(len(words))
     one, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
-    finding = f"{percent((rows != 0).mean())} of these numbers are not zero; "
-    finding += f"most alike are “{words[one]}” and “{words[other]}”, cosine {cosines.max():.2f}"
+    finding = "None of these numbers is zero"
+    if (rows == 0).any():
+        finding = f"{percent((rows != 0).mean())} of these numbers are not zero"
+    finding += f"; most alike are “{words[one]}” and “{words[other]}”, cosine {cosines.max():.2f}"
     return finish(figure, finding, f"{rows.shape[1]} numbers of each word: {', '.join(words)}")
 
 
@@ -157,7 +161,7 @@ def plot_neighbours(wv: WordVectors, words: Sequence[str]) -> Figure:
     for ax, (word, near) in zip(axes[0], found.items(), strict=True):
         title(ax, word, 11)
         colours = [tint(END, 0.55), *[tint(START, 0.45)] * (len(near) - 1)]
-        bars(ax, near, "", colours, "cosine", height=0.82)
+        bars(ax, near, "", colours, "cosine", height=0.82, told="{:.2f}")
         for row, (other, cosine) in enumerate(near.items()):
             write(ax, 0.03, row, other, ha="left")
             write(ax, cosine, row, f"{cosine:.2f}", size=8.5, shift=(-2, 0), ha="right")
@@ -272,11 +276,13 @@ def plot_analogies(report: AnalogyReport, name: str) -> Figure:
     kinds = {"facts": START, "grammar": PALE}
     colours = [kinds["grammar" if category in grammar else "facts"] for category in shares]
     label = "right answers, % of the questions whose words are known"
-    bars(ax, shares, "{:.0f} %", colours, label, height=0.8)
-    for row, category in enumerate(shares):
+    told = []
+    for row, (category, share) in enumerate(shares.items()):
         known, asked = counts[category]["known"], counts[category]["asked"]
         unknown = f", {asked - known:,} unknown" if asked > known else ""
         write(ax, 110, row, f"of {known:,}{unknown}", MUTED, 9, ha="left")
+        told.append(f"{share:.0f} %, {counts[category]['right']:,} of {known:,}{unknown}")
+    bars(ax, shares, "{:.0f} %", colours, label, height=0.8, told=told)
     ax.set(xlim=(0, 138), xticks=range(0, 101, 20))
     ax.spines["bottom"].set_bounds(0, 100)
     legend(figure, kinds)
@@ -320,8 +326,9 @@ def plot_similarity(
     axes[0, 0].set_ylabel("cosine of the two words")
     told = [f"{value:.2f} ({name})" for name, value in found.items()]
     finding = f"The cosines order the pairs as people do to {' and '.join(told)}"
-    pairs = [f"{len(r.used)} pairs, {len(r.missing)} missing" for r in reports]
-    return finish(figure, finding, f"{'; '.join(pairs)}. Named: {written(figure)}")
+    scatter = {TESTS[r.name]: f"{len(r.used)} pairs, {len(r.missing)} missing" for r in reports}
+    shows = f"Scatter of people's marks against cosines, {listed(scatter)}"
+    return finish(figure, finding, shows, f"Named: {written(figure)}")
 
 
 def plot_associations(

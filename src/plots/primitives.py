@@ -42,6 +42,7 @@ from src.plots import (
     subplots,
     tell,
     tint,
+    valued,
 )
 from src.teaching.panel import UNBOXED, Panel
 
@@ -173,9 +174,12 @@ def percents(ax: Axes, axis: str = "y") -> None:
 
 
 def _told(axis: Axis, value: float) -> str:
-    """A value of an axis for the alternative text."""
-    shares = isinstance(axis.get_major_formatter(), PercentFormatter)
-    return percent(value) if shares else number(value)
+    """A value of an axis for the alternative text: the name of its tick, if it was given one."""
+    form = axis.get_major_formatter()
+    if isinstance(form, PercentFormatter):
+        return percent(value)
+    name = form(value) if isinstance(form, FuncFormatter) else ""
+    return name or number(value)
 
 
 def heatmap(
@@ -222,7 +226,7 @@ def heatmap(
             if text and (allowed is None or allowed[row, column]):
                 colour = readable_on(picture.cmap(picture.norm(value)))
                 write(ax, column, row, text, colour, size)
-                named = f"{columns[column]} {text}" if columns is not None else text
+                named = valued(columns[column], text) if columns is not None else text
                 cells.setdefault(row, []).append(named)
         names = rows if rows is not None else range(1, len(values) + 1)
         said = [f"{names[row]}: {', '.join(texts)}" for row, texts in cells.items()]
@@ -259,6 +263,7 @@ def bars(
     room: float = 1.2,
     height: float = 0.62,
     size: float = 10,
+    told: str | Sequence[str] = "",
 ) -> None:
     """Draw horizontal bars from the top down, each with its name and its value.
 
@@ -268,6 +273,7 @@ def bars(
         colour: one, or one for each bar.
         label: of the x axis; without it the axis is left out.
         room: how far the axis goes, in lengths of the longest bar.
+        told: what the alternative text says instead of `shown`: a format, or a text for each.
     """
     pairs = values.items() if isinstance(values, Mapping) else values
     names, lengths = [name for name, _ in pairs], np.array([length for _, length in pairs])
@@ -277,6 +283,8 @@ def bars(
     for y, text in enumerate(texts):
         if text:
             write(ax, np.nanmax([lengths[y], 0]), y, text, size=size - 0.5, shift=(4, 0), ha="left")
+    if told:
+        texts = [told.format(value) for value in lengths] if isinstance(told, str) else told
     said = [text or _told(ax.xaxis, value) for text, value in zip(texts, lengths, strict=True)]
     tell(ax, "Bars", listed(list(zip(names, said, strict=True))))
     ax.set_xlim(0, room * max(np.nanmax(lengths, initial=0), 1e-12))
@@ -455,7 +463,9 @@ def level(
     else:
         at, coordinates = (value, 0.02 if below else 0.96), ("data", "axes fraction")
     shift = (4 if left else -4, (-8 if below else 8) if axis == "y" else 0)
-    write(ax, *at, name, GREY, shift=shift, xycoords=coordinates, **side)
+    halo = [withStroke(linewidth=5, foreground="white")]  # where the grid crosses the name
+    look = {"shift": shift, "xycoords": coordinates, "path_effects": halo}
+    write(ax, *at, name, GREY, **look, **side)
 
 
 def label_points(

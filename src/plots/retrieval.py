@@ -22,7 +22,6 @@ from src.plots import (
     subplots,
     tell,
     tint,
-    written,
 )
 from src.plots.primitives import (
     GREY,
@@ -124,7 +123,16 @@ def draw_open_pipeline(passages: int, pool: int, read: int) -> Figure:
     write(ax, 79, 33, "sure enough", GREY, 9.5)
     write(ax, 80, 7, "not", GREY, 9.5)
     finding = f"Of {passages:,} passages {read:,} are read, and one of them answers, or none"
-    return finish(figure, finding, f"Boxes and arrows: {written(figure)}")
+    searched = f"Two searches, by keyword and by meaning, keep the best {pool:,} each of"
+    last = (
+        f"The best {read:,} of both, fused, are read. If it is sure enough, what comes out is the"
+    )
+    return finish(
+        figure,
+        finding,
+        f"{searched} {passages:,} passages for the question",
+        f"{last} answer and its evidence, if not, “I don't know”",
+    )
 
 
 # --- by keyword -----------------------------------------------------------------------------------
@@ -297,7 +305,7 @@ def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
     ax.grid(axis="y")
     legend(figure, colours)
     table = {way: dict(zip(depths.values(), each, strict=True)) for way, each in recall.items()}
-    tell(ax, "Bars with 95 % intervals", listed(table, "{:.0f}"))
+    tell(ax, "Bars with 95 % intervals", listed(table, "{:.0f} %"))
     best = sorted(recall, key=lambda way: -recall[way][1])
     shares = ", ".join(f"{way} {recall[way][1]:.0f} %" for way in best)
     finding = f"The right article is among the first 5 of all: {shares}, of {count} questions"

@@ -25,7 +25,6 @@ from src.plots import (
     subplots,
     tell,
     tint,
-    written,
 )
 from src.plots.primitives import (
     GREY,
@@ -54,6 +53,7 @@ def draw_bags(sentences: Sequence[Sequence[str]]) -> Figure:
     longest = max(sum(len(word) + 1.6 for word in words) for words in sentences)
     size = (8.6, 0.95 + 0.62 * len(sentences))
     figure, ax = drawing(size, (-0.5, 2 * longest + 8), (len(sentences) - 0.4, -0.75))
+    told = []
     write(ax, 0, -0.68, "the sentence", INPUT, 10.5, bold=True, ha="left")
     write(ax, longest + 6, -0.68, "its bag of words", STATE, 10.5, bold=True, ha="left")
     for y, (words, bag) in enumerate(zip(sentences, bags, strict=True)):
@@ -61,8 +61,9 @@ def draw_bags(sentences: Sequence[Sequence[str]]) -> Figure:
         arrow(ax, (longest + 0.8, y), (longest + 4.6, y))
         counted = [word if count == 1 else f"{word} {count}" for word, count in bag]
         boxes(ax, longest + 6, y, counted, edge=STATE)
+        told.append(f"“{' '.join(words)}” becomes {', '.join(counted)}")
     same = "one and the same bag" if all(bag == bags[0] for bag in bags) else "different bags"
-    return finish(figure, f"{len(sentences)} sentences, {same}", written(figure))
+    return finish(figure, f"{len(sentences)} sentences, {same}", "; ".join(told))
 
 
 # --- one cell, unrolled ---------------------------------------------------------------------------
@@ -76,7 +77,7 @@ def draw_unrolled(words: Sequence[str], inputs: Any, states: Any) -> Figure:
         inputs, states: float[T, D_in] and float[T, D], few numbers each, which are written out.
     """
     inputs, states = np.asarray(inputs, dtype=float), np.asarray(states, dtype=float)
-    T = len(words)
+    T, told = len(words), []
     figure, ax = drawing((8.6, 3.5), (-1.35, 2 * T - 0.4), (-0.25, 4.15))
     _numbers(ax, -0.72, 2.1, np.zeros(states.shape[1]), STATE)
     for t, word in enumerate(words):
@@ -88,10 +89,12 @@ def draw_unrolled(words: Sequence[str], inputs: Any, states: Any) -> Figure:
         arrow(ax, (x - 1.6 if t else -0.22, 2.1), (x - 0.42, 2.1), STATE)
         arrow(ax, (x, 2.52), (x, 3.3))
         _numbers(ax, x, 3.6, states[t], STATE)
+        told.append(f"{word} [{_vector(inputs[t])}] gives [{_vector(states[t])}]")
     for y, name, colour in ((3.6, "state", STATE), (0.62, "input", INPUT)):
         write(ax, -1.3, y, name, colour, 10.5, bold=True, ha="left")
     finding = f"One cell, used {T} times: each state is made of a word and of the state before it"
-    return finish(figure, finding, f"From left to right: {written(figure)}")
+    begin = f"From left to right, the first state before them being all zeros: {'; '.join(told)}"
+    return finish(figure, finding, begin)
 
 
 def _numbers(ax: Axes, x: float, y: float, values: np.ndarray, colour: str) -> None:
@@ -117,10 +120,12 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     }
     label = "distance: steps between the input and the state that is asked about"
     lines(ax, curves, label, "norm of the gradient", COLOURS, log="y")
+    ax.locator_params(axis="x", integer=True)
     steps = max(map(len, norms.values())) - 1
     left = {name: float(values[-1] / values[0]) for name, values in norms.items()}
-    told = [f"{name} {left[name]:.2g}" for name in sorted(left, key=left.get, reverse=True)]
-    return finish(figure, f"What is left of the gradient {steps} steps back: {', '.join(told)}")
+    most, least = (f"{f(left, key=left.get)} ({f(left.values()):.2g})" for f in (max, min))
+    finding = f"What is left of the gradient {steps} steps back: most with {most}, least with"
+    return finish(figure, f"{finding} {least}")
 
 
 def plot_clipping(
@@ -141,7 +146,7 @@ def plot_clipping(
         ax.set(xlabel="training, steps", ylabel=label, yscale="log")
         ax.set_ylim(None, 100 * max(*series[clipped], limit))  # what explodes leaves the picture
         ax.grid(axis="y")
-    level(axes[0], limit, f"limit {limit:g}", left=True)
+    level(axes[0], limit, f"limit {limit:g}", below=True)
     axes[1].legend(loc="upper right", fontsize=9.5)
     broken = np.flatnonzero(~np.isfinite(losses[without]))
     last = f"ends at {losses[without][-1]:.2g}"
@@ -150,8 +155,12 @@ def plot_clipping(
     finding = (
         f"Clipped at {limit:g}, the loss ends at {losses[clipped][-1]:.2g}; {without}, it {last}"
     )
-    longest = {name: f"{max(values):.3g}" for name, values in norms.items()}
-    return finish(figure, finding, f"Longest gradients: {listed(longest)}")
+    told = {
+        name: f"longest gradient {max(values):.3g}, last loss {losses[name][-1]:.3g}"
+        for name, values in norms.items()
+    }
+    shows = "Two charts against training steps, the length of the gradient and the loss"
+    return finish(figure, finding, shows, listed(told))
 
 
 # --- LSTM -----------------------------------------------------------------------------------------
@@ -232,7 +241,8 @@ def plot_gates(gates: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
     )
     finding = f"The {name} gate opens widest at {most}, least at {least}"
     told = listed({gate: list(zip(tokens, mean, strict=True)) for gate, mean in means.items()})
-    return finish(figure, finding, f"Heatmaps; mean over the units drawn, {told}")
+    drawn = f"Heatmaps; mean over the {len(tables[name])} units drawn"
+    return finish(figure, finding, f"{drawn}, {told}")
 
 
 # --- both directions ------------------------------------------------------------------------------
@@ -286,7 +296,8 @@ def draw_padding(texts: Sequence[Sequence[str]]) -> Figure:
     empty = len(texts) * T - sum(map(len, texts))
     finding = f"{empty} of {len(texts) * T} places are padding: "
     finding += "there to be computed, never to count"
-    return finish(figure, finding, f"A batch of {len(texts)} rows: {written(figure)}")
+    rows = ", ".join(f"“{' '.join(words)}” and {T - len(words)} pad" for words in texts)
+    return finish(figure, finding, f"A batch of {len(texts)} rows: {rows}")
 
 
 def plot_topic_scores(scores: Mapping[str, Sequence[float]], texts: int, guess: float) -> Figure:
@@ -301,20 +312,24 @@ def plot_topic_scores(scores: Mapping[str, Sequence[float]], texts: int, guess: 
     figure, ax = subplots(figsize=(8.2, 1.6 + 0.5 * len(scores)))
     label = f"topics right, of {texts:,} introductions that no model saw in training"
     percents(ax, "x")
-    bars(ax, means, "", tint(INPUT, 0.55), label)
+    told = [
+        f"{_tenths(means[name])} (seeds: {', '.join(map(_tenths, values))})"
+        for name, values in scores.items()
+    ]
+    bars(ax, means, "", tint(INPUT, 0.55), label, told=told)
     for y, (name, values) in enumerate(scores.items()):
         ax.plot(values, [y] * len(values), "o", color=INK, markersize=4)
-        text = f"{100 * means[name]:.1f} %"
-        write(ax, max(values), y, text, size=10.5, shift=(6, 0), ha="left")
+        write(ax, max(values), y, _tenths(means[name]), size=10.5, shift=(6, 0), ha="left")
     ax.axvline(guess, color=MUTED, linestyle="--", linewidth=1.3)
     write(ax, guess, -0.62, "always the commonest topic", GREY, 9.5, shift=(5, 0), ha="left")
     ax.set(xlim=(0, 1), ylim=(len(scores) - 0.5, -0.85))
     best, worst = max(means, key=means.get), min(means, key=means.get)
-    finding = f"{100 * means[best]:.1f} % right for “{best}”, "
-    finding += f"{100 * means[worst]:.1f} % for “{worst}”"
-    told = {name: ", ".join(map(percent, row)) for name, row in scores.items()}
-    often = f"Always the commonest topic: {percent(guess)}"
-    return finish(figure, finding, often, f"Single seeds, {listed(told)}")
+    finding = f"{_tenths(means[best])} right for “{best}”, {_tenths(means[worst])} for “{worst}”"
+    return finish(figure, finding, f"Always the commonest topic: {_tenths(guess)}")
+
+
+def _tenths(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def plot_confusion(counts: Any, topics: Sequence[str]) -> Figure:
@@ -409,14 +424,13 @@ def plot_accuracy_by_length(
     figure, ax = subplots(figsize=(8.2, 4.0))
     label = "characters of the written date"
     percents(ax)
+    ax.set_xticks(range(len(bins)), [f"{low} to {high - 1}" for low, high in bins])
     lines(ax, points, label, "exact match", bands=bands, ylim=(0, 1.04), marker="o")
     ax.set_xlim(-0.2, len(bins) - 0.95)
-    names = [f"{low} to {high - 1}" for low, high in bins]
-    ax.set_xticks(range(len(bins)), names)
     ends = {name: (percent(p[0, 1]), percent(p[-1, 1])) for name, p in points.items()}
     low, *_, high = sorted(points, key=lambda name: points[name][-1, 1]) * 2
-    finding = f"On the longest dates: {low} {ends[low][1]} right, {high} {ends[high][1]}"
+    finding = f"On the longest dates: {ends[low][1]} right ({low}), {ends[high][1]} ({high})"
     if len(points) == 1:
         finding = f"The {low} gets {ends[low][0]} of the shortest dates right,"
         finding += f" {ends[low][1]} of the longest"
-    return finish(figure, finding, f"Characters, from place 0 on: {', '.join(names)}")
+    return finish(figure, finding)

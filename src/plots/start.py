@@ -22,7 +22,6 @@ from src.plots import (
     percent,
     subplots,
     tint,
-    written,
 )
 from src.plots.primitives import (
     arrow,
@@ -85,7 +84,8 @@ def draw_ai_sets() -> Figure:
         write(ax, x, y + 0.45, name, size=11.5, bold=True, va="bottom")
         write(ax, x, y + 0.25, inside, va="top")
     finding = "Deep learning is a part of machine learning, as that is of artificial intelligence"
-    return finish(figure, finding, "Three ellipses, one inside the other", written(figure))
+    told = listed({name: inside for name, (*_, inside) in SETS.items()})
+    return finish(figure, finding, "Three ellipses, one inside the other", told)
 
 
 COURSE_MAP = (
@@ -116,7 +116,8 @@ def draw_course_map() -> Figure:
         elif i:
             arrow(ax, (14.39, y + 2.4), (2.0, y + 1.4), **STEP)
     finding = "The notebooks lead from a single word to an answer out of ten thousand articles"
-    return finish(figure, finding, "Boxes joined by arrows", written(figure))
+    told = listed({f"{number} {name}": adds for number, name, adds in COURSE_MAP})
+    return finish(figure, finding, "Boxes joined by arrows", told)
 
 
 # --- how training works ---------------------------------------------------------------------------
@@ -163,7 +164,11 @@ def draw_training_loop() -> Figure:
     write(ax, 8.5, 7.35, "epoch: one round over all examples, then again", END, bold=True)
     finding = "Training is four steps in a circle, the same for two numbers as for millions"
     shows = "Four boxes in a row, joined by arrows, and an arrow back to the first, named epoch"
-    return finish(figure, finding, shows, written(figure))
+    told = "; ".join(
+        f"{word}: {means}; for the line {line}; for the spam filter {spam}"
+        for word, (means, line, spam) in LOOP.items()
+    )
+    return finish(figure, finding, shows, told)
 
 
 def plot_downhill(
@@ -224,8 +229,10 @@ def plot_line_training(
     ax.set(xlabel=x_label, ylabel=y_label)
     label_line_ends(ax, ends)
     errors = [error for _, _, error in history]
-    error_curve = {"": list(enumerate(errors, 1))}
-    lines(curve, error_curve, "epoch, logarithmic", "error (mean square)", log="x")
+    curve.set_xscale("symlog", linthresh=1)  # which has a zero
+    powers = [10**power for power in range(len(str(epochs)))]
+    curve.set_xticks([0, *powers], ["start", *(f"{power:,}" for power in powers)])
+    lines(curve, {"": list(enumerate(errors))}, "epoch, logarithmic", "error (mean square)")
     finding = f"In {epochs:,} epochs the line moves to the points: its error falls"
     finding += f" from {errors[0]:,.0f} to {errors[-1]:,.0f}"
     last = f"The last line has slope {history[-1][0]:.2f} and intercept {history[-1][1]:.2f}"
@@ -251,8 +258,8 @@ def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
     ax.locator_params(axis="x", integer=True)
     legend(figure, kinds)
     ranked = sorted(errors.items(), key=lambda item: item[1].wrong)
-    told = [f"“{name}” {found.wrong} times" for name, found in ranked]
-    return finish(figure, f"On the same {ranked[0][1].total} messages wrong: {', '.join(told)}")
+    told = [f"{found.wrong} by “{name}”" for name, found in ranked]
+    return finish(figure, f"Of the same {ranked[0][1].total} messages, wrong: {', '.join(told)}")
 
 
 def plot_word_weights(for_spam: Mapping[str, float], against: Mapping[str, float]) -> Figure:
@@ -277,15 +284,16 @@ def plot_task_scores(scores: Mapping[str, Score]) -> Figure:
     shares = {name: 100 * score.right / score.total for name, score in scores.items()}
     shares = dict(sorted(shares.items(), key=lambda item: -item[1]))
     figure, ax = subplots(figsize=(8, 1.5 + 0.5 * len(shares)))
-    shown = [f"{scores[name].right} of {scores[name].total}" for name in shares]
+    shown = [f"{scores[name].right:,} of {scores[name].total:,}" for name in shares]
+    against = {name: f"{shares[name]:.0f} % for {percent(scores[name].chance)}" for name in shares}
+    told = [f"{against[name]}, {count}" for name, count in zip(shares, shown, strict=True)]
     label = "right answers, % (orange mark: what guessing would get)"
-    bars(ax, shares, shown, label=label)
+    bars(ax, shares, shown, label=label, told=told)
     for row, name in enumerate(shares):
         guess = 100 * scores[name].chance
         ax.plot([guess, guess], [row - 0.38, row + 0.38], color=END, linewidth=2.4)
     ax.set(xlim=(0, 115), xticks=range(0, 101, 20))
     above = {name: shares[name] - 100 * scores[name].chance for name in shares}
     best, worst = max(above, key=above.get), min(above, key=above.get)
-    told = {name: f"{shares[name]:.0f} % for {percent(scores[name].chance)}" for name in shares}
-    finding = f"“{best}” lies furthest above guessing ({told[best]}), “{worst}” least"
-    return finish(figure, f"{finding} ({told[worst]})", f"Right, for guessing: {listed(told)}")
+    finding = f"“{best}” lies furthest above guessing ({against[best]}), “{worst}” least"
+    return finish(figure, f"{finding} ({against[worst]})", "Right, against guessing, and counted")

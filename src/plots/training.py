@@ -150,13 +150,16 @@ def plot_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
 
 
 def plot_losses(
-    curves: Mapping[str, Any], x: str, levels: Mapping[str, float] | None = None
+    curves: Mapping[str, Any],
+    x: str,
+    levels: Mapping[str, float] | None = None,
+    y: str = "loss",
 ) -> Figure:
     """Plot losses from the first to the last, each named at its end.
 
     Args:
         curves: name -> float[N, 2], (x, loss) in order; or float[N], the losses of 1, 2, 3, ...
-        x: label of the axis, with its unit.
+        x, y: labels of the axes, with their units.
         levels: name -> a loss to compare with, such as that of a guess.
     """
     points = {
@@ -169,7 +172,8 @@ def plot_losses(
     last = max(curve[-1, 0] for curve in points.values())
     high = max(*(curve[:, 1].max() for curve in points.values()), *levels.values(), 1e-6)
     figure, ax = subplots(figsize=(8, 3.8))
-    lines(ax, points, x, "loss", xlim=(0, 1.02 * last), ylim=(0, 1.15 * high))
+    lines(ax, points, x, y, xlim=(0, last), ylim=(0, 1.15 * high))
+    ax.locator_params(axis="x", integer=True)
     for name, value in levels.items():
         level(ax, value, name, below=value < high / 2)
     said = [f"from {c[0, 1]:.2f} to {c[-1, 1]:.2f} ({n})" for n, c in points.items()]

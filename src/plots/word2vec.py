@@ -30,7 +30,6 @@ from src.plots import (
     percent,
     subplots,
     tint,
-    written,
 )
 from src.plots.explore import explorable
 from src.plots.primitives import (
@@ -132,7 +131,10 @@ def draw_architectures() -> Figure:
     _draw_architecture(axes[0], "CBOW", "the neighbours ask for the centre", around, centre)
     _draw_architecture(axes[1], "skip-gram", "the centre asks for its neighbours", around, centre)
     finding = "One window, two questions: CBOW makes one example of it, skip-gram four"
-    return finish(figure, finding, f"Two small networks: {written(figure)}")
+    words = ", ".join(around)
+    cbow = f"Two small networks. CBOW: the vectors of {words} are averaged, and the mean predicts"
+    skip_gram = f"Skip-gram: the vector of {centre} predicts each of {words}"
+    return finish(figure, finding, f"{cbow} {centre}", skip_gram)
 
 
 def _draw_architecture(ax: Axes, name: str, asks: str, around: Sequence[str], centre: str) -> None:
@@ -174,7 +176,7 @@ def draw_negative_sampling(
     figure, ax = subplots(figsize=(8, 1.7 + 0.4 * K))
     label = f"probability that the word occurs near “{centre}”"
     shades = [tint(colour, 0.6) for colour in colours]
-    bars(ax, dict(zip(names, probs, strict=True)), "", shades, label, height=0.55)
+    bars(ax, list(zip(names, probs, strict=True)), "", shades, label, height=0.55, told="{:.2f}")
     for y, (prob, colour) in enumerate(zip(probs, colours, strict=True)):
         target = 0.0 if y else 1.0
         if abs(target - prob) > 0.06:
@@ -233,15 +235,16 @@ def plot_comparison(table: Mapping[str, Mapping[str, float]]) -> Figure:
     ways = list(next(iter(table.values())))
     size = (8.6, 1.2 + 0.42 * len(ways))
     figure, axes = subplots(1, len(table), figsize=size, sharey=True, squeeze=False)
-    wins = []
+    wins: dict[str, list[str]] = {}
     for ax, (measure, values) in zip(axes[0], table.items(), strict=True):
         title(ax, measure, 10)
         best = ways[int(np.nanargmax([values[way] for way in ways]))]
         colours = [CENTRE if way == best else tint(CENTRE, 0.4) for way in ways]
-        shown = ["none" if math.isnan(values[way]) else number(values[way]) for way in ways]
+        shown = ["none" if math.isnan(v) else number(float(f"{v:.3g}")) for v in values.values()]
         bars(ax, values, shown, colours, room=1.45)
-        wins.append(f"{best} in {measure}")
-    return finish(figure, f"Ahead: {'; '.join(wins)}")
+        wins.setdefault(best, []).append(measure)
+    ahead = [f"{best} in {' and '.join(measures)}" for best, measures in wins.items()]
+    return finish(figure, f"Ahead: {'; '.join(ahead)}")
 
 
 # --- maps of words --------------------------------------------------------------------------------

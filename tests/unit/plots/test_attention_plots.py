@@ -86,7 +86,7 @@ FIGURES = {
     "draw_look_back": (
         lambda: attention.draw_look_back([0.1, 0.0, 0.0, 0.7, 0.2], "5 May", "2026-0", "5"),
         "To write “5” it looks most at “a” of “May”: 70 %",
-        "a at 3 70 %, y at 4 20 %, 5 at 0 10 %",
+        "a at 3: 70 %, y at 4: 20 %, 5 at 0: 10 %",
     ),
     "plot_head_maps": (
         lambda: attention.plot_head_maps(HEADS, TOKENS),
@@ -147,7 +147,7 @@ FIGURES = {
         lambda: attention.plot_heads(SHARES, "What four heads find", "right", 0.5, (0, 1)),
         "What four heads find",
         "by block and head: right",
-        "block 1: 1 50, 2 100; block 2: 1 0, 2 25",
+        "block 1: 1: 50, 2: 100; block 2: 1: 0, 2: 25",
     ),
     "plot_gradients": (
         lambda: attention.plot_gradients(NORMS),

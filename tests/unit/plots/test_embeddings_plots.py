@@ -60,7 +60,7 @@ FIGURES = {
     ),
     "plot_counts": (
         lambda: figures.plot_counts(COUNTS, WEIGHTS, TEXTS, COLUMNS),
-        "“the” leads the counts; TF-IDF gives it at most 0.00, and “king” 0.69",
+        "“the” leads the counts; TF-IDF gives it at most 0, and “king” 0.69",
         "Heatmap of count: the king: 1, 1, 0; the queen: 1, 0, 1",
         "Heatmap of TF-IDF: the king: the 0, king 0.69, queen 0",
     ),
@@ -72,11 +72,15 @@ FIGURES = {
     "draw_angles": (
         lambda: figures.draw_angles({"a": (3, 1), "far": (6, 2), "near": (2, 2)}),
         "By direction, “far” is nearest to “a”; by distance, “near” is",
-        "far cosine 1.00; near cosine 0.89",
+        "far to (6, 2), cosine 1.00; near to (2, 2), cosine 0.89",
     ),
     "draw_angles to the left": (
         lambda: figures.draw_angles({"a": (3, 1), "b": (3, 1.1), "c": (-1, 2)}),
         "By direction, “b” is nearest to “a”, and by distance too",
+    ),
+    "plot_vectors without zeros": (
+        lambda: figures.plot_vectors(ODD, ["$x$", "naïve"]),
+        "None of these numbers is zero; most alike are “$x$” and “naïve”, cosine 0.19",
     ),
     "plot_vectors": (
         lambda: figures.plot_vectors(WV, ["king", "queen", "apple", "pear"]),
@@ -85,7 +89,7 @@ FIGURES = {
     "plot_neighbours": (
         lambda: figures.plot_neighbours(WV, ["King", "apple"]),
         "The nearest pair is “apple” and “pear”, with a cosine of 1.00",
-        "Bars of King: man: 0.48; queen: 0.279; pear: 0.215",
+        "Bars of King: man: 0.48; queen: 0.28; pear: 0.21",
     ),
     "draw_equation": (
         lambda: figures.draw_equation(SHORT, "a", "b", "c"),
@@ -104,12 +108,12 @@ FIGURES = {
     "plot_analogies": (
         lambda: figures.plot_analogies(analogies(["d", "d", "D", "x", None]), "ours"),
         "ours: 75 % of 4 questions right, from capital world (100 %) to plural (50 %)",
-        "capital world: 100 %; plural: 50 %",
+        "capital world: 100 %, 2 of 2; plural: 50 %, 1 of 2",
     ),
     "plot_similarity": (
         lambda: figures.plot_similarity(REPORTS, [("queen", "king")]),
         "The cosines order the pairs as people do to 0.50 (WordSim-353) and 0.30 (SimLex-999)",
-        "3 pairs, 1 missing; 3 pairs, 1 missing. Named: king / queen; king / queen",
+        "Scatter of people's marks against cosines, WordSim-353: 3 pairs, 1 missing; SimLex-999: 3",
     ),
     "plot_associations": (
         lambda: figures.plot_associations(LEANS, "left", "right", USUAL),

@@ -89,7 +89,7 @@ FIGURES = {
     "plot_orders": (
         lambda: lm.plot_orders(ORDERS),
         "Lowest: Kneser-Ney with n = 3, perplexity 1,400 per word; infinite (▲): counted only",
-        "Kneser-Ney: 1 5,000, 2 1,500, 3 1,400; add 0.01: 1 5,100, 2 3,000; counted only: 3 inf",
+        "Kneser-Ney: 1: 5,000, 2: 1,500, 3: 1,400; add 0.01: 1: 5,100, 2: 3,000",
     ),
     "draw_reach": (
         lambda: lm.draw_reach(RIVER),

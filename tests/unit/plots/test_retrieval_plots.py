@@ -37,7 +37,7 @@ FIGURES = {
     "draw_open_pipeline": (
         lambda: retrieval.draw_open_pipeline(10_033, 100, 5),
         "Of 10,033 passages 5 are read, and one of them answers, or none",
-        "question; by keyword: the best 100; by meaning: the best 100; fused: the best 5",
+        "by keyword and by meaning, keep the best 100 each of 10,033 passages",
     ),
     "draw_inverted_index": (
         lambda: retrieval.draw_inverted_index(INDEX, ["the", "cat", "the", "$unheard"]),
@@ -69,7 +69,7 @@ FIGURES = {
         lambda: retrieval.plot_recall(RANKS),
         "The right article is among the first 5 of all: "
         "both, fused 100 %, by keyword 75 %, by meaning 25 %, of 4 questions",
-        "by keyword: the first 50, the first 5 75, the first 20 75; by meaning: the first 25",
+        "by keyword: the first 50 %, the first 5: 75 %, the first 20: 75 %; by meaning: the first",
     ),
     "plot_candidates": (
         lambda: retrieval.plot_candidates(*CANDIDATES, [0.9, 0.95], [0.9, 0.85], 0.29),

@@ -26,7 +26,7 @@ FIGURES = {
     "draw_bags": (
         lambda: rnn.draw_bags([DOG, MAN]),
         "2 sentences, one and the same bag",
-        "bites; dog; man; the 2",
+        "“the man bites the dog” becomes bites, dog, man, the 2",
     ),
     "draw_bags of different words": (
         lambda: rnn.draw_bags([["a", "dog", "bites"], ["a", "dog", "bites", "a"], ["a", "cat"]]),
@@ -35,16 +35,18 @@ FIGURES = {
     "draw_unrolled": (
         lambda: rnn.draw_unrolled(["i", "have"], [[1, 0], [0, 1]], [[0.5, -0.25], [0.75, 0.125]]),
         "One cell, used 2 times: each state is made of a word and of the state before it",
-        "i; 1.00, 0.00; cell; 0.50, -0.25; have; 0.00, 1.00; cell; 0.75, 0.12",
+        "i [1.00, 0.00] gives [0.50, -0.25]; have [0.00, 1.00] gives [0.75, 0.12]",
     ),
     "plot_gradient_norms": (
         lambda: rnn.plot_gradient_norms({"tanh RNN": [1, 1e-3, 1e-6], "LSTM": [0.5, 0.4, 0.25]}),
-        "What is left of the gradient 2 steps back: LSTM 0.5, tanh RNN 1e-06",
+        "What is left of the gradient 2 steps back: "
+        "most with LSTM (0.5), least with tanh RNN (1e-06)",
         "tanh RNN: 1 at 0, 0.001 at 1, 1e-06 at 2; LSTM: 0.5 at 0",
     ),
     "plot_clipping": (
         lambda: rnn.plot_clipping(NORMS, BROKEN, 1.0),
         "Clipped at 1, the loss ends at 0.25; as it is, it is no number any more from step 2 on",
+        "longest gradient inf, last loss nan; clipped: longest gradient 5, last loss 0.25",
     ),
     "plot_clipping of a tame run": (
         lambda: rnn.plot_clipping(NORMS, TAME, 1.0),
@@ -57,7 +59,7 @@ FIGURES = {
     "plot_gates": (
         lambda: rnn.plot_gates(GATES, ["the", "violin", "is"]),
         "The forget gate opens widest at “violin” (0.90), least at “the” (0.20)",
-        "input: the 0.50, violin 0.50, is 0.50; forget: the 0.20, violin 0.90, is 0.40",
+        "mean over the 12 units drawn, input: the 0.50, violin 0.50, is 0.50; forget: the 0.20",
     ),
     "plot_directions": (
         lambda: rnn.plot_directions(
@@ -69,13 +71,12 @@ FIGURES = {
     "draw_padding": (
         lambda: rnn.draw_padding([["a", "violin", "is"], ["a"]]),
         "2 of 6 places are padding: there to be computed, never to count",
-        "a; violin; is; a; pad; pad",
+        "“a violin is” and 0 pad, “a” and 2 pad",
     ),
     "plot_topic_scores": (
         lambda: rnn.plot_topic_scores({"bag": [0.5, 0.7], "LSTM": [0.9]}, 100, 0.2),
         "90.0 % right for “LSTM”, 60.0 % for “bag”",
-        "bag: 50 %, 70 %; LSTM: 90 %",
-        "bag: 60 %; LSTM: 90 %",
+        "bag: 60.0 % (seeds: 50.0 %, 70.0 %); LSTM: 90.0 % (seeds: 90.0 %)",
     ),
     "plot_confusion": (
         lambda: rnn.plot_confusion(COUNTS, TOPICS),
@@ -88,9 +89,8 @@ FIGURES = {
     ),
     "plot_accuracy_by_length": (
         lambda: rnn.plot_accuracy_by_length(CURVES),
-        "On the longest dates: one vector 25 % right, attention 97 %",
-        "Characters, from place 0 on: 8 to 15, 16 to 23, 60 to 71",
-        "one vector: 90 % at 0, 60 % at 1, 25 % at 2",
+        "On the longest dates: 25 % right (one vector), 97 % (attention)",
+        "one vector: 90 % at 8 to 15, 60 % at 16 to 23, 25 % at 60 to 71",
     ),
     "plot_accuracy_by_length of one": (
         lambda: rnn.plot_accuracy_by_length({"one vector": CURVES["one vector"]}),

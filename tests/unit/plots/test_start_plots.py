@@ -40,6 +40,7 @@ FIGURES = {
     "draw_training_loop": (
         start.draw_training_loop,
         "Training is four steps in a circle, the same for two numbers as for millions",
+        "for the line subtract learning rate · gradient; for the spam filter subtract learning",
     ),
     "plot_downhill": (
         lambda: start.plot_downhill(X, Y, 0.5, [0.0, 1.0, 1.2]),
@@ -49,15 +50,16 @@ FIGURES = {
     "plot_line_training": (
         lambda: start.plot_line_training(X, Y, descent(), "x, things", "y, things"),
         "In 200 epochs the line moves to the points: its error falls from 13 to 0",
+        "by epoch, logarithmic: 12.7 at start, 0.0556 at 200",
     ),
     "plot_filter_errors": (
         lambda: start.plot_filter_errors(ERRORS),
-        "On the same 80 messages wrong: “learned” 15 times, “rules” 23 times",
+        "Of the same 80 messages, wrong: 15 by “learned”, 23 by “rules”",
         "rules: spam let through 18, ham called spam 5; learned: spam let through 8, ham called",
     ),
     "plot_filter_errors without errors": (
         lambda: start.plot_filter_errors({"perfect": Errors(0, 0, 10)}),
-        "On the same 10 messages wrong: “perfect” 0 times",
+        "Of the same 10 messages, wrong: 0 by “perfect”",
     ),
     "plot_word_weights": (
         lambda: start.plot_word_weights({"now": 1.2, "$5 $": 0.7}, {"the": -0.9, "a": -0.2}),
@@ -68,7 +70,7 @@ FIGURES = {
     "plot_task_scores": (
         lambda: start.plot_task_scores(SCORES),
         "“topic” lies furthest above guessing (90 % for 9 %), “entailment” least (33 % for 33 %)",
-        "topic: 900 of 1000; sentiment: 16 of 20; entailment: 6 of 18",
+        "topic: 90 % for 9 %, 900 of 1,000; sentiment: 80 % for 50 %, 16 of 20; entailment: 33 %",
     ),
 }
 

@@ -33,12 +33,12 @@ FIGURES = {
     "draw_architectures": (
         word2vec.draw_architectures,
         "One window, two questions: CBOW makes one example of it, skip-gram four",
-        "mean of 4 vectors; a; bright; emits; light; star",
+        "a, bright, emits, light are averaged, and the mean predicts star",
     ),
     "draw_negative_sampling": (
         lambda: word2vec.draw_negative_sampling("star", "light", ["sea", "two"], [1, -1, 0], 500),
         "One pair asks 3 yes-no questions and moves 3 output rows of 500",
-        "light (occurred): 0.731; sea (drawn): 0.269; two (drawn): 0.5",
+        "light (occurred): 0.73; sea (drawn): 0.27; two (drawn): 0.50",
     ),
     "plot_keep_probability": (  # 0.9 x 0.25 + 0.1 = 0.325
         lambda: word2vec.plot_keep_probability(["the", "sea"], [90, 10], [0.25, 1], 0.1, ["sea"]),
@@ -49,6 +49,13 @@ FIGURES = {
         lambda: word2vec.plot_comparison(TABLE),
         "Ahead: gensim in words per second; ours in score",
         "softmax: 3; ours: 300; gensim: 3,000. Bars of score: softmax: none; ours: 0.5",
+    ),
+    "plot_comparison with one ahead twice": (
+        lambda: word2vec.plot_comparison(
+            {"speed": {"a": 205705.0, "b": 1}, "F1": {"a": 2, "b": 1}}
+        ),
+        "Ahead: a in speed and F1",
+        "Bars of speed: a: 206,000; b: 1",
     ),
     "plot_word_map": (
         lambda: word2vec.plot_word_map(WORDS, PLACES),
