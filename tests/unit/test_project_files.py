@@ -65,6 +65,14 @@ def test_the_environment_of_the_tests_is_the_pinned_one():
     assert not different and not missing, advice
 
 
+def test_every_pinned_version_runs_on_the_first_release_of_the_lowest_python():
+    """Debian 12 has Python 3.11.2: a package that asks for 3.11.5 cannot be installed there."""
+    first = ".".join(map(str, pick_python.LOWEST)) + ".0"
+    for name in PINS:
+        asked = metadata.metadata(name).get("Requires-Python") or ">=3"
+        assert Requirement(f"python{asked}").specifier.contains(first), f"{name}: {asked}"
+
+
 def test_everything_the_course_needs_is_pinned_down_to_the_last_dependency():
     """A package that pip may choose freely would differ from machine to machine."""
     todo, seen = [requirement.name for requirement in REQUIREMENTS], set()
