@@ -61,7 +61,7 @@ class Clock(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.step = self.first_step = state.global_step
-        self.set_up = self.saved_at = self.budget.seconds
+        self.set_up, self.saved_at = self.budget.seconds, None
         self.share = self.budget.done(self.step)
         self.tell("training")
 
@@ -92,6 +92,8 @@ class Clock(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         score = self.validation is not None and not self.stopped and self._is_due(EVALUATIONS)
+        if self.saved_at is None:  # agreed, unlike what each process's clock said at the start
+            self.saved_at = self.seconds
         since = self.seconds - self.saved_at
         save = self.stopped or (not self.ends and since >= SECONDS_BETWEEN_CHECKPOINTS)
         control.should_training_stop |= self.ends
