@@ -75,7 +75,8 @@ def questions() -> Callable[..., Dataset]:
             found = {"text": [t for t, _ in spans], "answer_start": [s for _, s in spans]}
             row = {"id": f"q{i}", "title": "Title", "context": context, "question": question}
             made.append(row | {"answers": found})
-        return Dataset.from_list(made, features=FEATURES)
+        columns = {name: [row[name] for row in made] for name in FEATURES}
+        return Dataset.from_dict(columns, features=FEATURES)  # also of none
 
     return make
 
