@@ -33,7 +33,7 @@ from transformers.modeling_outputs import BaseModelOutput  # noqa: E402
 from transformers.models.mpnet import modeling_mpnet as mpnet  # noqa: E402
 
 from src.qa import QuestionAnswerer, finetune  # noqa: E402
-from src.qa.cpu_attention import _Attention  # noqa: E402
+from src.qa.cpu_attention import CPUAttention  # noqa: E402
 from src.qa.features import prepare_features  # noqa: E402
 from tools import reader_data  # noqa: E402
 
@@ -76,7 +76,7 @@ def use_fast_attention() -> None:
     def attend(self, hidden: Tensor, mask=None, position_bias=None, **options) -> tuple[Tensor]:
         shape = (*hidden.shape[:-1], -1, self.attention_head_size)
         heads = [layer(hidden).view(shape).transpose(1, 2) for layer in (self.q, self.k, self.v)]
-        found = _Attention.apply(*heads, position_bias, self.attention_head_size**-0.5)
+        found = CPUAttention.apply(*heads, position_bias, self.attention_head_size**-0.5)
         return (self.o(found.transpose(1, 2).reshape(hidden.shape)),)
 
     def encode(self, hidden: Tensor, attention_mask=None, **options) -> BaseModelOutput:

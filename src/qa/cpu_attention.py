@@ -18,7 +18,7 @@ NAME = "course_cpu"
 WEIGHTS_PER_GROUP = 4_000_000
 
 
-class _Attention(torch.autograd.Function):
+class CPUAttention(torch.autograd.Function):
     """softmax(Q K^T · scale + bias) V for float[N, H, T, D]; bias: float[N, 1, 1, T] or None."""
 
     @staticmethod
@@ -87,7 +87,7 @@ def cpu_attention(
     group = max(1, WEIGHTS_PER_GROUP // (H * T * T))
     groups = [tensor.split(group) for tensor in (query, key, value)]
     biases = [None] * len(groups[0]) if bias is None else bias.split(group)
-    parts = [_Attention.apply(*each, scale) for each in zip(*groups, biases, strict=True)]
+    parts = [CPUAttention.apply(*each, scale) for each in zip(*groups, biases, strict=True)]
     return torch.cat([part.transpose(1, 2) for part in parts]), None  # [B, T, H, D]
 
 
