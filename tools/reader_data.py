@@ -9,6 +9,7 @@ measures on the course's own set.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections import Counter
@@ -29,9 +30,10 @@ from sklearn.model_selection import GroupKFold, cross_val_predict  # noqa: E402
 
 from src.qa import Retriever, load_squad  # noqa: E402
 from src.qa.cloze import cloze_questions  # noqa: E402
-from src.qa.dataset import FEATURES  # noqa: E402
 from src.qa.documents import wikipedia  # noqa: E402
 from src.qa.metrics import normalize_answer  # noqa: E402
+from src.qa.rows import FEATURES, dataset_of  # noqa: E402
+from tools.unanswerable import NO_ANSWER  # noqa: E402
 
 SHARED = runtime.COURSE.parent / "shared" / "data"
 WIKI = "squadshifts/new_wiki_v1.0.json"
@@ -49,7 +51,6 @@ SCORED_FILES = {
         "squad1": "squad_dev/squad1_dev_test.json",
     },
 }
-NO_ANSWER = {"text": [], "answer_start": []}
 # A question that names what it is about can be asked without its passage: a name within it.
 NAMES_ITS_SUBJECT = re.compile(r"\w,? (?!I\b)[A-Z][\w'’-]+")
 UNANSWERABLE = 0.4  # of the questions of each collection, at least
@@ -84,12 +85,13 @@ def scored_sets(part: str) -> dict[str, Dataset]:
     return {name: rows for name, rows in found.items() if rows is not None}
 
 
-def scored_titles() -> set[str]:
+@functools.cache
+def scored_titles() -> frozenset[str]:
     """Titles that no training question may be about."""
     course = load_squad("course")
     sets = [*scored_sets("development").values(), *scored_sets("test").values()]
     sets += [course["validation"], course["test"]]
-    return {title.replace("_", " ") for rows in sets for title in rows["title"]}
+    return frozenset(title.replace("_", " ") for rows in sets for title in rows["title"])
 
 
 def collections() -> dict[str, Dataset]:
@@ -153,8 +155,7 @@ def negatives(
             made.append(row | new)
         if len(made) == count:
             break
-    columns = {key: [row[key] for row in made] for key in FEATURES}
-    return Dataset.from_dict(columns, features=FEATURES)
+    return dataset_of(made)
 
 
 def holds(passage: str, golds: Sequence[str]) -> bool:
@@ -183,7 +184,7 @@ def likest_of(passages: Sequence[str]) -> Callable[[Sequence[dict]], Iterator[li
 
 
 def found_by(
-    retriever: Retriever, barred: set[str]
+    retriever: Retriever, barred: frozenset[str]
 ) -> Callable[[Sequence[dict]], Iterator[list[str]]]:
     """The course's own search over introductions, without titles that are scored on."""
 

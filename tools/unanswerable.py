@@ -19,8 +19,8 @@ import numpy as np
 from datasets import Dataset
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from src.qa.dataset import FEATURES
 from src.qa.metrics import normalize_answer
+from src.qa.rows import dataset_of
 from src.text import split_sentences
 
 NO_ANSWER = {"text": [], "answer_start": []}
@@ -65,7 +65,7 @@ def pair_with_other_passages(dataset: Dataset, count: int, seed: int) -> Dataset
                     | {"id": f"{row['id']}-other-passage", "context": passage, "answers": NO_ANSWER}
                 )
                 break
-    return _as_dataset(rows)
+    return dataset_of(rows)
 
 
 def replace_names(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -105,7 +105,7 @@ def replace_names(dataset: Dataset, count: int, seed: int) -> Dataset:
             rows.append(
                 row | {"id": f"{row['id']}-other-name", "question": question, "answers": NO_ANSWER}
             )
-    return _as_dataset(rows)
+    return dataset_of(rows)
 
 
 def drop_answer_sentences(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -133,7 +133,7 @@ def drop_answer_sentences(dataset: Dataset, count: int, seed: int) -> Dataset:
                 row
                 | {"id": f"{row['id']}-without-the-sentence", "context": rest, "answers": NO_ANSWER}
             )
-    return _as_dataset(rows)
+    return dataset_of(rows)
 
 
 class _Similarity:
@@ -159,10 +159,3 @@ def _passages_by_title(dataset: Dataset) -> dict[str, list[str]]:
 def _shuffled(dataset: Dataset, seed: int):
     for i in np.random.default_rng(seed).permutation(len(dataset)):
         yield dataset[int(i)]
-
-
-def _as_dataset(rows: list[dict]) -> Dataset:
-    """Rows in SQuAD's columns, also where there are none."""
-    return Dataset.from_dict(
-        {name: [row[name] for row in rows] for name in FEATURES}, features=FEATURES
-    )

@@ -17,7 +17,7 @@ import numpy as np
 from datasets import Dataset
 
 from src.qa.course_set import question_id
-from src.qa.rows import FEATURES
+from src.qa.rows import dataset_of
 
 SENTENCE_END = re.compile(r"(?<=[a-z0-9)][.!?])\s+(?=[A-Z])")
 # What can be the gap, with its question word: years, other numbers, names inside a sentence.
@@ -68,7 +68,7 @@ def cloze_questions(passages: Mapping[str, str], count: int, seed: int) -> Datas
                 rows.append(row | {"context": text, "question": question, "answers": answers})
         if len(rows) >= count:
             break
-    return Dataset.from_list(rows[:count], features=FEATURES)
+    return dataset_of(rows[:count])
 
 
 def _gaps(text: str) -> Iterator[Gap]:

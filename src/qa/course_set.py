@@ -17,7 +17,7 @@ import yaml
 from datasets import Dataset, DatasetDict
 
 from src import assets, runtime
-from src.qa.rows import FEATURES
+from src.qa.rows import dataset_of
 
 FOLDER = runtime.COURSE / "data" / "course_qa"
 SPLITS = ("train", "validation", "test")
@@ -93,7 +93,7 @@ def build_course_set(
                 raise CourseSetError(f"{file}: no passage is called {title!r}; {advice}.")
             seen[title] = file
             rows[article["split"]] += _rows_of(file, article, passages[title])
-    found = {split: Dataset.from_list(part, FEATURES) for split, part in rows.items() if part}
+    found = {split: dataset_of(part) for split, part in rows.items() if part}
     return DatasetDict(found)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,12 @@ PLACES_TOLD = 4  # of the others of one kind
 _QUESTION = "a question has `id`, `question`, `context` (its passage) and `answers`"
 _ANSWER = "an answer has `text` and `answer_start`"
 _KINDS = {list: "a list", str: "text", int: "a whole number", bool: "true or false"}
+
+
+def dataset_of(rows: Sequence[Mapping[str, Any]]) -> Dataset:
+    """Rows as a Dataset with FEATURES, also where there are none."""
+    columns = {name: [row[name] for row in rows] for name in FEATURES}
+    return Dataset.from_dict(columns, features=FEATURES)
 
 
 class SquadFormatError(ValueError):

@@ -64,9 +64,7 @@ def tiny_model(tiny_folder: Path) -> PreTrainedModel:
 @pytest.fixture(scope="session")
 def questions() -> Callable[..., Dataset]:
     """questions((question, context, answer, ...), ...); answers: texts or (text, start)."""
-    from datasets import Dataset
-
-    from src.qa.dataset import FEATURES
+    from src.qa.rows import dataset_of
 
     def make(*rows: tuple) -> Dataset:
         made = []
@@ -75,8 +73,7 @@ def questions() -> Callable[..., Dataset]:
             found = {"text": [t for t, _ in spans], "answer_start": [s for _, s in spans]}
             row = {"id": f"q{i}", "title": "Title", "context": context, "question": question}
             made.append(row | {"answers": found})
-        columns = {name: [row[name] for row in made] for name in FEATURES}
-        return Dataset.from_dict(columns, features=FEATURES)  # also of none
+        return dataset_of(made)
 
     return make
 

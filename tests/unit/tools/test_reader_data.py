@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from src.qa.dataset import FEATURES
+from src.qa.rows import FEATURES, dataset_of
 from tools import make_teacher, reader_data
 
 PASSAGES = {
@@ -25,14 +25,13 @@ def rows() -> Dataset:
         ("3", "When are the waves high?", "sea", "winter"),
         ("4", "What sings in an elm?", "elm", None),
     ]
-    columns = {name: [] for name in FEATURES}
+    made = []
     for number, question, name, answer in asked:
         start = [PASSAGES[name].index(answer)] if answer else []
         answers = {"text": [answer] if answer else [], "answer_start": start}
         row = {"id": number, "title": name, "context": PASSAGES[name], "question": question}
-        for key, value in (row | {"answers": answers}).items():
-            columns[key].append(value)
-    return Dataset.from_dict(columns, features=FEATURES)
+        made.append(row | {"answers": answers})
+    return dataset_of(made)
 
 
 def test_another_passage_never_holds_the_answer_and_is_like_the_right_one(rows):
