@@ -26,22 +26,17 @@ from src.qa.course_set import open_domain_questions
 from src.qa.evaluation import HALF_RIGHT, Judged, judge
 from src.qa.metrics import score_questions
 from tools import reader_data
+from tools.make_weights import has_answer, refusal_rates
 
 
 def given_passages(qa: QuestionAnswerer, rows: Dataset) -> dict[str, float]:
     """F1, what is refused, AUC and calibration where the passage is given."""
-    found = evaluate(qa, rows)
+    found, judged = evaluate(qa, rows), judge(qa, rows)
     told = {name: found[name] for name in ("total", "exact_match", "f1")}
     if "NoAns_total" in found:
-        answerable = rows.filter(lambda row: bool(row["answers"]["text"]))
-        answers = qa(list(answerable["question"]), list(answerable["context"]))
-        told |= {
-            "unanswerable refused, %": found["NoAns_exact"],
-            "answerable refused, %": 100 * np.mean([answer.is_refusal for answer in answers]),
-            "auc": found["auc"],
-            "best f1": found["best_f1"],
-        }
-    return told | calibration_of(judge(qa, rows))
+        told |= refusal_rates(judged.confidences, has_answer(rows), qa.threshold)
+        told |= {"auc": found["auc"], "best f1": found["best_f1"]}
+    return told | calibration_of(judged)
 
 
 def calibration_of(judged: Judged) -> dict[str, float]:

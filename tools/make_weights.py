@@ -33,12 +33,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
 from src.qa.cloze import cloze_questions  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
-from src.qa.evaluation import fit_calibration  # noqa: E402
+from src.qa.evaluation import fit_calibration, judge  # noqa: E402
 from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import FinetuneRun  # noqa: E402
 from tools.cards import made_here, parse_options, write_page  # noqa: E402
-from tools.reader_data import TRAIN_FILES, load_wiki, read_file  # noqa: E402
+from tools.reader_data import SHARED, TRAIN_FILES, WIKI, load_wiki, read_file  # noqa: E402
 from tools.unanswerable import (  # noqa: E402
     drop_answer_sentences,
     pair_with_other_passages,
@@ -84,9 +84,10 @@ def training_sets(course: Dataset) -> tuple[dict[str, Dataset], list[str]]:
         "amazon_reviews": (800, 0, 0),
     }
     for name, wanted in counts.items():
-        questions = load_wiki("train") if name == "new_wiki" else read_file(TRAIN_FILES[name])
+        file = WIKI if name == "new_wiki" else TRAIN_FILES[name]
+        questions = load_wiki("train") if name == "new_wiki" else read_file(file)
         if questions is None:
-            missing.append(name)
+            missing.append(str(SHARED / file))
             continue
         parts[name] = questions
         for (how, maker), count in zip(makers.items(), wanted, strict=True):
@@ -146,10 +147,21 @@ def standard_error_of_f1(texts: dict[str, str], golds: dict[str, list[str]]) -> 
 
 def scored(qa: QuestionAnswerer, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the best answer, and whether there is one, question by question."""
-    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
-    return np.array([answer.score for answer in answers]), np.array(
-        [bool(answer["text"]) for answer in dataset["answers"]]
-    )
+    return judge(qa, dataset).confidences, has_answer(dataset)
+
+
+def has_answer(dataset: Dataset) -> np.ndarray:
+    """bool[questions]: which of them have an answer."""
+    return np.array([bool(answers["text"]) for answers in dataset["answers"]])
+
+
+def refusal_rates(scores: np.ndarray, answerable: np.ndarray, threshold: float) -> dict[str, float]:
+    """How many in a hundred are refused, of the unanswerable questions and of the others."""
+    refused = scores < threshold
+    return {
+        "unanswerable_refused_percent": 100 * float(np.mean(refused[~answerable])),
+        "answerable_refused_percent": 100 * float(np.mean(refused[answerable])),
+    }
 
 
 def calibrated(qa: QuestionAnswerer, validation: Dataset) -> dict:
@@ -177,16 +189,12 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
             "f1_standard_error": round(standard_error_of_f1(texts, gold_answers(wiki)), 2),
         }
     scores, answerable = scored(qa, course)
+    rates = refusal_rates(scores, answerable, qa.threshold)
     measured = evaluate(qa, course)
     report["course"] = {
         "questions": len(course),
         "unanswerable": int((~answerable).sum()),
-        "unanswerable_refused_percent": round(
-            100 * float(np.mean(scores[~answerable] < qa.threshold)), 1
-        ),
-        "answerable_refused_percent": round(
-            100 * float(np.mean(scores[answerable] < qa.threshold)), 1
-        ),
+        **{name: round(rate, 1) for name, rate in rates.items()},
         "exact_match": round(measured["exact_match"], 2),
         "f1": round(measured["f1"], 2),
         "f1_answerable_without_refusing": round(evaluate(qa, answerable_only(course))["f1"], 2),
