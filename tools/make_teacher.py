@@ -68,7 +68,9 @@ def teacher_folder() -> Path:
 
 
 def use_fast_attention() -> None:
-    """Let every MPNet here compute attention in products that a CPU is fast at (1.3 times).
+    """Let every MPNet here compute attention in products that a CPU is fast at.
+
+    A step took 1.2 to 1.5 times less time, measured beside other work on two cores.
 
     Relative positions are a bias that all layers share; it is not trained.
     """
