@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,7 +23,8 @@ from src.qa.runs import PROGRESS, FinetuneRun, latest_checkpoint, write_manifest
 from src.training import Budget, learning_rate_at
 
 LOGS, EVALUATIONS = 60, 4  # in a run
-SECONDS_BETWEEN_CHECKPOINTS = 20.0
+SECONDS_BETWEEN_CHECKPOINTS = 20.0  # at least, and so many that saving takes
+SAVING = 0.05  # of the training at most
 OVERFITTING = 2.0  # points of F1 below the best, twice in a row
 STOPPED, OVER = 1e12, 2e12  # seconds that stand for Ctrl-C, and for the end of the budget
 
@@ -48,6 +50,7 @@ class Clock(TrainerCallback):
         self.record = {"seconds": 0.0, "share": 0.0, "history": []} | record
         self.history = self.record["history"]
         self.share, self.scoring, self.pause = 0.0, 0.0, ExitStack()
+        self.between = SECONDS_BETWEEN_CHECKPOINTS
         self.interrupted = self.ends = self.stopped = False
 
     def start(self, steps: int | None) -> None:
@@ -61,6 +64,7 @@ class Clock(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.step = self.first_step = state.global_step
+        self.save_began = 0.0
         self.set_up, self.saved_at = self.budget.seconds, None
         self.share = self.budget.done(self.step)
         self.tell("training")
@@ -95,12 +99,12 @@ class Clock(TrainerCallback):
         if self.saved_at is None:  # agreed, unlike what each process's clock said at the start
             self.saved_at = self.seconds
         since = self.seconds - self.saved_at
-        save = self.stopped or (not self.ends and since >= SECONDS_BETWEEN_CHECKPOINTS)
+        save = self.stopped or (not self.ends and since >= self.between)
         control.should_training_stop |= self.ends
         control.should_log = self._is_due(LOGS) or self.ends or score
         control.should_evaluate, control.should_save = score, save
         if save:
-            self.saved_at = self.seconds
+            self.saved_at, self.save_began = self.seconds, time.perf_counter()
         if self.ends or score or save:
             self.pause.enter_context(self.budget.paused())
         if not self.stopped:  # what it leaves out is due when the run goes on
@@ -126,10 +130,13 @@ class Clock(TrainerCallback):
         if self.state.is_main_process:
             record = self.record | {"seconds": self.budget.seconds}
             write_manifest(Path(args.output_dir) / f"checkpoint-{self.step}", record)
+        took = broadcast(time.perf_counter() - self.save_began, self.state)
+        self.between = max(SECONDS_BETWEEN_CHECKPOINTS, took / SAVING)
 
     def add_score(self, f1: float, seconds: float) -> None:
         """Keep F1 with the newest entry of the history, and say so once if it keeps falling."""
         self.scoring += seconds
+        self.save_began += seconds  # of a save that follows
         self.history[-1]["f1"] = round(f1, 2)
         scores = [entry["f1"] for entry in self.history if "f1" in entry]
         if is_falling(scores) and not is_falling(scores[:-1]):
