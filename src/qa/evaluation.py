@@ -19,7 +19,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 
 from src.qa.answerer import QuestionAnswerer
-from src.qa.calibration import TEMPERATURES, reliability
+from src.qa.calibration import TEMPERATURES, coverage_curve, reliability
 from src.qa.dataset import gold_answers
 from src.qa.decoding import SPANS, Answer
 from src.qa.metrics import best_threshold, check_threshold, score_answers, score_questions
@@ -28,6 +28,7 @@ from src.qa.models import DEFAULT_THRESHOLD
 if TYPE_CHECKING:
     from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
 
+COVERAGES = (50, 80)  # percent of the questions whose risk is told
 HALF_RIGHT = 0.5  # the F1 from which on an answer counts as right
 CARD_DIGITS = 4  # of a number on a card
 
@@ -43,10 +44,12 @@ def evaluate(
             unanswerable, answers all (SQuAD 1.1 has no refusals).
 
     Returns:
-        exact_match, f1, total, seconds, and ece, the expected calibration error of the scores, in
-        [0, 1]; with unanswerable questions also HasAns_* and NoAns_* (exact, f1, total), threshold,
-        best_exact and best_f1 with the thresholds that would give them, and auc: how likely the
-        score of an answerable question is the higher one of two, where there are both kinds.
+        exact_match, f1, total, seconds; ece, the expected calibration error of the scores, in
+        [0, 1]; risk_at_50 and risk_at_80, the share of wrong answers among the surest half and
+        four fifths; with unanswerable questions
+        also HasAns_* and NoAns_* (exact, f1, total), threshold, best_exact and best_f1 with the
+        thresholds that would give them, and auc: how likely the score of an answerable question is
+        the higher one of two, where there are both kinds.
 
     Raises:
         ValueError: a DatasetDict (name the split), or a threshold outside [0, 1].
@@ -79,7 +82,12 @@ def _results_at(threshold: float, answers: Sequence[Answer], dataset: Dataset) -
             answerable = [bool(gold) for gold in golds.values()]
             result["auc"] = float(roc_auc_score(answerable, list(scores.values())))
     found = _judged(answers, dataset)
-    result["ece"] = reliability(found.confidences, found.correct(HALF_RIGHT)).error
+    right = found.correct(HALF_RIGHT)
+    result["ece"] = reliability(found.confidences, right).error
+    curve = coverage_curve(found.confidences, right)
+    for percent in COVERAGES:
+        enough = np.searchsorted(curve.coverage, percent / 100)
+        result[f"risk_at_{percent}"] = 1 - float(curve.accuracy[enough])
     return result
 
 

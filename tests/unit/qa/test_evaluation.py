@@ -50,6 +50,8 @@ def test_scores_on_answerable_questions_are_those_worked_out_by_hand(questions):
         "total": 4,
         # Of three that say 0.9 two are right, a and b with an F1 of one half; d says 0.1, rightly.
         "ece": pytest.approx(3 / 4 * abs(2 / 3 - 0.9) + 1 / 4 * abs(1 - 0.1)),
+        # The three come together, so whoever wants half gets them; four fifths takes all.
+        **{"risk_at_50": pytest.approx(1 / 3), "risk_at_80": pytest.approx(1 / 4)},
     }
     assert evaluate(Prepared(**said), dataset, threshold=0.5)["exact_match"] == 25
 
@@ -78,6 +80,8 @@ def test_scores_with_unanswerable_questions_are_those_worked_out_by_hand(questio
             "auc": 5 / 6,
             # Right are a, b and e; each has a bin of its own.
             "ece": (0.1 + 0.2 + 0.7 + 0.15 + 0.7) / 5,
+            # The surest three hold one wrong answer, c; the surest four also e, which is right.
+            **{"risk_at_50": 1 / 3, "risk_at_80": 1 / 4},
         }
     )
     assert "auc" not in evaluate(qa, questions(("c", CITY), ("d", CITY)))
