@@ -32,13 +32,6 @@ def length_grouped(
             yield some[begin : begin + batch_size]
 
 
-def in_length_order(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Batches of places for reading everything once, the shortest first."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    for begin in range(0, len(order), batch_size):
-        yield order[begin : begin + batch_size]
-
-
 def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
     """Endless passes over the windows, shuffled, then grouped so that a batch has like lengths.
 
@@ -57,7 +50,7 @@ def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np
         yield np.array(list(length_grouped(order, lengths.__getitem__, batch_size, rng)))
 
 
-def batches_by_length(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+def batches_by_length(lengths: Sequence[int], tokens: int) -> Iterator[np.ndarray]:
     """The places of all `lengths`, from short to long, in batches of about `tokens`."""
     order = np.argsort(lengths, kind="stable")
     first = 0

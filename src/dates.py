@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src.batching import in_length_order, length_grouped
+from src.batching import batches_by_length, length_grouped
 from src.text import Vocabulary
 from src.training import Report, Run, fit, in_eval_mode
 from src.training import load_run as load_dates  # noqa: F401, its name in notebooks 03 and 04
@@ -242,11 +242,11 @@ class DateModel(Protocol):
         """
 
 
-def translate(model: DateModel, texts: Sequence[str], batch_size: int = 256) -> list[str]:
+def translate(model: DateModel, texts: Sequence[str], characters: int = 8192) -> list[str]:
     """The model's answers to written dates, in their order."""
     answers: list[str] = [""] * len(texts)
     with in_eval_mode(model):
-        for places in in_length_order([len(text) for text in texts], batch_size):
+        for places in batches_by_length([len(text) for text in texts], characters):
             source = encode_written([texts[i] for i in places])
             written = model.greedy_decode(*source, TARGET_LENGTH)
             for i, answer in zip(places, decode_ids(written), strict=True):

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src import assets
-from src.batching import in_length_order, length_grouped
+from src.batching import batches_by_length, length_grouped
 from src.dates import Split
 from src.embeddings import WordVectors
 from src.rnn import TextClassifier, pad
@@ -155,12 +155,12 @@ def train_topics(
 
 
 def probabilities(
-    model: TextClassifier, data: TopicData, texts: Sequence[Sequence[str]], batch_size: int = 256
+    model: TextClassifier, data: TopicData, texts: Sequence[Sequence[str]], tokens: int = 8192
 ) -> Tensor:
     """How likely each topic is for each text: float[N, topics], in the order of the texts."""
     probs = torch.empty(len(texts), len(data.topics))
     with in_eval_mode(model):
-        for batch in in_length_order([len(words) for words in texts], batch_size):
+        for batch in batches_by_length([len(words) for words in texts], tokens):
             probs[batch] = model(*data.inputs([texts[i] for i in batch])).softmax(-1)
     return probs
 

@@ -207,7 +207,7 @@ class Oracle(nn.Module):
 def test_translations_come_in_the_order_of_the_texts_and_count_when_their_last_digit_is_right():
     pairs = make_dates(200, seed=5)
     written, isos = zip(*((pair.written, pair.iso) for pair in pairs), strict=True)
-    assert translate(Oracle(pairs), written, batch_size=7) == list(isos)
+    assert translate(Oracle(pairs), written, characters=90) == list(isos)
     assert translate(Oracle(pairs), []) == []
     wrong = sum(len(pair.written) >= 30 for pair in pairs)
     assert exact_match(Oracle(pairs), pairs) == 1

@@ -84,7 +84,7 @@ def test_predictions_come_in_the_order_of_the_texts_whatever_the_batches(toy):
     model = TextClassifier("lstm", 3, 2, D=4)
     texts = [["the"] * (1 + i % 5) + ["bird"] for i in range(23)]
     alone = [probabilities(model, toy, [text])[0] for text in texts]
-    together = probabilities(model, toy, texts, batch_size=6)
+    together = probabilities(model, toy, texts, tokens=30)
     torch.testing.assert_close(together, torch.stack(alone), rtol=0, atol=1e-6)
     expected = accuracy_score(true_topics(toy, "test"), predicted_topics(model, toy, "test"))
     assert accuracy(model, toy, "test") == expected

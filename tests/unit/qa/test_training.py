@@ -115,7 +115,7 @@ def machine(monkeypatch) -> SimpleNamespace:
     """A machine whose clock the test holds: seconds of a step, set-up, saving and scoring."""
     made = SimpleNamespace(now=1000.0, step=lambda: 1.0, set_up=0.0, saving=0.0, scoring=0.0)
     made.checkpoints = 0
-    for module in (small_models, training, compute):
+    for module in (small_models, training, compute, clock):
         monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: made.now))
 
     def takes(home: object, name: str, seconds: Callable[[], float]) -> None:
@@ -158,16 +158,25 @@ def test_minutes_are_kept_though_steps_change_their_pace_and_the_learning_rate_f
     assert run.history[-1]["learning_rate"] < PEAK / 50
 
 
+def test_a_model_that_is_slow_to_save_is_saved_so_seldom_that_it_costs_a_twentieth(
+    train, machine, tmp_path
+):
+    machine.saving = 3.0
+    run = train(tmp_path, minutes=5)
+    assert abs(run.seconds - 300) <= 2
+    assert machine.checkpoints == 5, "after 20 seconds, and then every 60"
+
+
 def test_saving_and_scoring_do_not_count_and_about_sixty_logs_are_written(
     train, machine, with_validation, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(clock, "LOGS", 60)
-    machine.saving, machine.scoring, began, reports = 5.0, 7.0, machine.now, []
+    machine.saving, machine.scoring, began, reports = 1.0, 7.0, machine.now, []
     run = train(tmp_path, data=with_validation, minutes=2, report=reports.append)
     assert abs(run.seconds - 120) <= 2
     assert machine.checkpoints == 5, "every 20 seconds of training"
     apart = (run.saving_seconds, run.evaluation_seconds)
-    assert apart == pytest.approx((5 * 5 + 5, 4 * 7 + 7))
+    assert apart == pytest.approx((5 * 1 + 1, 4 * 7 + 7))
     assert machine.now - began == pytest.approx(run.seconds + sum(apart))
     assert run.history[-1]["seconds"] == pytest.approx(run.seconds)
     assert run.examples_per_second == pytest.approx(B / 1.0, rel=0.01), "of training alone"
@@ -347,7 +356,7 @@ def test_a_gpu_that_only_imitates_bf16_is_measured_in_fp16(monkeypatch, emulated
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
     monkeypatch.setattr(compute, "faster_precision", lambda work, device, half: half)
     reader = SimpleNamespace(model=torch.nn.Linear(1, 1), device=torch.device("cuda"))
-    assert training.measured(reader, {}, False)[0] == half
+    assert training.measured(reader, {}, training.span_loss, False)[0] == half
 
 
 def test_measuring_teaches_nothing(train, tmp_path, monkeypatch):
