@@ -1,165 +1,166 @@
-"""The reader's ladder: what each idea for training `weights/qa-minilm` gives on the development
-articles, one idea at a time.
+"""The reader's ladder: what each idea for training `weights/qa-minilm` gives on development data,
+one idea at a time.
 
-Every rung is a run of `src.qa.finetune`, or a mean of such runs, kept in build/bench/reader/<rung>:
-a rung that is there is not trained again, and one that was interrupted goes on. All are scored on
-the development articles of new_wiki and on the answerable validation questions of the course;
-refusing, by the area under the ROC curve of the score on all its validation questions (0.5 is
-chance). The test parts are never read. The rungs train on little, so that the ladder fits into 90
-minutes: what holds here has to be tried once more at full size.
+Every rung is one pass of `src.qa.finetune` over some of the questions, or the mean of such runs,
+kept in build/bench/reader/<rung>: a rung that is there is not trained again, and one that was
+interrupted goes on. All are scored on the development files; the test parts are never read. Of
+Reddit's and Amazon's questions a quarter is taken, so that a rung takes about ten minutes: what
+holds here is tried once more at full size.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import common
-import numpy as np
-from datasets import Dataset, DatasetDict, concatenate_datasets
-from sklearn.metrics import roc_auc_score
+from datasets import Dataset, concatenate_datasets
 
-from src.qa import QuestionAnswerer, evaluate, finetune, load_run, load_squad
-from src.qa.cloze import cloze_questions
+from src import runtime
+from src.qa import QuestionAnswerer, evaluate, finetune, load_run
 from src.qa.dataset import answerable_only, gold_answers
-from tools.make_weights import (
-    mean_of_models,
-    scored,
-    standard_error_of_f1,
-    training_sets,
-    unscored_introductions,
-)
-from tools.reader_data import load_wiki
+from src.qa.training import ReaderTrainer
+from tools import reader_data
+from tools.make_weights import mean_of_models, standard_error_of_f1
+from tools.passage_training import PassageTrainer
 
 FOLDER = common.RESULTS / "reader"
-CLOZE = 10_000  # questions made of introductions
-PLAIN = {"learning_rate": 3e-4, "batch_size": 16}
+SAID = runtime.COURSE / "data" / "teacher"
+THINNED = ("reddit", "amazon_reviews")
+ANSWERS = ("new_wiki", "reddit", "amazon_reviews", "course")
+PEOPLE = ("squad2", "squad1")
+OTHERS = ", another passage", "introductions, found by search"  # ends of their names
 
 
-class Ladder:
-    """The runs that rungs are made of, each trained when it is first asked for."""
+@dataclass(frozen=True)
+class Rung:
+    """A run: what it reads, and how.
 
-    def __init__(self, passes: float):
-        self.passes = passes
-        self.course = load_squad("course")
-        self.wiki = load_wiki("train")
-        self.development = load_wiki("development")
-        if self.wiki is None or self.development is None:
-            sys.exit(
-                "bench_reader: ../shared/data/squadshifts/new_wiki_v1.0.json is not there; the "
-                "ladder needs its articles."
-            )
-        self.human = concatenate_datasets([self.wiki, self.course["train"]])
+    Attributes:
+        others: whether passages that do not answer are read, too.
+        together: None trains on windows by themselves; else the weight of one softmax over all
+            passages of a question.
+        trust: the teacher's share of the labels.
+    """
 
-    def train(
-        self, name: str, data: Dataset, passes: float, model: str | Path = "minilm", seed: int = 0
-    ) -> Path:
-        folder = FOLDER / name
-        print(
-            f"\n{name}: {len(data):,} questions, {passes:g} passes, from {Path(model).name}, seed "
-            f"{seed}",
-            flush=True,
-        )
-        run = finetune(
-            model,
-            DatasetDict(train=data),
-            output_dir=folder,
-            seed=seed,
-            epochs=passes * self.passes,
-            **PLAIN,
-        )
-        if not run.finished:
-            sys.exit("Stopped; the same command goes on with it.")
-        return folder
-
-    def base(self, seed: int = 0) -> Path:
-        return self.train(f"human-1-pass-seed-{seed}", self.human, 1, seed=seed)
-
-    def longer(self) -> Path:
-        return self.train("human-3-passes", self.human, 3)
-
-    def cloze(self) -> Path:
-        return self.train(
-            "cloze", cloze_questions(unscored_introductions(self.course), CLOZE, 0), 1
-        )
-
-    def after_cloze(self, seed: int = 0) -> Path:
-        return self.train(f"cloze-then-human-seed-{seed}", self.human, 1, self.cloze(), seed)
-
-    def averaged(self) -> Path:
-        model, tokenizer = mean_of_models([self.after_cloze(seed) for seed in (0, 1)])
-        model.save_pretrained(FOLDER / "mean-of-two")
-        tokenizer.save_pretrained(FOLDER / "mean-of-two")
-        return FOLDER / "mean-of-two"
-
-    def everything(self) -> Path:
-        parts, _ = training_sets(self.course["train"])
-        return self.train("everything-1-pass", concatenate_datasets(list(parts.values())), 1)
+    parts: tuple[str, ...]
+    others: bool = False
+    together: float | None = None
+    trust: float = 0.0
+    seed: int = 0
+    passes: float = 1.0
 
 
-RUNGS = {
-    "people's questions, one pass": Ladder.base,
-    "the same, another seed": lambda ladder: ladder.base(1),
-    "three passes": Ladder.longer,
-    "first questions with gaps": Ladder.after_cloze,
-    "the same, another seed of the second part": lambda ladder: ladder.after_cloze(1),
-    "the mean of these two": Ladder.averaged,
-    "other kinds of text, made unanswerable ones": Ladder.everything,
+PEOPLES = Rung((*ANSWERS, *PEOPLE))
+SINGLE = replace(PEOPLES, others=True)
+SEVERAL = replace(SINGLE, together=1.0)
+HALF = replace(SEVERAL, trust=0.5)
+TAUGHT = replace(SEVERAL, trust=1.0)
+AGAIN = replace(TAUGHT, seed=1)
+RUNGS: dict[str, Rung | tuple[Rung, ...]] = {
+    "people's answers": Rung(ANSWERS),
+    "and the questions that people made unanswerable": PEOPLES,
+    "and passages that do not answer": SINGLE,
+    "the same, all passages of a question in one softmax": SEVERAL,
+    "half of each label the teacher's": HALF,
+    "labels the teacher's": TAUGHT,
+    "with questions with gaps, too": replace(TAUGHT, parts=(*TAUGHT.parts, "with gaps")),
+    "labels the teacher's, another seed": AGAIN,
+    "the mean of these two": (TAUGHT, AGAIN),
+    "two passes": replace(TAUGHT, passes=2.0),
 }
 
 
-def scores(folder: Path, ladder: Ladder) -> dict[str, float]:
-    """F1 with its standard error and exact match on the development articles, F1 and refusing on
-    the course's validation part.
-    """
-    qa = QuestionAnswerer.load(folder)
-    rows = ladder.development
-    answers = qa(list(rows["question"]), list(rows["context"]), threshold=0.0, n_best=1)
-    texts = {
-        question_id: answer.text for question_id, answer in zip(rows["id"], answers, strict=True)
-    }
-    validation = ladder.course["validation"]
-    measured = evaluate(qa, rows)
-    sure, answerable = scored(qa, validation)
-    limit = np.quantile(sure[answerable], 0.15)
-    return {
-        "F1": measured["f1"],
-        "±": standard_error_of_f1(texts, gold_answers(rows)),
-        "exact match": measured["exact_match"],
-        "course F1": evaluate(qa, answerable_only(validation))["f1"],
-        "refusing, AUC": float(roc_auc_score(answerable, sure)),
-        "refused, % (15 % wrongly)": 100 * float(np.mean(sure[~answerable] < limit)),
-    }
+class Ladder:
+    """The questions, and the runs, each trained when it is first asked for."""
+
+    def __init__(self, passes: float):
+        self.passes = passes
+        self.parts = reader_data.training_rows(reader_data.collections())
+        for name in self.parts:
+            if name.partition(",")[0] in THINNED:
+                few = len(self.parts[name]) // 4
+                self.parts[name] = self.parts[name].shuffle(seed=0).select(range(few))
+        self.development = reader_data.scored_sets("development")
+
+    def rows(self, rung: Rung) -> Dataset:
+        """What a rung reads; passages that do not answer only beside their question's own."""
+        names = [*rung.parts]
+        if rung.others:
+            names += [name for name in self.parts if name.endswith(OTHERS)]
+        return concatenate_datasets([self.parts[name] for name in names])
+
+    def folder(self, name: str, rung: Rung) -> Path:
+        rows = self.rows(rung)
+        print(f"\n{name}: {len(rows):,} questions", flush=True)
+        trainer, size = ReaderTrainer, 16
+        if rung.together is not None:
+            how = {"together": rung.together, "trust": rung.trust}
+            how["said"] = SAID if rung.trust else None
+            trainer, size = partial(PassageTrainer, **how), 10  # groups of 1.6 windows
+        run = finetune(
+            data=rows,
+            output_dir=FOLDER / name.replace(" ", "-"),
+            epochs=rung.passes * self.passes,
+            seed=rung.seed,
+            batch_size=size,
+            trainer=trainer,
+        )
+        if not run.finished:
+            sys.exit("Stopped; the same command goes on with it.")
+        return run.output_dir
+
+    def climb(self, name: str) -> Path:
+        """The folder of a rung's model, trained where it is not there."""
+        rung = RUNGS[name]
+        if isinstance(rung, Rung):
+            return self.folder(name, rung)
+        names = [next(n for n, other in RUNGS.items() if other == one) for one in rung]
+        model, tokenizer = mean_of_models([self.folder(n, RUNGS[n]) for n in names])
+        folder = FOLDER / name.replace(" ", "-")
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+
+def scores(folder: Path, development: dict[str, Dataset]) -> dict[str, float]:
+    """F1 and its standard error where there is an answer; and how well refusing can go."""
+    qa, told = QuestionAnswerer.load(folder), {}
+    for name, rows in development.items():
+        found = evaluate(qa, rows)
+        answerable = answerable_only(rows)
+        said = qa(list(answerable["question"]), list(answerable["context"]), 0.0, n_best=1)
+        texts = {row: answer.text for row, answer in zip(answerable["id"], said, strict=True)}
+        told[f"{name} F1"] = evaluate(qa, answerable)["f1"]
+        told[f"{name} ±"] = standard_error_of_f1(texts, gold_answers(answerable))
+        if "auc" in found:
+            told |= {f"{name} AUC": found["auc"], f"{name} best F1": found["best_f1"]}
+    return told
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--rungs", type=int, nargs="*", help=f"their numbers, from 1 to {len(RUNGS)}; left out: all"
-    )
-    parser.add_argument(
-        "--passes",
-        type=float,
-        default=1.0,
-        help="times as many passes in every run; 0.02 to try it out",
-    )
+    numbers = f"their numbers, from 1 to {len(RUNGS)}; left out: all"
+    parser.add_argument("--rungs", type=int, nargs="*", help=numbers)
+    less = "times as many passes in every run; 0.02 to try it out"
+    parser.add_argument("--passes", type=float, default=1.0, help=less)
     options = parser.parse_args()
+    if not reader_data.scored_sets("development"):
+        sys.exit(f"bench_reader: there is nothing to score in {reader_data.SHARED}.")
     ladder = Ladder(options.passes)
-    common.announce(
-        "The reader's ladder",
-        f"{len(ladder.human):,} human ones to train on, {len(ladder.development):,} of development "
-        "articles",
-    )
+    common.announce("The reader's ladder", f"{sum(map(len, ladder.parts.values())):,} questions")
     result = {}
-    for number, (name, climb) in enumerate(RUNGS.items(), 1):
+    for number, name in enumerate(RUNGS, 1):
         if options.rungs and number not in options.rungs:
             continue
-        folder = climb(ladder)
-        run = load_run(folder) if (folder / "run.json").is_file() else None
-        result[name] = scores(folder, ladder) | {"minutes": run.seconds / 60 if run else 0.0}
+        folder = ladder.climb(name)
+        minutes = load_run(folder).seconds / 60 if (folder / "run.json").is_file() else 0.0
+        result[name] = scores(folder, ladder.development) | {"minutes": minutes}
         common.print_rows("so far", result)
         common.write("reader", {"rungs": result})
     return 0

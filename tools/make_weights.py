@@ -1,27 +1,23 @@
 """Train the released question-answering weights: `make weights`.
 
-MiniLM first learns on questions with gaps, made of the introductions. From there two runs of
-`src.qa.finetune`, which differ in their seed, go over everything there is, and the mean of their
-weights is what is kept: `benchmarks/bench_reader.py` shows what each step gives. The course's own
-set, which holds the unanswerable questions that people wrote, goes in twice. Where there is a
-network (COURSE_ONLINE=1) the Hub's SQuAD 2.0 is read beside the course's set; otherwise the three
-SQuADShifts files in ../shared/data, as far as they are there, and what is missing is said. (A
-second run over Wikipedia and the course's set alone was tried: on the development articles F1 fell
-by 1.3.)
+Runs of `src.qa.finetune` that differ in their seed go over all questions of `tools.reader_data`,
+each with its own passage and with others that do not answer it, and by what a teacher said of them
+(`tools.passage_training`); the mean of their weights is kept. `benchmarks/bench_reader.py` shows
+what each step gives. What is missing below ../shared/data is said, and training goes on without.
 
 Results go to build/weights/qa-minilm. The shipped files in weights/ are written only with
---release, which also scores the test articles and the course's test part: do that once for a
-release, when every choice is made.
+--release, which also scores the test files: do that once for a release, when every choice is made.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from src import assets, runtime
+from src import runtime
 
 runtime.configure_libraries()
 
@@ -31,25 +27,26 @@ from scipy.stats import bootstrap  # noqa: E402
 from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
-from src.qa.cloze import cloze_questions  # noqa: E402
 from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
 from src.qa.evaluation import fit_calibration, judge  # noqa: E402
 from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import FinetuneRun  # noqa: E402
 from tools.cards import made_here, parse_options, write_page  # noqa: E402
-from tools.reader_data import SHARED, TRAIN_FILES, WIKI, load_wiki, read_file  # noqa: E402
-from tools.unanswerable import (  # noqa: E402
-    drop_answer_sentences,
-    pair_with_other_passages,
-    replace_names,
+from tools.passage_training import PassageTrainer  # noqa: E402
+from tools.reader_data import (  # noqa: E402
+    SHARED,
+    TRAIN_FILES,
+    WIKI,
+    collections,
+    load_wiki,
+    training_rows,
 )
 
 SEEDS = (0, 1)
-CLOZE = 10_000  # questions to begin with
-GAPS = "with gaps, before the rest"  # what the card calls them
-START = {"epochs": 1, "batch_size": 16, "learning_rate": 3e-4}
-RECIPE = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-4}
+RECIPE = {"epochs": 2, "batch_size": 20, "learning_rate": 3e-4}
+TEACHING = {"trust": 0.5, "together": 1.0}  # see tools/passage_training.py
+SAID = runtime.COURSE / "data" / "teacher"
 RUNS = runtime.COURSE / "build" / "weights" / "runs"
 NOTE = (
     "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none "
@@ -58,55 +55,15 @@ NOTE = (
     "answers are apart."
 )
 LICENCES = {
-    GAPS: "CC BY-SA 4.0",  # Wikipedia's sentences
+    "course": "CC BY 4.0",
+    "with gaps": "CC BY-SA 4.0",  # Wikipedia's sentences
     "new_wiki": "CC BY 4.0",
+    "squad2": "CC BY-SA 4.0",
+    "squad1": "CC BY-SA 4.0",
     "reddit": "CC BY 4.0",
     "amazon_reviews": "CC BY 4.0",
-    "course": "CC BY 4.0",
     "squad_v2": "CC BY-SA 4.0",
 }
-
-
-def training_sets(course: Dataset) -> tuple[dict[str, Dataset], list[str]]:
-    """What is read, by name, and what is missing."""
-    again = course.map(lambda row: {"id": f"{row['id']}-again"})
-    parts, missing = {"course": course, "course, again": again}, []
-    if runtime.is_online():
-        return parts | {"squad_v2": load_squad("squad_v2")["train"]}, missing
-    makers = {
-        "paired with another passage": pair_with_other_passages,
-        "with another name": replace_names,
-        "without the sentence": drop_answer_sentences,
-    }
-    counts = {
-        "new_wiki": (1500, 1000, 1300),
-        "reddit": (600, 400, 700),
-        "amazon_reviews": (800, 0, 0),
-    }
-    for name, wanted in counts.items():
-        file = WIKI if name == "new_wiki" else TRAIN_FILES[name]
-        questions = load_wiki("train") if name == "new_wiki" else read_file(file)
-        if questions is None:
-            missing.append(str(SHARED / file))
-            continue
-        parts[name] = questions
-        for (how, maker), count in zip(makers.items(), wanted, strict=True):
-            if count:
-                parts[f"{name}, {how}"] = maker(questions, count, SEEDS[0])
-    return parts, missing
-
-
-def unscored_introductions(course: DatasetDict) -> dict[str, str]:
-    """Title -> text of the introductions that no score is taken on: self-made questions may come
-    from these.
-    """
-    scored = {
-        title.replace("_", " ")
-        for part in ("development", "test")
-        for title in (load_wiki(part) or {"title": []})["title"]
-    }
-    scored |= {title for part in ("validation", "test") for title in course[part]["title"]}
-    return {t: passage.text for t, passage in assets.load_passages().items() if t not in scored}
 
 
 def train(name: str, model: str | Path, data: Dataset, seed: int, **recipe) -> FinetuneRun:
@@ -206,20 +163,20 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
 
 def main() -> None:
     options = parse_options(__doc__, ["qa-minilm"])
-    course = load_squad("course")
-    parts, missing = training_sets(course["train"])
-    for file in missing:
-        print(
-            f"Missing: {file}; training goes on without it and the result will be weaker.",
-            flush=True,
-        )
+    course, found = load_squad("course"), collections()
+    if runtime.is_online():
+        found["squad_v2"] = load_squad("squad_v2")["train"]
+    for name, file in (TRAIN_FILES | {"new_wiki": WIKI}).items():
+        if name not in found:
+            print(f"Missing: {SHARED / file}; the result will be weaker.", flush=True)
+    parts = training_rows(found)
     for name, part in parts.items():
-        print(f"{name}: {len(part)} questions", flush=True)
-    cloze = cloze_questions(unscored_introductions(course), CLOZE, SEEDS[0])
-    start = train("qa-minilm-start", "minilm", cloze, SEEDS[0], **START)
+        print(f"{name}: {len(part):,} questions", flush=True)
     data = concatenate_datasets(list(parts.values()))
+    trainer = partial(PassageTrainer, said=SAID, **TEACHING)
     runs = [
-        train(f"qa-minilm-seed-{seed}", start.output_dir, data, seed, **RECIPE) for seed in SEEDS
+        train(f"qa-minilm-seed-{seed}", "minilm", data, seed, trainer=trainer, **RECIPE)
+        for seed in SEEDS
     ]
     model, tokenizer = mean_of_models([run.output_dir for run in runs])
     folder = RUNS / "qa-minilm-mean"
@@ -227,21 +184,20 @@ def main() -> None:
     tokenizer.save_pretrained(folder)
 
     qa = QuestionAnswerer.load(folder)
-    every = [start, *runs]
     wiki = load_wiki("development")
     card = {
         "name": "qa-minilm",
         "title": "MiniLM fine-tuned to mark answers, or to say that there is none",
         "opened_by": 'QuestionAnswerer.load("qa-minilm")',
         "base": "minilm",
-        "data": {GAPS: len(cloze)} | {name: len(part) for name, part in parts.items()},
-        "licences": {name: licence for name, licence in LICENCES.items() if name in {GAPS, *parts}},
+        "data": {name: len(part) for name, part in parts.items()},
+        "licences": {name: licence for name, licence in LICENCES.items() if name in parts},
         "recipe": RECIPE
-        | {"dropout": 0.0, "word_embeddings": "frozen", "precision": start.precision},
-        "start": START,
+        | TEACHING
+        | {"dropout": 0.0, "word_embeddings": "frozen", "precision": runs[0].precision},
         "seeds": list(SEEDS),
-        "steps": sum(run.steps for run in every),
-        "minutes": round(sum(run.seconds for run in every) / 60, 1),
+        "steps": sum(run.steps for run in runs),
+        "minutes": round(sum(run.seconds for run in runs) / 60, 1),
         "examples_per_second": runs[0].examples_per_second,
         "note": NOTE,
     }
@@ -258,7 +214,7 @@ def main() -> None:
     card["development"] = scores_of(qa, wiki, course["validation"])
     if options.release:
         card["test"] = scores_of(qa, load_wiki("test"), course["test"])
-    save_released(model, target, card, history=[run.history for run in every])
+    save_released(model, target, card, history=[run.history for run in runs])
     write_page(target)
 
 

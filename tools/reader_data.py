@@ -33,7 +33,6 @@ from src.qa.cloze import cloze_questions  # noqa: E402
 from src.qa.documents import wikipedia  # noqa: E402
 from src.qa.metrics import normalize_answer  # noqa: E402
 from src.qa.rows import FEATURES, dataset_of  # noqa: E402
-from tools.unanswerable import NO_ANSWER  # noqa: E402
 
 SHARED = runtime.COURSE.parent / "shared" / "data"
 WIKI = "squadshifts/new_wiki_v1.0.json"
@@ -55,9 +54,10 @@ SCORED_FILES = {
 NAMES_ITS_SUBJECT = re.compile(r"\w,? (?!I\b)[A-Z][\w'’-]+")
 UNANSWERABLE = 0.4  # of the questions of each collection, at least
 NEAREST = 8  # passages among which one that does not answer is drawn
-INTRODUCTIONS = "introductions"  # the collection of that name
+INTRODUCTIONS = ("course", "with gaps")  # the collections whose passages are introductions
 CLOZE = 8_000  # questions made of introductions
 SEED = 0
+NO_ANSWER = {"text": [], "answer_start": []}
 
 
 def read_file(name: str) -> Dataset | None:
@@ -98,11 +98,8 @@ def collections() -> dict[str, Dataset]:
     """The training questions by the collection that their passages are from."""
     barred = scored_titles()
     free = {one.title: one.text for one in wikipedia() if one.title not in barred}
-    course = load_squad("course")["train"]
-    found = {
-        INTRODUCTIONS: concatenate_datasets([course, cloze_questions(free, CLOZE, SEED)]),
-        "new_wiki": load_wiki("train"),
-    }
+    questions = load_squad("course")["train"], cloze_questions(free, CLOZE, SEED)
+    found = dict(zip(INTRODUCTIONS, questions, strict=True)) | {"new_wiki": load_wiki("train")}
     found |= {name: read_file(file) for name, file in TRAIN_FILES.items()}
     return {name: answers_that_occur_once(rows) for name, rows in found.items() if rows is not None}
 
@@ -202,19 +199,27 @@ def training_rows(collections: dict[str, Dataset]) -> dict[str, Dataset]:
     """
     found = dict(collections)
     for name, rows in collections.items():
-        lacking = sum(not answers["text"] for answers in rows["answers"]) / len(rows)
-        wanted = int(max(0, UNANSWERABLE - lacking) * len(rows))
-        if name == INTRODUCTIONS:
-            named = [rows for other, rows in collections.items() if other != INTRODUCTIONS]
-            asked = concatenate_datasets([*named, load_squad("course")["train"]])
-            asked = asked.filter(lambda row: bool(NAMES_ITS_SUBJECT.search(row["question"])))
-            search = found_by(Retriever.open(), scored_titles())
-            found[f"{name}, found by search"] = negatives(asked, search, wanted, "searched")
-        else:
+        if name not in INTRODUCTIONS:
+            search = likest_of(rows["context"])
             found[f"{name}, another passage"] = negatives(
-                rows, likest_of(rows["context"]), wanted, "other-passage"
+                rows, search, negatives_wanted(rows), "other-passage"
             )
+    asked = concatenate_datasets(
+        [rows for name, rows in collections.items() if name != "with gaps"]
+    )
+    asked = asked.filter(lambda row: bool(NAMES_ITS_SUBJECT.search(row["question"])))
+    introductions = concatenate_datasets([collections[name] for name in INTRODUCTIONS])
+    search = found_by(Retriever.open(), scored_titles())
+    found["introductions, found by search"] = negatives(
+        asked, search, negatives_wanted(introductions), "searched"
+    )
     return found
+
+
+def negatives_wanted(rows: Dataset) -> int:
+    """How many a collection needs besides what people wrote."""
+    lacking = sum(not answers["text"] for answers in rows["answers"])
+    return max(0, int(UNANSWERABLE * len(rows)) - lacking)
 
 
 def style_auc(rows: Dataset) -> float:
