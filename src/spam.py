@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from scipy.stats import binomtest
 
 from src import runtime
 from src.text import Vocabulary, tokenize_words
@@ -41,6 +42,15 @@ def load_messages(split: Split) -> list[Message]:
     with file.open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["split"] == split]
     return [Message(row["text"], row["label"] == "spam") for row in rows]
+
+
+# Invented addresses end in example.com, .net or .org, invented telephone numbers begin with 555.
+ADDRESS = re.compile(r"\S+\.example\.\S+|555-\d{4}")
+
+
+def without_addresses(messages: Sequence[Message]) -> list[Message]:
+    """The same messages without web addresses and telephone numbers."""
+    return [Message(ADDRESS.sub("", message.text), message.is_spam) for message in messages]
 
 
 # --- counting errors ----------------------------------------------------------------------------
@@ -155,10 +165,14 @@ class LearnedFilter:
         """Whether a message is spam: more likely than not."""
         return self.probability(text) > 0.5
 
-    def word_weights(self, text: str) -> list[tuple[str, float]]:
-        """The words of a message, each with its weight; 0 for a word that training never saw."""
+    def contributions(self, text: str) -> list[tuple[str, float]]:
+        """What is added up for a message: the bias, then the weight of each of its words.
+
+        A word without a weight adds 0.
+        """
         weights = dict(zip(self.vocabulary.words, self.weights.tolist(), strict=True))
-        return [(word, weights.get(word, 0.0)) for word in tokenize_words(text)]
+        words = [(word, weights.get(word, 0.0)) for word in tokenize_words(text)]
+        return [("bias", self.bias), *words]
 
     def strongest(self, n: int) -> tuple[dict[str, float], dict[str, float]]:
         """The n words that speak most for spam, and against it, with their weights."""
@@ -169,7 +183,7 @@ class LearnedFilter:
 
 def train_filter(
     messages: Sequence[Message],
-    epochs: int = 3000,
+    epochs: int = 1000,
     learning_rate: float = 1.0,
     decay: float = 1.0,
     min_count: int = 2,
@@ -203,3 +217,56 @@ def train_filter(
         weights = weights - learning_rate * weights_gradient  # adjust
         bias = bias - learning_rate * bias_gradient
     return LearnedFilter(vocabulary, weights, float(bias)), history
+
+
+def cross_validate(
+    learn: Sequence[Message],
+    *judged: Sequence[Message],
+    parts: int = 10,
+    seed: int = 0,
+) -> list[np.ndarray]:
+    """Which messages are judged rightly by a filter that did not learn from them?
+
+    The messages are cut into parts. Each part is judged by a filter that
+    learned from the others.
+
+    Args:
+        learn: to learn from.
+        judged: the same messages in the same order, perhaps changed; more than
+            once, if the same filters are to judge several forms of them.
+        parts: how many.
+        seed: draws which message is in which part.
+
+    Returns:
+        For each of `judged` whether the verdict is right: bool[N].
+    """
+    order = np.random.default_rng(seed).permutation(len(learn))
+    right = [np.zeros(len(learn), dtype=bool) for _ in judged]
+    for part in range(parts):
+        left_out = order[part::parts]
+        others = [learn[i] for i in np.setdiff1d(order, left_out)]
+        learned, _ = train_filter(others, epochs=300)
+        for found, messages in zip(right, judged, strict=True):
+            for i in left_out:
+                found[i] = learned(messages[i].text) == messages[i].is_spam
+    return right
+
+
+def chance_of_luck(right: Sequence[bool], other: Sequence[bool]) -> tuple[int, int, float]:
+    """Is one of two filters better, or just luckier on these messages?
+
+    Only messages count on which one filter is right and the other wrong. Equally
+    good filters would share them like heads and tails.
+
+    Args:
+        right, other: bool[N], whether each filter judged each message rightly.
+
+    Returns:
+        How many only the first has right, how many only the other, and how often
+        a coin falls as unevenly or more.
+    """
+    right, other = np.asarray(right, dtype=bool), np.asarray(other, dtype=bool)
+    first, second = int((right & ~other).sum()), int((other & ~right).sum())
+    if first + second == 0:
+        return 0, 0, 1.0
+    return first, second, float(binomtest(first, first + second).pvalue)

@@ -4,15 +4,16 @@
     vectors = SentenceEncoder()  # MiniLM, 23 million parameters: one vector per text
     sentiment("I liked it.", writer)  # {"positive": 0.93, "negative": 0.07}
     entailment("Two dogs run.", "Animals move.", writer)
-    complete("Thank you for the", writer)
+    next_words("Thank you for", writer, letters="y")
 
 Models this small make mistakes that larger ones no longer make. `load_examples` gives sentences
-with known answers, for counting. N: texts, D: width of a vector, V: words or tokens.
+with known answers, for counting. V: words or tokens.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,48 +23,47 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from src import runtime
-from src.assets import Passage
+from src.assets import Passage, load_passages
+from src.qa import QuestionAnswerer, load_squad
 from src.qa.dense import SentenceEncoder
 from src.qa.generative import GenerativeAnswerer
-from src.subwords import START
-from src.text import Vocabulary, split_sentences, tokenize_words
+from src.text import tokenize_words
 
 
-def load_examples(task: str, part: str = "test") -> list[dict]:
-    """Hand-written examples of a task with the right answers.
+def load_examples(task: str) -> list[dict]:
+    """Hand-written examples with the right answers.
 
     Args:
-        task: "sentiment" ({text, label}), "entailment" ({text, claim, label}) or
-            "translation" ({english, french: [...]}).
-        part: "test"; sentiment also has "train".
+        task: "sentiment" ({text, label}) or "entailment" ({text, claim, label}).
     """
     file = runtime.COURSE / "data" / "tasks" / f"{task}.json"
-    return json.loads(file.read_text(encoding="utf-8"))[part]
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many examples came out right."""
+    """How many examples came out right, and what that has to beat.
+
+    Attributes:
+        right: so many answers.
+        commonest: so many would be, if every answer were the commonest label.
+        total: so many examples.
+        wrong: the others, each with what was said.
+    """
 
     right: int
+    commonest: int
     total: int
-    chance: float  # the share that guessing gets right
-    wrong: tuple[tuple[dict, str], ...] = ()  # the others, each with what was said
-
-
-def _score(
-    examples: Sequence[dict], said: Sequence[str], golds: Sequence[Sequence[str]], chance: float
-) -> Score:
-    pairs = zip(examples, said, golds, strict=True)
-    wrong = tuple((example, answer) for example, answer, right in pairs if answer not in right)
-    return Score(len(examples) - len(wrong), len(examples), chance, wrong)
+    wrong: tuple[tuple[dict, str], ...] = ()
 
 
 def score_labels(examples: Sequence[dict], judge: Callable[[dict], str]) -> Score:
     """Ask `judge` for the label of every example, and count."""
-    labels = [example["label"] for example in examples]
     said = [judge(example) for example in examples]
-    return _score(examples, said, [[label] for label in labels], 1 / len(set(labels)))
+    pairs = list(zip(examples, said, strict=True))
+    wrong = tuple((example, answer) for example, answer in pairs if answer != example["label"])
+    [(_, commonest)] = Counter(example["label"] for example in examples).most_common(1)
+    return Score(len(examples) - len(wrong), commonest, len(examples), wrong)
 
 
 # --- a prompt with a few examples: sentiment, entailment ----------------------------------------
@@ -142,92 +142,45 @@ def entailment(
     return choose(prompt, options, writer)
 
 
-# --- vectors of texts: sentiment, similar texts, a summary --------------------------------------
-
-
-def sentiment_by_vectors(
-    examples: Sequence[dict], vectors: SentenceEncoder
-) -> Callable[[str], str]:
-    """A judge of sentiment learned from examples: logistic regression on MiniLM's vectors."""
-    texts, labels = zip(*((example["text"], example["label"]) for example in examples), strict=True)
-    model = LogisticRegression(C=1.0).fit(vectors(texts), labels)
-    return lambda text: str(model.predict(vectors([text]))[0])
+# --- similar texts ------------------------------------------------------------------------------
 
 
 def most_similar(
     query: str,
     texts: Sequence[str],
-    text_vectors: np.ndarray,
     vectors: SentenceEncoder,
+) -> str:
+    """Which of the texts is nearest in meaning to `query`, by the cosine of their vectors."""
+    cosines = vectors(texts) @ vectors([query])[0]
+    return texts[int(np.argmax(cosines))]
+
+
+# --- auto-completion and language modelling -----------------------------------------------------
+
+
+def next_words(
+    text: str,
+    writer: GenerativeAnswerer,
+    letters: str = "",
     n: int = 3,
 ) -> dict[str, float]:
-    """The n texts nearest in meaning to `query` with their cosines.
+    """The likeliest words to go on with, and how likely each is.
 
-    `text_vectors` is `vectors(texts)`, float[N, D].
+    Args:
+        text: what is there, without a blank at its end.
+        writer: the model; its tokens are mostly whole words.
+        letters: how the next word begins, if that is known.
+        n: how many words.
     """
-    cosines = text_vectors @ vectors([query])[0]
-    return {texts[i]: float(cosines[i]) for i in np.argsort(-cosines)[:n]}
-
-
-def summarise_by_choosing(text: str, vectors: SentenceEncoder) -> str:
-    """The sentence whose vector is nearest to the mean of all: an extractive summary."""
-    sentences = split_sentences(text)
-    rows = vectors(sentences)  # float[N, D]
-    return sentences[int(np.argmax(rows @ rows.mean(axis=0)))]
-
-
-# --- language modelling: a summary, auto-completion, surprise -----------------------------------
-
-
-def summarise_by_writing(text: str, writer: GenerativeAnswerer) -> str:
-    """One sentence in the model's own words, at most 40 tokens: an abstractive summary."""
-    return writer.reply(f"Summarize in one short sentence:\n\n{text}", max_new_tokens=40)
-
-
-def complete(
-    text: str, writer: GenerativeAnswerer, ways: int = 3, tokens: int = 6
-) -> dict[str, float]:
-    """Continue `text` in several ways.
-
-    Each begins with one of the likeliest next tokens, whose probability is given, and goes on
-    with the likeliest rest, `tokens` tokens in all.
-    """
-    probs, first = next_token_probs(text, writer).topk(ways)
-    prompt = writer.tokenizer(text, return_tensors="pt")["input_ids"].to(writer.model.device)
-    starts = torch.cat([prompt.expand(ways, -1), first[:, None]], dim=1)  # int64[ways, T + 1]
-    with torch.inference_mode():
-        out = writer.model.generate(
-            starts,
-            attention_mask=torch.ones_like(starts),
-            max_new_tokens=tokens - 1,
-            do_sample=False,
-            pad_token_id=writer.tokenizer.eos_token_id,
-        )
-    new = out[:, prompt.shape[1] :]
-    endings = writer.tokenizer.batch_decode(new, skip_special_tokens=True)
-    return dict(zip(endings, probs.tolist(), strict=True))
-
-
-def surprise(text: str, writer: GenerativeAnswerer) -> list[tuple[str, float]]:
-    """Every token of a text with its surprise in bits: -log2 of its probability.
-
-    The model begins with START, so the first token has a surprise, too.
-    """
-    ids = writer.tokenizer(text, return_tensors="pt")["input_ids"][0]
-    if not len(ids):
-        raise ValueError("a text without any token cannot surprise; give it some words.")
-    start = torch.tensor([writer.tokenizer.convert_tokens_to_ids(START)])
-    with torch.inference_mode():
-        inputs = torch.cat([start, ids])[None].to(writer.model.device)
-        logits = writer.model(inputs).logits[0, :-1].cpu()  # float[T, V]
-    losses = torch.nn.functional.cross_entropy(logits, ids, reduction="none")
-    tokens = writer.tokenizer.batch_decode(ids[:, None])
-    return list(zip(tokens, (losses / np.log(2)).tolist(), strict=True))
-
-
-def perplexity(surprises: Sequence[tuple[str, float]]) -> float:
-    """2 to the mean surprise: as hard as choosing among so many equally likely tokens."""
-    return float(2 ** np.mean([bits for _, bits in surprises]))
+    probs = next_token_probs(text, writer)
+    found = {}
+    for number in probs.argsort(descending=True).tolist():
+        token = writer.tokenizer.decode([number])
+        if token.startswith(" " + letters):
+            found[token.strip()] = float(probs[number])
+        if len(found) == n:
+            break
+    return found
 
 
 # --- classification: which topic ----------------------------------------------------------------
@@ -261,59 +214,72 @@ def train_topics(
     model.fit(features.fit_transform(texts[held_out:]), labels[held_out:])
     predicted = model.predict(features.transform(texts[:held_out]))
     right = int((predicted == np.array(labels[:held_out])).sum())
-    return TopicClassifier(features, model, Score(right, len(predicted), 1 / len(model.classes_)))
+    [(commonest, _)] = Counter(labels[held_out:]).most_common(1)
+    score = Score(right, labels[:held_out].count(commonest), len(predicted))
+    return TopicClassifier(features, model, score)
 
 
-# --- translation --------------------------------------------------------------------------------
+# --- nine of them, one after the other ----------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class LearnedDictionary:
-    """Which word of one language goes with which of another.
+class Models:
+    """What the tour of tasks needs: three small networks, and the topics' classifier."""
 
-    Attributes:
-        source: words of the one.
-        target: words of the other.
-        strengths: float[V_source, V_target], -1 to 1.
+    writer: GenerativeAnswerer
+    vectors: SentenceEncoder
+    reader: QuestionAnswerer
+    topics: TopicClassifier
+
+
+def load_models() -> Models:
+    """Load the networks, and learn the topics of Wikipedia's introductions."""
+    topics = train_topics(list(load_passages().values()))
+    reader = QuestionAnswerer.load("qa-minilm")
+    return Models(load_writer(), SentenceEncoder(), reader, topics)
+
+
+def nine_tasks(review: str, models: Models) -> list[tuple[str, str, object]]:
+    """Do nine tasks: the name of each, what goes in, and what comes out.
+
+    Args:
+        review: a sentence that praises or complains.
+        models: of `load_models`.
     """
-
-    source: Vocabulary
-    target: Vocabulary
-    strengths: np.ndarray
-
-    def __call__(self, word: str, n: int = 3) -> dict[str, float]:
-        """The n best translations of a word with their strengths."""
-        row = self.strengths[self.source[word]]
-        return {self.target.words[i]: float(row[i]) for i in np.argsort(-row)[:n]}
-
-    def _first(self, word: str, otherwise: str) -> str:
-        return next(iter(self(word, 1))) if word in self.source else otherwise
-
-    def word_by_word(self, sentence: str) -> str:
-        """Each word replaced by its best translation; unknown words stay."""
-        return " ".join(self._first(word, otherwise=word) for word in tokenize_words(sentence))
-
-    def score(self, examples: Sequence[dict]) -> Score:
-        """How many words of the examples get a right translation in first place."""
-        said = [self._first(example["english"], otherwise="?") for example in examples]
-        return _score(examples, said, [row["french"] for row in examples], 1 / len(self.target))
-
-
-def learn_dictionary(pairs: Sequence[tuple[str, str]], min_count: int = 8) -> LearnedDictionary:
-    """Learn a dictionary from pairs of texts on one subject that are not translations.
-
-    A word and its translation tend to occur in the same pairs, so the strength is the
-    correlation, over all pairs, between "the word is in the first text" and "the other word is
-    in the second". A word must be in `min_count` texts.
-    """
-    sides = []
-    for side in zip(*pairs, strict=True):
-        words = [set(tokenize_words(text)) for text in side]
-        vocabulary = Vocabulary.from_sentences(words, min_count=min_count)
-        present = np.zeros((len(words), len(vocabulary)), dtype=np.float32)
-        for row, found in enumerate(words):
-            present[row, vocabulary.encode(found, unknown="drop")] = 1
-        present -= present.mean(axis=0)
-        sides.append((vocabulary, present / np.maximum(np.linalg.norm(present, axis=0), 1e-9)))
-    (source, left), (target, right) = sides
-    return LearnedDictionary(source, target, left.T @ right)
+    writer, passages = models.writer, load_passages()
+    sports = "The striker scored twice before half time."
+    fact = "All the shops in the village are closed on Sunday."
+    claim = "The village baker sells cakes in his shop on Sunday."
+    begun = "The cat sat on the"
+    query = "Who makes use of drones in agriculture?"
+    asked = list(load_squad("course")["validation"]["question"])
+    oxygen = passages["Oxygen"].text
+    english = "The king of France was a great writer."
+    question = "What is coffee made from?"
+    return [
+        ("sentiment", review, sentiment(review, writer)),
+        ("topic", sports, models.topics(sports)),
+        ("entailment", f"{fact} {claim}", entailment(fact, claim, writer)),
+        ("language modelling", begun, next_words(begun, writer)),
+        ("asked before?", query, most_similar(query, asked, models.vectors)),
+        (
+            "summarisation",
+            f"{oxygen[:90]} ...",
+            writer.reply(f"Summarize in one short sentence:\n\n{oxygen}"),
+        ),
+        (
+            "translation",
+            english,
+            writer.reply(f"Translate into French: {english}", 20),
+        ),
+        (
+            "auto-completion",
+            "I am writing to as",
+            ", ".join(next_words("I am writing to", writer, "as")),
+        ),
+        (
+            "question answering",
+            question,
+            models.reader(question, passages["Coffee"].text).text,
+        ),
+    ]

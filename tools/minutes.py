@@ -32,9 +32,9 @@ TABLE = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.D
 PER_WORD = 60 / 130
 PER_CELL, PER_LINE = 30, 3
 PER_QUESTION = 60
-PER_SLOW_CELL = 20  # of a cell that does not state its own `runtime.minutes(...)`
+PER_SLOW_CELL = 20  # where it states no `runtime.minutes(...)`
 EXERCISE_MINUTES = 6
-NOT_TAUGHT = {"set-up", "exercise", "check", "solution"}  # tags
+NOT_TAUGHT = {"set-up", "exercise", "open-exercise", "check", "solution"}  # tags
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Section:
     Attributes:
         title: the heading.
         minutes: to teach it, without its exercises; 1 at least.
+        core: minutes of its part of the core path.
         exercises: how many there are.
         quizzes: how many there are.
         slow: how many cells make a room wait.
@@ -52,6 +53,7 @@ class Section:
 
     title: str
     minutes: int
+    core: int
     exercises: int
     quizzes: int
     slow: int
@@ -75,13 +77,13 @@ class Lesson:
     @property
     def total(self) -> Section:
         """All sections as one."""
-        counts = ("minutes", "exercises", "quizzes", "slow")
+        counts = ("minutes", "core", "exercises", "quizzes", "slow")
         sums = {count: sum(getattr(one, count) for one in self.sections) for count in counts}
         seconds = [one.seconds for one in self.sections]
         return Section("all of it", seconds=None if None in seconds else sum(seconds), **sums)
 
     def section(self, title: str) -> Section:
-        """The section of that title. Raises ValueError that names the titles there are."""
+        """The section of that title. Raises ValueError that names all titles."""
         titles = [section.title for section in self.sections]
         if title not in titles:
             said = ", ".join(map(repr, titles))
@@ -122,10 +124,14 @@ def sections_of(
         if heading and cell["cell_type"] == "markdown":
             starts.append((number, heading[1]))
     for (start, title), (end, _) in zip(starts, [*starts[1:], (len(cells), "")], strict=True):
-        tags = [tag for cell in cells[start:end] for tag in cell["metadata"].get("tags", [])]
+        found = cells[start:end]
+        tags = [tag for cell in found for tag in tags_of(cell)]
+        core = [cell for cell in found if "core" in tags_of(cell)]
+        minutes = [round(sum(map(seconds_to_teach, part)) / 60) for part in (found, core)]
         yield Section(
             title=title,
-            minutes=max(1, round(sum(map(seconds_to_teach, cells[start:end])) / 60)),
+            minutes=max(1, minutes[0]),
+            core=minutes[1],
             exercises=tags.count("check"),
             quizzes=tags.count("quiz"),
             slow=tags.count("slow"),
@@ -133,14 +139,19 @@ def sections_of(
         )
 
 
+def tags_of(cell: Mapping[str, Any]) -> list[str]:
+    """Its tags."""
+    return cell["metadata"].get("tags", [])
+
+
 def seconds_to_teach(cell: Mapping[str, Any]) -> float:
     """What one cell takes, by the rule of docs/teaching.md."""
-    source, tags = cell["source"], cell["metadata"].get("tags", [])
+    source, tags = cell["source"], tags_of(cell)
     if NOT_TAUGHT & set(tags):
         return 0
     if cell["cell_type"] == "markdown":
         return PER_WORD * len(source.split())
-    if quiz := re.match(r'show_quiz\("(\w+)", "([\w-]+)"\)', source):
+    if quiz := re.search(r'^show_quiz\("(\w+)", "([\w-]+)"\)', source, re.MULTILINE):
         return PER_QUESTION * len(load_set(*quiz.groups()).questions)
     lines = shown_lines(source)
     seconds = PER_CELL + PER_LINE * lines if lines else 0
@@ -151,14 +162,14 @@ def seconds_to_teach(cell: Mapping[str, Any]) -> float:
 
 
 def shown_lines(source: str) -> int:
-    """How many lines of a cell there are to talk about: not imports, nor calls of show_source."""
+    """How many lines there are to talk about: not imports, nor calls of show_source."""
     shown = [
         node
         for node in ast.parse(source).body
         if not isinstance(node, ast.Import | ast.ImportFrom)
         and not ast.unparse(node).startswith("show_source(")
     ]
-    # As if lines had no end: where a formatter breaks them says nothing about what there is to say.
+    # As if lines had no end.
     return sum(len(ast.unparse(node).splitlines()) for node in shown)
 
 
@@ -166,17 +177,19 @@ def shown_lines(source: str) -> int:
 
 
 def section_table(found: Sequence[Lesson]) -> str:
-    """Every section of every notebook; with seconds where those of each were measured."""
+    """Every section; with seconds where those of all were measured."""
     measured = bool(found) and all(lesson.total.seconds is not None for lesson in found)
-    heads = ["minutes", "exercises", "quizzes", "slow cells", *["seconds to run"] * measured]
+    heads = ["minutes", "core", "exercises", "quizzes", "slow cells"]
+    heads += ["seconds to run"] * measured
     rows = [
         f"| notebook | section | {' | '.join(heads)} |",
         f"| --- | --- |{' ---: |' * len(heads)}",
     ]
     for lesson in found:
         for place, section in enumerate((lesson.total, *lesson.sections)):
-            numbers = [str(section.minutes), *map(_count, (section.exercises, section.quizzes))]
-            numbers += [_count(section.slow), *[f"{section.seconds or 0:.0f}"] * measured]
+            counts = (section.core, section.exercises, section.quizzes, section.slow)
+            numbers = [str(section.minutes), *map(_count, counts)]
+            numbers += [f"{section.seconds or 0:.0f}"] * measured
             words = [section.title.replace("|", "\\|"), *numbers]
             if place == 0:
                 words = [f"**{word}**" if word else "" for word in words]
@@ -195,7 +208,6 @@ def plan_table(name: str, plan: Mapping[str, Any], found: Sequence[Lesson]) -> s
     Args:
         name: of the plan.
         plan: its `blocks`, as docs/plans.yaml describes them.
-        found: the notebooks.
 
     Returns:
         The table, in Markdown.

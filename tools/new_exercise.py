@@ -1,7 +1,7 @@
 """Put the cells of an exercise into its notebook: `tools/new_exercise.py 08.share`.
 
-Four cells with their tags come before the notebook's last section: a text to fill in, the stub, its
-check, hint and solution. Move them to where they belong.
+Three cells come before the notebook's last section: a heading, the stub, its check with hint and
+solution. Move them to where they belong.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ IMPORT = "from src.teaching import check, hint, solution"
 
 
 def main() -> None:
-    """Put in the exercise that is named on the command line, and say what comes next."""
+    """Put in the exercise of the command line, and say what comes next."""
     folder = run_notebooks.ROOT / "notebooks"
     try:
         path = put_in(" ".join(sys.argv[1:]), folder)
     except ValueError as problem:
         sys.exit(f"tools/new_exercise.py: {problem}")
     print(f"{path.relative_to(folder.parent)} has the exercise before its last section. Move it,")
-    print(f"say in its text what to write, and begin its section's first code cell with: {IMPORT}")
+    print(f"say what to write, and begin its section's first code cell with: {IMPORT}")
 
 
 def put_in(exercise: str, folder: Path) -> Path:
@@ -55,18 +55,12 @@ def put_in(exercise: str, folder: Path) -> Path:
 
 
 def cells(exercise: str) -> list[NotebookNode]:
-    """The four cells of an exercise. Raises ValueError as `find` does."""
+    """Its three cells. Raises ValueError as `find` does."""
     found = find(exercise)
     slug = exercise.replace(".", "-").replace("_", "-")
-    text = (
-        f"{AUTHOR_MARK} What to write. The check below says how it went; hint and solution unfold."
-    )
-    code = {
-        "exercise": found.stub,
-        "check": f'check("{exercise}", {found.name})',
-        "solution": f'hint("{exercise}")\nsolution("{exercise}")',
-    }
-    heading = f"### Exercise: {found.name}\n\n{text}"
+    calls = [f'check("{exercise}", {found.name})', f'hint("{exercise}")', f'solution("{exercise}")']
+    code = {"exercise": found.stub, "check": "\n".join(calls)}
+    heading = f"### Exercise: {found.name}\n\n{AUTHOR_MARK} What to write."
     return [
         new_markdown_cell(heading, id=slug, metadata={"tags": ["exercise"]}),
         *(

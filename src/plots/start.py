@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
 from src.plots import (
@@ -29,6 +31,7 @@ from src.plots.primitives import (
     box,
     drawing,
     html_panel,
+    intervals,
     label_line_ends,
     legend,
     level,
@@ -43,19 +46,26 @@ from src.teaching.panel import Panel
 STEP = {"colour": "#444444", "width": 1.6, "head": 13}  # arrows from box to box
 
 
-def task_card(task: str, asks: str, given: str, result: str, by: str, watch_out: str = "") -> Panel:
-    """Show one task of the tour as a card: what it asks, what goes in and out, by whom."""
-    rows = {"in": given, "out": result, "by": by} | ({"watch out": watch_out} if watch_out else {})
-    head = f"<strong>{html.escape(task)}</strong> &nbsp; <em>{html.escape(asks)}</em>"
-    content = f'<div style="margin-bottom:.2em">{head}</div>'
-    for name, text in rows.items():
-        shown = f"<strong>{html.escape(text)}</strong>" if name == "out" else html.escape(text)
-        label = "display:inline-block;min-width:5.5em;opacity:.75;text-indent:0"
-        hanging = "margin:.15em 0;padding-left:5.5em;text-indent:-5.5em"
-        content += f'<div style="{hanging}"><span style="{label}">{name}</span>{shown}</div>'
-    frame = "border:1px solid rgba(128,128,128,.4);border-left:4px solid #0072b2;border-radius:4px"
-    text = "\n".join([f"{task}: {asks}", *(f"  {name:9} {shown}" for name, shown in rows.items())])
-    return html_panel(content, text, f"{frame};padding:.4em .9em;margin:.3em 0;line-height:1.45")
+def task_gallery(rows: Sequence[tuple[str, str, object]]) -> Panel:
+    """Show tasks one below the other: what each is called, what goes in, what comes out.
+
+    Args:
+        rows: name, text, and result: a text, or label -> share, of which the first two are shown.
+    """
+    cell = '<td style="text-align:left;vertical-align:top;padding:.35em 1em .35em 0">'
+    content, text = "", []
+    for name, given, result in rows:
+        if isinstance(result, Mapping):
+            result = ", ".join(f"{label} {share:.0%}" for label, share in [*result.items()][:2])
+        shown = [f"<em>{html.escape(name)}</em>", html.escape(given)]
+        shown.append(f"<strong>{html.escape(str(result))}</strong>")
+        content += f"<tr>{''.join(f'{cell}{part}</td>' for part in shown)}</tr>"
+        text += [
+            name,
+            *textwrap.wrap(f"   in: {given}", 76),
+            *textwrap.wrap(f"  out: {result}", 76),
+        ]
+    return html_panel(f"<table>{content}</table>", "\n".join(text))
 
 
 # --- sets and maps --------------------------------------------------------------------------------
@@ -171,36 +181,6 @@ def draw_training_loop() -> Figure:
     return finish(figure, finding, shows, told)
 
 
-def plot_downhill(
-    x: np.ndarray, y: np.ndarray, intercept: float, slopes: Sequence[float]
-) -> Figure:
-    """Plot the error of a line against its slope, and the steps of gradient descent on it.
-
-    Args:
-        x, y: float[N], the points; the intercept is held still.
-        slopes: at least two, in the order they were visited.
-    """
-    visited = np.asarray(slopes, dtype=float)
-    best = float((x * (y - intercept)).sum() / (x * x).sum())
-    reach = 1.15 * max(abs(visited - best).max(), 1e-9)
-    grid = np.linspace(best - reach, best + reach, 200)
-    errors, at = (((s[:, None] * x + intercept - y) ** 2).mean(axis=1) for s in (grid, visited))
-    gradient = float((2 * (visited[0] * x + intercept - y) * x).mean())
-    near = np.array([-0.16, 0.16]) * reach
-    figure, ax = subplots(figsize=(8, 3.9))
-    ax.plot(grid, errors, color=MUTED, zorder=1)
-    tangent = at[0] + gradient * near
-    ax.plot(visited[0] + near, tangent, color=END, linewidth=2.4)
-    place = {"shift": (14, 2), "ha": "left", "va": "bottom"}
-    write(ax, visited[0], at[0], f"gradient {gradient:.1f}", END, 11, bold=True, **place)
-    ax.plot(visited, at, "o-", color=START, markersize=7, linewidth=1.4)
-    level(ax, best, f"lowest: slope {best:.2f}", axis="x", left=True)
-    ax.set(ylim=(0, 1.05 * errors.max()), xlabel="slope", ylabel="error (mean square)")
-    finding = f"{len(visited) - 1} steps against the gradient: the error goes from {at[0]:,.1f} to"
-    finding += f" {at[-1]:,.1f}, the slope from {visited[0]:.2f} to {visited[-1]:.2f}"
-    return finish(figure, finding, "The error of a line against its slope is a bowl")
-
-
 def plot_line_training(
     x: np.ndarray,
     y: np.ndarray,
@@ -208,35 +188,64 @@ def plot_line_training(
     x_label: str,
     y_label: str,
 ) -> Figure:
-    """Plot a line on its way to the points, pale early and dark late, and its error per epoch.
+    """Plot a line on its way to the points, and beside it the way of its two numbers downhill.
 
     Args:
         x, y: float[N].
-        history: (slope, intercept, error) before each epoch's step, and a last one behind them.
+        history: (slope, intercept, error), at the start and after each epoch.
     """
-    epochs, right = len(history) - 1, 1.05 * x.max()
-    figure, (ax, curve) = subplots(1, 2, figsize=(8.4, 3.9), width_ratios=(1.35, 1))
+    epochs = len(history) - 1
+    shown = [0, *(10**power for power in range(9) if 5 * 10**power <= epochs), epochs]
+    names = {0: "start"} | {epoch: f"epoch {epoch:,}" for epoch in shown[1:]}
+    figure, (ax, ground) = subplots(1, 2, figsize=(8.6, 4.1))
     ax.plot(x, y, "o", color=INK, markersize=4.5, alpha=0.55)
-    shown = sorted({0, *(round(epochs**share) for share in np.linspace(0, 1, 7))})
-    ends, names = [], {1: "epoch 1", epochs: f"epoch {epochs:,}", 0: "start"}
-    for epoch, share in zip(shown, np.linspace(0.25, 1, len(shown)), strict=True):
-        slope, intercept, _ = history[epoch]
-        look = {"color": tint(END, share), "linewidth": 1.4 + (epoch == epochs)}
-        ax.plot([0, right], [intercept, slope * right + intercept], **look)
-        if epoch in names:
-            ends.append((right, slope * right + intercept, names[epoch], END))
-    ax.set(xlim=(0, right), ylim=(min(0, y.min()) - 0.03 * y.max(), 1.12 * y.max()))
+    slopes, intercepts, errors = np.array(history).T
+    contours(ground, x, y, slopes, intercepts)
+    ground.plot(slopes, intercepts, color=END, linewidth=1.6)
+    right, ends = 1.05 * max(x), []
+    for epoch, share in zip(shown, np.linspace(0.3, 1, len(shown)), strict=True):
+        colour, end = tint(END, share), slopes[epoch] * right + intercepts[epoch]
+        ax.plot([0, right], [intercepts[epoch], end], color=colour, linewidth=1.6)
+        ends.append((right, end, names[epoch], END))
+        ground.plot(slopes[epoch], intercepts[epoch], "o", color=colour, markeredgecolor=INK)
+        write(ground, slopes[epoch], intercepts[epoch], names[epoch], shift=(8, -9), ha="left")
+    ax.set(xlim=(0, right), ylim=(min(0, min(y)) - 0.03 * max(y), 1.12 * max(y)))
     ax.set(xlabel=x_label, ylabel=y_label)
-    label_line_ends(ax, ends)
-    errors = [error for _, _, error in history]
-    curve.set_xscale("symlog", linthresh=1)  # which has a zero
-    powers = [10**power for power in range(len(str(epochs)))]
-    curve.set_xticks([0, *powers], ["start", *(f"{power:,}" for power in powers)])
-    lines(curve, {"": list(enumerate(errors))}, "epoch, logarithmic", "error (mean square)")
-    finding = f"In {epochs:,} epochs the line moves to the points: its error falls"
-    finding += f" from {errors[0]:,.0f} to {errors[-1]:,.0f}"
-    last = f"The last line has slope {history[-1][0]:.2f} and intercept {history[-1][1]:.2f}"
-    return finish(figure, finding, "Points, and lines that come nearer to them", last)
+    label_line_ends(ax, [ends[0], ends[1], ends[-1]])
+    gains = (errors[0] - errors) / max(errors[0] - errors[-1], 1e-12)
+    enough = next(epoch for epoch in shown if gains[epoch] > 0.99)
+    finding = (
+        f"The first {enough:,} of {epochs:,} epochs bring {percent(gains[enough])} of the gain"
+    )
+    steps = {
+        name: f"slope {slopes[e]:.2f}, intercept {intercepts[e]:.2f}, error {errors[e]:.2f}"
+        for e, name in names.items()
+    }
+    shows = "Left: points, and lines that come nearer to them. Right: the way of slope and"
+    shows += " intercept across lines of equal error, towards a cross at the least-squares solution"
+    return finish(figure, finding, shows, listed(steps))
+
+
+def contours(
+    ax: Axes, x: np.ndarray, y: np.ndarray, slopes: np.ndarray, intercepts: np.ndarray
+) -> None:
+    """Draw lines of equal error over slope and intercept, and a cross where it is lowest.
+
+    Args:
+        x, y: float[N], the points.
+        slopes, intercepts: float[epochs + 1], what must be in sight.
+    """
+    best = np.polyfit(x, y, deg=1)
+    sides = []
+    for visited, lowest in zip((slopes, intercepts), best, strict=True):
+        low, high = min(*visited, lowest), max(*visited, lowest)
+        sides.append(np.linspace(low - 0.15 * (high - low), high + 0.5 * (high - low), 120))
+    slope, intercept = np.meshgrid(*sides)
+    errors = np.mean([(slope * a + intercept - b) ** 2 for a, b in zip(x, y, strict=True)], axis=0)
+    levels = np.geomspace(1.01 * errors.min() + 1e-9, errors.max(), 14)
+    ax.contour(slope, intercept, errors, levels=levels, colors=MUTED, linewidths=0.7)
+    ax.plot(*best, "+", color=INK, markersize=12)
+    ax.set(xlabel="slope", ylabel="intercept")
 
 
 # --- spam and tasks -------------------------------------------------------------------------------
@@ -257,9 +266,46 @@ def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
     ax.set_xlim(0, 1.18 * max(1, *(found.wrong for found in errors.values())))
     ax.locator_params(axis="x", integer=True)
     legend(figure, kinds)
-    ranked = sorted(errors.items(), key=lambda item: item[1].wrong)
-    told = [f"{found.wrong} by “{name}”" for name, found in ranked]
-    return finish(figure, f"Of the same {ranked[0][1].total} messages, wrong: {', '.join(told)}")
+    (best, fewest), (other, most), *_ = sorted(errors.items(), key=lambda item: item[1].wrong)
+    spam, ham = _less(fewest.missed, most.missed), _less(fewest.false_alarms, most.false_alarms)
+    finding = f"Against “{other}”, “{best}” lets {spam} spam through and calls {ham} ham spam"
+    return finish(figure, finding)
+
+
+def plot_filter_losses(losses: Mapping[str, Sequence[float]]) -> Figure:
+    """Plot the loss of a filter by epoch on what it learns from, and on what was kept aside.
+
+    Args:
+        losses: "training" and "validation" -> float[epochs], before each epoch's step.
+    """
+    figure, ax = subplots(figsize=(8, 3.6))
+    lines(ax, {name: list(enumerate(values)) for name, values in losses.items()}, "epoch", "loss")
+    level(ax, math.log(2), "a coin: 0.69", below=True)
+    aside = losses["validation"]
+    lowest = int(np.argmin(aside))
+    less = "less" if aside[-1] > losses["training"][-1] else "as far"
+    finding = f"The loss falls on both, {less} on the messages that were kept aside"
+    if aside[-1] > 1.01 * aside[lowest]:
+        finding = f"After epoch {lowest:,} the loss grows on the messages that were kept aside"
+    return finish(figure, finding)
+
+
+def plot_beliefs(beliefs: Mapping[str, Sequence[float]]) -> Figure:
+    """Plot how likely spam a filter in training takes some messages to be, epoch by epoch.
+
+    Args:
+        beliefs: name of a message -> float[epochs], its probability after each.
+    """
+    curves = {name: np.column_stack([np.arange(len(p)) + 1, p]) for name, p in beliefs.items()}
+    figure, ax = subplots(figsize=(8, 3.9))
+    lines(ax, curves, "epoch, logarithmic", "probability of spam", ylim=(0, 1), log="x")
+    level(ax, 0.5, "undecided")
+    turns = []
+    for name, probs in beliefs.items():
+        other_side = np.flatnonzero((np.asarray(probs) > 0.5) != (probs[-1] > 0.5))
+        if len(other_side):
+            turns.append(f"“{name}” changes sides after epoch {other_side[-1] + 1:,}")
+    return finish(figure, "; ".join(turns) or "No message changes sides")
 
 
 def plot_word_weights(for_spam: Mapping[str, float], against: Mapping[str, float]) -> Figure:
@@ -280,20 +326,34 @@ def plot_word_weights(for_spam: Mapping[str, float], against: Mapping[str, float
 
 
 def plot_task_scores(scores: Mapping[str, Score]) -> Figure:
-    """Draw the share of right answers in each task, with a mark where guessing would be."""
+    """Draw the share of right answers in each task with its interval, and what it has to beat."""
     shares = {name: 100 * score.right / score.total for name, score in scores.items()}
-    shares = dict(sorted(shares.items(), key=lambda item: -item[1]))
-    figure, ax = subplots(figsize=(8, 1.5 + 0.5 * len(shares)))
-    shown = [f"{scores[name].right:,} of {scores[name].total:,}" for name in shares]
-    against = {name: f"{shares[name]:.0f} % for {percent(scores[name].chance)}" for name in shares}
-    told = [f"{against[name]}, {count}" for name, count in zip(shares, shown, strict=True)]
-    label = "right answers, % (orange mark: what guessing would get)"
-    bars(ax, shares, shown, label=label, told=told)
-    for row, name in enumerate(shares):
-        guess = 100 * scores[name].chance
-        ax.plot([guess, guess], [row - 0.38, row + 0.38], color=END, linewidth=2.4)
-    ax.set(xlim=(0, 115), xticks=range(0, 101, 20))
-    above = {name: shares[name] - 100 * scores[name].chance for name in shares}
-    best, worst = max(above, key=above.get), min(above, key=above.get)
-    finding = f"“{best}” lies furthest above guessing ({against[best]}), “{worst}” least"
-    return finish(figure, f"{finding} ({against[worst]})", "Right, against guessing, and counted")
+    low, high = intervals(*zip(*((one.right, one.total) for one in scores.values()), strict=True))
+    rival = [100 * score.commonest / score.total for score in scores.values()]
+    shown = [f"{score.right:,} of {score.total:,}" for score in scores.values()]
+    figure, ax = subplots(figsize=(8, 1.5 + 0.55 * len(shares)))
+    told = [
+        f"{count}, interval {a:.0f} to {b:.0f} %, commonest {c:.0f} %"
+        for count, a, b, c in zip(shown, low, high, rival, strict=True)
+    ]
+    label = "right answers, %; orange: one answer for all; line: 95 % interval"
+    bars(ax, shares, [""] * len(shown), label=label, told=told)
+    for row, (start, end) in enumerate(zip(low, high, strict=True)):
+        ax.plot([start, end], [row, row], color=INK, linewidth=1.4)
+        ax.plot([rival[row]] * 2, [row - 0.38, row + 0.38], color=END, linewidth=2.4)
+        write(ax, end, row, shown[row], size=9.5, shift=(6, 0), ha="left")
+    ax.set(xlim=(0, 118), xticks=range(0, 101, 20))
+    sure = [name for name, start, mark in zip(shares, low, rival, strict=True) if start > mark]
+    unsure = [name for name in shares if name not in sure]
+    finding = (
+        f"Surely better than one answer for all: {_quoted(sure)}; not surely: {_quoted(unsure)}"
+    )
+    return finish(figure, finding)
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"“{name}”" for name in names) or "none"
+
+
+def _less(number: int, other: int) -> str:
+    return "as much" if number == other else "less" if number < other else "more"

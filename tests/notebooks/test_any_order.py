@@ -83,7 +83,12 @@ def interrupted_and_continued(cells: list[NotebookNode]) -> list[NotebookNode]:
     return rows
 
 
+def core_path_alone(cells: list[NotebookNode]) -> list[NotebookNode]:
+    return [cell for cell in cells if "core" in tags(cell)]
+
+
 WAYS = [every_cell_twice, every_section_alone, without_slow_cells, interrupted_and_continued]
+WAYS += [core_path_alone]
 
 
 @pytest.mark.full

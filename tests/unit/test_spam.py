@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,16 +15,18 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from src.spam import (
-    RULES,
     Message,
+    chance_of_luck,
     count_errors,
     count_words,
+    cross_validate,
     load_messages,
     log_loss,
     matching_rules,
     rules_filter,
     sigmoid,
     train_filter,
+    without_addresses,
 )
 from src.text import Vocabulary, tokenize_words
 
@@ -73,14 +77,6 @@ def test_each_rule_matches_its_sign_and_two_make_spam(text, rules):
     assert rules_filter(text) == (len(rules) >= 2)
 
 
-def test_every_rule_hits_more_of_the_training_spam_than_of_the_ham():
-    train = load_messages("train")
-    for name in RULES:
-        hits = [name in matching_rules(message.text) for message in train]
-        spam = sum(hit for hit, message in zip(hits, train, strict=True) if message.is_spam)
-        assert spam / 126 > (sum(hits) - spam) / 154, f"{name!r} says nothing"
-
-
 @given(st.floats(-1000, 1000))
 def test_the_sigmoid_is_scipys_and_never_overflows(score):
     with np.errstate(over="raise"):
@@ -126,7 +122,7 @@ def test_each_epoch_is_the_step_that_torchs_gradients_say():
 
 def test_in_the_end_it_is_scikit_learns_logistic_regression():
     train, test = load_messages("train"), [message.text for message in load_messages("test")]
-    learned, history = train_filter(train)
+    learned, history = train_filter(train, epochs=3000)
     counts = count_words([message.text for message in train], learned.vocabulary)
     library = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000)
     library.fit(counts, [message.is_spam for message in train])
@@ -137,14 +133,37 @@ def test_in_the_end_it_is_scikit_learns_logistic_regression():
     assert [learned(text) for text in test] == list(verdicts)
 
 
-def test_the_weights_of_words_are_told_and_add_up_to_the_probability():
+def test_bias_and_weights_of_words_are_told_and_add_up_to_the_probability():
     learned, _ = train_filter(MESSAGES, epochs=50, min_count=1)
     text = "Free tea, free umbrella!"
-    words = learned.word_weights(text)
-    assert [word for word, _ in words] == ["free", "tea", "free", "umbrella"] and words[3][1] == 0
-    total = sum(weight for _, weight in words) + learned.bias
-    assert learned.probability(text) == pytest.approx(expit(total))
+    parts = learned.contributions(text)
+    assert [word for word, _ in parts] == ["bias", "free", "tea", "free", "umbrella"]
+    assert parts[4][1] == 0
+    assert learned.probability(text) == pytest.approx(expit(sum(number for _, number in parts)))
     for_spam, against = learned.strongest(2)
     rising = sorted(learned.weights)
     assert list(for_spam.values()) == rising[:-3:-1] and list(against.values()) == rising[:2]
-    assert dict(learned.word_weights(" ".join(for_spam))) == for_spam
+
+
+def test_addresses_and_telephone_numbers_go_and_nothing_else_does():
+    text = "Write to amos@hill.example.org (or x.example.net/9f), ring 555-0114 at 5.55."
+    bare = without_addresses([Message(text, True), *load_messages("train")])
+    assert bare[0] == Message("Write to  (or  ring  at 5.55.", True)
+    assert not any(sign in one.text for one in bare for sign in (".example", "555-"))
+
+
+def test_cross_validation_judges_a_message_by_filters_that_never_saw_it():
+    own = [Message(f"name{i} name{i}", i % 2 == 0) for i in range(12)]
+    told = [Message(f"{m.text} {'prize' if m.is_spam else 'tea'}", m.is_spam) for m in own]
+    assert count_errors(train_filter(own, epochs=300)[0], own).wrong == 0
+    assert cross_validate(own, own, parts=12)[0].sum() <= 6
+    right, otherwise = cross_validate(told, told, own, parts=4, seed=1)
+    assert right.all() and otherwise.sum() <= 6
+
+
+def test_luck_is_the_sign_test_on_what_only_one_has_right():
+    right, other = [True] * 8 + [False] * 6, [True] * 2 + [False] * 6 + [True, True] + [False] * 4
+    first, second, luck = chance_of_luck(right, other)
+    assert (first, second) == (6, 2)
+    assert luck == pytest.approx(2 * sum(math.comb(8, k) for k in (0, 1, 2)) / 2**8)
+    assert chance_of_luck(right, right) == (0, 0, 1.0)

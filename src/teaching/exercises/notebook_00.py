@@ -1,55 +1,8 @@
-"""Notebook 00: a rule, a step of gradient descent, the forward step of a learned filter."""
+"""Notebook 00: a step of gradient descent, the forward step of a learned filter."""
 
 import math
 
 from src.teaching.exercises.record import Case, Exercise
-
-
-def capital_share(text: str) -> float:
-    """The share of a message's letters that are capitals, from 0 to 1.
-
-    Example: capital_share("WIN now!!!") gives 0.5: 3 capitals of 6 letters.
-
-    Args:
-        text: the message. Digits, spaces and punctuation are not letters.
-
-    Returns:
-        The share; 0 for a message without letters.
-    """
-    letters = [character for character in text if character.isalpha()]
-    if not letters:
-        return 0.0
-    return sum(letter.isupper() for letter in letters) / len(letters)
-
-
-CAPITAL_SHARE = Exercise(
-    capital_share,
-    hint="`character.isalpha()` says whether a character is a letter, `character.isupper()` "
-    "whether it is a capital. Collect the letters first.",
-    insight="A rule also needs a limit, above which it says spam. You would look at examples to "
-    "choose it. Learning does just that.",
-    cases=[
-        Case("WINNER", gives=1.0, here="every letter is a capital"),
-        Case("WIN now", gives=0.5, here="3 of 6 letters are capitals; the space is no letter"),
-        Case("Act NOW, pay 0!", gives=4 / 9, here="the 0, the comma and the ! are not letters"),
-        Case("555-0150", gives=0.0, here="there is no letter at all"),
-    ],
-    mistakes="""
-    / len(letters) -> / len(text)
-    # It divides by all characters. Only letters can be small or capital: divide by the number of
-    # letters.
-    words = [word for word in text.split() if any(map(str.isalpha, word))]
-    return sum(map(str.isupper, words)) / max(len(words), 1)
-    # It counts whole words. The question is about letters: `WIN now` and `WINNER is` have different
-    # shares.
-    return float(text.isupper())
-    # It says 1 or 0. `text.isupper()` asks whether *everything* is in capitals; a share lies
-    # between.
-    / len(letters) ->
-    # It returns the number of capitals. A long message has many without shouting: divide by the
-    # number of letters.
-    """,
-)
 
 
 def gradient_step(

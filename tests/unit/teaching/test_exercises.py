@@ -225,7 +225,7 @@ def test_the_cells_of_an_exercise_are_valid_and_problems_in_them_are_found():
     nbformat.validate(notebook)
     assert problems(notebook) == []
     parts[1]["source"] += "\n    # more"
-    parts[6]["source"] = "pass"
+    parts[5]["source"] = "pass"
     quiz = 'show_quiz("06_bert_squad", "nothing")'
     parts.append({"cell_type": "code", "metadata": {}, "source": quiz})
     assert len(problems(notebook)) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -10,7 +11,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tools import minutes
+from tools.minutes import tags_of as tags
 
+HEADINGS = {"quiz": "Quiz", "exercise": "Exercise", "open-exercise": "Build"}
+NOTEBOOKS = sorted((minutes.ROOT / "notebooks").glob("*.ipynb"))
 CELLS = [
     new_markdown_cell("# A title\n\n" + " ".join(["word"] * 127)),
     new_code_cell("set_up()", metadata={"tags": ["set-up"]}),
@@ -23,8 +27,11 @@ CELLS = [
     new_code_cell("mine = 1", metadata={"tags": ["exercise"]}),
     new_code_cell("check(mine)", metadata={"tags": ["check"]}),
     new_markdown_cell("## Three"),
-    new_code_cell('show_quiz("06_bert_squad", "windows")', metadata={"tags": ["quiz"]}),
-    new_code_cell("think()", metadata={"tags": ["slow"]}),
+    new_code_cell(
+        'from src.teaching import show_quiz\n\nshow_quiz("06_bert_squad", "windows")',
+        metadata={"tags": ["quiz"]},
+    ),
+    new_code_cell("think()", metadata={"tags": ["slow", "core"]}),
 ]
 MEASURED = {"seconds": 30.0, "cell_seconds": [0, 1.5, 0, 20.2, 0.1, 0.1, 0, 0, 0.4, 7]}
 
@@ -59,11 +66,12 @@ def test_each_kind_of_cell_takes_what_the_guide_says(number: int, seconds: float
 def test_sections_go_from_heading_to_heading_with_their_own_counts(lesson: minutes.Lesson) -> None:
     assert lesson.title == "A title"
     assert lesson.sections == (
-        minutes.Section("Opening", 1, 0, 0, 0, pytest.approx(1.5)),
-        minutes.Section("One | two", 2, 1, 0, 1, pytest.approx(20.4)),
-        minutes.Section("Three", 4, 0, 1, 1, pytest.approx(7.4)),
+        minutes.Section("Opening", 1, 0, 0, 0, 0, pytest.approx(1.5)),
+        minutes.Section("One | two", 2, 0, 1, 0, 1, pytest.approx(20.4)),
+        minutes.Section("Three", 4, 1, 0, 1, 1, pytest.approx(7.4)),
     )
-    assert (lesson.total.minutes, lesson.total.seconds) == (7, pytest.approx(29.3))
+    total = lesson.total
+    assert (total.minutes, total.core, total.seconds) == (7, 1, pytest.approx(29.3))
 
 
 def test_seconds_have_a_column_only_where_every_notebook_was_measured(
@@ -71,11 +79,13 @@ def test_seconds_have_a_column_only_where_every_notebook_was_measured(
 ) -> None:
     rows = minutes.section_table([lesson]).splitlines()
     assert rows[0].endswith("| slow cells | seconds to run |")
-    assert rows[2] == "| **03_one** | **all of it** | **7** | **1** | **1** | **2** | **29** |"
-    assert rows[4] == r"|  | One \| two | 2 | 1 |  | 1 | 20 |"
+    assert (
+        rows[2] == "| **03_one** | **all of it** | **7** | **1** | **1** | **1** | **2** | **29** |"
+    )
+    assert rows[4] == r"|  | One \| two | 2 |  | 1 |  | 1 | 20 |"
     nbformat.write(new_notebook(cells=CELLS), tmp_path / "04_two.ipynb")
     both = minutes.section_table(minutes.lessons(tmp_path)).splitlines()
-    assert both[0].endswith("| slow cells |") and both[4] == r"|  | One \| two | 2 | 1 |  | 1 |"
+    assert both[0].endswith("| slow cells |") and both[4] == r"|  | One \| two | 2 |  | 1 |  | 1 |"
 
 
 def test_a_plan_adds_up_sections_exercises_and_breaks(lesson: minutes.Lesson) -> None:
@@ -119,6 +129,40 @@ def test_the_tables_of_the_guide_are_those_of_the_notebooks() -> None:
 
 
 def test_every_notebook_says_how_long_it_takes_to_teach() -> None:
-    for notebook in sorted((minutes.ROOT / "notebooks").glob("*.ipynb")):
-        first = nbformat.read(notebook, as_version=4).cells[0].source
-        assert re.search(r"\d+\s+minutes\s+to\s+teach", first), notebook.name
+    for notebook in NOTEBOOKS:
+        assert re.search(
+            r"\d+\s+minutes\s+to\s+teach", nbformat.read(notebook, as_version=4).cells[0].source
+        ), notebook
+
+
+with_core = pytest.mark.parametrize(
+    "notebook", [path for path in NOTEBOOKS if minutes.read(path).total.core], ids=lambda p: p.stem
+)
+
+
+@with_core
+def test_a_core_path_fits_40_minutes_its_notebook_the_hour(notebook: Path) -> None:
+    total, cells = minutes.read(notebook).total, nbformat.read(notebook, as_version=4).cells
+    assert total.core <= 40 and total.minutes <= 60 and len(cells) <= 100
+    says = r"(\d+) minutes for the core path, (\d+) minutes to teach all"
+    core, everything = map(int, re.search(says, cells[0].source).groups())
+    assert abs(core - total.core) <= 1 and abs(everything - total.minutes) <= 1
+
+
+@with_core
+def test_its_parts_are_in_the_promised_form(notebook: Path) -> None:
+    further, heading, counts = "", "", Counter()
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        text = cell.source if cell.cell_type == "markdown" else ""
+        for heading in re.findall(r"^##+ .+$", text, re.MULTILINE):
+            ends = heading.startswith(("## ", "### Going further"))
+            assert ends or not further, f"{heading} comes after {further}"
+            further = heading if heading.startswith("### G") else ""
+        assert not (further and "core" in tags(cell)), f"{further} is not core"
+        if cell.cell_type == "code":
+            counts.update(tags(cell))
+            for tag, word in HEADINGS.items():
+                assert tag not in tags(cell) or heading.startswith(f"### {word}"), heading
+            if "check" in tags(cell):
+                assert re.findall(r"^\w+", cell.source, re.M) == ["check", "hint", "solution"]
+    assert counts["open-exercise"] == 1 and counts["exercise"] == counts["check"]

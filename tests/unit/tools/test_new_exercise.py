@@ -15,9 +15,9 @@ def test_an_exercise_comes_before_the_last_section_and_only_once(tmp_path: Path)
     nbformat.validate(notebook)
     ids = [cell.id for cell in notebook.cells]
     start = ids.index("06-best-span")
-    tags = [cell.metadata.tags for cell in notebook.cells[start : start + 4]]
-    assert tags == [["exercise"], ["exercise"], ["check"], ["solution"]]
-    assert notebook.cells[start + 4].source.startswith("## What you take with you")
+    tags = [cell.metadata.tags for cell in notebook.cells[start : start + 3]]
+    assert tags == [["exercise"], ["exercise"], ["check"]]
+    assert notebook.cells[start + 3].source.startswith("## What you take with you")
     with pytest.raises(ValueError, match=r"has 06\.best_span already"):
         new_exercise.put_in("06.best_span", tmp_path)
 
