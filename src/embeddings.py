@@ -346,7 +346,7 @@ class AnalogyReport:
 
     def __str__(self) -> str:
         right = f"{self.right:,} right of {self.known:,} with known words ({self.accuracy:.1%})"
-        return f"{right}, of {self.asked:,} asked; {self.searched:,} words searched"
+        return f"{right}, of {self.asked:,} asked;\n{self.searched:,} words searched"
 
 
 def _is_right(question: AnalogyQuestion, answer: str | None) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Arc
-from matplotlib.ticker import EngFormatter
 
 from src.embeddings import AnalogyReport, SimilarityReport, WordVectors
 from src.plots import (
@@ -28,7 +28,7 @@ from src.plots import (
 )
 from src.plots.primitives import arrow, bars, heatmap, label_points, legend, title, write
 
-# --- words as numbers, one-hot, counts ------------------------------------------------------------
+# --- words as numbers, counts ---------------------------------------------------------------------
 
 
 def draw_word_numbers(words: Sequence[str], word: str) -> Figure:
@@ -49,16 +49,6 @@ def draw_word_numbers(words: Sequence[str], word: str) -> Figure:
     return finish(figure, finding, f"Words on a line, from number 0: {written(figure)}")
 
 
-def plot_one_hot(words: Sequence[str]) -> Figure:
-    """Plot the one-hot vectors of a whole vocabulary, a row for each word."""
-    V = len(words)
-    figure, ax = subplots(figsize=(5.6, 1.2 + 0.36 * V))
-    heatmap(ax, np.eye(V), words, words, "{:.0f}".format)
-    ax.set(xlabel="place in the vector", ylabel="word")
-    finding = f"One 1 in each row: {percent(1 - 1 / V)} of the {V * V} numbers are zeros"
-    return finish(figure, finding)
-
-
 def plot_counts(
     counts: np.ndarray, weights: np.ndarray, texts: Sequence[str], words: Sequence[str]
 ) -> Figure:
@@ -73,29 +63,12 @@ def plot_counts(
         title(ax, name, 11)
         heatmap(ax, values, texts, columns, lambda x, form=form: form.format(x) if x else "0")
     axes[1].set_xlabel("word of the vocabulary")
-    before, after = int(counts.sum(axis=0).argmax()), int(weights.max(axis=0).argmax())
     most = weights.max(axis=0)
-    given = f"{most[before]:.2f}" if most[before] else "0"
-    finding = f"“{words[before]}” leads the counts; TF-IDF gives it at most {given}, and"
-    finding += f" “{words[after]}” {most[after]:.2f}"
+    before, after = int(counts.sum(axis=0).argmax()), int(most.argmax())
+    given = f"{most[before]:.2f} at most" if most[before] else "nothing"
+    finding = f"“{words[before]}” is counted most and weighs {given} by TF-IDF"
+    finding += f"; “{words[after]}” weighs most" if after != before else ", still the most"
     return finish(figure, finding, f"Of each text the words {', '.join(words)}")
-
-
-def plot_bytes(sizes: Mapping[str, float]) -> Figure:
-    """Plot how much memory each of several ways to store the same words takes.
-
-    Args:
-        sizes: name -> bytes.
-    """
-    large, small = max(sizes, key=sizes.get), min(sizes, key=sizes.get)
-    figure, ax = subplots(figsize=(8, 1.3 + 0.42 * len(sizes)))
-    colours = [END if name == large else START for name in sizes]
-    shown = EngFormatter(unit="B", places=0)
-    bars(ax, sizes, [shown(size) for size in sizes.values()], colours, "bytes, logarithmic")
-    ax.set_xscale("log")
-    ax.set_xlim(sizes[small] / 3, sizes[large] * 8)
-    ratio = sizes[large] / sizes[small]
-    return finish(figure, f"“{large}” takes {ratio:,.0f} times the memory of “{small}”")
 
 
 # --- angles and vectors ---------------------------------------------------------------------------
@@ -145,12 +118,13 @@ def plot_vectors(wv: WordVectors, words: Sequence[str]) -> Figure:
     ax.set_xticks(range(0, rows.shape[1], 10))
     ax.set_xlabel("place in the vector")
     cosines = np.array([[wv.similarity(a, b) for b in words] for a in words])
-    cosines -= 2 * np.eye(len(words))
-    one, other = np.unravel_index(int(cosines.argmax()), cosines.shape)
-    finding = "None of these numbers is zero"
-    if (rows == 0).any():
-        finding = f"{percent((rows != 0).mean())} of these numbers are not zero"
-    finding += f"; most alike are “{words[one]}” and “{words[other]}”, cosine {cosines.max():.2f}"
+    pairs = list(combinations(range(len(words)), 2))
+    pairs.sort(key=lambda pair: cosines[pair])
+    least, most = (" and ".join(f"“{words[i]}”" for i in pairs[end]) for end in (0, -1))
+    finding = f"{percent((rows != 0).mean())} of these numbers are not zero"
+    if rows.all():
+        finding = "None of these numbers is zero"
+    finding += f"; {most} are most alike, {least} least"
     return finish(figure, finding, f"{rows.shape[1]} numbers of each word: {', '.join(words)}")
 
 
@@ -168,9 +142,9 @@ def plot_neighbours(wv: WordVectors, words: Sequence[str]) -> Figure:
         ax.set(xlim=(0, 1), yticks=[])
         ax.set_xticks([0, 0.5], ["0", "0.5"])
         ax.spines["left"].set_visible(False)
-    word = max(found, key=lambda word: max(found[word].values()))
-    best, cosine = next(iter(found[word].items()))
-    finding = f"The nearest pair is “{word}” and “{best}”, with a cosine of {cosine:.2f}"
+    near = {word: np.mean(list(row.values())) for word, row in found.items()}
+    closest, loosest = max(near, key=near.get), min(near, key=near.get)
+    finding = f"“{closest}” has the closest neighbours, “{loosest}” the least close"
     return finish(figure, finding)
 
 
@@ -178,44 +152,53 @@ def plot_neighbours(wv: WordVectors, words: Sequence[str]) -> Figure:
 
 
 def draw_equation(wv: WordVectors, a: str, b: str, c: str) -> Figure:
-    """Draw a is to b as c is to ... in a plane: the step from a to b, the same step from c.
+    """Draw a is to b as c is to ...: the step from a to b, the same from c, and where it ends.
 
-    The plane is the one that a, b, c and b - a + c lie in. The nearest other word is drawn where it
-    is above or below that plane, so the true cosines with b - a + c are written beside the words.
-    All vectors have length one, as in `WordVectors.analogy`.
+    On the left is the plane that a, b, c and the end lie in. The nearest other word is not in it,
+    so its dot there, a hollow one, seems too near. On the right are the true distances from the
+    end. All vectors have length one, as in `WordVectors.analogy`.
     """
     words = [a, b, c, next(iter(wv.analogy(a, b, c, 1)))]
     units = np.stack([wv.units[wv.vocabulary[word]] for word in words])
-    target = units[1] - units[0] + units[2]
-    cosines = dict(zip(words, units @ target / np.linalg.norm(target), strict=True))
-    points, _ = _plane(np.vstack([units[:3], target, units[3]]), 4)
-    width, height = np.ptp(points, axis=0)
-    figure, ax = subplots(figsize=(7, min(5.2, 2.1 + 4.6 * 1.3 * height / (1.5 * width))))
+    end, name = units[1] - units[0] + units[2], f"{b} - {a} + {c}"
+    away = dict(zip(words, np.linalg.norm(units - end, axis=1).tolist(), strict=True))
+    points, _ = _plane(np.vstack([units[:3], end, units[3]]), 4)
+    off = np.sqrt(max(0, away[words[3]] ** 2 - np.sum((points[4] - points[3]) ** 2)))
+    figure, (ax, chart) = subplots(2, 1, figsize=(8, 5.2), height_ratios=(5, 3))
     arrow(ax, points[0], points[1], START, 1.8, gap=3)
     arrow(ax, points[2], points[3], END, 1.8, gap=3)
-    dots = zip(points[[0, 1, 2, 4]], cosines.items(), (START, START, END, ANSWER), strict=True)
-    for point, (word, cosine), colour in dots:
-        ax.plot(*point, "o", color=colour, markersize=8)
-        text, place = f"{word} ({cosine:.2f})", {"shift": (8, 6), "ha": "left", "va": "bottom"}
-        write(ax, *point, text, colour, 11, bold=True, **place)
+    colours = dict(zip(words, (START, START, END, ANSWER), strict=True))
+    names = [*words[:3], f"{words[3]}, {off:.2f} off this plane"]
+    look = {"shift": (8, 6), "ha": "left", "va": "bottom"}
+    dots = zip(points[[0, 1, 2, 4]], names, colours.values(), strict=True)
+    for point, text, colour in dots:
+        hollow = {"markerfacecolor": "none"} if colour == ANSWER else {}
+        ax.plot(*point, "o", color=colour, markersize=8, **hollow)
+        write(ax, *point, text, colour, 11, bold=True, **look)
     ax.plot(*points[3], "X", color=INK, markersize=9)
-    below = points[4, 1] > points[3, 1]  # on the other side than the answer's own name
-    shift, name = (8, -15 if below else 9), f"{b} - {a} + {c}"
-    write(ax, *points[3], name, size=11, shift=shift, ha="left", va="bottom")
+    if points[4, 1] > points[3, 1]:  # on the other side than the answer's name
+        look["shift"] = (8, -18)
+    write(ax, *points[3], name, size=11, **look)
     _plane_axes(ax, points)
     ax.set_aspect("equal")  # the two steps are equally long, and look it
-    closest = max(cosines, key=cosines.get)
-    finding = f"{name} ends near “{words[3]}” (cosine {cosines[words[3]]:.2f})"
-    if closest != words[3]:
-        finding += f", and nearer still to “{closest}” ({cosines[closest]:.2f}) of the question"
+    nearest = dict(sorted(away.items(), key=lambda item: item[1]))
+    title(chart, f"true distance from {name}", 11)
+    bars(chart, nearest, "{:.2f}", [colours[word] for word in nearest], "distance")
+    first = next(iter(nearest))
+    finding = f"{name} ends nearest to “{first}”"
+    if first != words[3]:
+        finding += f", a word of the question; of all others “{words[3]}” is nearest"
     shows = f"An arrow leads from {a} to {b}; the same arrow from {c} ends at {name}"
-    return finish(figure, finding, shows, f"Cosines with that point: {listed(cosines)}")
+    return finish(figure, finding, shows, f"{words[3]} lies {off:.2f} off the plane of the arrows")
 
 
 def draw_pairs(
     wv: WordVectors, pairs: Sequence[tuple[str, str]], first: str, second: str
 ) -> Figure:
     """Draw pairs of words as arrows in the plane that shows most of how these words differ.
+
+    The title compares the steps with those to the wrong words: from each first word of a pair to
+    the second of every other pair.
 
     Args:
         first, second: what the words of a pair are, for the title: "country", "capital".
@@ -229,37 +212,45 @@ def draw_pairs(
         arrow(ax, start, end, tint(PALE, 0.8), 1.8, gap=3)
     inks = np.repeat(list(colours.values()), N).tolist()
     ax.scatter(*points.T, s=36, c=inks, zorder=2)
-    _plane_axes(ax, points)
+    _plane_axes(ax, points, shown)
     legend(figure, colours)
     label_points(ax, points, words, inks, bold=True)
-    steps = units[N:] - units[:N]
-    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
-    agreement = float((steps @ steps.T)[np.triu_indices(N, 1)].mean())
-    finding = f"The {N} steps from {first} to {second} point {_how_alike(agreement)}:"
-    finding += f" mean cosine {agreement:.2f} between two of them"
-    shows = f"Arrows in a plane that shows {percent(shown)} of how the words differ"
+    steps = [np.roll(units[N:], shift, axis=0) - units[:N] for shift in range(N)]
+    right, *wrong = map(_degrees_apart, steps)
+    finding = f"From {first} to {second} the steps are {right:.0f}° apart on average; "
+    finding += f"to another's {second} they would be {np.mean(wrong):.0f}°"
+    shows = f"Arrows in a plane that shows {percent(shown.sum())} of how the words differ"
     return finish(figure, finding, shows, ", ".join(f"{one} to {other}" for one, other in pairs))
 
 
-def _how_alike(cosine: float) -> str:
-    near, rough = "nearly the same way", "roughly the same way"
-    return near if cosine > 0.6 else rough if cosine > 0.25 else "many ways"
+def _degrees_apart(steps: np.ndarray) -> float:
+    """The mean angle between two of the steps, float[N, D]."""
+    units = steps / np.linalg.norm(steps, axis=1, keepdims=True)
+    cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
+    return float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).mean())
 
 
-def _plane(vectors: np.ndarray, used: int) -> tuple[np.ndarray, float]:
-    """Points of the plane in which the first `used` vectors differ most, and the share it shows."""
+def _plane(vectors: np.ndarray, used: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points of the plane in which the first `used` vectors differ most.
+
+    Returns:
+        The points float[N, 2], and the share of the variance that each axis shows, float[2].
+    """
     from sklearn.decomposition import PCA  # half a second to import, and needed here only
 
     plane = PCA(2).fit(vectors[:used])
-    return plane.transform(vectors), float(plane.explained_variance_ratio_.sum())
+    return plane.transform(vectors), plane.explained_variance_ratio_
 
 
-def _plane_axes(ax: Axes, points: np.ndarray) -> None:
+def _plane_axes(ax: Axes, points: np.ndarray, shown: Sequence[float] = ()) -> None:
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.12 * (high - low)
-    ax.set_xlim(low[0] - margin[0], high[0] + 2.8 * margin[0])
+    margin = 0.15 * (high - low)
+    ax.set_xlim(low[0] - margin[0], high[0] + 2.2 * margin[0])
     ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
-    ax.set(xlabel="first principal component", ylabel="second principal component")
+    labels = ["principal component 1", "principal component 2"]
+    for side, share in enumerate(shown):
+        labels[side] += f" ({percent(share)})"
+    ax.set(xlabel=labels[0], ylabel=labels[1])
     ax.grid()
 
 
@@ -286,9 +277,9 @@ def plot_analogies(report: AnalogyReport, name: str) -> Figure:
     ax.set(xlim=(0, 138), xticks=range(0, 101, 20))
     ax.spines["bottom"].set_bounds(0, 100)
     legend(figure, kinds)
-    best, *_, worst = (f"{category} ({share:.0f} %)" for category, share in shares.items())
-    finding = f"{name}: {percent(report.accuracy)} of {report.known:,} questions right, "
-    return finish(figure, f"{finding}from {best} to {worst}")
+    best, *_, worst = shares
+    finding = f"{name} answers questions on {best} best, on {worst} worst"
+    return finish(figure, finding, f"Right in all: {percent(report.accuracy)} of {report.known:,}")
 
 
 def _category(name: str) -> str:
@@ -324,8 +315,8 @@ def plot_similarity(
                 look = {"size": 9.5, "bold": True, "shift": shift, "ha": side}
                 write(ax, mark, cosine, f"{one} / {other}", **look)
     axes[0, 0].set_ylabel("cosine of the two words")
-    told = [f"{value:.2f} ({name})" for name, value in found.items()]
-    finding = f"The cosines order the pairs as people do to {' and '.join(told)}"
+    order = " than in ".join(sorted(found, key=found.get, reverse=True))
+    finding = f"Cosines follow people's marks better in {order}"
     scatter = {TESTS[r.name]: f"{len(r.used)} pairs, {len(r.missing)} missing" for r in reports}
     shows = f"Scatter of people's marks against cosines, {listed(scatter)}"
     return finish(figure, finding, shows, f"Named: {written(figure)}")
@@ -359,6 +350,7 @@ def plot_associations(
     ax.set_xlabel(f"← nearer to {left}      mean difference of cosines      nearer to {right} →")
     outside = sum(not low <= value <= high for value in leans.values())
     finding = f"{outside} of {len(leans)} words lean further than nine in ten ordinary words do"
+    finding += f"; of {len(leans)} ordinary words {0.1 * len(leans):.1f} would on average"
     band_text = f"The band of ordinary words goes from {low:+.2f} to {high:+.2f}"
     shows = f"Below zero nearer to {left}, above nearer to {right}, {listed(leans, '{:+.2f}')}"
     return finish(figure, finding, band_text, shows)

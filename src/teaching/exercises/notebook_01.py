@@ -1,60 +1,10 @@
-"""Notebook 01: count words, weight the counts, compare two vectors, solve an analogy."""
+"""Notebook 01: weigh words by TF-IDF, compare two vectors, solve an analogy."""
 
 import math
 
 import numpy as np
 
 from src.teaching.exercises.record import Case, Exercise
-
-
-def bag_of_words(words: list[str], vocabulary: list[str]) -> list[int]:
-    """How often each word of the vocabulary occurs in a text.
-
-    Example: bag_of_words(["a", "cat", "is", "a", "cat"], ["cat", "dog", "a"])
-    gives [2, 0, 2].
-
-    Args:
-        words: the words of the text, in lower case.
-        vocabulary: V different words; other words of the text are left out.
-
-    Returns:
-        V numbers, in the order of the vocabulary.
-    """
-    counts = [0] * len(vocabulary)
-    for word in words:
-        if word in vocabulary:
-            counts[vocabulary.index(word)] += 1
-    return counts
-
-
-DOG = ["the", "dog", "chases", "the", "cat"]
-WORDS = ["cat", "chases", "dog", "king", "the"]
-
-BAG_OF_WORDS = Exercise(
-    bag_of_words,
-    hint="Begin with a list of V zeros. Go through the words of the text and add 1 at the word's "
-    "place. Or, for each word of the vocabulary, `words.count(word)`.",
-    insight="scikit-learn's `CountVectorizer` does the same for many texts, and stores only what "
-    "is not zero.",
-    cases=[
-        Case(DOG, WORDS, gives=[1, 1, 1, 0, 2], here="`the` occurs twice, and `king` not at all"),
-        Case(["cat", "dog"], ["king", "dog", "cat"], gives=[0, 1, 1], here="`king` comes first"),
-        Case(["a", "cat"], WORDS, gives=[1, 0, 0, 0, 0], here="`a` is not in the vocabulary"),
-        Case([], ["cat", "dog"], gives=[0, 0], here="the text has no words"),
-    ],
-    mistakes="""
-    += 1 -> = 1
-    # It says *whether* a word occurs, not how often. In the first text `the` counts 2.
-    return [words.count(word) for word in dict.fromkeys(words) if word in vocabulary]
-    # Its numbers follow the order of the text. All texts need the same V places, or their vectors
-    # cannot be compared.
-    return [[int(word == other) for other in vocabulary] for word in words]
-    # It returns the one-hot vector of every word. The bag is their *sum*, column by column.
-    return counts -> return [count / max(len(words), 1) for count in counts]
-    # It divides by the length of the text. That can be useful; here the counts themselves are
-    # wanted.
-    """,
-)
 
 
 def tf_idf(word: str, text: list[str], texts: list[list[str]]) -> float:

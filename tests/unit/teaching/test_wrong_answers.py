@@ -21,10 +21,6 @@ ADDING = (
 )
 
 WRONG = {
-    "01.bag_of_words": {
-        "from collections import Counter\nreturn list(Counter(words).values())": "order of the",
-        "return {w: words.count(w) for w in vocabulary}": "It is of type `dict`",
-    },
     "02.training_pairs": {
         "return [(w, c) for i, w in enumerate(token_ids)\n"
         "    for c in token_ids[max(0, i - window):i + window] if c is not w]": "misses the last",
