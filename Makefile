@@ -108,7 +108,7 @@ lint: $(STAMP) ## check the style of the code, also inside the notebooks, spelli
 	@$(PY) -m ruff format --check $(wildcard src tests tools benchmarks notebooks)
 	@$(PY) tools/checks.py
 
-new-notebook: $(STAMP) ## start a notebook in the house's form: make new-notebook NAME=08_title
+new-notebook: $(STAMP) ## start a notebook in the house's form: make new-notebook NAME=11_title
 	@$(PY) tools/new_notebook.py "$(NAME)"
 
 clean: ## delete what was built (.venv, data/cache, what was trained and votes, in build/runs, build/weights and build/poll, stay)

@@ -1,4 +1,4 @@
-"""Writing with the language models of notebook 05, and what SmolLM2 costs.
+"""Writing with the language models of notebook 06, and what SmolLM2 costs.
 
 Tokens per second of the small GPT with and without a cache of keys and values; it must write the
 same text both ways. SmolLM2 is measured in a process of its own: seconds to open it, megabytes of

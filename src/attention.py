@@ -50,10 +50,7 @@ def causal_mask(T: int, S: int | None = None, device: torch.device | None = None
 
 
 def scaled_dot_product_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None = None,
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Mix the rows of `value` by how well each `query` matches each `key`.
 
@@ -205,10 +202,7 @@ class AdditiveAttention(nn.Module):
         self.v = nn.Linear(D, 1, bias=False)
 
     def forward(
-        self,
-        query: Tensor,
-        key: Tensor,
-        mask: Tensor | None = None,
+        self, query: Tensor, key: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Mix keys float[B, S, D_key] for each query float[B, T, D_query].
 
@@ -248,11 +242,7 @@ class AttentionEncoderDecoder(nn.Module):
         return self.encoder(self.source_embeddings(source_ids), source_mask)
 
     def decode(
-        self,
-        target_ids: Tensor,
-        state: tuple[Tensor, Tensor],
-        source: Tensor,
-        source_mask: Tensor,
+        self, target_ids: Tensor, state: tuple[Tensor, Tensor], source: Tensor, source_mask: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
         """Continue writing, with the encoder's states as the source.
 

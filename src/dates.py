@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from src.batching import batches_by_length, length_grouped
 from src.text import Vocabulary
 from src.training import Report, Run, fit, in_eval_mode
-from src.training import load_run as load_dates  # noqa: F401, its name in notebooks 03 and 04
+from src.training import load_run as load_dates  # noqa: F401, its name in notebooks 03 to 05
 
 Split = Literal["train", "development", "test"]
 

@@ -289,9 +289,7 @@ class RecurrentNetwork(nn.Module):
             open_forget_gates(layer)
 
     def forward(
-        self,
-        token_ids: Tensor,
-        state: list[Any] | None = None,
+        self, token_ids: Tensor, state: list[Any] | None = None
     ) -> tuple[Tensor, list[Any]]:
         """int64[B, T], states -> logits float[B, T, V], the next states."""
         x = self.words(token_ids) * math.sqrt(self.words.embedding_dim)

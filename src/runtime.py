@@ -375,8 +375,8 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
     Prints one sentence that says which it is. Paths are absolute or relative to the course.
 
     Args:
-        folder: a run, or a folder of runs, such as `run_folder("06")`; runs beside it, as live-2
-            beside live, count too.
+        folder: a run, or a folder of runs, such as `run_folder("08_bert_squad")`; runs beside it,
+            as live-2 beside live, count too.
         shipped: the folder that comes with the course.
 
     Raises:

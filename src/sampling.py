@@ -93,12 +93,7 @@ class Sampler:
             logits = top_p(logits, self.top_p)
         return logits.softmax(-1)
 
-    def __call__(
-        self,
-        logits: Tensor,
-        token_ids: Sequence[int],
-        generator: torch.Generator,
-    ) -> int:
+    def __call__(self, logits: Tensor, token_ids: Sequence[int], generator: torch.Generator) -> int:
         """Draw the id of the next token."""
         probs = self.probs(logits, token_ids)
         return int(torch.multinomial(probs, 1, generator=generator))

@@ -16,14 +16,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import (
-    BertWordPieceTokenizer,
-    Tokenizer,
-    decoders,
-    models,
-    pre_tokenizers,
-    trainers,
-)
+from tokenizers import BertWordPieceTokenizer, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from src.files import WRITE_AGAIN
 
@@ -95,7 +88,7 @@ def merge_steps(word: str, merges: Iterable[Merge]) -> list[tuple[Merge | None, 
     return steps
 
 
-def longest_match(word: str, vocabulary: Container[str], unknown: str = "[UNK]") -> list[str]:
+def longest_match(word: str, vocabulary: Container[str]) -> list[str]:
     """Cut a word as WordPiece does: the longest piece in the vocabulary, again and again.
 
     Where nothing fits, the whole word is unknown. Devlin et al. 2019 and its code.
@@ -106,7 +99,7 @@ def longest_match(word: str, vocabulary: Container[str], unknown: str = "[UNK]")
         ends = range(len(word), begin, -1)
         end = next((end for end in ends if mark + word[begin:end] in vocabulary), None)
         if end is None:
-            return [unknown]
+            return ["[UNK]"]
         pieces.append(mark + word[begin:end])
         begin = end
     return pieces

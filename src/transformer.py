@@ -1,4 +1,4 @@
-"""The transformer: its blocks, BERT's encoder, a translator, GPT (notebooks 04 and 05).
+"""The transformer: its blocks, BERT's encoder, a translator, GPT (notebooks 05 and 06).
 
     encoder = Encoder.from_pretrained("minilm")         # like BERT: every token attends to all
     vectors = encoder(token_ids, mask, token_type_ids)  # float[B, T, D]
@@ -256,10 +256,7 @@ class Encoder(nn.Module):
         return encoder.eval()
 
     def forward(
-        self,
-        token_ids: Tensor,
-        mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
+        self, token_ids: Tensor, mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Tensor:
         """One vector per token, float[B, T, D], each in the light of all the others.
 
@@ -274,10 +271,7 @@ class Encoder(nn.Module):
         return self.trace(token_ids, mask, token_type_ids).layers[-1]
 
     def trace(
-        self,
-        token_ids: Tensor,
-        mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
+        self, token_ids: Tensor, mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> EncoderTrace:
         """As `forward`, with the vectors and the attention of every layer."""
         if mask is not None:

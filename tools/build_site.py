@@ -41,15 +41,9 @@ FOLDED_TAGS = {"solution": "hide-input", "set-up": "hide-input"}
 UNUSED = ("**/*.map", "_static/locales", "_static/webpack-macros.html")
 UNUSED += ("_static/sbt-webpack-macros.html",)
 # What the site is made from besides notebooks.
-INPUTS = (
-    "*.md",
-    "pyproject.toml",
-    "constraints.txt",
-    "src/**/*.py",
-    "docs/**/*",
-    "tools/pages/**/*",
-)
-INPUTS += ("tools/*.py", "data/*/README.md", "data/*.csv", "data/*.yaml", "weights/*/README.md")
+INPUTS = ["*.md", "pyproject.toml", "constraints.txt", "src/**/*.py", "docs/**/*", "tools/*.py"]
+INPUTS += ["tools/pages/**/*", "data/*/README.md", "data/*.csv", "data/*.yaml"]
+INPUTS += ["weights/*/README.md"]
 STORED = "The outputs here come with the course; `make run` makes them again on your computer."
 
 
@@ -115,6 +109,8 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
     desk.lay("glossary.md", glossary.glossary_page())
     desk.lay("index.md", index_page(contents, whole, lambda text: desk.linked(text, "notebooks")))
     if whole:
+        for page in (PAGES / "moved").glob("*.md"):  # at addresses that notebooks had before
+            desk.lay(page.name, page.read_text(encoding="utf-8"))
         text = (PAGES / "instructors.md").read_text(encoding="utf-8")
         table = minutes.section_table([minutes.read(path) for path in notebooks])
         desk.lay("instructors.md", text.replace("<!-- tables -->", table))
@@ -210,13 +206,8 @@ def index_page(contents: dict[str, dict], whole: bool, linked: Callable[[str], s
     look_up, teach = ["glossary"], []
     if whole:
         look_up.append("reference/src")
-        teach = [
-            "",
-            "## Teach it",
-            "",
-            "- [For instructors](instructors.md): minutes, polls, plans.",
-        ]
-        teach += ["", toctree("Teach it", ["instructors"])]
+        guide = "- [For instructors](instructors.md): minutes, polls, plans."
+        teach = ["", "## Teach it", "", guide, "", toctree("Teach it", ["instructors"])]
     text = (PAGES / "index.md").read_text(encoding="utf-8")
     rest = ["- The [reference](reference/src.md) explains every function of `src`."] * whole
     rest += ["", toctree("Look it up", look_up), *teach]
@@ -245,24 +236,11 @@ def reference_pages() -> dict[str, str]:
     pages = {}
     for name in modules:
         inner = [other for other in modules if other.rpartition(".")[0] == name]
-        lines = [
-            f"# `{name}`" if name != "src" else "# Reference",
-            "",
-            "```{eval-rst}",
-            f".. automodule:: {name}",
-            "",
-        ]
-        lines += (
-            [
-                ".. py:currentmodule:: None",
-                "",
-                ".. autosummary::",
-                "",
-                *(f"   {other}" for other in inner),
-            ]
-            if inner
-            else []
-        )
+        title = f"# `{name}`" if name != "src" else "# Reference"
+        lines = [title, "", "```{eval-rst}", f".. automodule:: {name}", ""]
+        if inner:
+            lines += [".. py:currentmodule:: None", "", ".. autosummary::", ""]
+            lines += [f"   {other}" for other in inner]
         lines += ["```", "", *([toctree(name, inner)] if inner else [])]
         pages[name] = "\n".join(lines)
     return pages

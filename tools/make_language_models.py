@@ -1,4 +1,4 @@
-"""Train the released language models of notebook 05: `python tools/make_language_models.py`.
+"""Train the released language models of notebook 06: `python tools/make_language_models.py`.
 
 An LSTM and a small GPT with the same vocabulary, texts and minutes. Settings were chosen on
 development introductions; the scores on the cards are those of the test split, of the stored
@@ -105,7 +105,7 @@ def make_model(
 
 
 def compare(data: LanguageData) -> dict:
-    """Every model of notebook 05 on the same test introductions; the networks as stored."""
+    """Every model of notebook 06 on the same test introductions; the networks as stored."""
     rows, texts = [], data.texts["test"][::EVERY]  # neighbours are about one subject
 
     def score(name: str, model: LanguageModel, minutes: float | None) -> None:
@@ -122,7 +122,7 @@ def compare(data: LanguageData) -> dict:
         score(name, model, model.run.card["minutes"])
     score("smollm2", PretrainedModel(), None)
     return {
-        "what": "perplexity and bits per byte of the language models of notebook 05 "
+        "what": "perplexity and bits per byte of the language models of notebook 06 "
         "on the test introductions",
         "test_texts": len(texts),
         "written_by": "tools/make_language_models.py --release",

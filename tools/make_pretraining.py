@@ -1,4 +1,4 @@
-"""Train the released heads of notebook 05b: `python tools/make_pretraining.py`.
+"""Train the released heads of notebook 07: `python tools/make_pretraining.py`.
 
 On the frozen MiniLM: a head for masked words, a classifier of sentence pairs for each kind of
 negatives, and a discriminator of replaced tokens, whose generator is the masked-word head. Each

@@ -1,6 +1,6 @@
 """Train the released models for sequences: `python tools/make_sequences.py`.
 
-For notebooks 03 and 04: the models that rewrite dates, one minute each, and the classifiers of
+For notebooks 03 to 05: the models that rewrite dates, one minute each, and the classifiers of
 topics, 12 passes each. Settings were chosen on development dates and introductions; the scores on
 the cards are those of the test splits, of the stored file. Results go to build/weights/dates-*
 and topics-*; with --release to weights/, and the classifiers are trained with three seeds.

@@ -1,4 +1,4 @@
-"""Put the cells of an exercise into its notebook: `tools/new_exercise.py 08.share`.
+"""Put the cells of an exercise into its notebook: `tools/new_exercise.py 11.share`.
 
 Three cells come before the notebook's last section: a heading, the stub, its check with hint and
 solution. Move them to where they belong.

@@ -1,6 +1,6 @@
-"""Start a notebook in the house's form: `make new-notebook NAME=08_title`.
+"""Start a notebook in the house's form: `make new-notebook NAME=11_title`.
 
-Writes notebooks/08_title.ipynb out of tools/template.ipynb. It runs as it is: title, set-up cell,
+Writes notebooks/11_title.ipynb out of tools/template.ipynb. It runs as it is: title, set-up cell,
 one section as an example, closing cells. What to put in place of the example is said in the lines
 that begin with AUTHOR_MARK; a test sees to it that none of them stays.
 """
@@ -40,7 +40,7 @@ def write(name: str, folder: Path = FOLDER) -> Path:
     """Write the template as a new notebook.
 
     Args:
-        name: two digits, perhaps a letter, and small letters, such as "08_title".
+        name: two digits, perhaps a letter, and small letters, such as "11_title".
         folder: where to.
 
     Returns:
@@ -53,7 +53,7 @@ def write(name: str, folder: Path = FOLDER) -> Path:
     if formed is None:
         raise NameProblem(
             f"NAME={name!r} is no name for a notebook; write two digits and small letters, "
-            "as in: make new-notebook NAME=08_title"
+            "as in: make new-notebook NAME=11_title"
         )
     number, words = formed.groups()
     for taken in sorted(folder.glob(f"{number}_*.ipynb")):

@@ -30,13 +30,13 @@ DOCS = runtime.COURSE / "docs" / "pictures"
 # File -> notebook, and what only the cell that draws the figure says.
 FIGURES = {
     runtime.COURSE / "tools" / "pages" / "_static" / "question_to_answer.png": (
-        "06_bert_squad",
+        "08_bert_squad",
         "draw_question_to_answer(",
     ),
     DOCS / "word_map.png": ("02_word2vec_tsne", "plot_word_map(words, places)"),
-    DOCS / "attention.png": ("04_attention", "plot_attention(attention[layer, head], tokens)"),
+    DOCS / "attention.png": ("05_transformer", "plot_attention(attention[layer, head], tokens)"),
     DOCS / "fine_tuning.png": (
-        "06_bert_squad",
+        "08_bert_squad",
         'LiveCurve("Our questions, from the warmed-up model")',
     ),
 }

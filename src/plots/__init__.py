@@ -160,8 +160,7 @@ def _characters() -> frozenset[int]:
 
 
 def listed(
-    values: Mapping[Any, Any] | list[tuple[Any, Any]],
-    form: str | Callable[[Any], str] = "{:.2f}",
+    values: Mapping[Any, Any] | list[tuple[Any, Any]], form: str | Callable[[Any], str] = "{:.2f}"
 ) -> str:
     """Names with their values, for alternative texts: "king 0.83, queen 0.79".
 

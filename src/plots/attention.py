@@ -248,9 +248,6 @@ def _rule(mask: np.ndarray, tokens: Sequence[str]) -> str:
     return f"nobody looks at {told}" if told else "everybody looks at everybody"
 
 
-# --- scores, softmax, positions -------------------------------------------------------------------
-
-
 def plot_outputs(
     outputs: Mapping[str, tuple[Sequence[str], Any]], finding: str, numbers: bool = False
 ) -> Figure:
@@ -495,9 +492,6 @@ def plot_gradients(norms: Mapping[str, tuple[float, float]]) -> Figure:
     reached = sum(pair[0] > 0 for pair in norms.values())
     finding = f"The loss reaches {reached} of {len(norms)} matrices; "
     return finish(figure, f"{finding}two ways to measure it differ by {apart:.0e} of it at most")
-
-
-# --- maps to explore ------------------------------------------------------------------------------
 
 
 def _shades() -> list[str]:

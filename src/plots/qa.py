@@ -232,9 +232,7 @@ def _write_tokens(ax: Axes, tokens: Sequence[str], span: tuple[int, int]) -> Non
 
 
 def plot_token_scores(
-    tokens: Sequence[str],
-    start_probs: Sequence[float],
-    end_probs: Sequence[float],
+    tokens: Sequence[str], start_probs: Sequence[float], end_probs: Sequence[float]
 ) -> Figure:
     """Plot each token's probability of being the answer's start, and its end.
 
@@ -328,10 +326,7 @@ def _sum(a: float, b: float) -> str:
 
 
 def plot_threshold(
-    scores: Sequence[float],
-    has_answer: Sequence[bool],
-    f1: Sequence[float],
-    chosen: float,
+    scores: Sequence[float], has_answer: Sequence[bool], f1: Sequence[float], chosen: float
 ) -> Figure:
     """Plot what each threshold would answer and refuse: a score that reaches it is answered.
 

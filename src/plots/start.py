@@ -104,9 +104,12 @@ COURSE_MAP = (
     ("02", "word2vec", "the numbers are learned\nfrom plain text"),
     ("03", "RNNs", "words in order:\na memory as it reads"),
     ("04", "Attention", "every word looks\nat every other"),
-    ("05", "Language models", "pretraining: a lot of text,\nnobody labels it"),
-    ("06", "BERT on SQuAD", "marks the answer\nin a passage"),
-    ("07", "Ask Wikipedia", "finds the passage first,\nthen answers"),
+    ("05", "The transformer", "attention in layers:\nBERT and GPT"),
+    ("06", "Language models", "what comes next?\nthe text knows"),
+    ("07", "Plain text", "what is missing?\nnobody labels it"),
+    ("08", "BERT on SQuAD", "marks the answer\nin a passage"),
+    ("09", "Ask Wikipedia", "finds the passage first,\nthen answers"),
+    ("10", "Bigger, smaller", "what size buys,\nand what it costs"),
 )
 
 
@@ -117,7 +120,7 @@ def draw_course_map() -> Figure:
     figure, ax = drawing((8.4, 0.514 * height), (0, 16.4), (0, height))
     for i, (number, name, adds) in enumerate(COURSE_MAP):
         x, y = 2.0 + 4.13 * (i % 4), 3.8 * (rows - 1 - i // 4) + 1.7
-        colour = tint(ANSWER, 0.28) if i >= 6 else tint(START, 0.08 + 0.045 * i)
+        colour = tint(ANSWER, 0.28) if i >= 8 else tint(START, 0.08 + 0.045 * i)
         box(ax, x, y, 3.76, 2.66, edge=INK, face=colour, rounded=0.3)
         write(ax, x, y + 0.72, f"{number}  {name}", bold=True)
         write(ax, x, y - 0.35, adds, size=8.8)

@@ -150,10 +150,7 @@ def plot_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
 
 
 def plot_losses(
-    curves: Mapping[str, Any],
-    x: str,
-    levels: Mapping[str, float] | None = None,
-    y: str = "loss",
+    curves: Mapping[str, Any], x: str, levels: Mapping[str, float] | None = None, y: str = "loss"
 ) -> Figure:
     """Plot losses from the first to the last, each named at its end.
 

@@ -16,13 +16,7 @@ from src.batching import batches_by_length
 from src.qa.decoding import Answer, checked_logits, decode
 from src.qa.features import prepare_features
 from src.qa.metrics import check_temperature, check_threshold
-from src.qa.models import (
-    DEFAULT_THRESHOLD,
-    MODEL_INPUTS,
-    load_model,
-    read_card,
-    window_sizes,
-)
+from src.qa.models import DEFAULT_THRESHOLD, MODEL_INPUTS, load_model, read_card, window_sizes
 
 TOKENS_PER_BATCH = 8192
 QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of questions

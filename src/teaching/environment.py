@@ -20,7 +20,7 @@ from typing import Literal
 from src import assets, runtime
 from src.teaching.panel import TINTS, UNBOXED, Panel, inline_html, inline_text
 
-ENOUGH_GIGABYTES = 4  # notebooks 05 and 06 take up to 3 GB of memory, and the system wants some
+ENOUGH_GIGABYTES = 4  # notebooks 06 and 08 take up to 3 GB of memory, and the system wants some
 NEEDED_WEIGHTS = {"qa-minilm"}  # what notebook 00 opens; the other folders are listed too
 TOLD_VERSIONS = ("torch", "transformers", "numpy", "pandas", "scikit-learn")
 MARKS = {"good": "✔", "note": "•", "bad": "✘"}

@@ -21,7 +21,7 @@ def show_quiz(quiz: str, questions: str) -> None:
     """Show one set of questions: click on a choice to see whether it is right and why.
 
     Args:
-        quiz: name of a file in data/quizzes, such as "06_bert_squad".
+        quiz: name of a file in data/quizzes, such as "08_bert_squad".
         questions: the id of a set in it, such as "windows".
 
     Raises:

@@ -211,14 +211,24 @@ def test_instructors_find_times_and_every_text_of_docs(pages):
     assert re.search(r"minutes\s+exercises\s+quizzes\s+slow cells", words)
 
 
-def test_terms_and_texts_of_the_repository_have_pages_and_links_to_them(
-    pages,
-):
-    assert "glossary.html#doc-stride" in pages["06_bert_squad.html"].links
+def test_terms_and_texts_of_the_repository_have_pages_and_links_to_them(pages):
+    assert "glossary.html#doc-stride" in pages["08_bert_squad.html"].links
     assert "doc-stride" in pages["glossary.html"].places
     assert "glossary.html" in pages["index.html"].links
     assert "files/data/spam/README.html" in pages["00_start_here.html"].links
     assert "spam messages" in pages["files/data/spam/README.html"].text
+
+
+MOVED = {"05_language_modelling": "06", "05b_pretraining_and_size": "06 07 10"}
+MOVED |= {"06_bert_squad": "08", "07_ask_wikipedia": "09"}
+
+
+@pytest.mark.parametrize(("old", "now"), MOVED.items())
+def test_an_old_address_leads_to_where_its_lessons_are_now(pages, old, now):
+    text = pages[f"{old}.html"].text
+    article = text.partition("<article")[2].partition("</article>")[0]
+    assert re.findall(r'href="(\d+)_\w+\.html"', article) == now.split()
+    assert re.findall(r'content="0; url=(\d+)_', text) == [now] * (len(now) == 2)
 
 
 # --- how it is built -----------------------------------------------------------------------------
@@ -243,7 +253,7 @@ def test_links_that_lead_nowhere_stop_the_build_and_keep_the_old_site(tmp_path):
 
 
 def test_the_site_says_whose_outputs_it_shows(pages):
-    for name in ("index.html", "06_bert_squad.html"):
+    for name in ("index.html", "08_bert_squad.html"):
         assert build_site.STORED.partition(";")[0] in pages[name].text
         assert "was run" not in pages[name].text and "it took" not in pages[name].text
     run = new_notebook(cells=[new_markdown_cell("# One")], metadata={"course": {"seconds": 3.0}})
@@ -353,7 +363,7 @@ def test_a_page_opened_as_a_file_works_too(browser, site):
 def test_nothing_is_wider_than_a_phone_and_what_is_scrolls_within_itself(browser, served):
     for page, wide in (
         ("04_attention", ".cell_input pre"),
-        ("06_bert_squad", ".cell_output .text_html"),
+        ("08_bert_squad", ".cell_output .text_html"),
         ("instructors", "table.table"),
     ):
         visit(browser, f"{served}{page}.html", PHONE)
@@ -391,7 +401,7 @@ def test_answers_open_at_a_click_and_code_is_copied_as_it_is(browser, served, cl
 def test_search_finds_functions_and_words_and_puts_a_lesson_before_functions(browser, served):
     for words, page in (
         ("scaled_dot_product_attention", "reference/src.attention.html"),
-        ("windows overlap", "06_bert_squad.html"),
+        ("windows overlap", "08_bert_squad.html"),
         ("perplexity", "reference/"),
     ):
         visit(browser, f"{served}search.html?q={words.replace(' ', '+')}", PHONE)
@@ -421,7 +431,7 @@ def test_the_first_page_leads_everywhere_and_the_reader_chooses_dark_pages(brows
 
 
 @pytest.mark.parametrize(
-    ("page", "dark"), [("06_bert_squad.html", False), ("reference/src.attention.html", True)]
+    ("page", "dark"), [("08_bert_squad.html", False), ("reference/src.attention.html", True)]
 )
 def test_a_page_is_accessible_and_the_checker_hears_of_what_is_not(
     browser, axe, served, page, dark

@@ -45,8 +45,8 @@ def test_placeholders_are_not_published() -> None:
 
 def test_the_line_of_the_readme_is_replaced_and_nothing_else() -> None:
     readme = f"above\n{badges.START}\nold\nlines\n{badges.END}\nbelow\n"
-    written = badges.filled_in(readme, ["00_start_here", "05b_size"], GITHUB)
-    line = f"Open in Colab: [00]({COLAB}/00_start_here.ipynb) · [05b]({COLAB}/05b_size.ipynb)"
+    written = badges.filled_in(readme, ["00_start_here", "10_size"], GITHUB)
+    line = f"Open in Colab: [00]({COLAB}/00_start_here.ipynb) · [10]({COLAB}/10_size.ipynb)"
     assert written == f"above\n{badges.START}\n{line}\n{badges.END}\nbelow\n"
     elsewhere = badges.filled_in(written, ["00_start_here"], "https://example.invalid/x")
     assert elsewhere == readme.replace("old\nlines", badges.UNPUBLISHED)

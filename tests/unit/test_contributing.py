@@ -26,7 +26,7 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 MADE = ("build/", "data/cache")  # by running things: not there in a fresh clone
-PLACEHOLDER = re.compile(r"NN|NAME|08_title")  # stand for a name of the reader's own
+PLACEHOLDER = re.compile(r"NN|NAME|11_title")  # stand for a name of the reader's own
 PATH = re.compile(
     r"(?<![\w./-])((?:src|tools|tests|docs|data|weights|notebooks|benchmarks|build"
     r"|\.ci|\.github|\.devcontainer)/[\w./*-]*)"
@@ -168,7 +168,7 @@ def test_what_is_not_there_is_found(page: str, problem: str):
         "make it; `make`; `make test ARGS=tests/unit/test_rnn.py`, `make PYTHON=python3`",
         "`make demo ARGS='--texts FOLDER'`, `make poll ARGS='--network --set masks'`",
         "`src/`, `src/qa/`, `weights/*/card.json`, `build/site/index.html`, `data/cache`",
-        "`notebooks/08_title.ipynb`, `data/quizzes/NN_NAME.json`",
+        "`notebooks/11_title.ipynb`, `data/quizzes/NN_NAME.json`",
         "```\ntorchrun --nproc-per-node 2 -m src.qa answer --data course --output build/a\n```",
         "`python tools/minutes.py --write`, `-m src.qa`, `src.qa.retriever`",
     ],

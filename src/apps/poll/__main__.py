@@ -34,8 +34,7 @@ def poll(
         str, Option(help="instead: the one address of this computer to listen on")
     ] = HERE,
     url: Annotated[
-        str | None,
-        Option(help="instead: where a proxy here publishes the poll; see docs/polls.md"),
+        str | None, Option(help="instead: where a proxy here publishes the poll; see docs/polls.md")
     ] = None,
     port: Annotated[int, Option(min=0, max=65535, help="0 takes any free one")] = 8008,
     file: Annotated[Path, Option(help="where votes are kept, and found again")] = VOTES,

@@ -1,10 +1,10 @@
 """Exercises: a stub to fill in, a check that names the likely mistake, a hint and a solution.
 
-The exercises of notebook 06 are in `notebook_06.py`. To add one, write its solution as a function
+The exercises of notebook 08 are in `notebook_08.py`. To add one, write its solution as a function
 there, with a docstring that says what to write, and below it an `Exercise` with cases and mistakes.
 
-    check("06.best_span", best_span)     in a notebook: says what is wrong, never stops "Run all"
-    grade("06.best_span", best_span)     the same verdict as data, for tests
+    check("08.best_span", best_span)     in a notebook: says what is wrong, never stops "Run all"
+    grade("08.best_span", best_span)     the same verdict as data, for tests
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def check(exercise: str, answer: object) -> None:
     """Show whether `answer` solves the exercise; if not, a case that fails and the likely mistake.
 
     Args:
-        exercise: for example "06.best_span".
+        exercise: for example "08.best_span".
         answer: the function from the stub's cell.
     """
     verdict = grade(exercise, answer)
@@ -67,23 +67,22 @@ def notebooks() -> list[str]:
 
 @functools.cache
 def exercises(notebook: str) -> Mapping[str, Exercise]:
-    """The exercises of a notebook ("06") by id, in the order of its file."""
+    """The exercises of a notebook ("08") by id, in the order of its file."""
     module = importlib.import_module(f"{__name__}.notebook_{notebook}")
     return {item.id: item for item in vars(module).values() if isinstance(item, Exercise)}
 
 
 def find(exercise: str) -> Exercise:
-    """The exercise with this id.
+    """The exercise with this id, or with the number that its notebook had before.
 
     Raises:
         ValueError: there is none; the message offers the nearest.
     """
-    notebook = exercise.partition(".")[0]
-    known = {}
-    for number in [notebook] if notebook in notebooks() else notebooks():
-        known |= exercises(number)
-    if exercise not in known:
-        near = close_spellings(exercise, list(known), n=1)
-        offer = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}."
+    known = {item.name: item for number in notebooks() for item in exercises(number).values()}
+    found = known.get(exercise.partition(".")[2])
+    if found is None:
+        ids = [item.id for item in known.values()]
+        near = close_spellings(exercise, ids, n=1)
+        offer = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(ids)}."
         raise ValueError(f"there is no exercise {exercise!r}; {offer}")
-    return known[exercise]
+    return found

@@ -1,228 +1,117 @@
-"""Notebook 05: from counts to a probability, perplexity per word, top-p, a repetition penalty."""
-
-import math
+"""Notebook 05: positions and layer norm, in numpy."""
 
 import numpy as np
 
 from src.teaching.exercises.record import Case, Exercise
 
 
-def bigram_probability(
-    before: str,
-    word: str,
-    following: dict[str, dict[str, int]],
-    V: int,
-    k: float,
-) -> float:
-    """The probability of `word` right after `before`, by add-k smoothing.
+def positional_encoding(T: int, D: int) -> np.ndarray:
+    """A pattern of waves that tells each position from every other.
 
-    (count of the pair + k) / (count of all pairs that begin so + k V);
-    where that is 0 / 0, all words are equally likely: 1 / V.
-    Example: bigram_probability("the", "cat", {"the": {"cat": 3}}, 10, 0.5)
-    gives 0.4375: (3 + 0.5) / (3 + 0.5 x 10).
+    For i = 0, 1, ... up to D / 2 - 1:
+    column 2i is sin(position / 10000^(2i / D)),
+    column 2i + 1 is cos(position / 10000^(2i / D)).
+    Example: positional_encoding(2, 2) gives [[0.0, 1.0], [0.8415, 0.5403]].
 
     Args:
-        before, word: two words, in their order.
-        following: following[a][b] is how often b came right after a; pairs that
-            never came are missing.
-        V: words in the vocabulary.
-        k: added to the count of each of the V pairs.
-    """
-    counts = following.get(before, {})
-    total = sum(counts.values()) + k * V
-    return (counts.get(word, 0) + k) / total if total else 1 / V
-
-
-FOLLOWING = {"the": {"cat": 3, "dog": 1}, "a": {"dog": 2}, "cat": {"sat": 2, "ran": 2}}
-
-BIGRAM_PROBABILITY = Exercise(
-    bigram_probability,
-    hint="`following.get(before, {})` holds the counts after `before`; `counts.get(word, 0)` is "
-    "one of them. What is their sum, and what does k, added V times, add to it?",
-    insight="`NgramModel(..., order=2, smoothing='add-k')` is this on tokens. Kneser-Ney takes "
-    "from every count instead, and gives to words that follow many others.",
-    cases=[
-        Case("the", "cat", FOLLOWING, 8, 0.0, gives=3 / 4, here="k is 0, so only counts matter"),
-        Case("the", "cat", FOLLOWING, 8, 0.5, gives=3.5 / 8, here="k is 0.5"),
-        Case("the", "mouse", FOLLOWING, 8, 0.5, gives=0.5 / 8, here="the pair never came"),
-        Case("mouse", "cat", FOLLOWING, 8, 0.5, gives=1 / 8, here="nothing ever followed `mouse`"),
-        Case("mouse", "cat", FOLLOWING, 8, 0.0, gives=1 / 8, here="nothing followed, and k is 0"),
-    ],
-    mistakes="""
-    counts.values()) -> sum(f.values()) for f in following.values())
-    # It divides by the count of *all* pairs. The question is what follows `before`, so only pairs
-    # that begin with it count.
-    return bigram_probability(word, before, following, V, k)
-    # The two words are swapped: it looks up `following[word][before]`.
-    return bigram_probability(before, word, following, V, 0)
-    # k has no effect. Without it a single pair that never came makes the whole text impossible.
-    + k * V ->
-    # k is added to the numerator only, so the V probabilities sum to more than one. Add k V to the
-    # denominator.
-    else 1 / V -> else 0.0
-    # After a word that nothing followed, with k = 0, each of the V words gets 1 / V.
-    k * V -> k
-    # In the denominator k is added once. Each of the V words gets it, so it is k V.
-    """,
-)
-
-
-def perplexity_per_word(log_probs: list[float], words: int) -> float:
-    """Among how many equally likely words a model seems to choose, on average.
-
-    It is exp(-total / words), of the total of all log_probs.
-    Example: perplexity_per_word([-1.0, -2.0, -3.0], 2) gives 20.0855, e cubed.
-
-    Args:
-        log_probs: natural logarithm of each token's probability, -inf for 0.
-        words: how many words these tokens make up, often fewer.
-    """
-    return math.exp(-sum(log_probs) / words)
-
-
-PERPLEXITY_PER_WORD = Exercise(
-    perplexity_per_word,
-    hint="Three steps: the sum of all logarithms; minus that, divided by the number of words; e to "
-    "the power of that, `math.exp`.",
-    insight="Divided by the bytes and by ln 2 instead, the same total gives bits per byte.",
-    cases=[
-        Case([-math.log(8)] * 3, 3, gives=8.0, here="every word is one token of probability 1/8"),
-        Case([-0.5, -1.0, -1.5], 2, gives=math.exp(1.5), here="three tokens make up two words"),
-        Case([-1.0] * 800, 400, gives=math.exp(2), here="the product of the probabilities is tiny"),
-    ],
-    mistakes="""
-    / words -> / len(log_probs)
-    # It divides by the number of tokens. A model with longer tokens has fewer of them; words are
-    # the same for all.
-    math.exp( -> 2 ** (
-    # It mixes two bases: the logarithms are natural ones, but it raises 2 to their mean. `math.exp`
-    # undoes `math.log`.
-    -sum -> sum
-    # The minus is missing, so it is the probability of an average word. Perplexity is 1 divided by
-    # it, and never below 1.
-    return sum(math.exp(-x) for x in log_probs) / len(log_probs)
-    # It applies exp to each token before the mean, so the rarest decides nearly alone. First the
-    # mean, then, once, `exp`.
-    return np.prod(np.exp(log_probs)) ** (-1 / words)
-    # It multiplies probabilities. The product of a few hundred of them is rounded to 0; add their
-    # logarithms instead.
-    """,
-)
-
-
-def sample_top_p(probs: np.ndarray, p: float, u: float) -> int:
-    """Draw from the fewest, likeliest tokens that together reach p.
-
-    Sort the tokens from the likeliest on. A token stays if those before it do
-    not reach p yet. Go through those that stay and add up their probabilities;
-    stop at the first where the sum is above u times the sum of all that stay.
-    Example: sample_top_p(np.array([0.1, 0.6, 0.3]), 0.8, 0.9) gives 2: tokens 1
-    and 2 stay with a sum of 0.9, and only with token 2 it gets above 0.81.
-
-    Args:
-        probs: float[V], summing to one.
-        p: above 0, up to 1.
-        u: a random number, 0 <= u < 1, which decides the draw.
+        T: the number of positions, counted from 0.
+        D: the width, even.
 
     Returns:
-        The number of that token, its place in probs.
+        float[T, D].
     """
-    order = np.argsort(-probs)
-    before = np.cumsum(probs[order]) - probs[order]
-    kept = order[before < p]
-    running = np.cumsum(probs[kept])
-    return int(kept[np.argmax(running > u * running[-1])])
+    # float[T, D / 2]: a row for each position, a column for each wave
+    angles = np.arange(T)[:, None] / 10_000 ** (np.arange(0, D, 2) / D)
+    table = np.empty((T, D))
+    table[:, 0::2], table[:, 1::2] = np.sin(angles), np.cos(angles)
+    return table
 
 
-PROBS = [0.125, 0.5, 0.25, 0.09375, 0.03125]  # from the likeliest on: 1, 2, 0, 3, 4
-
-SAMPLE_TOP_P = Exercise(
-    sample_top_p,
-    hint="`order = np.argsort(-probs)` gives the tokens, likeliest first; "
-    "`np.cumsum(probs[order])` is their running sum. Subtract a token's own probability: that is "
-    "what those before it reach. `np.argmax` of booleans gives the first True.",
-    insight="Where the model is sure, one or two tokens stay; where it is not, hundreds may. Top-k "
-    "keeps the same number in both cases.",
+POSITIONAL_ENCODING = Exercise(
+    positional_encoding,
+    hint="Make the angles first, float[T, D / 2]: positions as a column, `np.arange(T)[:, None]`, "
+    "divided by 10000 to the power of `np.arange(0, D, 2) / D`. Then fill the even columns with "
+    "their sine, the odd ones with their cosine.",
+    insight="A step of k positions is the same rotation of these pairs everywhere, so a linear "
+    "layer can read off distances.",
     cases=[
-        Case(PROBS, 0.2, 0.9, gives=1, here="the likeliest token reaches p alone"),
-        Case(PROBS, 0.7, 0.9, gives=2, here="0.5 does not reach p, 0.5 + 0.25 does"),
-        Case(PROBS, 0.8, 0.95, gives=0, here="tokens 1, 2 and 0 stay, with a sum of 0.875"),
-        Case(PROBS, 0.9, 0.7, gives=2, here="four tokens stay, and u is somewhere in the middle"),
+        Case(3, 4, here="there are 3 positions and 2 waves, each with a sine and a cosine"),
+        Case(1, 6, gives=[[0, 1, 0, 1, 0, 1]], here="at position 0 every sine is 0"),
     ],
     mistakes="""
-    order[before < p] -> order[: max(1, (before + probs[order] <= p).sum())]
-    # It drops the token with which the sum crosses p. Without it those that stay do not reach p.
-    before < p -> probs[order] >= p
-    # It compares each token by itself with p. What has to reach p is the sum of those that stay.
-    return int(probs.argmax())
-    # It always takes the likeliest token. That is greedy decoding; here u decides.
-    order[before < p] -> np.sort(order[before < p])
-    # The right tokens stay, but in the order of the vocabulary. Begin with the likeliest.
-    argsort(-probs) -> argsort(probs)
-    # It begins with the rarest tokens: `argsort` sorts upwards. Sort `-probs`.
-    u * running[-1] -> u
-    # The running sum ends below 1, so a large u is above all of it. Compare with u times the sum of
-    # those that stay.
-    int(kept[np.argmax(running > u * running[-1])]) -> int(np.argmax(running > u * running[-1]))
-    # It returns the token's place in the sorted order. Its number is wanted: `order[place]`.
+    0::2 -> : D // 2
+    1::2 -> D // 2 :
+    # It puts all sines first, then all cosines. Here they alternate: `table[:, 0::2]` and
+    # `table[:, 1::2]`.
+    np.sin(angles), np.cos(angles) -> np.cos(angles), np.sin(angles)
+    # Sine and cosine are swapped: the even columns, 0, 2, ..., hold the sine.
+    np.arange(T)[ -> (np.arange(T) + 1)[
+    # It counts positions from 1. The first token is at position 0, where every sine is 0.
+    np.arange(0, D, 2) -> np.arange(D // 2)
+    # The exponent is i / D instead of 2i / D. `np.arange(0, D, 2) / D` is 2i / D.
+    angles = np.arange(T)[:, None] / 10_000 ** (np.arange(D) / D)
+    return np.where(np.arange(D) % 2, np.cos(angles), np.sin(angles))
+    # Every column has a wave of its own. A sine and the cosine next to it share one.
     """,
 )
 
 
-def repetition_penalised(
-    logits: np.ndarray,
-    token_ids: list[int],
-    penalty: float,
+def layer_norm(
+    x: np.ndarray,
+    gain: np.ndarray,
+    bias: np.ndarray,
+    epsilon: float,
 ) -> np.ndarray:
-    """Make tokens that have come before less likely to come again.
+    """Bring each token's vector to mean 0 and spread 1, then stretch and shift.
 
-    A positive logit of such a token is divided by the penalty, a negative one
-    multiplied, once; the others stay as they are.
-    Example: repetition_penalised(np.array([3.0, -1.0, 4.0]), [0, 1, 0], 2.0)
-    gives [1.5, -2.0, 4.0].
+    (x - mean) / sqrt(variance + epsilon) * gain + bias, with the mean and the
+    variance of each row; the variance is the mean of squared deviations.
+    Example: layer_norm(np.array([[1.0, 3.0]]), np.ones(2), np.zeros(2), 0.0)
+    gives [[-1.0, 1.0]].
 
     Args:
-        logits: float[V].
-        token_ids: those that have come before, some of them repeatedly.
-        penalty: 1 changes nothing, more than 1 makes them less likely.
+        x: float[T, D].
+        gain, bias: float[D], learned, the same for all tokens.
+        epsilon: keeps a row of equal numbers from becoming 0 / 0.
 
     Returns:
-        float[V].
+        float[T, D].
     """
-    result = logits.copy()
-    for token in set(token_ids):
-        if logits[token] > 0:
-            result[token] /= penalty
-        else:
-            result[token] *= penalty
-    return result
+    mean = x.mean(axis=-1, keepdims=True)  # [T, 1]
+    variance = x.var(axis=-1, keepdims=True)  # [T, 1]
+    return (x - mean) / np.sqrt(variance + epsilon) * gain + bias
 
 
-LOGITS = [2.0, -1.0, 0.5, -3.0, 0.0]
+PLAIN = (np.ones(4), np.zeros(4))
+PAIR = [[1.0, 3.0]]  # mean 2, variance 1
 
-REPETITION_PENALISED = Exercise(
-    repetition_penalised,
-    hint="Begin with `logits.copy()`. In a loop over `set(token_ids)`: if the logit is positive, "
-    "divide it by the penalty, else multiply it.",
-    insight="`repetition_penalty` does this for the writing assistant. It knows nothing of "
-    "meaning: `the` is penalised like a rare name.",
+LAYER_NORM = Exercise(
+    layer_norm,
+    hint="`x.mean(axis=-1, keepdims=True)` and `x.var(axis=-1, keepdims=True)` are float[T, 1], so "
+    "they fit every column of their row.",
+    insight="It looks at one token at a time, so padding and batch size cannot change the result. "
+    "`nn.LayerNorm` is this.",
     cases=[
-        Case(LOGITS, [0], 2.0, gives=[1.0, -1.0, 0.5, -3.0, 0.0], here="its logit is positive"),
-        Case(LOGITS, [1], 2.0, gives=[2.0, -2.0, 0.5, -3.0, 0.0], here="its logit is negative"),
-        Case(LOGITS, [0, 3, 0, 0], 2.0, here="token 0 has come three times"),
-        Case(LOGITS, [], 2.0, gives=LOGITS, here="nothing has come yet"),
+        Case(
+            [[1.0, 2, 4, 5], [0, 0, 0, 8]], *PLAIN, 0.0, here="each token is normalised by itself"
+        ),
+        Case(PAIR, [2.0, 10.0], [0.5, 1.0], 0.0, gives=[[-1.5, 11.0]], here="gain and bias count"),
+        Case(PAIR, np.ones(2), np.zeros(2), 3.0, gives=[[-0.5, 0.5]], here="epsilon is 3"),
+        Case(np.full((1, 4), 7.0), *PLAIN, 1e-5, gives=[[0.0] * 4], here="all numbers are equal"),
     ],
     mistakes="""
-    *= -> /=
-    # It divides negative logits too, which brings them nearer to 0, and so makes these tokens
-    # *likelier*. Multiply those.
-    /= -> -=
-    *= -> -=
-    # It subtracts the penalty. This one divides and multiplies, so that 1 changes nothing.
-    set(token_ids) -> token_ids
-    # A token that has come three times is penalised three times. Once is enough: go through
-    # `set(token_ids)`.
-    /= -> *=
-    # It multiplies positive logits too, which makes them larger. Divide those.
+    axis=-1 -> axis=0
+    # Mean and variance are taken over the tokens. Layer norm looks at one token at a time:
+    # `axis=-1`.
+    axis=-1, keepdims=True ->
+    # Mean and variance are those of the whole matrix. Every token has its own:
+    # `axis=-1, keepdims=True`.
+    x.var( -> x.var(ddof=1,
+    # The variance divides by D - 1, torch's default. Here it is the plain mean of squares,
+    # `x.var()` in numpy.
+    np.sqrt(variance + epsilon) -> (variance + epsilon)
+    # It divides by the variance. The spread is its square *root*.
+    np.sqrt(variance + epsilon) -> (np.sqrt(variance) + epsilon)
+    # Epsilon is added outside the root. The formula is sqrt(variance + epsilon).
     """,
 )

@@ -1,250 +1,292 @@
-"""Notebook 06: the four small pieces between a passage and a scored answer."""
+"""Notebook 06: a merge of BPE, counts, perplexity, top-p, a repetition penalty."""
 
+import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 
-from src.qa.metrics import normalize_answer
 from src.teaching.exercises.record import Case, Exercise
 
 
-def window_starts(n_tokens: int, room: int, doc_stride: int) -> list[int]:
-    """First passage token of every window that a long passage is cut into.
+def merge_once(words: list[list[str]], counts: list[int]) -> list[list[str]]:
+    """One step of byte-pair encoding: join the most frequent neighbours.
 
-    The last window is the first one that reaches the end of the passage.
-    Example: window_starts(10, 6, 2) gives [0, 4]: tokens 0 to 5, and 4 to 9.
-
-    Args:
-        n_tokens: passage tokens.
-        room: passage tokens that fit into one window.
-        doc_stride: tokens that two neighbouring windows share, less than room.
-    """
-    starts = [0]
-    while starts[-1] + room < n_tokens:
-        starts.append(starts[-1] + room - doc_stride)
-    return starts
-
-
-WINDOW_STARTS = Exercise(
-    window_starts,
-    hint="Start with `[0]`. As long as the last window ends before `n_tokens`, add another. It "
-    "starts `doc_stride` tokens before the end of the one before it.",
-    insight="A tokenizer does the same when it is called with `stride=doc_stride` and "
-    "`return_overflowing_tokens=True`.",
-    cases=[
-        Case(10, 6, 2, gives=[0, 4]),
-        Case(9, 4, 1, gives=[0, 3, 6], here="the last window is not full: it has tokens 6 to 8"),
-        Case(5, 10, 2, gives=[0], here="the whole passage fits into one window"),
-        Case(6, 6, 2, gives=[0], here="the passage fills one window exactly"),
-        Case(12, 4, 0, gives=[0, 4, 8], here="a doc stride of 0 asks for no overlap at all"),
-    ],
-    mistakes="""
-    return list(range(0, n_tokens, max(doc_stride, 1)))
-    # It takes `doc_stride` as the step, as BERT's original code does. Here it is the overlap: the
-    # step is `room - doc_stride`.
-    return list(range(0, n_tokens - room + 1, room - doc_stride))
-    # It keeps full windows only and misses the tail of the passage. The answer may be there.
-    return list(range(0, n_tokens, room - doc_stride))
-    # It goes on after a window has reached the end. The extra window holds only tokens that the one
-    # before has already.
-    return list(range(0, n_tokens, room))
-    # Its windows do not overlap. An answer across a cut would be whole in neither.
-    """,
-)
-
-
-def label_window(
-    answer_start: int,
-    answer_end: int,
-    token_starts: list[int],
-    token_ends: list[int],
-) -> tuple[int, int]:
-    """First and last token of the answer; (0, 0), [CLS], if it is not all here.
-
-    Positions count from [CLS]; a token belongs to the answer as soon as it
-    shares a character with it.
-    Example, the answer "lovelace" in "[CLS] who ? [SEP] ada lovelace [SEP]":
-    label_window(4, 12, [-1, -1, -1, -1, 0, 4, -1], [-1, -1, -1, -1, 3, 12, -1])
-    gives (5, 5).
+    Find the two pieces that are neighbours most often in the text (of equally
+    frequent pairs the first in alphabetical order), and join them in every
+    word, going from left to right.
+    Example: merge_once([["a", "b", "c"], ["b", "c"]], [2, 3])
+    gives [["a", "bc"], ["bc"]]: b and c are neighbours 5 times, a and b twice.
 
     Args:
-        answer_start, answer_end: its place in the passage, in characters.
-        token_starts, token_ends: the same for each token of the window; -1 for
-            [CLS], [SEP] and the tokens of the question.
-    """
-    passage = [i for i, start in enumerate(token_starts) if start >= 0]
-    first, last = passage[0], passage[-1]
-    if answer_start < token_starts[first] or answer_end > token_ends[last]:
-        return (0, 0)
-    starts_before = [i for i in passage if token_starts[i] < answer_end]
-    ends_after = [i for i in passage if token_ends[i] > answer_start]
-    return (ends_after[0], starts_before[-1])
-
-
-# "[CLS] which number ? [SEP] oxygen has atomic number 8 . [SEP]", and the second of two windows.
-FIRST = (
-    [-1, -1, -1, -1, -1, 0, 7, 11, 18, 25, 26, -1],
-    [-1, -1, -1, -1, -1, 6, 10, 17, 24, 26, 27, -1],
-)
-SECOND = (
-    [-1, -1, -1, -1, -1, 18, 25, 26, 28, 31, -1],
-    [-1, -1, -1, -1, -1, 24, 26, 27, 30, 35, -1],
-)
-
-LABEL_WINDOW = Exercise(
-    label_window,
-    hint="First refuse: does the answer begin before the first passage token of the window, or end "
-    "after the last? Then a token belongs to the answer if it starts before the answer ends, and "
-    "ends after the answer starts.",
-    insight="`src.qa.features` does this for all windows of a data set. Every unanswerable "
-    "question is labelled at [CLS], too.",
-    cases=[
-        Case(25, 26, *FIRST, gives=(9, 9), here="the answer is the one token `8`"),
-        Case(11, 24, *FIRST, gives=(7, 8), here="the answer is the two tokens `atomic number`"),
-        Case(0, 6, *SECOND, gives=(0, 0), here="the answer is before this window"),
-        Case(11, 24, *SECOND, gives=(0, 0), here="the window has `number`, but not `atomic`"),
-        Case(19, 23, *FIRST, gives=(8, 8), here="the answer is part of one token"),
-    ],
-    mistakes="""
-    answer_start < token_starts[first] or answer_end > token_ends[last]
-    -> answer_end <= token_starts[first] or answer_start >= token_ends[last]
-    # It labels a part of the answer, and the model learns cut-off answers. Unless the window has
-    # all of it, the label is (0, 0).
-    starts_before[-1]) -> starts_before[-1] + 1)
-    # Its end is one too far. Character ends are exclusive, but the end label is the answer's last
-    # token itself.
-    (ends_after[0], starts_before[-1]) -> (ends_after[0] - first, starts_before[-1] - first)
-    # It counts tokens from the beginning of the passage. Positions count from [CLS], which is 0.
-    return (ends_after[0], starts_before[-1]) -> return (answer_start, answer_end)
-    # It returns characters. Look for the tokens that these characters fall into.
-    whole = answer_start in token_starts and answer_end in token_ends
-    first, last = token_starts.index, token_ends.index
-    return (first(answer_start), last(answer_end)) if whole else (0, 0)
-    # It finds an answer only where tokens begin and end exactly with it. Compare with < and >, not
-    # with ==.
-    """,
-)
-
-
-def best_span(
-    start_logits: np.ndarray,
-    end_logits: np.ndarray,
-    max_answer_length: int,
-) -> tuple[int, int]:
-    """First and last token of the answer with the largest sum of scores.
-
-    An answer does not end before it starts, and has at most max_answer_length
-    tokens, its first and last included.
-    Example: best_span(np.array([0.0, 5.0, 1.0]), np.array([4.0, 0.0, 3.0]), 2)
-    gives (1, 2), with the sum 5 + 3.
-
-    Args:
-        start_logits, end_logits: float[T], how well the answer could start, or
-            end, at each token.
-        max_answer_length: in tokens.
-    """
-    best, span = -np.inf, (0, 0)
-    for start in range(len(start_logits)):
-        stop = min(start + max_answer_length, len(end_logits))
-        for end in range(start, stop):
-            if start_logits[start] + end_logits[end] > best:
-                best = start_logits[start] + end_logits[end]
-                span = (start, end)
-    return span
-
-
-BEST_SPAN = Exercise(
-    best_span,
-    hint="Two loops: every `start`, and for it every `end` from `start` to "
-    "`start + max_answer_length - 1` (and less than T). Keep the pair with the largest sum, "
-    "beginning with a sum of `-np.inf`.",
-    insight="This is the heart of `src.qa.decoding`, which keeps the n best spans instead of one, "
-    "and compares them with the score of [CLS].",
-    cases=[
-        Case([0, 5, 1, 0], [0, 0, 4, 1], 3, gives=(1, 2)),
-        Case([1, 0, 6, 0], [0, 5, 0, 2], 4, gives=(2, 3), here="the best end is before the start"),
-        Case([6, 0, 0, 2.5, 0], [1, 0, 0, 2, 6], 2, gives=(3, 4), here="0 to 4 is too long"),
-        Case([5, 0, 0, 0], [0, 0, 1, 4], 3, gives=(0, 2), here="0 to 3 is one too long"),
-        Case([4, 3.5, 0], [0, 0, 3], 2, gives=(1, 2), here="the best sum is 3.5 + 3"),
-        Case([-3, -1, -2], [-2, -4, -1.5], 3, gives=(1, 2), here="all scores are below zero"),
-    ],
-    mistakes="""
-    return int(np.argmax(start_logits)), int(np.argmax(end_logits))
-    # It takes the best start and the best end apart from each other. The end can come first, or far
-    # behind. Compare pairs.
-    min(start + max_answer_length, len(end_logits)) -> len(end_logits)
-    # It ignores `max_answer_length`. One stray high score makes an answer of half a page.
-    start + max_answer_length -> start + max_answer_length + 1
-    # It allows one token too many. A span from `start` to `end` has `end - start + 1` tokens.
-    start + max_answer_length -> start + max_answer_length - 1
-    # It allows one token too few: `max_answer_length` itself is still allowed.
-    start = int(np.argmax(start_logits))
-    ends = end_logits[start : start + max_answer_length]
-    return start, start + int(np.argmax(ends))
-    # It settles on the best start first. A lower one may have a far better end: compare sums.
-    -np.inf -> 0
-    # It begins with a best sum of 0, which no negative logits can beat: begin with `-np.inf`.
-    """,
-)
-
-
-def token_f1(prediction: str, gold: str) -> float:
-    """F1 by the SQuAD rules, 0 to 1: harmonic mean of precision and recall.
-
-    precision: the part of the predicted words that gold has too
-    recall: the part of gold's words that the prediction has too
-    Example: token_f1("in Paris", "Paris") gives 0.667: precision 1/2, recall 1.
-
-    Args:
-        prediction, gold: both go through normalize_answer first, then are split
-            into words, which are counted with repetition.
+        words: each word as its pieces so far, such as ["l", "ow"].
+        counts: how often each of the words occurs in the text.
 
     Returns:
-        F1. Where a text has no words left it is 1 if both have none, else 0.
+        The words with their new pieces; unchanged if every word is one piece.
     """
-    predicted_words = normalize_answer(prediction).split()
-    gold_words = normalize_answer(gold).split()
-    if not predicted_words or not gold_words:
-        return float(predicted_words == gold_words)
-    shared = (Counter(predicted_words) & Counter(gold_words)).total()
-    if shared == 0:
-        return 0.0
-    precision = shared / len(predicted_words)
-    recall = shared / len(gold_words)
-    return 2 * precision * recall / (precision + recall)
+    pairs: Counter = Counter()
+    for pieces, count in zip(words, counts, strict=True):
+        for pair in pairwise(pieces):
+            pairs[pair] += count
+    if not pairs:
+        return words
+    best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+    result = []
+    for pieces in words:
+        joined, i = [], 0
+        while i < len(pieces):
+            hit = tuple(pieces[i : i + 2]) == best
+            joined.append("".join(best) if hit else pieces[i])
+            i += 2 if hit else 1
+        result.append(joined)
+    return result
 
 
-TOKEN_F1 = Exercise(
-    token_f1,
-    hint="Normalise, then split both texts into words. The number of shared words is "
-    "`(Counter(predicted) & Counter(gold)).total()`. Divide by the one length for precision and by "
-    "the other for recall. What if one of these is 0?",
-    insight="`src.qa.metrics` takes the best of this over all the answers people gave, and the "
-    "mean over all questions, times 100.",
+MERGE_ONCE = Exercise(
+    merge_once,
+    hint="Two loops. In the first a `Counter` gets `count` for every pair of neighbours, "
+    "`zip(pieces, pieces[1:])`. In the second go through each word with an index `i` that moves on "
+    "by 2 after a join and by 1 otherwise.",
+    insight="Repeat it, write down each join, and you have a vocabulary: "
+    "`src.subwords.learn_merges` is this in a loop.",
     cases=[
-        Case("Paris", "Paris", gives=1.0),
-        Case("in Paris", "Paris", gives=2 / 3, here="precision is 1/2 and recall is 1"),
-        Case("The king of Spain!", "king of Spain", gives=1.0, here="only `The` and `!` differ"),
-        Case("New York New York", "New York", gives=2 / 3, here="gold has two of the four words"),
-        Case("Bora Bora", "Bora Bora", gives=1.0, here="two words are predicted, both right"),
-        Case("London", "Paris", gives=0.0, here="they have no word in common"),
-        Case("", "", gives=1.0, here="the question has no answer and the model gave none"),
+        Case([list("cat"), list("car"), ["do", "g"]], [2, 2, 9], here="`do g` occurs 9 times"),
+        Case([["z", "y"], ["b", "a"]], [3, 3], gives=[["z", "y"], ["ba"]], here="there is a tie"),
+        Case([list("banana")], [1], gives=[["b", "an", "an", "a"]], here="the pair occurs twice"),
+        Case([list("haaaa")], [1], gives=[["h", "aa", "aa"]], here="four pieces are equal"),
+        Case([["ox"], ["a"]], [2, 5], gives=[["ox"], ["a"]], here="there is nothing left to join"),
     ],
     mistakes="""
-    (Counter(predicted_words) & Counter(gold_words)).total()
-    -> len(set(predicted_words) & set(gold_words))
-    # It compares sets, in which a repeated word counts once. `Counter(a) & Counter(b)` keeps
-    # counts.
-    (Counter(predicted_words) & Counter(gold_words)).total()
-    -> sum(word in gold_words for word in predicted_words)
-    # It counts every predicted word that occurs in gold, so one gold word is used up several times.
-    # Use `Counter(a) & Counter(b)`.
-    normalize_answer(prediction) -> prediction.lower()
-    normalize_answer(gold) -> gold.lower()
-    # Both texts go through `normalize_answer` first. It drops capitals, punctuation and the
-    # articles a, an, the.
-    2 * precision * recall / (precision + recall) -> (precision + recall) / 2
-    # It takes the plain mean. F1 is the harmonic mean, 2PR / (P + R), which stays near the smaller
-    # one.
+    += count -> += 1
+    # It counts every word once. A pair in a word that occurs nine times occurs nine times in the
+    # text.
+    == best -> == best and len(joined) == i
+    # It joins only the first of several such pairs in a word.
+    (-pairs[pair], pair) -> -pairs[pair]
+    # Of equally frequent pairs it takes the one it saw first. Take the first in alphabetical order.
+    i += 2 if hit else 1 -> i += 1
+    # It uses a piece twice. After a join move on by 2: the right neighbour is used up.
+    """,
+)
+
+
+def bigram_probability(
+    before: str,
+    word: str,
+    following: dict[str, dict[str, int]],
+    V: int,
+    k: float,
+) -> float:
+    """The probability of `word` right after `before`, by add-k smoothing.
+
+    (count of the pair + k) / (count of all pairs that begin so + k V);
+    where that is 0 / 0, all words are equally likely: 1 / V.
+    Example: bigram_probability("the", "cat", {"the": {"cat": 3}}, 10, 0.5)
+    gives 0.4375: (3 + 0.5) / (3 + 0.5 x 10).
+
+    Args:
+        before, word: two words, in their order.
+        following: following[a][b] is how often b came right after a; pairs that
+            never came are missing.
+        V: words in the vocabulary.
+        k: added to the count of each of the V pairs.
+    """
+    counts = following.get(before, {})
+    total = sum(counts.values()) + k * V
+    return (counts.get(word, 0) + k) / total if total else 1 / V
+
+
+FOLLOWING = {"the": {"cat": 3, "dog": 1}, "a": {"dog": 2}, "cat": {"sat": 2, "ran": 2}}
+
+BIGRAM_PROBABILITY = Exercise(
+    bigram_probability,
+    hint="`following.get(before, {})` holds the counts after `before`; `counts.get(word, 0)` is "
+    "one of them. What is their sum, and what does k, added V times, add to it?",
+    insight="`NgramModel(..., order=2, smoothing='add-k')` is this on tokens. Kneser-Ney takes "
+    "from every count instead, and gives to words that follow many others.",
+    cases=[
+        Case("the", "cat", FOLLOWING, 8, 0.0, gives=3 / 4, here="k is 0, so only counts matter"),
+        Case("the", "cat", FOLLOWING, 8, 0.5, gives=3.5 / 8, here="k is 0.5"),
+        Case("the", "mouse", FOLLOWING, 8, 0.5, gives=0.5 / 8, here="the pair never came"),
+        Case("mouse", "cat", FOLLOWING, 8, 0.5, gives=1 / 8, here="nothing ever followed `mouse`"),
+        Case("mouse", "cat", FOLLOWING, 8, 0.0, gives=1 / 8, here="nothing followed, and k is 0"),
+    ],
+    mistakes="""
+    counts.values()) -> sum(f.values()) for f in following.values())
+    # It divides by the count of *all* pairs. The question is what follows `before`, so only pairs
+    # that begin with it count.
+    return bigram_probability(word, before, following, V, k)
+    # The two words are swapped: it looks up `following[word][before]`.
+    return bigram_probability(before, word, following, V, 0)
+    # k has no effect. Without it a single pair that never came makes the whole text impossible.
+    + k * V ->
+    # k is added to the numerator only, so the V probabilities sum to more than one. Add k V to the
+    # denominator.
+    else 1 / V -> else 0.0
+    # After a word that nothing followed, with k = 0, each of the V words gets 1 / V.
+    k * V -> k
+    # In the denominator k is added once. Each of the V words gets it, so it is k V.
+    """,
+)
+
+
+def perplexity_per_word(log_probs: list[float], words: int) -> float:
+    """Among how many equally likely words a model seems to choose, on average.
+
+    It is exp(-total / words), of the total of all log_probs.
+    Example: perplexity_per_word([-1.0, -2.0, -3.0], 2) gives 20.0855, e cubed.
+
+    Args:
+        log_probs: natural logarithm of each token's probability, -inf for 0.
+        words: how many words these tokens make up, often fewer.
+    """
+    return math.exp(-sum(log_probs) / words)
+
+
+PERPLEXITY_PER_WORD = Exercise(
+    perplexity_per_word,
+    hint="Three steps: the sum of all logarithms; minus that, divided by the number of words; e to "
+    "the power of that, `math.exp`.",
+    insight="Divided by the bytes and by ln 2 instead, the same total gives bits per byte.",
+    cases=[
+        Case([-math.log(8)] * 3, 3, gives=8.0, here="every word is one token of probability 1/8"),
+        Case([-0.5, -1.0, -1.5], 2, gives=math.exp(1.5), here="three tokens make up two words"),
+        Case([-1.0] * 800, 400, gives=math.exp(2), here="the product of the probabilities is tiny"),
+    ],
+    mistakes="""
+    / words -> / len(log_probs)
+    # It divides by the number of tokens. A model with longer tokens has fewer of them; words are
+    # the same for all.
+    math.exp( -> 2 ** (
+    # It mixes two bases: the logarithms are natural ones, but it raises 2 to their mean. `math.exp`
+    # undoes `math.log`.
+    -sum -> sum
+    # The minus is missing, so it is the probability of an average word. Perplexity is 1 divided by
+    # it, and never below 1.
+    return sum(math.exp(-x) for x in log_probs) / len(log_probs)
+    # It applies exp to each token before the mean, so the rarest decides nearly alone. First the
+    # mean, then, once, `exp`.
+    return np.prod(np.exp(log_probs)) ** (-1 / words)
+    # It multiplies probabilities. The product of a few hundred of them is rounded to 0; add their
+    # logarithms instead.
+    """,
+)
+
+
+def sample_top_p(probs: np.ndarray, p: float, u: float) -> int:
+    """Draw from the fewest, likeliest tokens that together reach p.
+
+    Sort the tokens from the likeliest on. A token stays if those before it do
+    not reach p yet. Go through those that stay and add up their probabilities;
+    stop at the first where the sum is above u times the sum of all that stay.
+    Example: sample_top_p(np.array([0.1, 0.6, 0.3]), 0.8, 0.9) gives 2: tokens 1
+    and 2 stay with a sum of 0.9, and only with token 2 it gets above 0.81.
+
+    Args:
+        probs: float[V], summing to one.
+        p: above 0, up to 1.
+        u: a random number, 0 <= u < 1, which decides the draw.
+
+    Returns:
+        The number of that token, its place in probs.
+    """
+    order = np.argsort(-probs)
+    before = np.cumsum(probs[order]) - probs[order]
+    kept = order[before < p]
+    running = np.cumsum(probs[kept])
+    return int(kept[np.argmax(running > u * running[-1])])
+
+
+PROBS = [0.125, 0.5, 0.25, 0.09375, 0.03125]  # from the likeliest on: 1, 2, 0, 3, 4
+
+SAMPLE_TOP_P = Exercise(
+    sample_top_p,
+    hint="`order = np.argsort(-probs)` gives the tokens, likeliest first; "
+    "`np.cumsum(probs[order])` is their running sum. Subtract a token's own probability: that is "
+    "what those before it reach. `np.argmax` of booleans gives the first True.",
+    insight="Where the model is sure, one or two tokens stay; where it is not, hundreds may. Top-k "
+    "keeps the same number in both cases.",
+    cases=[
+        Case(PROBS, 0.2, 0.9, gives=1, here="the likeliest token reaches p alone"),
+        Case(PROBS, 0.7, 0.9, gives=2, here="0.5 does not reach p, 0.5 + 0.25 does"),
+        Case(PROBS, 0.8, 0.95, gives=0, here="tokens 1, 2 and 0 stay, with a sum of 0.875"),
+        Case(PROBS, 0.9, 0.7, gives=2, here="four tokens stay, and u is somewhere in the middle"),
+    ],
+    mistakes="""
+    order[before < p] -> order[: max(1, (before + probs[order] <= p).sum())]
+    # It drops the token with which the sum crosses p. Without it those that stay do not reach p.
+    before < p -> probs[order] >= p
+    # It compares each token by itself with p. What has to reach p is the sum of those that stay.
+    return int(probs.argmax())
+    # It always takes the likeliest token. That is greedy decoding; here u decides.
+    order[before < p] -> np.sort(order[before < p])
+    # The right tokens stay, but in the order of the vocabulary. Begin with the likeliest.
+    argsort(-probs) -> argsort(probs)
+    # It begins with the rarest tokens: `argsort` sorts upwards. Sort `-probs`.
+    u * running[-1] -> u
+    # The running sum ends below 1, so a large u is above all of it. Compare with u times the sum of
+    # those that stay.
+    int(kept[np.argmax(running > u * running[-1])]) -> int(np.argmax(running > u * running[-1]))
+    # It returns the token's place in the sorted order. Its number is wanted: `order[place]`.
+    """,
+)
+
+
+def repetition_penalised(
+    logits: np.ndarray,
+    token_ids: list[int],
+    penalty: float,
+) -> np.ndarray:
+    """Make tokens that have come before less likely to come again.
+
+    A positive logit of such a token is divided by the penalty, a negative one
+    multiplied, once; the others stay as they are.
+    Example: repetition_penalised(np.array([3.0, -1.0, 4.0]), [0, 1, 0], 2.0)
+    gives [1.5, -2.0, 4.0].
+
+    Args:
+        logits: float[V].
+        token_ids: those that have come before, some of them repeatedly.
+        penalty: 1 changes nothing, more than 1 makes them less likely.
+
+    Returns:
+        float[V].
+    """
+    result = logits.copy()
+    for token in set(token_ids):
+        if logits[token] > 0:
+            result[token] /= penalty
+        else:
+            result[token] *= penalty
+    return result
+
+
+LOGITS = [2.0, -1.0, 0.5, -3.0, 0.0]
+
+REPETITION_PENALISED = Exercise(
+    repetition_penalised,
+    hint="Begin with `logits.copy()`. In a loop over `set(token_ids)`: if the logit is positive, "
+    "divide it by the penalty, else multiply it.",
+    insight="`repetition_penalty` does this for the writing assistant. It knows nothing of "
+    "meaning: `the` is penalised like a rare name.",
+    cases=[
+        Case(LOGITS, [0], 2.0, gives=[1.0, -1.0, 0.5, -3.0, 0.0], here="its logit is positive"),
+        Case(LOGITS, [1], 2.0, gives=[2.0, -2.0, 0.5, -3.0, 0.0], here="its logit is negative"),
+        Case(LOGITS, [0, 3, 0, 0], 2.0, here="token 0 has come three times"),
+        Case(LOGITS, [], 2.0, gives=LOGITS, here="nothing has come yet"),
+    ],
+    mistakes="""
+    *= -> /=
+    # It divides negative logits too, which brings them nearer to 0, and so makes these tokens
+    # *likelier*. Multiply those.
+    /= -> -=
+    *= -> -=
+    # It subtracts the penalty. This one divides and multiplies, so that 1 changes nothing.
+    set(token_ids) -> token_ids
+    # A token that has come three times is penalised three times. Once is enough: go through
+    # `set(token_ids)`.
+    /= -> *=
+    # It multiplies positive logits too, which makes them larger. Divide those.
     """,
 )

@@ -68,7 +68,7 @@ class Exercise:
 
     @property
     def id(self) -> str:
-        """For example "06.best_span", of the function in notebook_06.py."""
+        """For example "08.best_span", of the function in notebook_08.py."""
         return f"{self.solution.__module__.rpartition('_')[2]}.{self.name}"
 
     @property

@@ -1,4 +1,4 @@
-"""The figures of notebook 07 say what the numbers say: bars, lines and marks are read back."""
+"""The figures of notebook 09 say what the numbers say: bars, lines and marks are read back."""
 
 import html
 import math

@@ -21,7 +21,7 @@ from src.sampling import top_p
 from src.teaching.exercises import exercises, find, grading, notebooks
 
 REFERENCES = []
-TESTED_BELOW = {"05b.merge_once", "07.bm25_term", "07.fuse"}
+TESTED_BELOW = {"06.merge_once", "09.bm25_term", "09.fuse"}
 
 
 def reference(exercise):
@@ -35,9 +35,6 @@ def solution(exercise):
 
 def tensors(*arrays):
     return [torch.from_numpy(array) for array in arrays]
-
-
-# --- 01, 02 ---------------------------------------------------------------------------------------
 
 
 @reference("02.training_pairs")
@@ -67,9 +64,6 @@ def rows_of_scikit_learn(rng):
     embeddings = rng.normal(size=(9, 7))
     embeddings[3] = 0
     return (embeddings,), normalize(embeddings)
-
-
-# --- 03, 04 ---------------------------------------------------------------------------------------
 
 
 @reference("03.unroll")
@@ -117,29 +111,26 @@ def heads_of_the_course(rng):
     return (x, H), attention.MultiHeadAttention(12, H).split(torch.from_numpy(x)[None])[0]
 
 
-@reference("04.positional_encoding")
+@reference("05.positional_encoding")
 def positions_of_the_course(rng):
     T, D = int(rng.integers(1, 99)), 2 * int(rng.integers(1, 20))
     return (T, D), attention.sinusoidal_positions(T, D)
 
 
-@reference("04.layer_norm")
+@reference("05.layer_norm")
 def layer_norm_of_torch(rng):
     x, gain, bias = rng.normal(3, 5, size=(6, 10)), rng.normal(size=10), rng.normal(size=10)
     return (x, gain, bias, 1e-5), F.layer_norm(*tensors(x), (10,), *tensors(gain, bias), eps=1e-5)
 
 
-# --- 05, 05b --------------------------------------------------------------------------------------
-
-
-@reference("05.repetition_penalised")
+@reference("06.repetition_penalised")
 def the_penalty_of_transformers(rng):
     logits, token_ids = rng.normal(size=40), rng.integers(0, 40, rng.integers(1, 60)).tolist()
     process = RepetitionPenaltyLogitsProcessor(1.3)
     return (logits, token_ids, 1.3), process(torch.tensor([token_ids]), *tensors(logits[None]))[0]
 
 
-@reference("05b.mask_tokens")
+@reference("07.mask_tokens")
 def masking_place_by_place(rng):
     T = rng.integers(1, 30)
     token_ids, drawn = rng.integers(200, 300, (2, T))
@@ -152,7 +143,7 @@ def masking_place_by_place(rng):
     return (token_ids, special, dice, drawn, 103), (inputs, labels)
 
 
-@reference("05b.masked_loss")
+@reference("07.masked_loss")
 def masked_loss_of_torch(rng):
     T, V = rng.integers(1, 9, 2)
     logits, labels = rng.normal(0, 30, (T, V)), rng.integers(0, V, T)
@@ -161,7 +152,7 @@ def masked_loss_of_torch(rng):
     return (logits, labels), theirs if (labels >= 0).any() else 0.0
 
 
-@reference("05b.quantise_matrix")
+@reference("10.quantise_matrix")
 def whole_numbers_of_the_course(rng):
     weights = rng.normal(size=rng.integers(1, 40, 2)).astype(np.float32)
     numbers, scales = compression.quantise_rows(torch.from_numpy(weights))
@@ -172,7 +163,7 @@ def test_draws_by_top_p_have_the_chances_that_the_course_gives():
     rng = np.random.default_rng(0)
     for p in (0.1, 0.5, 0.8, 0.95):
         probs = rng.dirichlet(np.full(12, 0.5))
-        drawn = [solution("05.sample_top_p")(probs, p, (i + 0.5) / 4000) for i in range(4000)]
+        drawn = [solution("06.sample_top_p")(probs, p, (i + 0.5) / 4000) for i in range(4000)]
         expected = top_p(torch.from_numpy(probs).log(), p).softmax(-1).tolist()
         assert np.bincount(drawn, minlength=12) / 4000 == pytest.approx(expected, abs=1 / 2000)
 
@@ -186,11 +177,8 @@ def test_merges_one_after_another_cut_words_as_the_library_does():
     library.train_from_iterator(corpus, trainer)
     words = [list(text) for text in texts]
     for _ in range(4):
-        words = solution("05b.merge_once")(words, counts)
+        words = solution("06.merge_once")(words, counts)
     assert words == [library.encode(text).tokens for text in texts]
-
-
-# --- 06, 07 ---------------------------------------------------------------------------------------
 
 
 def test_windows_are_those_of_a_real_tokenizer():
@@ -201,10 +189,10 @@ def test_windows_are_those_of_a_real_tokenizer():
             words.enable_truncation(max_length=room, stride=doc_stride)
             first = words.encode(" ".join("w" * n_tokens))
             starts = [window.offsets[0][0] // 2 for window in [first, *first.overflowing]]
-            assert solution("06.window_starts")(n_tokens, room, doc_stride) == starts
+            assert solution("08.window_starts")(n_tokens, room, doc_stride) == starts
 
 
-@reference("06.best_span")
+@reference("08.best_span")
 def the_largest_sum_of_all_valid_ones(rng):
     size, longest = rng.integers(1, 9, 2)
     start_logits, end_logits = rng.normal(size=(2, size))
@@ -213,7 +201,7 @@ def the_largest_sum_of_all_valid_ones(rng):
     return (start_logits, end_logits, longest), np.unravel_index(sums.argmax(), sums.shape)
 
 
-@reference("07.calibration_error")
+@reference("09.calibration_error")
 def calibration_of_the_course(rng):
     size, bins = int(rng.choice([1, 3, 40])), int(rng.integers(1, 21))
     confidences = rng.random(size) ** 0.5
@@ -234,7 +222,7 @@ def test_the_terms_of_a_question_sum_to_the_score_that_bm25s_gives():
             for word in question:
                 containing = sum(word in other for other in texts)
                 counts = (text.count(word), len(text), 23 / 4, containing, 4)
-                scores[place] += solution("07.bm25_term")(*counts, k1, b)
+                scores[place] += solution("09.bm25_term")(*counts, k1, b)
         assert index.get_scores(question) == pytest.approx(scores, rel=1e-5)
 
 
@@ -242,7 +230,7 @@ def test_rankings_fuse_as_those_of_the_course_do():
     rng = np.random.default_rng(0)
     for lengths in rng.integers(0, 11, (50, 3)):
         rankings = [rng.permutation(list("abcdefghij"))[:length].tolist() for length in lengths]
-        found = solution("07.fuse")(rankings, 10.0)
+        found = solution("09.fuse")(rankings, 10.0)
         assert found == pytest.approx(retriever.fuse(rankings, 10.0))
         assert list(found.values()) == sorted(found.values(), reverse=True)
 

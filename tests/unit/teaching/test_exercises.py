@@ -16,23 +16,14 @@ import numpy as np
 import pytest
 
 from src.runtime import COURSE
-from src.teaching.exercises import (
-    check,
-    exercises,
-    find,
-    grade,
-    grading,
-    hint,
-    notebooks,
-    solution,
-)
+from src.teaching.exercises import check, exercises, find, grade, grading, hint, notebooks, solution
 from src.teaching.exercises.record import Case, Exercise
 from src.teaching.quizzes import load_quiz
 from tools.new_exercise import cells
 
 EXERCISES = [exercise for notebook in notebooks() for exercise in exercises(notebook).values()]
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)
-SPAN = find("06.best_span").solution
+SPAN = find("08.best_span").solution
 
 
 def run(source, name):
@@ -117,14 +108,14 @@ def test_stubs_and_solutions_pass_the_linter_as_notebook_cells_would(tmp_path):
 
 def test_a_mistake_that_changes_what_is_not_in_the_solution_is_refused():
     exercise = Exercise(SPAN, "h", "i", [Case()], "not there -> here\n# Says.")
-    with pytest.raises(ValueError, match=r"06\.best_span: a mistake changes 'not there'"):
+    with pytest.raises(ValueError, match=r"08\.best_span: a mistake changes 'not there'"):
         exercise.wrong_answers  # noqa: B018
 
 
 def test_a_check_says_the_same_as_text_and_never_raises(capsys):
     odd = (lambda *a: 1, lambda *a: ..., lambda *a: None, lambda *a: object(), sys.exit, print)
     for answer in (..., None, 3, *odd, SPAN):
-        check("06.best_span", answer)
+        check("08.best_span", answer)
     printed = capsys.readouterr().out
     assert "not attempted yet" in printed and "Right." in printed and "returned 1" in printed
     assert "**" not in printed and "<p" not in printed and "<div" not in printed
@@ -137,15 +128,15 @@ def test_an_answer_that_never_ends_is_stopped_even_if_it_catches_exceptions():
                 time.sleep(0.01)
 
     start = time.monotonic()
-    verdict = grade("06.window_starts", stubborn)
+    verdict = grade("08.window_starts", stubborn)
     assert time.monotonic() - start < 5 and "still running after 2 seconds" in verdict.message
-    right = find("06.window_starts").solution
-    assert grade("06.window_starts", right).passed, "the alarm is off again"
+    right = find("08.window_starts").solution
+    assert grade("08.window_starts", right).passed, "the alarm is off again"
 
 
 def test_a_check_works_outside_the_main_thread():
     verdicts = []
-    thread = threading.Thread(target=lambda: verdicts.append(grade("06.best_span", SPAN)))
+    thread = threading.Thread(target=lambda: verdicts.append(grade("08.best_span", SPAN)))
     thread.start()
     thread.join()
     assert verdicts[0].passed
@@ -153,10 +144,15 @@ def test_a_check_works_outside_the_main_thread():
 
 def test_an_unknown_exercise_is_answered_with_the_nearest():
     for ask in (hint, solution, lambda name: check(name, ...)):
-        with pytest.raises(ValueError, match=r"did you mean '06\.best_span'"):
-            ask("06.bestspan")
+        with pytest.raises(ValueError, match=r"did you mean '08\.best_span'"):
+            ask("08.bestspan")
     with pytest.raises(ValueError, match="no exercise"):
         find("zzz")
+
+
+def test_an_exercise_is_found_by_the_number_that_its_notebook_had_before():
+    assert len({exercise.name for exercise in EXERCISES}) == len(EXERCISES), "one name each"
+    assert find("05b.merge_once") is find("06.merge_once")
 
 
 @pytest.mark.parametrize(
@@ -190,11 +186,11 @@ def test_results_are_compared_by_value_and_shape(value, expected, result):
 def test_hint_and_solution_are_folded_and_the_plain_text_spoils_nothing(monkeypatch):
     panels = []
     monkeypatch.setattr("src.teaching.panel.display", panels.append)
-    hint("06.best_span")
-    solution("06.best_span")
+    hint("08.best_span")
+    solution("08.best_span")
     assert all("<details><summary" in p.html and " open" not in p.html for p in panels)
     assert "span" in panels[1].html and "for start" not in panels[1].text
-    assert "notebook_06.py" in panels[1].text
+    assert "notebook_08.py" in panels[1].text
 
 
 def problems(notebook):
@@ -226,7 +222,7 @@ def test_the_cells_of_an_exercise_are_valid_and_problems_in_them_are_found():
     assert problems(notebook) == []
     parts[1]["source"] += "\n    # more"
     parts[5]["source"] = "pass"
-    quiz = 'show_quiz("06_bert_squad", "nothing")'
+    quiz = 'show_quiz("08_bert_squad", "nothing")'
     parts.append({"cell_type": "code", "metadata": {}, "source": quiz})
     assert len(problems(notebook)) == 4
 

@@ -99,10 +99,10 @@ def test_broken_data_is_refused_with_the_place_and_the_reason(data, complaint):
 
 
 def test_unknown_names_are_answered_with_the_known_ones(monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match="06_bert_squad"):
-        show_quiz("06_bert", "windows")
+    with pytest.raises(ValueError, match="08_bert_squad"):
+        show_quiz("08_bert", "windows")
     with pytest.raises(ValueError, match="windows"):
-        show_quiz("06_bert_squad", "window")
+        show_quiz("08_bert_squad", "window")
     monkeypatch.setattr(quizzes, "QUIZZES", tmp_path)
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ValueError, match=r"broken\.json is not valid JSON"):

@@ -29,63 +29,63 @@ WRONG = {
     },
     "04.masked_attention": {
         "s = np.where(mask, query @ key.T / np.sqrt(query.shape[1]), -np.inf)\n"
-        "w = np.exp(s)\nreturn w / w.sum(-1, keepdims=True) @ value": "overflows",
+        "w = np.exp(s)\nreturn w / w.sum(-1, keepdims=True) @ value": "overflows"
     },
-    "05.perplexity_per_word": {
+    "06.perplexity_per_word": {
         "p = np.prod(np.exp(log_probs))\n"
-        "return np.inf if p == 0 else p ** (-1 / words)": "multiplies probabilities",
+        "return np.inf if p == 0 else p ** (-1 / words)": "multiplies probabilities"
     },
-    "05.repetition_penalised": {
-        "for i in set(token_ids):\n    logits[i] /= penalty": "returns `None` every time",
+    "06.repetition_penalised": {
+        "for i in set(token_ids):\n    logits[i] /= penalty": "returns `None` every time"
     },
-    "05b.mask_tokens": {
+    "07.mask_tokens": {
         f"{CHOSEN}token_ids[chosen & (dice[1] < 0.8)] = mask_id\n"
         "labels = np.where(chosen, token_ids, -100)\n"
         "swap = chosen & (dice[1] >= 0.8) & (dice[1] < 0.9)\n"
-        "return np.where(swap, drawn, token_ids), labels": "not the original tokens",
+        "return np.where(swap, drawn, token_ids), labels": "not the original tokens"
     },
-    "06.window_starts": {
+    "08.window_starts": {
         "s = [0]\nwhile s[-1] + doc_stride < n_tokens:\n    s.append(s[-1] + doc_stride)\n"
         "return s": "the step is",
         "s = [0]\nwhile s[-1] + room < n_tokens:\n    s.append(s[-1])\nreturn s": "ever end?",
         "print(0)": "returns `None` every time",
         "return len(range(0, n_tokens, room))": "of type `int`; a `list` was expected",
     },
-    "06.label_window": {
+    "08.label_window": {
         "n = range(len(token_starts))\n"
         "t = [i for i in n if answer_start <= token_starts[i] < answer_end]\n"
-        "return (t[0], t[-1] + 1) if t else (0, 0)": "one too far",
+        "return (t[0], t[-1] + 1) if t else (0, 0)": "one too far"
     },
-    "06.best_span": {
+    "08.best_span": {
         SEARCH.format(
             0, "min(len(end_logits), s + max_answer_length)"
         ): "all scores are below zero",
         "return start_logits.top()": "has no attribute 'top'",
         "start_logits[:] = 0\nreturn 1, 2": "expected (2, 3)",
     },
-    "07.bm25_term": {"return math.log(1 + odds) * frequency": "NameError"},
-    "07.fuse": {
+    "09.bm25_term": {"return math.log(1 + odds) * frequency": "NameError"},
+    "09.fuse": {
         f"{ADDING}return sorted(t, key=t.get, reverse=True)": "a `dict` was expected",
         "return {}": "expected {'b': 0.1742, 'a': 0.09091, 'c': 0.08333}",
     },
-    "07.recall_at": {
-        "return np.nanmean([r <= k if r else np.nan for r in ranks])": "whose passage was found",
+    "09.recall_at": {
+        "return np.nanmean([r <= k if r else np.nan for r in ranks])": "whose passage was found"
     },
 }
 RIGHT = {
-    "05.perplexity_per_word": "return np.e ** (-np.sum(log_probs) / words)",
-    "05.sample_top_p": "i = np.argsort(-probs)\nc = np.cumsum(probs[i])\n"
+    "06.perplexity_per_word": "return np.e ** (-np.sum(log_probs) / words)",
+    "06.sample_top_p": "i = np.argsort(-probs)\nc = np.cumsum(probs[i])\n"
     "s = i[: np.searchsorted(c, p) + 1]\nr = np.cumsum(probs[s])\n"
     "return s[np.argmax(r > u * r[-1])]",
-    "05.repetition_penalised": "i = list(set(token_ids))\nx = logits[i]\n"
+    "06.repetition_penalised": "i = list(set(token_ids))\nx = logits[i]\n"
     "logits[i] = np.where(x < 0, x * penalty, x / penalty)\nreturn logits",
-    "06.best_span": "s, e, n, T = start_logits, end_logits, max_answer_length, len(start_logits)\n"
+    "08.best_span": "s, e, n, T = start_logits, end_logits, max_answer_length, len(start_logits)\n"
     "sums = [(s[i] + e[j], i, j) for i in range(T) for j in range(i, min(i + n, T))]\n"
     "return np.array(max(sums)[1:])",
-    "06.window_starts": "return range(0, max(n_tokens - doc_stride, 1), room - doc_stride)",
-    "07.fuse": f"{ADDING}return dict(sorted(t.items(), key=lambda item: -item[1]))",
-    "07.recall_at": "return np.mean(np.array([r or np.inf for r in ranks]) <= k)",
-    "07.calibration_error": "i = np.clip((confidences * bins).astype(int), 0, bins - 1)\n"
+    "08.window_starts": "return range(0, max(n_tokens - doc_stride, 1), room - doc_stride)",
+    "09.fuse": f"{ADDING}return dict(sorted(t.items(), key=lambda item: -item[1]))",
+    "09.recall_at": "return np.mean(np.array([r or np.inf for r in ranks]) <= k)",
+    "09.calibration_error": "i = np.clip((confidences * bins).astype(int), 0, bins - 1)\n"
     "return np.abs(np.bincount(i, correct) - np.bincount(i, confidences)).sum() / len(i)",
 }
 

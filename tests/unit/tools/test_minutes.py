@@ -28,7 +28,7 @@ CELLS = [
     new_code_cell("check(mine)", metadata={"tags": ["check"]}),
     new_markdown_cell("## Three"),
     new_code_cell(
-        'from src.teaching import show_quiz\n\nshow_quiz("06_bert_squad", "windows")',
+        'from src.teaching import show_quiz\n\nshow_quiz("08_bert_squad", "windows")',
         metadata={"tags": ["quiz"]},
     ),
     new_code_cell("think()", metadata={"tags": ["slow", "core"]}),
