@@ -208,7 +208,7 @@ def test_instructors_find_times_and_every_text_of_docs(pages):
     assert {f"docs/{text.stem}.html" for text in build_site.DOCS.glob("*.md")} <= page.links
     words = re.sub("<[^>]+>", " ", page.text)
     assert "04_attention" in words
-    assert re.search(r"minutes\s+exercises\s+quizzes\s+slow cells", words)
+    assert re.search(r"minutes\s+core\s+exercises\s+quizzes\s+slow cells", words)
 
 
 def test_terms_and_texts_of_the_repository_have_pages_and_links_to_them(pages):
