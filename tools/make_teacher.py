@@ -42,8 +42,8 @@ FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config
 RUN = runtime.COURSE / "build" / "weights" / "runs" / "teacher"
 SAID = runtime.COURSE / "data" / "teacher"
 TOKENS = 10  # likeliest first and last tokens that are kept of a question
-# How often a pass reads a part, where not once. An hour and a half is too short for everything:
-# unanswerable questions that people wrote are rare, and most like what is asked of a reader.
+# How often a pass reads a part, where not once. An hour and a half is too short for all of it, and
+# questions that people made unanswerable are rare.
 TIMES = {
     "course": 2,
     "squad2": 2,
@@ -123,7 +123,7 @@ def train(
     parts = reader_data.training_rows(reader_data.collections())
     read = []
     for name, rows in parts.items():
-        times = TIMES.get(name, TIMES.get(name.partition(",")[0], 1))
+        times = times_of(name)
         print(f"{name}: {len(rows):,} questions, {times} times", flush=True)
         read.append(rows.shuffle(seed=0).select(range(int(min(times, 1) * len(rows)))))
         if times > 1:
@@ -131,13 +131,13 @@ def train(
     rows = concatenate_datasets(read).shuffle(seed=0)
     rows = rows.select(range(questions or len(rows)))
     splits = DatasetDict(train=rows, validation=development(300))
-    run = finetune(teacher_folder(), splits, minutes, RUN, report=print_line)
+    run = finetune(teacher_folder(), splits, minutes, RUN)
     print(f"{run.steps:,} steps, {run.examples_per_second:.1f} questions/s, {run.card}", flush=True)
 
 
-def print_line(progress: dict) -> None:
-    """A line of the log for what `finetune` reports."""
-    print(runtime.progress_line(progress), flush=True)
+def times_of(name: str) -> float:
+    """How often a pass reads a part; other passages as often as their questions."""
+    return TIMES.get(name, TIMES.get(name.partition(",")[0], 1))
 
 
 @app.command()
@@ -146,7 +146,9 @@ def ask(only: str = typer.Option("", help="one part; all of them without")) -> N
     use_fast_attention()
     teacher = QuestionAnswerer.load(RUN)
     SAID.mkdir(parents=True, exist_ok=True)
-    for name, rows in reader_data.training_rows(reader_data.collections()).items():
+    parts = reader_data.training_rows(reader_data.collections())
+    for name in sorted(parts, key=times_of, reverse=True):
+        rows = parts[name]
         file = SAID / f"{name.replace(', ', '-').replace(' ', '_')}.parquet"
         if file.exists() or name != (only or name):
             continue
