@@ -158,8 +158,8 @@ class ReaderTrainer(Trainer):
         reader = self.reader
         size = reader.max_length, reader.doc_stride
         windows = prepare_features(questions, reader.tokenizer, *size)
-        columns = [n for n in (*LEARNED_FROM, "length") if n in windows.column_names]
-        return windows.select_columns(columns)
+        names = {*LEARNED_FROM, "length"} & {*windows.column_names}
+        return windows.select_columns(sorted(names))
 
     def loss(self, model, inputs) -> tuple[Tensor, ModelOutput]:
         return span_loss(model, inputs)
