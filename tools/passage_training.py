@@ -18,24 +18,26 @@ import torch
 from datasets import Dataset, concatenate_datasets
 from scipy.special import softmax
 from torch import Tensor
-from transformers import BatchEncoding, DataCollatorWithPadding
+from transformers import BatchEncoding
 from transformers.utils import ModelOutput
 
-from src.qa.batches import LEARNED_FROM, span_loss
-from src.qa.features import prepare_features
+from src import runtime
+from src.qa import QuestionAnswerer
+from src.qa.batches import LEARNED_FROM, ReaderCollator
+from src.qa.clock import Clock
 from src.qa.training import ReaderTrainer
+from tools.reader_data import ANOTHER, SEARCHED
 
-OTHER_PASSAGE = ("-searched", "-other-passage")  # ends of the ids of a question's other passages
+SAID = runtime.COURSE / "data" / "teacher"  # what the teacher said
 SIDES = ("start", "end")
 LABELS, SHARES = ("answer_starts", "answer_ends"), ("start_shares", "end_shares")
 TOGETHER = 3  # windows of a question at most; what is more is learned from in groups of its own
 
 
-class PassageCollator(DataCollatorWithPadding):
-    """Pads the windows of some questions to the longest, and makes their labels.
+class PassageCollator(ReaderCollator):
+    """As ReaderCollator, for groups of windows that belong to one question.
 
-    A batch has start_positions and end_positions, float[B, T], the share of each token, and
-    question, int64[B], which windows of one question have in common.
+    A batch also has question, int64[B], which windows of one question have in common.
     """
 
     def __call__(self, groups: list[dict]) -> BatchEncoding:
@@ -44,18 +46,7 @@ class PassageCollator(DataCollatorWithPadding):
             for values in zip(*group.values(), strict=True):
                 windows.append(dict(zip(group, values, strict=True)))
                 question.append(number)
-        labels = {
-            side: [
-                (window.pop(f"answer_{side}s"), window.pop(f"{side}_shares")) for window in windows
-            ]
-            for side in SIDES
-        }
         batch = super().__call__(windows)
-        for side, of_windows in labels.items():
-            wanted = torch.zeros(batch["input_ids"].shape)
-            for row, (tokens, shares) in enumerate(of_windows):
-                wanted[row].index_add_(0, torch.tensor(tokens), torch.tensor(shares))
-            batch[f"{side}_positions"] = wanted
         batch["question"] = torch.tensor(question)
         return batch
 
@@ -69,38 +60,38 @@ class PassageTrainer(ReaderTrainer):
         together: the weight of the softmax over all passages.
     """
 
-    collator = PassageCollator
+    collator, learned_from = PassageCollator, (*LEARNED_FROM, *SHARES)
 
-    def __init__(self, *args, said: Path | None = None, trust: float = 0.0, together: float = 1.0):
-        self.said, self.trust, self.together = said, trust, together
-        super().__init__(*args)
+    def __init__(
+        self,
+        reader: QuestionAnswerer,
+        windows: Dataset,
+        clock: Clock,
+        said: Path | None = None,
+        trust: float = 0.0,
+        together: float = 1.0,
+    ):
+        self.together = together
+        known = {} if said is None else read_said(said)
+        super().__init__(reader, by_question(with_shares(windows, known, trust)), clock)
 
-    def windows(self, questions: Dataset) -> Dataset:
-        reader = self.reader
-        size = reader.max_length, reader.doc_stride
-        windows = prepare_features(questions, reader.tokenizer, *size)
-        said = {} if self.said is None else read_said(self.said)
-        return together(with_shares(windows, said, self.trust))
-
-    def loss(self, model, inputs) -> tuple[Tensor, ModelOutput]:
-        inputs = dict(inputs)
-        question = inputs.pop("question")
-        loss, outputs = span_loss(model, inputs)
+    def compute_loss(self, model, inputs, return_outputs=False, **options):
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True)
         if self.together:
-            loss = loss + self.together * shared_loss(outputs, inputs, question)
-        return loss, outputs
+            loss = loss + self.together * shared_loss(outputs, inputs)
+        return (loss, outputs) if return_outputs else loss
 
 
-def shared_loss(outputs: ModelOutput, inputs: Mapping[str, Tensor], question: Tensor) -> Tensor:
+def shared_loss(outputs: ModelOutput, inputs: Mapping[str, Tensor]) -> Tensor:
     """Cross entropy of the answer's ends among the tokens of all windows of a question.
 
     [CLS], at 0, is left out: this asks where the answer is, if it is anywhere.
 
     Args:
         outputs: start_logits and end_logits, float[B, T].
-        inputs: with attention_mask and the labels, float[B, T].
-        question: int64[B].
+        inputs: attention_mask, the labels, float[B, T], and question, int64[B].
     """
+    question = inputs["question"]
     others = inputs["attention_mask"] == 0
     others[:, 0] = True
     same = question[:, None] == question[None, :]
@@ -117,12 +108,10 @@ def shared_loss(outputs: ModelOutput, inputs: Mapping[str, Tensor], question: Te
 
 def question_of(row_id: str) -> str:
     """The id of the question, for whichever passage the row has."""
-    for end in OTHER_PASSAGE:
-        row_id = row_id.removesuffix(end)
-    return row_id
+    return row_id.removesuffix(f"-{SEARCHED}").removesuffix(f"-{ANOTHER}")
 
 
-def together(windows: Dataset) -> Dataset:
+def by_question(windows: Dataset) -> Dataset:
     """A row for each question: every column a list with one entry a window; length: the longest."""
     places: dict[str, list[int]] = {}
     for place, row_id in enumerate(windows["example_id"]):

@@ -12,6 +12,7 @@ from transformers import BatchEncoding, DataCollatorWithPadding
 from transformers.utils import ModelOutput
 
 from src.batching import batch_passes
+from src.qa.models import MODEL_INPUTS
 
 PAD_TO = 8  # tokens: with fewer different shapes a CPU keeps fewer buffers and kernels
 ENDLESS = 10**9  # steps of a run by minutes: the clock ends it
@@ -55,21 +56,23 @@ class ReaderCollator(DataCollatorWithPadding):
     """Pads windows to the longest of a batch, and makes one label of all answers to a question.
 
     A batch has start_positions and end_positions, float[B, T]: the share of the answers that begin,
-    or end, at each token.
+    or end, at each token. Each answer counts as much, but for windows that bring start_shares and
+    end_shares.
     """
 
     def __call__(self, windows: list[dict]) -> BatchEncoding:
-        labels = {
-            side: [window.pop(f"answer_{side}s") for window in windows] for side in ("start", "end")
-        }
+        labels: dict[str, list] = {"start": [], "end": []}
+        for window in windows:
+            for side, answers in labels.items():
+                tokens = window.pop(f"answer_{side}s")
+                equal = [1 / len(tokens)] * len(tokens)
+                answers.append((tokens, window.pop(f"{side}_shares", equal)))
         batch = super().__call__(windows)
         for side, answers in labels.items():
-            shares = torch.zeros(batch["input_ids"].shape)
-            for row, positions in enumerate(answers):
-                shares[row].index_add_(
-                    0, torch.tensor(positions), torch.full((len(positions),), 1 / len(positions))
-                )
-            batch[f"{side}_positions"] = shares
+            wanted = torch.zeros(batch["input_ids"].shape)
+            for row, (tokens, shares) in enumerate(answers):
+                wanted[row].index_add_(0, torch.tensor(tokens), torch.tensor(shares))
+            batch[f"{side}_positions"] = wanted
         return batch
 
 
@@ -92,7 +95,7 @@ def span_loss(
         The loss, and the model's output.
     """
     names = ("start_positions", "end_positions")
-    read = {name: inputs[name] for name in inputs if name not in names}
+    read = {name: inputs[name] for name in MODEL_INPUTS if name in inputs}
     outputs = model(**read)
     padding, losses = inputs["attention_mask"] == 0, []
     both = outputs.start_logits, outputs.end_logits

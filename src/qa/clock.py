@@ -64,7 +64,7 @@ class Clock(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.step = self.first_step = state.global_step
-        self.save_began = 0.0
+        self.save_began = self._not_scoring()
         self.set_up, self.saved_at = self.budget.seconds, None
         self.share = self.budget.done(self.step)
         self.tell("training")
@@ -104,7 +104,7 @@ class Clock(TrainerCallback):
         control.should_log = self._is_due(LOGS) or self.ends or score
         control.should_evaluate, control.should_save = score, save
         if save:
-            self.saved_at, self.save_began = self.seconds, time.perf_counter()
+            self.saved_at, self.save_began = self.seconds, self._not_scoring()
         if self.ends or score or save:
             self.pause.enter_context(self.budget.paused())
         if not self.stopped:  # what it leaves out is due when the run goes on
@@ -130,13 +130,16 @@ class Clock(TrainerCallback):
         if self.state.is_main_process:
             record = self.record | {"seconds": self.budget.seconds}
             write_manifest(Path(args.output_dir) / f"checkpoint-{self.step}", record)
-        took = broadcast(time.perf_counter() - self.save_began, self.state)
+        took = broadcast(self._not_scoring() - self.save_began, self.state)
         self.between = max(SECONDS_BETWEEN_CHECKPOINTS, took / SAVING)
+
+    def _not_scoring(self) -> float:
+        """A clock that stands still while questions are scored."""
+        return time.perf_counter() - self.scoring
 
     def add_score(self, f1: float, seconds: float) -> None:
         """Keep F1 with the newest entry of the history, and say so once if it keeps falling."""
         self.scoring += seconds
-        self.save_began += seconds  # of a save that follows
         self.history[-1]["f1"] = round(f1, 2)
         scores = [entry["f1"] for entry in self.history if "f1" in entry]
         if is_falling(scores) and not is_falling(scores[:-1]):

@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
-from transformers.utils import ModelOutput
 
 from src import compute, runtime
 from src.qa import runs
@@ -83,7 +82,7 @@ def finetune(
             "stopped"), step, steps, seconds, planned_seconds, loss,
             learning_rate, examples_per_second, history, and f1 where it was
             measured. None prints a line now and then.
-        trainer: makes a ReaderTrainer of your own, with its windows and loss.
+        trainer: makes a ReaderTrainer of your own, with its labels and loss.
 
     Returns:
         The run; its folder holds model, tokenizer, card.json and run.json.
@@ -108,8 +107,11 @@ def finetune(
         else:
             runtime.set_seed(seed)
             network, tokenizer = load_model(model, 0.0, for_training=True)
-            reader = QuestionAnswerer(network, tokenizer, 0, max_length, doc_stride)
-            trains = (trainer or ReaderTrainer)(reader, train, clock)
+            size = max_length, doc_stride
+            reader = QuestionAnswerer(network, tokenizer, 0, *size)
+            size = reader.max_length, reader.doc_stride  # or less
+            windows = prepare_features(train, tokenizer, *size)
+            trains = (trainer or ReaderTrainer)(reader, windows, clock)
             with stopped_by_ctrl_c(clock), compute.threads(trains.tuner.count):
                 trains.train(resume_from_checkpoint=clock.checkpoint)
             finish(trains)
@@ -121,12 +123,12 @@ def finetune(
 class ReaderTrainer(Trainer):
     """The Trainer, by the clock, with our batches and loss and scored by F1."""
 
-    collator = ReaderCollator
+    collator, learned_from = ReaderCollator, LEARNED_FROM
 
     def __init__(
         self,
         reader: QuestionAnswerer,
-        questions: Dataset,
+        windows: Dataset,
         clock: Clock,
     ):
         self.reader, self.clock, run = reader, clock, clock.run
@@ -134,14 +136,14 @@ class ReaderTrainer(Trainer):
         prepare_network(reader.model)
         reader.device = clock.state.device  # where the Trainer trains
         reader.model.to(reader.device)
-        windows = self.windows(questions)
         collate = self.collator(reader.tokenizer, pad_to_multiple_of=PAD_TO)
         how = asked["batch_size"], asked["seed"], asked["epochs"], run.processes
         self.batches = LengthGroupedBatches(windows["length"], *how)
-        windows = windows.remove_columns("length")
+        columns = [n for n in self.learned_from if n in windows.column_names]
+        windows = windows.select_columns(columns)
         if asked["minutes"] or not run.threads:  # epochs: kept to the end
             batch = collate(windows.__getitems__(next(iter(self.batches))))
-            found = measured(reader, batch, self.loss, asked["epochs"])
+            found = measured(reader, batch, with_threads=asked["epochs"])
             run.precision, run.threads = broadcast(found, clock.state)
         fixed = [run.threads] if asked["epochs"] else None
         self.tuner = compute.ThreadTuner(fixed)
@@ -152,17 +154,6 @@ class ReaderTrainer(Trainer):
         super().__init__(reader.model, arguments, callbacks=[clock], **parts)
         self.remove_callback(PrinterCallback)
         clock.start(self.batches.steps)
-
-    def windows(self, questions: Dataset) -> Dataset:
-        """What is learned from, with the tokens of each."""
-        reader = self.reader
-        size = reader.max_length, reader.doc_stride
-        windows = prepare_features(questions, reader.tokenizer, *size)
-        names = {*LEARNED_FROM, "length"} & {*windows.column_names}
-        return windows.select_columns(sorted(names))
-
-    def loss(self, model, inputs) -> tuple[Tensor, ModelOutput]:
-        return span_loss(model, inputs)
 
     def get_train_dataloader(self) -> DataLoader:
         how = {"batch_sampler": self.batches, "collate_fn": self.data_collator}
@@ -177,7 +168,7 @@ class ReaderTrainer(Trainer):
             return super().training_step(model, inputs, *args)
 
     def compute_loss(self, model, inputs, return_outputs=False, **options):
-        loss, outputs = self.loss(model, inputs)
+        loss, outputs = span_loss(model, inputs)
         # By its gradients every process learns of a loss that is no number.
         loss = loss if torch.isfinite(loss) else loss * torch.nan
         return (loss, outputs) if return_outputs else loss
@@ -222,16 +213,14 @@ def training_arguments(
     )
 
 
-def measured(
-    reader: QuestionAnswerer, inputs: Mapping, loss: Callable, with_threads: object
-) -> tuple[str, int]:
+def measured(reader: QuestionAnswerer, inputs: Mapping, with_threads: object) -> tuple[str, int]:
     """The precision and the threads that a forward and backward pass is fastest with here."""
     network, device = reader.model.train(), reader.device
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
 
     def work(windows: int | None = None) -> None:
         batch = {name: tensor[:windows] for name, tensor in inputs.items()}
-        loss(network, batch)[0].backward()
+        span_loss(network, batch)[0].backward()
         network.zero_grad()
 
     old_gpu = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)

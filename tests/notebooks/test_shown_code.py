@@ -9,7 +9,7 @@ import pytest
 from src.teaching.sources import source_of
 
 COLUMNS, LINES = 80, 40  # without the docstring
-LONGER = {"ReaderTrainer": 66}  # the Trainer's hooks, one after the other
+LONGER = {"ReaderTrainer": 60}  # the Trainer's hooks, one after the other
 
 
 def shown_in(notebook: Path) -> list[tuple[str, object]]:

@@ -12,7 +12,7 @@ from src.qa import finetune
 from src.qa.features import prepare_features
 from src.qa.rows import dataset_of
 from tools import passage_training
-from tools.passage_training import PassageCollator, PassageTrainer, together, with_shares
+from tools.passage_training import PassageCollator, PassageTrainer, by_question, with_shares
 
 GOLD, OTHER = "Kafka wrote it in Prague in 1915", "Mann wrote it in Munich"
 
@@ -41,7 +41,7 @@ def labels(tokenizer, batch, side: str) -> list[dict[str, float]]:
 
 
 def test_all_passages_of_a_question_come_together(tokenizer, windows):
-    grouped = together(with_shares(windows, {}, 0.0))
+    grouped = by_question(with_shares(windows, {}, 0.0))
     lengths = windows["length"][:]
     assert grouped["length"][:] == [max(lengths[0], lengths[2]), lengths[1]]
     batch = PassageCollator(tokenizer)(grouped.remove_columns("length").__getitems__([0, 1]))
@@ -58,7 +58,7 @@ def test_a_label_is_partly_what_the_teacher_said(tokenizer, windows, tmp_path):
     said |= {"start_logits": [logits], "end_logits": [logits]}
     pd.DataFrame(said).to_parquet(tmp_path / "part.parquet")
     known = passage_training.read_said(tmp_path)
-    grouped = together(with_shares(windows, known, 0.5)).remove_columns("length")
+    grouped = by_question(with_shares(windows, known, 0.5)).remove_columns("length")
     batch = PassageCollator(tokenizer)(grouped.__getitems__([0, 1]))
     for side in ("start", "end"):
         first, *others = labels(tokenizer, batch, side)
@@ -73,8 +73,8 @@ def test_the_shared_loss_is_one_softmax_over_the_tokens_of_a_question():
     wanted = torch.tensor([[0.2, 0, 0.8, 0], [1.0, 0, 0, 0], [0.5, 0.25, 0, 0.25]])
     inputs = {"attention_mask": mask, "start_positions": wanted, "end_positions": wanted.flip(1)}
     inputs["end_positions"] = inputs["end_positions"] * mask
-    question = torch.tensor([0, 0, 1])
-    found = passage_training.shared_loss(ModelOutput(**logits), inputs, question)
+    inputs["question"] = torch.tensor([0, 0, 1])
+    found = passage_training.shared_loss(ModelOutput(**logits), inputs)
     losses = []
     for side in ("start", "end"):
         given, label = logits[f"{side}_logits"].double().numpy(), inputs[f"{side}_positions"]

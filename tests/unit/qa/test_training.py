@@ -356,7 +356,7 @@ def test_a_gpu_that_only_imitates_bf16_is_measured_in_fp16(monkeypatch, emulated
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
     monkeypatch.setattr(compute, "faster_precision", lambda work, device, half: half)
     reader = SimpleNamespace(model=torch.nn.Linear(1, 1), device=torch.device("cuda"))
-    assert training.measured(reader, {}, training.span_loss, False)[0] == half
+    assert training.measured(reader, {}, False)[0] == half
 
 
 def test_measuring_teaches_nothing(train, tmp_path, monkeypatch):
