@@ -19,20 +19,19 @@ from pathlib import Path
 import common
 from datasets import Dataset, concatenate_datasets
 
-from src import runtime
 from src.qa import QuestionAnswerer, evaluate, finetune, load_run
-from src.qa.dataset import answerable_only, gold_answers
+from src.qa.dataset import answerable_only
+from src.qa.evaluation import judge
 from src.qa.training import ReaderTrainer
 from tools import reader_data
 from tools.make_weights import mean_of_models, standard_error_of_f1
-from tools.passage_training import PassageTrainer
+from tools.passage_training import SAID, PassageTrainer
 
 FOLDER = common.RESULTS / "reader"
-SAID = runtime.COURSE / "data" / "teacher"
 THINNED = ("reddit", "amazon_reviews")
 ANSWERS = ("new_wiki", "reddit", "amazon_reviews", "course")
 PEOPLE = ("squad2", "squad1")
-OTHERS = ", another passage", "introductions, found by search"  # ends of their names
+OTHERS = ", another passage", reader_data.FOUND  # ends of their names
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ RUNGS: dict[str, Rung | tuple[Rung, ...]] = {
     "the same, all passages of a question in one softmax": SEVERAL,
     "half of each label the teacher's": HALF,
     "labels the teacher's": TAUGHT,
-    "with questions with gaps, too": replace(TAUGHT, parts=(*TAUGHT.parts, "with gaps")),
+    "with questions with gaps, too": replace(TAUGHT, parts=(*TAUGHT.parts, reader_data.GAPS)),
     "labels the teacher's, another seed": AGAIN,
     "the mean of these two": (TAUGHT, AGAIN),
     "two passes": replace(TAUGHT, passes=2.0),
@@ -131,11 +130,8 @@ def scores(folder: Path, development: dict[str, Dataset]) -> dict[str, float]:
     qa, told = QuestionAnswerer.load(folder), {}
     for name, rows in development.items():
         found = evaluate(qa, rows)
-        answerable = answerable_only(rows)
-        said = qa(list(answerable["question"]), list(answerable["context"]), 0.0, n_best=1)
-        texts = {row: answer.text for row, answer in zip(answerable["id"], said, strict=True)}
-        told[f"{name} F1"] = evaluate(qa, answerable)["f1"]
-        told[f"{name} ±"] = standard_error_of_f1(texts, gold_answers(answerable))
+        f1 = judge(qa, answerable_only(rows)).f1
+        told |= {f"{name} F1": 100 * f1.mean(), f"{name} ±": standard_error_of_f1(f1)}
         if "auc" in found:
             told |= {f"{name} AUC": found["auc"], f"{name} best F1": found["best_f1"]}
     return told

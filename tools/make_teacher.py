@@ -36,11 +36,11 @@ from src.qa import QuestionAnswerer, finetune  # noqa: E402
 from src.qa.cpu_attention import CPUAttention  # noqa: E402
 from src.qa.features import prepare_features  # noqa: E402
 from tools import reader_data  # noqa: E402
+from tools.passage_training import SAID  # noqa: E402
 
 REQUIREMENTS = runtime.COURSE / "tools" / "teacher.txt"
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
 RUN = runtime.COURSE / "build" / "weights" / "runs" / "teacher"
-SAID = runtime.COURSE / "data" / "teacher"
 TOKENS = 10  # likeliest first and last tokens that are kept of a question
 # How often a pass reads a part, where not once. An hour and a half is too short for all of it, and
 # questions that people made unanswerable are rare.
@@ -48,10 +48,10 @@ TIMES = {
     "course": 2,
     "squad2": 2,
     "squad1": 2,
-    "with gaps": 0.25,
+    reader_data.GAPS: 0.25,
     "reddit": 0.25,
     "amazon_reviews": 0.25,
-    "introductions, found by search": 0.5,
+    reader_data.FOUND: 0.5,
 }
 app = typer.Typer(add_completion=False, help=__doc__.partition("\n")[0])
 

@@ -27,13 +27,12 @@ from scipy.stats import bootstrap  # noqa: E402
 from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
 
 from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
-from src.qa.dataset import answerable_only, gold_answers  # noqa: E402
+from src.qa.dataset import answerable_only  # noqa: E402
 from src.qa.evaluation import fit_calibration, judge  # noqa: E402
-from src.qa.metrics import score_questions  # noqa: E402
 from src.qa.models import ModelError, load_model, save_released  # noqa: E402
 from src.qa.runs import FinetuneRun  # noqa: E402
 from tools.cards import made_here, parse_options, write_page  # noqa: E402
-from tools.passage_training import PassageTrainer  # noqa: E402
+from tools.passage_training import SAID, PassageTrainer  # noqa: E402
 from tools.reader_data import (  # noqa: E402
     SHARED,
     TRAIN_FILES,
@@ -46,7 +45,6 @@ from tools.reader_data import (  # noqa: E402
 SEEDS = (0, 1)
 RECIPE = {"epochs": 2, "batch_size": 20, "learning_rate": 3e-4}
 TEACHING = {"trust": 0.5, "together": 1.0}  # see tools/passage_training.py
-SAID = runtime.COURSE / "data" / "teacher"
 RUNS = runtime.COURSE / "build" / "weights" / "runs"
 NOTE = (
     "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none "
@@ -96,9 +94,8 @@ def mean_of_models(
     return model, tokenizer
 
 
-def standard_error_of_f1(texts: dict[str, str], golds: dict[str, list[str]]) -> float:
-    """Of the mean F1 over questions, in percent, by the bootstrap."""
-    f1 = score_questions(texts, golds).f1
+def standard_error_of_f1(f1: np.ndarray) -> float:
+    """Of the mean of float[questions], in percent, by the bootstrap."""
     return 100 * float(bootstrap((f1,), np.mean, n_resamples=2000, rng=0).standard_error)
 
 
@@ -136,14 +133,12 @@ def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> di
     """
     report = {}
     if wiki is not None:
-        answers = qa(list(wiki["question"]), list(wiki["context"]), threshold=0.0, n_best=1)
-        texts = {qid: answer.text for qid, answer in zip(wiki["id"], answers, strict=True)}
-        measured = evaluate(qa, wiki)
+        judged = judge(qa, wiki)
         report["articles"] = {
             "questions": len(wiki),
-            "exact_match": round(measured["exact_match"], 2),
-            "f1": round(measured["f1"], 2),
-            "f1_standard_error": round(standard_error_of_f1(texts, gold_answers(wiki)), 2),
+            "exact_match": round(100 * float(judged.exact.mean()), 2),
+            "f1": round(100 * float(judged.f1.mean()), 2),
+            "f1_standard_error": round(standard_error_of_f1(judged.f1), 2),
         }
     scores, answerable = scored(qa, course)
     rates = refusal_rates(scores, answerable, qa.threshold)

@@ -54,7 +54,10 @@ SCORED_FILES = {
 NAMES_ITS_SUBJECT = re.compile(r"\w,? (?!I\b)[A-Z][\w'’-]+")
 UNANSWERABLE = 0.4  # of the questions of each collection, at least
 NEAREST = 8  # passages among which one that does not answer is drawn
-INTRODUCTIONS = ("course", "with gaps")  # the collections whose passages are introductions
+GAPS = "with gaps"  # the collection of self-made questions
+INTRODUCTIONS = ("course", GAPS)  # the collections whose passages are introductions
+SEARCHED, ANOTHER = "searched", "other-passage"  # ends of the ids of a question's other passages
+FOUND = "introductions, found by search"  # the part of that name
 CLOZE = 8_000  # questions made of introductions
 SEED = 0
 NO_ANSWER = {"text": [], "answer_start": []}
@@ -202,17 +205,13 @@ def training_rows(collections: dict[str, Dataset]) -> dict[str, Dataset]:
         if name not in INTRODUCTIONS:
             search = likest_of(rows["context"])
             found[f"{name}, another passage"] = negatives(
-                rows, search, negatives_wanted(rows), "other-passage"
+                rows, search, negatives_wanted(rows), ANOTHER
             )
-    asked = concatenate_datasets(
-        [rows for name, rows in collections.items() if name != "with gaps"]
-    )
+    asked = concatenate_datasets([rows for name, rows in collections.items() if name != GAPS])
     asked = asked.filter(lambda row: bool(NAMES_ITS_SUBJECT.search(row["question"])))
     introductions = concatenate_datasets([collections[name] for name in INTRODUCTIONS])
     search = found_by(Retriever.open(), scored_titles())
-    found["introductions, found by search"] = negatives(
-        asked, search, negatives_wanted(introductions), "searched"
-    )
+    found[FOUND] = negatives(asked, search, negatives_wanted(introductions), SEARCHED)
     return found
 
 
