@@ -1,8 +1,7 @@
 """The date task: a minute of training for each of three models, then exact match by length.
 
 All are trained by `train_dates` with the settings of `tools/make_sequences.py`, which were chosen
-on the development split; the score is that of the test split. Then, for inputs of several
-lengths, the seconds a batch takes in training and in greedy decoding.
+on the development split; the score is that of the test split.
 """
 
 from __future__ import annotations
@@ -15,11 +14,7 @@ import torch
 
 from src import runtime
 from src.dates import exact_match_by_length, make_dates, train_dates
-from src.transformer import seconds_per_batch
 from tools.make_sequences import DATES
-
-BATCH = 64
-LENGTHS = (8, 16, 32, 64, 128)  # characters of the inputs that are timed
 
 
 def measure(name: str, pairs: list, minutes: float, seed: int) -> dict:
@@ -42,8 +37,6 @@ def measure(name: str, pairs: list, minutes: float, seed: int) -> dict:
         "dates_per_second": run.history[-1]["examples_per_second"],
         "exact_match": exact_match,
         "by_length": bins,
-        "training": {S: seconds_per_batch(model, S, BATCH, training=True) for S in LENGTHS},
-        "decoding": {S: seconds_per_batch(model, S, BATCH) for S in LENGTHS},
     }
 
 
@@ -65,12 +58,6 @@ def main() -> int:
         shares = [right / count for right, count in found["by_length"].values()]
         rows.append((*row, found["exact_match"], *shares))
     common.print_table(f"Exact match by length in characters, {len(pairs):,} test dates", rows)
-
-    rows = [("model", *(f"{S} {what}" for what in ("training", "decoding") for S in LENGTHS))]
-    for name, found in results.items():
-        times = [*found["training"].values(), *found["decoding"].values()]
-        rows.append((name, *(f"{1000 * seconds:.0f}" for seconds in times)))
-    common.print_table(f"Milliseconds for a batch of {BATCH} inputs by their characters", rows)
     made = {"test_dates": len(pairs), "minutes": options.minutes, "results": results}
     common.write("dates", made)
     return 0

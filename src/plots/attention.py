@@ -21,12 +21,12 @@ from src.plots import (
     ANSWER,
     END,
     MUTED,
+    PALE,
     START,
     Figure,
     finish,
     listed,
     percent,
-    plain,
     subplots,
     tint,
 )
@@ -41,7 +41,6 @@ from src.plots.primitives import (
     legend,
     level,
     lines,
-    stacked_bars,
     title,
     write,
 )
@@ -297,135 +296,95 @@ def plot_entropy(widths: Sequence[int], entropies: Mapping[str, Any], S: int) ->
     return finish(figure, finding)
 
 
-def plot_positions(tables: Mapping[str, Any]) -> Figure:
-    """Plot tables of position vectors, a row for each position, and below how alike they are.
-
-    Args:
-        tables: name -> float[T, D]; the first 48 numbers of each vector are drawn.
-    """
-    from sklearn.metrics.pairwise import cosine_similarity  # half a second to import
-
-    figure, axes = subplots(2, len(tables), figsize=(8.6, 5.4), squeeze=False)
-    beside = []
-    for (upper, lower), (name, values) in zip(axes.T, tables.items(), strict=True):
-        table = np.asarray(values, dtype=float)
-        alike = cosine_similarity(table - table.mean(axis=0))
-        limit = np.quantile(np.abs(table[:, :48]), 0.98)  # a few numbers are far larger
-        heatmap(upper, table[:, :48], low=-limit, high=limit, unit="value")
-        heatmap(lower, alike, low=-1, high=1, unit="cosine")
-        places = range(0, len(table), 20)
-        upper.set(xlabel="place in the vector", ylabel="position")
-        lower.set(xlabel="position", ylabel="position")
-        for axis in (upper.yaxis, lower.xaxis, lower.yaxis):
-            axis.set_ticks(places, places)
-        title(upper, name)
-        nearest = (alike - 2 * np.eye(len(table))).argmax(axis=1)
-        share = (np.abs(nearest - np.arange(len(table))) == 1).mean()
-        beside.append(f"{percent(share)} ({name})")
-    finding = f"Most like a position is the one next to it: {', '.join(beside)}"
-    shapes = {name: "{} positions of {} numbers".format(*np.shape(t)) for name, t in tables.items()}
-    shows = "Heatmaps of position vectors, below them the cosines between positions"
-    return finish(figure, finding, f"{shows}, {listed(shapes)}")
-
-
-# --- blocks and what they cost --------------------------------------------------------------------
+# --- positions as clocks, and the whole transformer ----------------------------------------------
 
 ATTENTION, FEED_FORWARD, NORM = START, ANSWER, "C4"
 BLOCKS = {  # from bottom to top; a sublayer is an attention or a feed-forward layer
     "encoder": ("self-attention", "feed-forward"),
-    "decoder": ("masked self-attention", "attention to\nthe encoder", "feed-forward"),
+    "decoder": ("masked self-attention", "attention to the encoder", "feed-forward"),
     "decoder alone": ("masked self-attention", "feed-forward"),
 }
 
 
-def draw_blocks(kinds: Sequence[str], D: int) -> Figure:
-    """Draw blocks of a transformer side by side, from bottom to top, layer norm behind each sum.
+def draw_transformer(
+    columns: Mapping[str, tuple[str, str]], D: int, L: int, norm_first: bool = False
+) -> Figure:
+    """Draw transformers side by side, from what is read at the bottom to what comes out.
 
     Args:
-        kinds: two of "encoder", "decoder", "decoder alone".
-        D: the width written at the arrows.
+        columns: one or two of BLOCKS -> what is read, and what comes out. The attention to the
+            encoder gets an arrow from the column before.
+        D, L: width, and number of blocks.
+        norm_first: layer norm before each sublayer and at the end, not after each sum.
     """
-    tallest = max(len(BLOCKS[kind]) for kind in kinds)
-    size = (8.6, 1.3 + 1.35 * tallest)
-    figure, axes = drawing(size, (-1.35, 5.6), (-0.55, 2.0 * tallest + 0.75), len(kinds))
-    for ax, kind in zip(axes, kinds, strict=True):
-        _block(ax, kind, D)
-    parts = {kind: [part.replace("\n", " ") for part in BLOCKS[kind]] for kind in kinds}
-    counts = [f"{kind}: {len(each)} sublayers" for kind, each in parts.items()]
-    finding = f"{'; '.join(counts).capitalize()}, each added to what went in"
-    if "decoder" not in kinds:
-        finding = f"{' and '.join(kinds).capitalize()} have the same block; only the mask differs"
-    listing = {kind: ", ".join(each) for kind, each in parts.items()}
-    shows = f"Blocks of a transformer, {D} wide; after each sublayer the sum, then layer norm"
-    return finish(figure, finding, shows, f"From bottom to top, {listed(listing)}")
+    tallest = 2 * max(len(BLOCKS[kind]) for kind in columns)
+    figure, ax = drawing((8.6, 2.7 + 0.62 * tallest), (-1.6, 12.2), (-2.5, tallest + 2.1))
+    for k, (kind, (read, written)) in enumerate(columns.items()):
+        x, top = 7 * k + 2.0, 2 * len(BLOCKS[kind])
+        write(ax, x, -2.2, read, size=9.5)
+        box(ax, x, -1.4, 3.4, 0.5, "word + position vectors", PALE, size=9.5)
+        arrow(ax, (x, -2.0), (x, -1.65))
+        write(ax, x - 2.9, top + 0.4, f"{kind}: {L} ×", size=11, bold=True, ha="left")
+        _block(ax, x, kind, norm_first)
+        if norm_first:
+            box(ax, x, top + 0.95, 2.8, 0.28, "layer norm", NORM, tint(NORM, 0.3), size=9.5)
+        write(ax, x, top + 1.75, written, size=9.5)
+        if k and kind == "decoder":
+            y, corner = 2.92 if norm_first else 2.55, x - 2.85
+            ax.plot([2.0, corner, corner], [5.45, 5.45, y], color=ATTENTION, linewidth=1.2)
+            arrow(ax, (corner, y), (x - 1.42, y), ATTENTION)
+    finding = " and ".join(columns).capitalize() + " have the same block; only the mask differs"
+    if "decoder" in columns:
+        finding = f"The decoder has one sublayer more: {BLOCKS['decoder'][1]}"
+    shows = f"{L} times a block, {D} wide, with layer norm and a residual connection in each part"
+    listing = listed({kind: ", ".join(BLOCKS[kind]) for kind in columns})
+    return finish(figure, finding, f"{shows}. From bottom to top, {listing}")
 
 
-def _block(ax: Axes, kind: str, D: int) -> None:
+def _block(ax: Axes, x: float, kind: str, norm_first: bool) -> None:
     """Draw one block: for each sublayer its box, the way around it, the sum and the layer norm."""
     top = 2.0 * len(BLOCKS[kind])
-    box(ax, 2.1, top / 2, 4.26, top + 0.06, edge=MUTED, face="#fafafa", rounded=0.08)
-    write(ax, 2.0, -0.42, f"a vector for each token, {D} wide", size=9.5)
-    write(ax, 0.05, top + 0.5, kind, size=12.5, bold=True, ha="left")
-    arrow(ax, (2.0, -0.25), (2.0, top + 0.3))
+    box(ax, x + 0.1, top / 2, 4.26, top + 0.06, edge=MUTED, face="#fafafa", rounded=0.08)
+    arrow(ax, (x, -1.15), (x, top + 1.45))
     for i, name in enumerate(BLOCKS[kind]):
         y = 2.0 * i
-        sub, add, norm = y + 0.55, y + 1.18, y + 1.64
+        norm, sub, add = (0.34, 0.92, 1.6) if norm_first else (1.64, 0.55, 1.18)
         colour = FEED_FORWARD if name.startswith("feed") else ATTENTION
-        box(ax, 2.0, sub, 2.8, 0.5, name, colour, tint(colour, 0.3), size=9.5)
-        box(ax, 2.0, norm, 2.8, 0.28, "layer norm", NORM, tint(NORM, 0.3), size=9.5)
-        ax.plot([2.0, 3.75, 3.75], [y + 0.1, y + 0.1, add], color=END, linewidth=1.4)
-        arrow(ax, (3.75, add), (2.15, add), END, 1.4)
-        ax.plot([2.0], [add], "o", markersize=13, color="white", markeredgecolor=END)
-        write(ax, 2.0, add, "+", END, 12, bold=True, va="center_baseline")
-        if i == 0:
-            note = "residual:\nthe way\naround"
-            write(ax, 4.4, add / 2 + 0.1, note, "#a34600", 8.5, ha="left")
-        if name.startswith("attention"):
-            arrow(ax, (-1.3, sub), (0.58, sub), ATTENTION)
-            write(ax, -1.3, sub + 0.3, "from the\nencoder", ATTENTION, 8.5, ha="left")
+        box(ax, x, y + sub, 2.8, 0.5, name, colour, tint(colour, 0.3), size=9.5)
+        box(ax, x, y + norm, 2.8, 0.28, "layer norm", NORM, tint(NORM, 0.3), size=9.5)
+        way = [x, x + 1.75, x + 1.75], [y + 0.1, y + 0.1, y + add]
+        ax.plot(*way, color=END, linewidth=1.4)
+        arrow(ax, (x + 1.75, y + add), (x + 0.15, y + add), END, 1.4)
+        ax.plot([x], [y + add], "o", markersize=12, color="white", markeredgecolor=END)
+        write(ax, x, y + add, "+", END, 12, bold=True, va="center_baseline")
+    write(ax, x + 2.35, 0.6, "the way\naround", "#a34600", 8.5, ha="left")
 
 
-def plot_parameter_counts(models: Mapping[str, Mapping[str, int]]) -> Figure:
-    """Plot which parts of models hold their parameters, a bar of 100 % for each model.
+def draw_clocks(positions: Sequence[int], bases: Sequence[float], D: int) -> Figure:
+    """Draw position vectors as clocks: sine and cosine say where the tip of a hand is.
 
     Args:
-        models: name -> part -> number of parameters.
+        positions: a clock for each, from left to right.
+        bases: of the waves, a row of clocks for each.
+        D: width, two numbers for a hand; the faster a hand the longer.
     """
-    totals = {name: sum(counts.values()) for name, counts in models.items()}
-    parts = list(dict.fromkeys(part for counts in models.values() for part in counts))
-    colours = {part: tint(f"C{i % 7}", 0.75) for i, part in enumerate(parts)}
-    shares = {
-        name: {part: 100 * counts.get(part, 0) / totals[name] for part in parts}
-        for name, counts in models.items()
-    }
-    figure, ax = subplots(figsize=(8.6, 1.75 + 0.55 * len(models)))
-    stacked_bars(ax, shares, colours, "parameters, % of the model", "{:.0f} %", least=7)
-    ax.set_yticks(range(len(models)), [f"{plain(name)}\n{n:,}" for name, n in totals.items()])
-    ax.set_xlim(0, 100)
-    legend(figure, colours, 6)
-    largest = {name: max(each, key=each.get) for name, each in shares.items()}
-    found = [f"{name}: {shares[name][part]:.0f} % in {part}" for name, part in largest.items()]
-    return finish(figure, "; ".join(found), f"Parameters in all, {listed(totals, '{:,}')}")
-
-
-def plot_time_against_length(curves: Mapping[str, Mapping[int, float]], what: str) -> Figure:
-    """Plot how long models take for a sequence against its length, both logarithmic.
-
-    Args:
-        curves: name -> length in tokens -> seconds.
-        what: was done in that time.
-    """
-    figure, ax = subplots(figsize=(8, 4))
-    points = {name: [(n, 1000 * s) for n, s in times.items()] for name, times in curves.items()}
-    labels = "length, tokens (logarithmic)", "milliseconds (logarithmic)"
-    lines(ax, points, *labels, log="xy", marker="o")
-    lengths = list(next(iter(curves.values())))
-    ax.set_xticks(lengths, [f"{length:,}" for length in lengths])
-    ax.set_xlim(lengths[0] / 1.2, lengths[-1] * 1.2)
-    growth = [f"{name} {each[-1][1] / each[0][1]:.0f}" for name, each in points.items()]
-    growth[0] += " times as long"
-    finding = f"{lengths[-1] / lengths[0]:.0f} times the length takes {', '.join(growth)}"
-    return finish(figure, finding, f"Timed: {what}")
+    limits = (-1.9, 2.4 * len(positions) - 1), (2.4 * len(bases) - 1, -1.9)
+    figure, ax = drawing((8.6, 1.2 + 1.35 * len(bases)), *limits)
+    turns = []
+    for y, base in zip(np.arange(len(bases)) * 2.4, bases, strict=True):
+        write(ax, -1.8, y, f"base\n{base:,}", ha="left")
+        rates = base ** -(np.arange(0, D, 2) / D)
+        turns.append(f"{np.degrees(positions[-1] * rates[-1]):.0f}° with base {base:,}")
+        for x, position in zip(np.arange(len(positions)) * 2.4 + 0.4, positions, strict=True):
+            ax.plot(x, y, "o", markersize=58, color="#fafafa", markeredgecolor=MUTED, zorder=0)
+            write(ax, x, -1.5, f"position {position}")
+            for i, angle in enumerate(position * rates):
+                length = 0.75 - 0.45 * i / len(rates)
+                tip = x + length * math.sin(angle), y - length * math.cos(angle)
+                arrow(ax, (x, y), tip, f"C{i}", 1.8, 7)
+    finding = f"At position {positions[-1]} the slowest hand has turned by {', by '.join(turns)}"
+    places = ", ".join(map(str, positions))
+    return finish(figure, finding, f"Clocks of {D // 2} hands at the positions {places}")
 
 
 # --- what a real encoder does, and how it learns --------------------------------------------------
@@ -435,18 +394,17 @@ def plot_layers(cosines: Mapping[str, Sequence[float]]) -> Figure:
     """Plot cosines of pairs of vectors layer by layer.
 
     Args:
-        cosines: name of the pair -> float[L + 1], before the first block and after each; the
-            headline speaks of the first.
+        cosines: name of the pairs -> float[L + 1], before the first block and after each.
     """
     figure, ax = subplots(figsize=(8.4, 3.9))
     lowest = min(map(min, cosines.values()))
     curves = {name: list(enumerate(values)) for name, values in cosines.items()}
     labels = "after block", "cosine of the two vectors"
     lines(ax, curves, *labels, ylim=(min(0, lowest - 0.05), 1.05), marker="o", clip_on=False)
-    name, first = next(iter(cosines.items()))
+    first = next(iter(cosines.values()))
     ax.set_xticks(range(len(first)), ["before", *map(str, range(1, len(first)))])
-    finding = f"{name}: cosine {first[0]:.2f} before the first block, "
-    return finish(figure, f"{finding}{min(first):.2f} after block {int(np.argmin(first))}")
+    ends = " and ".join(f"{each[-1]:.2f} for {name}" for name, each in cosines.items())
+    return finish(figure, f"After block {len(first) - 1} the cosine is {ends}")
 
 
 def plot_heads(

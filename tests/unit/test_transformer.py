@@ -14,7 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
-from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering, BertModel
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForQuestionAnswering,
+    BertModel,
+    ModernBertConfig,
+    ModernBertModel,
+)
 
 from src import assets
 from src.attention import causal_mask, padding_mask, sinusoidal_positions
@@ -26,10 +33,10 @@ from src.transformer import (
     DecoderBlock,
     Encoder,
     EncoderBlock,
+    ModernBlock,
     Transformer,
     bert_to_ours,
-    count_parameters,
-    seconds_per_batch,
+    rotate_positions,
 )
 from tests.unit.networks import (
     DATE_MODEL_CHECKS,
@@ -310,28 +317,30 @@ def test_too_many_tokens_are_told_in_a_sentence(gpt: GPT) -> None:
         gpt(tokens(1, 1), cache)
 
 
-# --- what it costs -------------------------------------------------------------------------------
+# --- ModernBERT ----------------------------------------------------------------------------------
 
 
-def test_parameters_are_counted_by_part_and_all_of_them_once() -> None:
-    gpt = GPT(V=20, D=6, H=2, L=3, hidden=10, max_T=12)
-    assert count_parameters(gpt) == {
-        "embeddings": 20 * 6 + 12 * 6,
-        "attention": 3 * 4 * (6 * 6 + 6),
-        "feed-forward": 3 * (6 * 10 + 10 + 10 * 6 + 6),
-        "layer norm": (3 * 2 + 1) * 2 * 6,
-    }
-    model = Transformer(D=6, H=2, L=2, hidden=10)
-    counts = count_parameters(model)
-    assert counts["output"] == 6 * model.settings["V"] + model.settings["V"]
-    assert counts["attention"] == 3 * 2 * 4 * (6 * 6 + 6)  # the decoder's blocks have two
-    assert sum(counts.values()) == sum(parameter.numel() for parameter in model.parameters())
+def test_blocks_of_today_equal_modernberts_near_and_far() -> None:
+    sizes = {"vocab_size": 20, "hidden_size": 16, "num_attention_heads": 2, "pad_token_id": 0}
+    sizes |= {"num_hidden_layers": 3, "intermediate_size": 10, "local_attention": 4}
+    library = shake(ModernBertModel(ModernBertConfig(**sizes))).double().eval()
+    token_ids = tokens(B, 9)
+    x = library.embeddings(token_ids)
+    for i, layer in enumerate(library.layers):
+        block = ModernBlock(16, 2, 10, 10_000 if i else 160_000, 2 if i else None).double()
+        if i == 0:
+            block.attention_norm = nn.Identity()
+        weights = layer.state_dict().values()
+        block.load_state_dict(dict(zip(block.state_dict(), weights, strict=True)))
+        x = block(x)
+    expected = library(token_ids).last_hidden_state
+    assert_close(library.final_norm(x), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_timed_is_training_or_writing_and_no_gradient_stays_behind() -> None:
-    model, written = Transformer(D=6, H=2, L=1, hidden=10), []
-    model.greedy_decode = lambda *source: written.append(source)
-    for training, times in ((True, 0), (False, 3)):  # two, and one to warm up
-        assert seconds_per_batch(model, S=9, B=2, training=training, repeats=2) > 0
-        assert len(written) == times
-    assert all(parameter.grad is None for parameter in model.parameters())
+def test_turned_queries_and_keys_see_only_how_far_apart_they_are() -> None:
+    query, key = (normal(8, seed=seed).expand(12, 8) for seed in (0, 1))
+    scores = rotate_positions(query) @ rotate_positions(key).T
+    for apart in range(-11, 12):
+        same = scores.diagonal(apart)
+        assert_close(same, same[:1].expand_as(same), rtol=1e-5, atol=1e-5)
+    assert scores[0].std() > 0.1

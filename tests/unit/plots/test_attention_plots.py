@@ -47,8 +47,6 @@ HEADS = maps(6, T, T)
 HEADS[:, 3] = np.eye(T)[5]  # all heads agree on one token
 PADDING, CAUSAL = np.array([[True, True, False]]), np.tri(3, dtype=bool)
 BITS = {"not divided": [[1.0, 3.0], [0.0, 1.0]], "divided": [[3.0, 3.0], [3.0, 3.2]]}
-COUNTS = {"small": {"embeddings": 30, "attention": 70}, "large": {"embeddings": 6, "norm": 4}}
-TIMES = {"RNN": {16: 0.01, 64: 0.04}, "transformer": {16: 0.004, 64: 0.02}}
 NORMS = {"W_q": (0.0, 0.0), "W_v": (0.5, 0.4)}
 SHARES = [[0.5, 1.0], [0.0, 0.25]]
 
@@ -114,33 +112,27 @@ FIGURES = {
         "from 3.0 to 3.1 bits divided",
         "not divided: 2 at 4, 0.5 at 64",
     ),
-    "plot_positions": (
-        lambda: attention.plot_positions({"waves": waves()}),
-        "Most like a position is the one next to it: 100 % (waves)",
-        "waves: 30 positions of 64 numbers",
-    ),
-    "draw_blocks": (
-        lambda: attention.draw_blocks(("encoder", "decoder"), 512),
-        "Encoder: 2 sublayers; decoder: 3 sublayers, each added to what went in",
+    "draw_transformer": (
+        lambda: attention.draw_transformer(
+            {"encoder": ("5 May", "read"), "decoder": ("19", "7")}, 64, 1, norm_first=True
+        ),
+        "The decoder has one sublayer more: attention to the encoder",
         "decoder: masked self-attention, attention to the encoder, feed-forward",
     ),
-    "draw_blocks of GPT": (
-        lambda: attention.draw_blocks(("encoder", "decoder alone"), 64),
+    "draw_transformer of GPT": (
+        lambda: attention.draw_transformer(
+            {"encoder": ("a b", "read"), "decoder alone": ("a b", "c")}, 64, 2
+        ),
         "Encoder and decoder alone have the same block; only the mask differs",
     ),
-    "plot_parameter_counts": (
-        lambda: attention.plot_parameter_counts(COUNTS),
-        "small: 70 % in attention; large: 60 % in embeddings",
-        "large: embeddings 60 %, attention 0 %, norm 40 %",
-    ),
-    "plot_time_against_length": (
-        lambda: attention.plot_time_against_length(TIMES, "a step"),
-        "4 times the length takes RNN 4 times as long, transformer 5",
-        "RNN: 10 at 16, 40 at 64",
+    "draw_clocks": (
+        lambda: attention.draw_clocks([0, 9], [10_000, 100], 4),
+        "At position 9 the slowest hand has turned by 5° with base 10,000, by 52° with base 100",
+        "Clocks of 2 hands at the positions 0, 9",
     ),
     "plot_layers": (
         lambda: attention.plot_layers({"the two": [0.9, 0.6, 0.7], "others": [1.0, 0.9, 0.9]}),
-        "the two: cosine 0.90 before the first block, 0.60 after block 1",
+        "After block 2 the cosine is 0.70 for the two and 0.90 for others",
         "others: 1 at 0, 0.9 at 1, 0.9 at 2",
     ),
     "plot_heads": (
@@ -184,14 +176,6 @@ def test_masks_are_grey_where_they_forbid():
     padding, causal = pictures(attention.draw_masks({"padding": PADDING, "causal": CAUSAL}, "abc"))
     assert (padding.mask == ~np.broadcast_to(PADDING, (3, 3))).all(), "one row for all"
     assert (causal.mask == ~CAUSAL).all()
-
-
-def test_positions_are_compared_by_all_their_numbers_and_not_only_by_those_drawn():
-    table, alike = pictures(attention.plot_positions({"waves": waves()}))[:2]
-    assert (table == waves()[:, :48]).all()
-    centred = waves() - waves().mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=1)
-    assert np.allclose(alike, centred @ centred.T / np.outer(lengths, lengths))
 
 
 # --- maps to explore ------------------------------------------------------------------------------
