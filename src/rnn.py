@@ -2,7 +2,6 @@
 
     layer = LSTM(50, 64)                         # equals nn.LSTM; see copy_weights
     outputs, last = layer(inputs, mask)          # float[B, T, 64], float[B, 64]
-    layer.gates(inputs, mask)["forget"]          # float[B, T, 64], for drawing
     train_dates(EncoderDecoder(), minutes=1)     # one vector between reading and writing
 
 RNN, LSTM and GRU are written to be read: a loop over time, one step as a formula. `FastLayer`
@@ -23,7 +22,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from src import compute
 from src.dates import CHARACTERS, START_ID
 
 State = Tensor | tuple[Tensor, Tensor]  # an LSTM's (h, c), else h alone; each float[B, D]
@@ -34,8 +35,8 @@ State = Tensor | tuple[Tensor, Tensor]  # an LSTM's (h, c), else h alone; each f
 class Cell(nn.Module):
     """What the three cells share: weights for the input and for the state, as torch names them.
 
-    A cell gives `gates(x, state)`, those of one step by name, float[B, D] each, and
-    `forward(x, state)`, the next state; x is float[B, D_in].
+    A cell gives `forward(x, state)`, the next state; x is float[B, D_in]. The gated ones also give
+    `gates(x, state)`, those of one step by name, float[B, D] each.
     """
 
     blocks: int  # of D rows that each weight has
@@ -63,9 +64,6 @@ class RNNCell(Cell):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh)"""
 
     blocks = 1
-
-    def gates(self, x: Tensor, h: Tensor) -> dict[str, Tensor]:
-        return {}  # it has none: every step writes the whole state anew
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         from_input = x @ self.weight_ih.T + self.bias_ih
@@ -182,24 +180,6 @@ class Layer(nn.Module):
             outputs[t] = hidden(state) * mask[:, t, None]
         return torch.stack(outputs, dim=1), hidden(state)
 
-    def gates(self, inputs: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
-        """Every gate of the left-to-right cell at each token; arguments as in `forward`.
-
-        Returns:
-            By name, float[B, T, D], 0 on padding; also "state", h, and an LSTM's "memory", c.
-        """
-        mask = all_real(inputs) if mask is None else mask
-        state = self.cell.start(inputs[:, 0])
-        steps = []
-        for t in range(inputs.shape[1]):
-            step = self.cell.gates(inputs[:, t], state)
-            state = choose(mask[:, t], self.cell(inputs[:, t], state), state)
-            step["state"] = hidden(state)
-            if isinstance(state, tuple):
-                step["memory"] = state[1]
-            steps.append({name: values * mask[:, t, None] for name, values in step.items()})
-        return {name: torch.stack([step[name] for step in steps], dim=1) for name in steps[0]}
-
 
 class RNN(Layer):
     cell_class = RNNCell
@@ -299,27 +279,98 @@ class FastLayer(nn.Module):
         return torch.cat([outputs, back], dim=-1), torch.cat([last, first], dim=-1)
 
 
-def open_forget_gates(layer: nn.LSTM) -> None:
-    """With a bias of 1 more, an untrained LSTM begins by keeping most of its memory.
+def open_forget_gates(layer: nn.LSTM | nn.GRU, bias: float = 1) -> None:
+    """With more bias an untrained layer begins by keeping most of its memory.
 
-    Jozefowicz, Zaremba and Sutskever 2015.
+    It is added to an LSTM's forget gate, or to a GRU's update gate: in torch's order of the gates
+    each is the second. Jozefowicz, Zaremba and Sutskever 2015 add 1.
     """
     D = layer.hidden_size
     with torch.no_grad():
-        layer.bias_ih_l0[D : 2 * D] += 1
+        layer.bias_ih_l0[D : 2 * D] += bias
+
+
+# name -> torch's layer, what is added to the bias of the gate that keeps, whether W_h begins
+# orthogonal; "tanh RNN", "LSTM" and "GRU" are as torch starts them
+STARTS = {
+    "GRU": (nn.GRU, 0, False),
+    "GRU, bias + 3": (nn.GRU, 3, False),
+    "LSTM": (nn.LSTM, 0, False),
+    "LSTM, bias + 1": (nn.LSTM, 1, False),
+    "LSTM, bias + 3": (nn.LSTM, 3, False),
+    "tanh RNN": (nn.RNN, 0, False),
+    "tanh RNN, orthogonal": (nn.RNN, 0, True),
+}
+
+
+def start(name: str, D_in: int, D: int) -> nn.RNNBase:
+    """An untrained layer of torch, started as `STARTS` says."""
+    kind, bias, orthogonal = STARTS[name]
+    layer = kind(D_in, D, batch_first=True)
+    if bias:
+        open_forget_gates(layer, bias)
+    if orthogonal:
+        nn.init.orthogonal_(layer.weight_hh_l0)
+    return layer
+
+
+@compute.one_thread()  # for layers this small a second gains little
+def learn_first_symbol(
+    layer: nn.RNNBase,
+    length: int = 20,
+    lessons: int = 800,
+    learning_rate: float = 5e-3,
+) -> float:
+    """Teach a layer to say, after `length` symbols, which of four came first.
+
+    All after the first is noise, and every lesson is as long: no short one
+    shows the way. A lesson is a batch of 64.
+
+    Args:
+        layer: an untrained nn.RNN, nn.LSTM or nn.GRU with inputs of 4 numbers.
+
+    Returns:
+        The share right of 1,000 new sequences, 0 to 1; a guess has 0.25.
+    """
+    output = nn.Linear(layer.hidden_size, 4)
+    weights = [*layer.parameters(), *output.parameters()]
+    optimizer = torch.optim.Adam(weights, lr=learning_rate)
+    for lesson in range(lessons + 1):
+        symbols = torch.randint(4, (64 if lesson < lessons else 1000, length))
+        outputs, _ = layer(F.one_hot(symbols, 4).float())
+        logits = output(outputs[:, -1])  # float[B, 4]
+        if lesson < lessons:
+            optimizer.zero_grad()
+            F.cross_entropy(logits, symbols[:, 0]).backward()
+            nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+    return (logits.argmax(-1) == symbols[:, 0]).float().mean().item()
 
 
 # --- a text's topic ------------------------------------------------------------------------------
 
-KINDS = ("bag", "rnn", "lstm", "bilstm")
+KINDS = ("bag", "words", "rnn", "lstm", "bilstm")
+
+
+class WordLayer(nn.Module):
+    """A hidden layer for each word by itself, blind to order; used as `FastLayer` is."""
+
+    def __init__(self, D_in: int, D: int):
+        super().__init__()
+        self.hidden = nn.Linear(D_in, D)
+
+    def forward(self, inputs: Tensor, mask: Tensor) -> tuple[Tensor, None]:
+        """float[B, T, D_in], bool[B, T] -> float[B, T, D], zeros on padding."""
+        return self.hidden(inputs).relu() * mask[:, :, None], None
 
 
 class TextClassifier(nn.Module):
     """Words in, one score per topic out; `kind` says what reads the words.
 
-    "bag" only averages their vectors, in any order; "rnn" and "lstm" read from
-    left to right, "bilstm" in both directions. Their outputs are averaged, so
-    that no topic has to wait for the last word.
+    "bag" only averages their vectors, "words" gives each a hidden layer first:
+    both are blind to order. "rnn" and "lstm" read from left to right, "bilstm"
+    in both directions. The outputs are averaged, so that no topic has to wait
+    for the last word.
     """
 
     def __init__(
@@ -337,7 +388,9 @@ class TextClassifier(nn.Module):
         self.settings = {"kind": kind, "D_in": D_in, "topics": topics}
         self.settings |= {"D": D, "dropout": dropout}
         self.layer = None
-        if kind != "bag":
+        if kind == "words":
+            self.layer = WordLayer(D_in, D)
+        elif kind != "bag":
             both = kind == "bilstm"
             self.layer = FastLayer(kind.removeprefix("bi"), D_in, D, both)
         self.dropout = nn.Dropout(dropout)

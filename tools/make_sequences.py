@@ -22,7 +22,7 @@ from torch import nn  # noqa: E402
 
 from src.attention import AttentionEncoderDecoder  # noqa: E402
 from src.dates import exact_match_by_length, make_dates, train_dates  # noqa: E402
-from src.rnn import KINDS, EncoderDecoder, TextClassifier  # noqa: E402
+from src.rnn import EncoderDecoder, TextClassifier  # noqa: E402
 from src.topics import TopicData, accuracy, train_topics, true_topics  # noqa: E402
 from src.training import load_run, save_run  # noqa: E402
 from src.transformer import Transformer  # noqa: E402
@@ -99,7 +99,7 @@ def make_classifier(
 
 
 def main() -> None:
-    options = parse_options(__doc__, [*DATES, *(f"topics-{kind}" for kind in KINDS)])
+    options = parse_options(__doc__, [*DATES, *(f"topics-{kind}" for kind in TOPICS)])
     texts = TopicData.load() if set(options.only) - set(DATES) else None
     for name in options.only:
         if name in DATES:

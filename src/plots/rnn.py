@@ -1,4 +1,4 @@
-"""Figures of recurrent networks: bags, cells, gradients, gates, topics, encoder and decoder."""
+"""Figures of recurrent networks: bags, cells, gradients, the LSTM, encoder and decoder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from matplotlib.patches import Circle
 from src.plots import (
     ANSWER,
     END,
-    FAINT,
     INK,
     MUTED,
     START,
@@ -33,8 +32,6 @@ from src.plots.primitives import (
     box,
     boxes,
     drawing,
-    heatmap,
-    level,
     lines,
     percents,
     write,
@@ -112,14 +109,21 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     """Plot the gradient of the last state by each input against the steps between them.
 
     Args:
-        norms: layer -> float[distances], the norm at distance 0 first.
+        norms: layer -> float[distances], the norm at distance 0 first. Before a comma the name is
+            the cell's, which has one colour, pale where nothing follows.
     """
-    figure, ax = subplots(figsize=(8, 3.9))
+    figure, ax = subplots(figsize=(8.4, 3.9))
+    colours = {
+        name: COLOURS[cell] if start or len(norms) <= len(COLOURS) else tint(COLOURS[cell], 0.5)
+        for name in norms
+        for cell, start in [name.partition(",")[::2]]
+        if cell in COLOURS
+    }
     curves = {  # a float's least value: a gradient that is gone stays on the axis
         name: list(enumerate(np.maximum(values, 1e-45))) for name, values in norms.items()
     }
     label = "distance: steps between the input and the state that is asked about"
-    lines(ax, curves, label, "norm of the gradient", COLOURS, log="y")
+    lines(ax, curves, label, "norm of the gradient", colours, log="y")
     ax.locator_params(axis="x", integer=True)
     steps = max(map(len, norms.values())) - 1
     left = {name: float(values[-1] / values[0]) for name, values in norms.items()}
@@ -128,121 +132,93 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     return finish(figure, f"{finding} {least}")
 
 
-def plot_clipping(
-    norms: Mapping[str, Sequence[float]], losses: Mapping[str, Sequence[float]], limit: float
+def plot_scores(
+    scores: Mapping[str, Sequence[float]], label: str, guess: float, guessing: str
 ) -> Figure:
-    """Plot two trainings, without and with clipping: length of the gradient and loss by step.
+    """Plot what models get right, a bar for the mean over seeds and a dot for each.
 
     Args:
-        norms, losses: name -> float[steps], the same two names in both; the second was clipped.
-        limit: where it was clipped.
+        scores: name -> shares in [0, 1], one for each seed.
+        label: of the axis: what was right, and of how many.
+        guess, guessing: the share that the cheapest rival gets right, and its name.
     """
-    without, clipped = norms
-    figure, axes = subplots(1, 2, figsize=(8.6, 3.5))
-    panels = {"length of the gradient": norms, "loss": losses}
-    for ax, (label, series) in zip(axes, panels.items(), strict=True):
-        for (name, values), colour in zip(series.items(), (STATE, INPUT), strict=True):
-            ax.plot(values, color=colour, linewidth=1.3, label=plain(name))
-        ax.set(xlabel="training, steps", ylabel=label, yscale="log")
-        ax.set_ylim(None, 100 * max(*series[clipped], limit))  # what explodes leaves the picture
-        ax.grid(axis="y")
-    level(axes[0], limit, f"limit {limit:g}", below=True)
-    axes[1].legend(loc="upper right", fontsize=9.5)
-    broken = np.flatnonzero(~np.isfinite(losses[without]))
-    last = f"ends at {losses[without][-1]:.2g}"
-    if len(broken):
-        last = f"is no number any more from step {broken[0]} on"
-    finding = (
-        f"Clipped at {limit:g}, the loss ends at {losses[clipped][-1]:.2g}; {without}, it {last}"
-    )
-    told = {
-        name: f"longest gradient {max(values):.3g}, last loss {losses[name][-1]:.3g}"
-        for name, values in norms.items()
-    }
-    shows = "Two charts against training steps, the length of the gradient and the loss"
-    return finish(figure, finding, shows, listed(told))
+    means = {name: float(np.mean(values)) for name, values in scores.items()}
+    figure, ax = subplots(figsize=(8.4, 1.6 + 0.42 * len(scores)))
+    percents(ax, "x")
+    told = [
+        f"{_tenths(means[name])} (seeds: {', '.join(map(_tenths, values))})"
+        for name, values in scores.items()
+    ]
+    bars(ax, means, "", tint(INPUT, 0.55), label, told=told)
+    for y, (name, values) in enumerate(scores.items()):
+        ax.plot(values, [y] * len(values), "o", color=INK, markersize=4)
+        write(ax, max(values), y, _tenths(means[name]), size=10.5, shift=(6, 0), ha="left")
+    ax.axvline(guess, color=MUTED, linestyle="--", linewidth=1.3)
+    write(ax, guess, -0.68, guessing, GREY, 9.5, shift=(5, 0), ha="left")
+    ax.set(xlim=(0, 1.08), ylim=(len(scores) - 0.5, -0.95))
+    best, worst = max(means.values()), min(means, key=means.get)
+    ahead = ["; ".join(name for name, mean in means.items() if mean == best), _tenths(best)]
+    finding = f"Most right: {', '.join(ahead)}. Least: {worst}, {_tenths(means[worst])}"
+    return finish(figure, finding, f"{guessing}: {_tenths(guess)}")
+
+
+def _tenths(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 # --- LSTM -----------------------------------------------------------------------------------------
 
-GATES = {  # place, colour, function
-    "forget": (1.5, ANSWER, "σ"),
-    "input": (3.4, "C3", "σ"),
-    "candidate": (4.9, "C5", "tanh"),
-    "output": (7.0, "C4", "σ"),
-}
-LSTM_LINES = (
-    (-0.6, 3.6, "memory $c$", STATE), (-0.6, 0.55, "state $h$\nword $x$", INPUT),
-    (9.9, 3.6, "$c'$", STATE), (9.9, 2.5, "$h'$", INPUT),
-)  # fmt: skip
-LSTM_NOTES = (
-    (1.5, 4.57, "how much stays"), (4.9, 4.57, "what is added"), (7.9, 4.57, "how much is shown"),
-    (4.6, -0.5, "each box has weights of its own for the word and for the state"),
-)  # fmt: skip
-LSTM_ARROWS = (
-    ((1.5, 1.79), (1.5, 3.36)), ((3.4, 1.79), (4.72, 2.4)), ((4.9, 1.79), (4.9, 2.3)),
-    ((4.9, 2.74), (4.9, 3.36)), ((7.0, 1.79), (7.7, 2.35)), ((7.9, 3.6), (7.9, 3.17)),
-    ((7.9, 2.8), (7.9, 2.72)),
-)  # fmt: skip
+LSTM_STAGES = (  # gates, arrows, signs, where its note is; what the title and the note say
+    (
+        [("forget", 1.5, ANSWER, "σ")],
+        [((1.5, 1.79), (1.5, 3.36))],
+        [(1.5, 3.6, "×")],
+        (1.5, "the forget gate says how much of the memory stays", "how much stays"),
+    ),
+    (
+        [("input", 3.4, "C3", "σ"), ("candidate", 4.9, "C5", "tanh")],
+        [((3.4, 1.79), (4.72, 2.4)), ((4.9, 1.79), (4.9, 2.3)), ((4.9, 2.74), (4.9, 3.36))],
+        [(4.9, 3.6, "+"), (4.9, 2.52, "×")],
+        (4.9, "the input gate says how much of the candidate is added", "what is added"),
+    ),
+    (
+        [("output", 7.0, "C4", "σ")],
+        [((7.0, 1.79), (7.7, 2.35)), ((7.9, 3.6), (7.9, 3.17)), ((7.9, 2.8), (7.9, 2.72))],
+        [(7.9, 2.5, "×")],
+        (7.9, "the output gate says how much of the memory is shown", "how much is shown"),
+    ),
+)
 
 
-def draw_lstm_cell() -> Figure:
-    """Draw an LSTM cell: the line of the memory, what is multiplied and added, what is shown."""
-    figure, ax = drawing((8.6, 4.1), (-1.2, 10.6), (-1.15, 4.9))
-    box(ax, 4.6, 2.2, 8.4, 4.1, edge="#5b6b7b", face="#f7f8fa", line=1.3)
-    arrow(ax, (-0.5, 3.6), (9.8, 3.6), STATE, 2.6)
-    arrow(ax, (-0.5, 0.55), (8.0, 0.55), INPUT, 1.6)
-    arrow(ax, (8.12, 2.5), (9.8, 2.5), INPUT, 1.6)
-    for x, y, text, colour in LSTM_LINES:
+def draw_lstm_cell(stage: int = 3) -> Figure:
+    """Draw an LSTM cell in the first one, two or three of its stages: keep, add, show."""
+    figure, ax = drawing((8.4, 3.6), (-1.2, 10.6), (0.1, 4.9))
+    box(ax, 4.6, 2.3, 8.4, 4.0, edge="#5b6b7b", face="#f7f8fa", line=1.3)
+    ends = [(-0.6, 3.6, "memory $c$", STATE), (-0.6, 0.6, "state $h$\nword $x$", INPUT)]
+    ends += [(9.9, 3.6, "$c'$", STATE), (9.9, 2.5, "$h'$", INPUT)][: 1 + (stage == 3)]
+    for x, y, text, colour in ends:
         side = "right" if x < 0 else "left"
         write(ax, x, y, text, colour, 11.5, bold=True, ha=side, parse_math=True)
-    for name, (x, colour, function) in GATES.items():
-        box(ax, x, 1.46, 1.1, 0.62, function, colour, tint(colour, 0.35), size=11)
-        write(ax, x + 0.08, 0.86, name, size=9.5, ha="left")
-        arrow(ax, (x, 0.55), (x, 1.13), INPUT)
-    for start, end in LSTM_ARROWS:
-        arrow(ax, start, end)
-    box(ax, 7.9, 2.98, 0.6, 0.34, "tanh", face="white", size=9.5)
-    for x, y, sign in ((1.5, 3.6, "×"), (4.9, 3.6, "+"), (4.9, 2.52, "×"), (7.9, 2.5, "×")):
+    arrow(ax, (-0.5, 3.6), (9.8, 3.6), STATE, 2.6)
+    arrow(ax, (-0.5, 0.6), (8.0, 0.6), INPUT, 1.6)
+    if stage == 3:
+        arrow(ax, (8.12, 2.5), (9.8, 2.5), INPUT, 1.6)
+        box(ax, 7.9, 2.98, 0.6, 0.34, "tanh", face="white", size=9.5)
+    for gates, arrows, signs, (at, _, note) in LSTM_STAGES[:stage]:
+        write(ax, at, 4.57, note, GREY, 10)
+        for name, x, colour, function in gates:
+            box(ax, x, 1.46, 1.1, 0.62, function, colour, tint(colour, 0.35), size=11)
+            write(ax, x + 0.08, 0.88, name, size=9.5, ha="left")
+            arrow(ax, (x, 0.6), (x, 1.13), INPUT)
+        for start, end in arrows:
+            arrow(ax, start, end)
         ring = {"facecolor": "white", "edgecolor": INK, "linewidth": 1.2, "zorder": 3}
-        ax.add_patch(Circle((x, y), 0.22, **ring))
-        write(ax, x, y, sign, size=12, zorder=4)
-    for x, y, note in LSTM_NOTES:
-        write(ax, x, y, note, GREY, 9.5)
-    finding = "The memory runs through an LSTM with one product and one sum on its way"
-    memory = "The memory c goes straight through: first it is multiplied by the forget gate, then"
-    memory += " the product of the input gate and the candidate is added"
-    state = "The new state h is tanh of the new memory times the output gate. All four boxes read"
-    return finish(figure, finding, memory, f"{state} the word x and the state h")
-
-
-def plot_gates(gates: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
-    """Plot the gates of an LSTM as heatmaps: a column for each token, a row for each of 12 units.
-
-    Args:
-        gates: "input", "forget", "output" -> float[T, D], each between 0 (shut) and 1 (open).
-        tokens: str[T].
-    """
-    names, T = ("input", "forget", "output"), len(tokens)
-    tables = {name: np.asarray(gates[name], dtype=float)[:, :12].T for name in names}
-    figure, axes = subplots(3, 1, figsize=(min(8.6, 2.2 + 0.62 * T), 5.85), sharex=True)
-    for ax, (name, table) in zip(axes, tables.items(), strict=True):
-        picture = heatmap(ax, table, columns=tokens, high=1)
-        ax.tick_params(axis="x", labelbottom=ax is axes[-1])
-        ax.set_ylabel(f"{name} gate\nunit")
-        ax.set_yticks([0, len(table) - 1], ["1", str(len(table))])
-    axes[-1].set_xlabel("token, read from left to right")
-    figure.colorbar(picture, ax=axes, label="0 shut, 1 open", pad=0.02)
-    means = {name: table.mean(axis=0) for name, table in tables.items()}
-    name = max(means, key=lambda gate: float(np.ptp(means[gate])))
-    most, least = (
-        f"“{tokens[t]}” ({means[name][t]:.2f})"
-        for t in (means[name].argmax(), means[name].argmin())
-    )
-    finding = f"The {name} gate opens widest at {most}, least at {least}"
-    told = listed({gate: list(zip(tokens, mean, strict=True)) for gate, mean in means.items()})
-    drawn = f"Heatmaps; mean over the {len(tables[name])} units drawn"
-    return finish(figure, finding, f"{drawn}, {told}")
+        for x, y, sign in signs:
+            ax.add_patch(Circle((x, y), 0.22, **ring))
+            write(ax, x, y, sign, size=12, zorder=4)
+    does = [says for *_, (_, says, _) in LSTM_STAGES[:stage]]
+    told = f"The memory c goes straight through the cell; {'; '.join(does)}"
+    return finish(figure, f"Stage {stage}: {does[-1]}", f"{told}. All boxes read word and state")
 
 
 # --- both directions ------------------------------------------------------------------------------
@@ -280,137 +256,67 @@ def plot_directions(
     return finish(figure, finding)
 
 
-# --- padding and topics ---------------------------------------------------------------------------
-
-
-def draw_padding(texts: Sequence[Sequence[str]]) -> Figure:
-    """Draw a batch of texts as a rectangle: words, and the padding that fills the shorter rows."""
-    T = max(map(len, texts))
-    figure, ax = drawing((8.4, 1.0 + 0.42 * len(texts)), (-0.05, T), (len(texts), -0.05))
-    for row, words in enumerate(texts):
-        for t in range(T):
-            look = {"edge": "white", "face": FAINT, "colour": MUTED, "size": 9.5}
-            if t < len(words):
-                look |= {"face": tint(INPUT, 0.22), "colour": INK}
-            box(ax, t + 0.5, row + 0.5, 0.94, 0.84, [*words, *["pad"] * T][t], **look)
-    empty = len(texts) * T - sum(map(len, texts))
-    finding = f"{empty} of {len(texts) * T} places are padding: "
-    finding += "there to be computed, never to count"
-    rows = ", ".join(f"“{' '.join(words)}” and {T - len(words)} pad" for words in texts)
-    return finish(figure, finding, f"A batch of {len(texts)} rows: {rows}")
-
-
-def plot_topic_scores(scores: Mapping[str, Sequence[float]], texts: int, guess: float) -> Figure:
-    """Plot the accuracy of classifiers, a bar for the mean over seeds and a dot for each.
-
-    Args:
-        scores: name -> accuracies in [0, 1], one for each seed.
-        texts: how many they were measured on.
-        guess: accuracy of always naming the commonest topic.
-    """
-    means = {name: float(np.mean(values)) for name, values in scores.items()}
-    figure, ax = subplots(figsize=(8.2, 1.6 + 0.5 * len(scores)))
-    label = f"topics right, of {texts:,} introductions that no model saw in training"
-    percents(ax, "x")
-    told = [
-        f"{_tenths(means[name])} (seeds: {', '.join(map(_tenths, values))})"
-        for name, values in scores.items()
-    ]
-    bars(ax, means, "", tint(INPUT, 0.55), label, told=told)
-    for y, (name, values) in enumerate(scores.items()):
-        ax.plot(values, [y] * len(values), "o", color=INK, markersize=4)
-        write(ax, max(values), y, _tenths(means[name]), size=10.5, shift=(6, 0), ha="left")
-    ax.axvline(guess, color=MUTED, linestyle="--", linewidth=1.3)
-    write(ax, guess, -0.62, "always the commonest topic", GREY, 9.5, shift=(5, 0), ha="left")
-    ax.set(xlim=(0, 1), ylim=(len(scores) - 0.5, -0.85))
-    best, worst = max(means, key=means.get), min(means, key=means.get)
-    finding = f"{_tenths(means[best])} right for “{best}”, {_tenths(means[worst])} for “{worst}”"
-    return finish(figure, finding, f"Always the commonest topic: {_tenths(guess)}")
-
-
-def _tenths(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def plot_confusion(counts: Any, topics: Sequence[str]) -> Figure:
-    """Plot a confusion matrix: a row for each true topic, in percent of that row.
-
-    Args:
-        counts: int[topics, topics], a column for what it was taken for.
-    """
-    counts = np.asarray(counts)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, ax = subplots(figsize=(8.4, 5.6))
-    ax.set(xlabel="taken for", ylabel="true topic")
-    look = {"form": _whole, "high": 100, "unit": "% of the row", "size": 9.5}
-    heatmap(ax, 100 * shares, topics, topics, **look)
-    wrong = np.where(np.eye(len(topics), dtype=bool), 0, shares)
-    i, j = np.unravel_index(wrong.argmax(), wrong.shape)
-    finding = f"{topics[i]} is taken for {topics[j]} most often:"
-    finding += f" {percent(float(wrong[i, j]))} of {counts[i].sum()} texts"
-    return finish(figure, finding)
-
-
-def _whole(value: float) -> str:
-    return f"{value:.0f}" if value >= 0.5 else ""
-
-
 # --- encoder and decoder --------------------------------------------------------------------------
 
 
 def draw_encoder_decoder(date: str, iso: str, D: int) -> Figure:
-    """Draw an encoder-decoder at work: characters in, one vector between, characters out.
+    """Draw an encoder-decoder with its wires: characters in, one vector, characters out.
 
     Args:
         date, iso: what is read and what is written, shortened in the drawing.
         D: numbers of the vector.
     """
-    read, wrote = list(date), list(iso)
-    read = read if len(read) <= 14 else [*read[:8], "…", *read[-4:]]
-    wrote = wrote if len(wrote) <= 8 else [*wrote[:6], "…"]
-    R, start = len(read), len(read) + 3.0
-    figure, ax = drawing((8.8, 3.1), (-0.3, R + len(wrote) + 3.9), (-0.75, 3.3))
+    read = list(date) if len(date) <= 12 else [*date[:7], "…", *date[-4:]]
+    wrote, R = [*iso[:5], "…"], len(read)
+    figure, ax = drawing((8.6, 3.9), (-0.35, R + 10.7), (-1.4, 4.1))
     for x, character in enumerate(read):
-        _cell(ax, x + 0.4, INPUT, character, read_at=0.1)
-        arrow(ax, (x + 0.74, 1.35), (x + (1.06 if x < R - 1 else 1.73), 1.35), INPUT)
-    box(ax, R + 1.5, 1.35, 0.6, 1.6, edge=STATE, face=tint(STATE, 0.4), line=1.6)
-    name, note = f"one vector:\n{D} numbers", "in view at\nevery step"
-    write(ax, R + 1.5, 2.45, name, STATE, 10.5, bold=True, va="bottom")
-    write(ax, R + 1.5, 0.4, note, STATE, 8.5, va="top")
-    for x, (character, fed) in enumerate(zip(wrote, ["start", *wrote], strict=False)):
-        place = start + x + 0.3
-        arrow(ax, (place - (0.66 if x else 1.15), 1.35), (place - 0.34, 1.35), ANSWER)
-        _cell(ax, place, ANSWER, character, read_at=2.5)
-        if character != "…":
-            write(ax, place, 0.1, fed, MUTED, 11 if x else 8.5)
-            arrow(ax, (place, 0.38), (place, 1.02), MUTED)
-    write(ax, 0.1, -0.55, "encoder: reads", INPUT, 10.5, bold=True, ha="left")
-    says = "decoder: writes, and reads what it wrote"
-    write(ax, start, -0.55, says, ANSWER, 10.5, bold=True, ha="left")
+        _cell(ax, x + 0.4, INPUT)
+        write(ax, x + 0.4, -0.35, character, INPUT, 12, bold=True)
+        arrow(ax, (x + 0.4, -0.05), (x + 0.4, 1.02))
+        arrow(ax, (x + 0.74, 1.35), (x + (1.06 if x < R - 1 else 1.6), 1.35), INPUT)
+    box(ax, R + 1.0, 1.35, 0.6, 1.7, edge=STATE, face=tint(STATE, 0.4), line=1.6)
+    write(ax, R + 0.5, 2.3, f"one vector:\n{D} numbers", STATE, 10.5, bold=True, va="bottom")
+    arrow(ax, (R + 1.32, 1.6), (R + 2.26, 1.6), STATE)
+    wire = {"color": STATE, "linewidth": 1.6, "zorder": 0}
+    ax.plot([R + 1.3, R + 2.43 + 1.5 * (len(wrote) - 1)], [0.65, 0.65], **wire)
+    for t, character in enumerate(wrote):
+        x = R + 2.6 + 1.5 * t
+        _cell(ax, x, ANSWER)
+        arrow(ax, (x - 0.17, 0.65), (x - 0.17, 1.02), STATE)
+        arrow(ax, (x, 1.68), (x, 2.12))
+        box(ax, x, 2.35, 1.04, 0.44, "scores", GREY, "white", size=8)
+        arrow(ax, (x, 2.6), (x, 3.0))
+        write(ax, x, 3.3, character, ANSWER, 12, bold=True)
+        fed = [*"-", *wrote][t] if t else "start"
+        write(ax, x + 0.17, -0.35, fed, MUTED, 12 if t else 8.5)
+        arrow(ax, (x + 0.17, -0.05), (x + 0.17, 1.02), MUTED)
+        if t < len(wrote) - 1:
+            arrow(ax, (x + 0.34, 1.35), (x + 1.14, 1.35), ANSWER)
+            back = ([x + 0.25, x + 0.8, x + 0.8], [3.3, 3.3, -0.35])
+            ax.plot(*back, color=MUTED, linewidth=1.1, linestyle=":", zorder=0)
+            arrow(ax, (x + 0.8, -0.35), (x + 1.4, -0.35), MUTED)
+    write(ax, 0.05, -1.15, "encoder: reads", INPUT, 10.5, bold=True, ha="left")
+    says = "decoder: the likeliest character is read next"
+    write(ax, R + 2.2, -1.15, says, ANSWER, 10.5, bold=True, ha="left")
     finding = f"Whatever “{date}” says must pass through {D} numbers"
-    encoder = f"An encoder reads the {len(date)} characters of “{date}” one by one; its last"
-    decoder = f"The decoder begins with a start mark and writes “{iso}”, reading each character it"
-    shows = f"{encoder} state, {D} numbers, is all the decoder gets"
-    return finish(figure, finding, shows, f"{decoder} wrote before it writes the next")
+    encoder = (
+        f"An encoder reads the {len(date)} characters of “{date}”; its last state, {D} numbers"
+    )
+    decoder = f"is the decoder's first state and an input of all its steps. It writes “{iso}”"
+    return finish(figure, finding, f"{encoder}, {decoder}, each character read back in")
 
 
-def _cell(ax: Axes, x: float, colour: str, character: str, read_at: float) -> None:
-    """A cell and its character: below it, read by it, or above it, written by it."""
+def _cell(ax: Axes, x: float, colour: str) -> None:
     box(ax, x, 1.35, 0.64, 0.62, edge=colour, face=tint(colour, 0.18))
-    if character == "…":
-        write(ax, x, read_at, character, size=12)
-        return
-    write(ax, x, read_at, character, colour, 12, bold=True)
-    arrow(ax, (x, 0.42 if read_at < 1 else 1.68), (x, 1.02 if read_at < 1 else 2.2))
 
 
 def plot_accuracy_by_length(
     curves: Mapping[str, Mapping[tuple[int, int], tuple[int, int]]],
 ) -> Figure:
-    """Plot the share of dates that models get right, by the length of what they read.
+    """Plot the share of dates that come out right, by the length of what is read.
 
     Args:
-        curves: model -> {(low, high): (right, count)}, of `src.dates.exact_match_by_length`. The
+        curves: name -> {(low, high): (right, count)}, of `src.dates.exact_match_by_length`. The
             band around a curve is one standard error to either side.
     """
     bins = sorted({edges for curve in curves.values() for edges in curve})
@@ -427,10 +333,6 @@ def plot_accuracy_by_length(
     ax.set_xticks(range(len(bins)), [f"{low} to {high - 1}" for low, high in bins])
     lines(ax, points, label, "exact match", bands=bands, ylim=(0, 1.04), marker="o")
     ax.set_xlim(-0.2, len(bins) - 0.95)
-    ends = {name: (percent(p[0, 1]), percent(p[-1, 1])) for name, p in points.items()}
-    low, *_, high = sorted(points, key=lambda name: points[name][-1, 1]) * 2
-    finding = f"On the longest dates: {ends[low][1]} right ({low}), {ends[high][1]} ({high})"
-    if len(points) == 1:
-        finding = f"The {low} gets {ends[low][0]} of the shortest dates right,"
-        finding += f" {ends[low][1]} of the longest"
-    return finish(figure, finding)
+    ends = {name: (percent(p[:, 1].min()), percent(p[:, 1].max())) for name, p in points.items()}
+    said = [f"{name} {low.removesuffix(' %')} to {high}" for name, (low, high) in ends.items()]
+    return finish(figure, f"Right at the worst and the best length: {'; '.join(said)}")

@@ -23,10 +23,12 @@ from src.rnn import (
     all_real,
     copy_weights,
     last_outputs,
+    learn_first_symbol,
     lengths_of,
     open_forget_gates,
     pad,
     reverse_tokens,
+    start,
 )
 from tests.unit.networks import DATE_MODEL_CHECKS, gradients, normal, shake
 
@@ -157,34 +159,32 @@ def test_reversing_turns_only_real_tokens_and_the_last_output_is_that_of_a_real_
 # --- gates ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_gates_that_are_drawn_give_the_states_that_are_computed(name: str) -> None:
-    ours, _ = pair_of_layers(name, bidirectional=False)
-    inputs, mask = normal(B, T, D_IN), MASK[:, :, None]
-    gates = ours.gates(inputs, MASK)
-    assert_close(gates["state"], ours(inputs, MASK)[0])
-
-    def before(values: Tensor) -> Tensor:
-        return torch.cat([torch.zeros(B, 1, D), values[:, :-1]], dim=1)
-
-    if name == "lstm":
-        memory = gates["forget"] * before(gates["memory"]) + gates["input"] * gates["candidate"]
-        assert_close(gates["memory"], memory * mask)
-        assert_close(gates["state"], gates["output"] * memory.tanh() * mask)
-    if name == "gru":
-        new = (1 - gates["update"]) * gates["candidate"]
-        assert_close(gates["state"], (gates["update"] * before(gates["state"]) + new) * mask)
-
-
-def test_open_forget_gates_keep_most_of_the_memory_at_first() -> None:
+@pytest.mark.parametrize(("name", "gate"), [("lstm", "forget"), ("gru", "update")])
+def test_open_forget_gates_keep_most_of_the_memory_at_first(name: str, gate: str) -> None:
     torch.manual_seed(0)
-    closed, opened = nn.LSTM(D_IN, 64), nn.LSTM(D_IN, 64)
-    open_forget_gates(opened)
-    for layer, kept in ((closed, 0.5), (opened, 0.73)):  # sigmoid(0) and sigmoid(1)
-        ours = rnn.LSTM(D_IN, 64)
-        copy_weights(ours, layer)
-        forget = ours.gates(torch.zeros(1, 3, D_IN))["forget"]
-        assert forget.mean().item() == pytest.approx(kept, abs=0.03)
+    for bias, kept in ((0, 0.5), (1, 0.73), (3, 0.95)):  # the sigmoid of the bias
+        theirs, ours = rnn.TORCH_LAYERS[name](D_IN, 64), rnn.LAYERS[name](D_IN, 64)
+        open_forget_gates(theirs, bias)
+        copy_weights(ours, theirs)
+        nothing = torch.zeros(1, D_IN)
+        opened = ours.cell.gates(nothing, ours.cell.start(nothing))[gate]
+        assert opened.mean().item() == pytest.approx(kept, abs=0.03)
+
+
+def test_a_start_that_keeps_turns_the_state_without_shortening_it_or_opens_a_gate() -> None:
+    weight = start("tanh RNN, orthogonal", 4, 16).weight_hh_l0
+    assert_close(weight @ weight.T, torch.eye(16))
+    for name in ("LSTM", "GRU"):
+        plain, keeping = (start(name + more, 4, 64).bias_ih_l0 for more in ("", ", bias + 3"))
+        added = (keeping - plain).view(-1, 64).mean(1)
+        assert added[:3].tolist() == pytest.approx([0, 3, 0], abs=0.1)
+
+
+def test_the_first_symbol_is_learned_where_it_is_near_and_guessed_where_nothing_is() -> None:
+    torch.manual_seed(0)
+    assert learn_first_symbol(nn.GRU(4, 16, batch_first=True), length=2, lessons=150) > 0.95
+    guess = learn_first_symbol(nn.GRU(4, 16, batch_first=True), length=2, lessons=0)
+    assert guess == pytest.approx(0.25, abs=0.1)
 
 
 # --- the classifier and the encoder-decoder ------------------------------------------------------
@@ -202,14 +202,14 @@ def test_a_classifier_sees_no_padding_and_all_its_parameters_learn(kind: str) ->
     assert all(parameter.grad.abs().max() > 0 for parameter in model.parameters())
 
 
-def test_only_the_bag_cannot_tell_one_order_from_another() -> None:
+def test_only_what_is_blind_to_order_cannot_tell_one_order_from_another() -> None:
     inputs = normal(1, T, D_IN)
     for kind in KINDS:
         model = shake(TextClassifier(kind, D_IN, topics=3, D=D).double()).eval()
         mask = all_real(inputs)
         difference = (model(inputs, mask) - model(inputs.flip(1), mask)).abs().max()
-        assert (difference < 1e-6) == (kind == "bag"), kind
-    with pytest.raises(ValueError, match="bag, rnn, lstm, bilstm"):
+        assert (difference < 1e-6) == (kind in ("bag", "words")), kind
+    with pytest.raises(ValueError, match="bag, words, rnn, lstm, bilstm"):
         TextClassifier("gpt", D_IN, topics=3)
 
 

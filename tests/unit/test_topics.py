@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score
 
 from src.assets import load_passages
 from src.embeddings import WordVectors
-from src.rnn import KINDS, TextClassifier
+from src.rnn import TextClassifier
 from src.runtime import COURSE
 from src.text import Vocabulary, tokenize_words
 from src.topics import (
@@ -23,11 +23,14 @@ from src.topics import (
     predict,
     predicted_topics,
     probabilities,
+    shuffle_words,
     topic_batches,
+    train_reader,
     train_topics,
     true_topics,
 )
 from src.training import load_run
+from tools.make_sequences import TOPICS
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +124,20 @@ def test_training_by_passes_takes_the_same_steps_every_time(toy):
         train_topics(TextClassifier("rnn", 3, 2, D=4), toy, minutes=1, passes=1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_shuffling_keeps_the_words_of_each_text_and_its_topic(data):
+    shuffled = shuffle_words(data, seed=0)
+    assert shuffled == shuffle_words(data, seed=0)
+    pairs = list(zip(data.splits["test"], shuffled.splits["test"], strict=True))
+    assert all(sorted(a.words) == sorted(b.words) and a.topic == b.topic for a, b in pairs)
+    assert sum(a.words == b.words for a, b in pairs) < 0.02 * len(pairs)
+
+
+@pytest.mark.parametrize("name", ["a hidden layer for each word", "LSTM on shuffled words"])
+def test_a_reader_that_is_blind_to_order_learns_what_one_word_tells(toy, name):
+    assert train_reader(name, toy, seed=0, passes=40) == 1
+
+
+@pytest.mark.parametrize("kind", TOPICS)
 def test_the_released_classifiers_score_what_their_cards_say(data, kind):
     released = load_run(COURSE / "weights" / f"topics-{kind}", TextClassifier)
     stated = released.card["scores"]["test_accuracy"]

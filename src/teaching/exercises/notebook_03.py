@@ -1,4 +1,4 @@
-"""Notebook 03: an unrolled cell, a clipped gradient, a gate, a masked mean, greedy decoding."""
+"""Notebook 03: an unrolled cell, a gate, greedy decoding."""
 
 import numpy as np
 
@@ -60,51 +60,6 @@ UNROLL = Exercise(
 )
 
 
-def clip_gradient(gradient: np.ndarray, limit: float) -> np.ndarray:
-    """The gradient, shortened to the length `limit` if it is longer.
-
-    Example: clip_gradient(np.array([3.0, 4.0]), 1.0) gives [0.6, 0.8];
-    clip_gradient(np.array([0.3, 0.4]), 1.0) leaves it at [0.3, 0.4].
-
-    Args:
-        gradient: float[N].
-        limit: above 0.
-
-    Returns:
-        float[N], in the direction of the gradient.
-    """
-    length = np.linalg.norm(gradient)
-    return gradient * (limit / length) if length > limit else gradient
-
-
-CLIP_GRADIENT = Exercise(
-    clip_gradient,
-    hint="`np.linalg.norm(gradient)` is the length. If it is above the limit, what must you "
-    "multiply by to make it the limit?",
-    insight="`torch.nn.utils.clip_grad_norm_` does this over all parameters together, between "
-    "`backward()` and `step()`.",
-    cases=[
-        Case([3.0, 4.0], 1.0, gives=[0.6, 0.8]),
-        Case([0.3, 0.4], 1.0, gives=[0.3, 0.4], here="it is shorter than the limit"),
-        Case([-6.0, 8.0], 2.0, gives=[-1.2, 1.6], here="the limit is 2"),
-        Case([2.0, 2.0, 1.0], 2.5, here="no number is above the limit, but the length is"),
-        Case(np.zeros(2), 1.0, gives=[0, 0], here="the gradient is zero, and so is its length"),
-    ],
-    mistakes="""
-    return np.clip(gradient, -limit, limit)
-    # It clips every number by itself, which turns the gradient. Scale all of it by one number.
-    if length > limit else gradient ->
-    # It scales short gradients too. Near a minimum they are short for a good reason; clip only long
-    # ones.
-    limit / length -> 1 / length
-    # Long gradients come out with length 1, whatever the limit. Multiply by `limit`.
-    np.linalg.norm(gradient) -> np.abs(gradient).max()
-    # It measures the largest number. The length is the root of the sum of squares,
-    # `np.linalg.norm`.
-    """,
-)
-
-
 def forget_gate(
     x: np.ndarray,
     h: np.ndarray,
@@ -113,7 +68,7 @@ def forget_gate(
     W_h: np.ndarray,
     b: np.ndarray,
 ) -> np.ndarray:
-    """What an LSTM keeps of its memory before it adds anything to it.
+    """What an LSTM keeps of its memory, float[D], before it adds to it.
 
     gate = sigmoid(W_x x + W_h h + b), with sigmoid(z) = 1 / (1 + exp(-z));
     each number of the memory is multiplied by its own number of the gate.
@@ -124,9 +79,6 @@ def forget_gate(
     Args:
         x, h, c: the word, float[D_in]; the state and the memory, float[D].
         W_x, W_h, b: this gate's weights, float[D, D_in], float[D, D], float[D].
-
-    Returns:
-        float[D].
     """
     gate = 1 / (1 + np.exp(-(W_x @ x + W_h @ h + b)))
     return gate * c
@@ -159,52 +111,6 @@ FORGET_GATE = Exercise(
     gate * c -> gate @ c
     # It adds everything up to one number. Every number of the memory has its own gate: `*`, not
     # `@`.
-    """,
-)
-
-
-def masked_mean(outputs: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mean of the outputs over the words of each text, without padding.
-
-    Example: masked_mean(np.array([[[2.0], [4.0], [9.0]]]),
-                         np.array([[True, True, False]])) gives [[3.0]].
-
-    Args:
-        outputs: float[B, T, D].
-        mask: bool[B, T], True on words, False on padding; one word at least.
-
-    Returns:
-        float[B, D].
-    """
-    words = outputs * mask[:, :, None]  # [B, T, D], zeros on padding
-    return words.sum(axis=1) / mask.sum(axis=1, keepdims=True)
-
-
-OUTPUTS = [[[1.0, 2], [3, 6], [50, 50]], [[4, -2], [70, 70], [80, 80]]]
-MASK = [[True, True, False], [True, False, False]]
-
-MASKED_MEAN = Exercise(
-    masked_mean,
-    hint="`mask[:, :, None]` has the shape [B, T, 1] and can be multiplied with the outputs. What "
-    "do you divide by, for each text?",
-    insight="`TextClassifier` does this with its outputs, and a test shows that padding never "
-    "changes its verdict.",
-    cases=[
-        Case([[[2.0], [4.0], [9.0]]], [[True, True, False]], gives=[[3.0]]),
-        Case(OUTPUTS, MASK, gives=[[2.0, 4.0], [4.0, -2.0]], here="two texts differ in length"),
-    ],
-    mistakes="""
-    return outputs.mean(axis=1)
-    # Padding counts as if it were words. Make it zero first, by `outputs * mask[:, :, None]`.
-    mask.sum(axis=1, keepdims=True) -> mask.shape[1]
-    # The sum is right, but it is divided by the length with padding. Divide by the number of
-    # *words*, `mask.sum(axis=1)`.
-    words.sum(axis=1) / mask.sum(axis=1, keepdims=True)
-    -> words.sum(axis=0) / np.maximum(mask.sum(axis=0), 1)[:, None]
-    # It averages over the texts of the batch (axis 0). Time is axis 1.
-    mask.sum(axis=1, keepdims=True) -> (mask.sum() / len(mask))
-    # All texts are divided by one number. Each has its own count of words:
-    # `mask.sum(axis=1, keepdims=True)`.
     """,
 )
 

@@ -75,15 +75,6 @@ def torchs_rnn(rng):
     return (inputs, W_x, W_h, b), rnn(torch.tensor(inputs))[0].detach()
 
 
-@reference("03.clip_gradient")
-def torchs_clipping(rng):
-    gradient, limit = rng.normal(size=20), rng.choice([0.1, 1.0, 100.0])
-    parameter = nn.Parameter(torch.zeros(20, dtype=torch.float64))
-    parameter.grad = torch.tensor(gradient)
-    nn.utils.clip_grad_norm_([parameter], limit)
-    return (gradient, limit), parameter.grad
-
-
 @reference("03.forget_gate")
 def torchs_lstm_with_its_input_gate_shut(rng):
     """Nothing is added then: the next memory is what the forget gate kept."""
