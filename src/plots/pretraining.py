@@ -1,13 +1,9 @@
-"""Figures of pre-training: masked words, sentence pairs, replaced tokens, views, tasks."""
+"""Figures of pre-training: masked words, shares of right verdicts, two views of one place."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
-from matplotlib.axes import Axes
 
 from src.plots import (
     ANSWER,
@@ -25,20 +21,17 @@ from src.plots import (
 )
 from src.plots.primitives import (
     GREY,
-    arrow,
     bars,
     box,
-    boxes,
     drawing,
+    intervals,
     level,
     percents,
     title,
     write,
 )
-from src.pretraining import BEGIN, DELIMITER, EXTRACT
 
 HIDDEN, OTHER, KEPT = "C0", "C1", ANSWER  # a chosen token: [MASK], another token, itself
-FIRST, SECOND, SPECIAL = "C0", "C1", "C6"  # of two texts in one sequence, and what is between
 SPECIAL_TOKENS = ("[CLS]", "[SEP]", "[PAD]")
 LINE = 84  # letters that fit side by side in a figure as wide as the page
 
@@ -139,90 +132,43 @@ def draw_fill_ins(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
     return finish(figure, finding, f"Words for each blank, {listed(table, percent)}")
 
 
-def plot_shares(shares: Mapping[str, float], what: str, guess: tuple[float, str]) -> Figure:
+def plot_shares(
+    shares: Mapping[str, float], what: str, guess: tuple[float, str], n: int = 0
+) -> Figure:
     """Plot shares as bars, beside what guessing reaches.
 
     Args:
         shares: name -> share in [0, 1].
         what: the axis.
         guess: a share and what to call it.
+        n: how many cases each share is of; draws its 95 % interval (Wilson).
     """
     figure, ax = subplots(figsize=(8.2, 1.65 + 0.42 * len(shares)))
-    shown = [f"{100 * share:.1f} %" for share in shares.values()]
-    bars(ax, shares, shown, tint("C0", 0.55), what)
+    values = list(shares.values())
+    shown = [f"{100 * share:.1f} %" for share in values]
+    if n:
+        ends = intervals([round(n * share) for share in values], [n] * len(values))
+        shown = [f"{s} ({a:.0f} to {b:.0f})" for s, a, b in zip(shown, *ends, strict=True)]
+        bars(ax, shares, [""] * len(values), tint("C0", 0.55), what, told=shown)
+        ax.hlines(range(len(values)), *ends / 100, color=INK, linewidth=1.4)
+        for y, (text, end) in enumerate(zip(shown, ends[1] / 100, strict=True)):
+            write(ax, end, y, text, size=9.5, shift=(4, 0), ha="left")
+    else:
+        bars(ax, shares, shown, tint("C0", 0.55), what)
     ax.set_ylim(top=-1)
-    ax.set_xlim(0, 1 if max(shares.values()) > 0.6 else 1.25 * max(*shares.values(), guess[0]))
+    ax.set_xlim(0, 1.35 * max(*values, guess[0]))
+    ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= 1])
     percents(ax, "x")
     told = f"{guess[1]}: {100 * guess[0]:.1f} %"
     level(ax, guess[0], told, "x", left=True)
     best = max(shares, key=shares.get)
-    return finish(figure, f"“{best}”: {100 * shares[best]:.1f} % right; {told}")
-
-
-# --- two sentences, replaced tokens ---------------------------------------------------------------
-
-
-def draw_pairs(pairs: Mapping[str, tuple[str, str, bool]]) -> Figure:
-    """Draw pairs of sentences as the encoder reads them, with their labels.
-
-    Args:
-        pairs: where the pair comes from -> first sentence, second, whether it follows.
-    """
-    height = 1.55 * len(pairs) - 0.75
-    figure, ax = drawing((8.6, 0.75 + 0.7 * len(pairs)), (-0.8, LINE + 0.8), (height, -0.85))
-    for row, (name, (first, second, follows)) in enumerate(pairs.items()):
-        y = 1.55 * row
-        write(ax, 0, y - 0.55, name, GREY, bold=True, ha="left")
-        label = f"label {int(follows)}: {'follows' if follows else 'does not'}"
-        write(ax, LINE, y - 0.55, label, KEPT if follows else OTHER, bold=True, ha="right")
-        x = 0.0
-        for text, face in ((first, FIRST), (second, SECOND)):
-            x = boxes(ax, x, y, ["[SEP]" if x else "[CLS]"], edge="white", face=FAINT)
-            x = boxes(
-                ax,
-                x,
-                y,
-                [textwrap.shorten(text, 28, placeholder=" …")],
-                edge="white",
-                face=tint(face, 0.22),
-            )
-        boxes(ax, x, y, ["[SEP]"], edge="white", face=FAINT)
-    finding = "Pairs label themselves: where the second sentence came from is the answer"
-    said = {
-        name: f"“{first}” then “{second}”, label {int(follows)}"
-        for name, (first, second, follows) in pairs.items()
-    }
-    return finish(figure, finding, f"Sentences between [CLS] and [SEP], {listed(said)}")
-
-
-def draw_replaced_probs(
-    tokens: Sequence[str], originals: Sequence[str], chances: Sequence[float]
-) -> Figure:
-    """Draw a text with some tokens replaced, as a discriminator sees it.
-
-    Args:
-        tokens: str[T], as they are now.
-        originals: str[T], what was there.
-        chances: float[T], of having been replaced: the strength of the colour.
-    """
-    replaced = np.array([a != b for a, b in zip(tokens, originals, strict=True)])
-    suspected = np.asarray(chances) > 0.5
-    looks = []
-    for new, chance in zip(replaced, chances, strict=True):
-        face = tint(OTHER, float(chance))
-        look = {"face": face, "colour": readable_on(face), "bold": bool(new)}
-        looks.append(look | {"edge": INK if new else FAINT})
-    below = [old if new else "" for old, new in zip(originals, replaced, strict=True)]
-    key = {"suspected": OTHER, "framed: replaced, below it what was there": INK}
-    figure = _draw_tokens(tokens, below, looks, key)
-    finding = f"Suspected: {(replaced & suspected).sum()} of {replaced.sum()} replaced tokens, "
-    finding += f"and {(~replaced & suspected).sum()} of {(~replaced).sum()} others"
-    said = [
-        f"{token} {percent(float(chance))}{f' in place of {old}' if old else ''}"
-        for token, old, chance in zip(tokens, below, chances, strict=True)
-    ]
-    shows = "A text, and how likely a discriminator finds it that each token was replaced"
-    return finish(figure, finding, f"{shows}: {', '.join(said)}")
+    finding = f"“{best}” is right most often"
+    if n:  # whose intervals reach that of the best
+        names, lowest = list(shares), ends[0, list(shares).index(best)]
+        near = [name for name, high in zip(names, ends[1], strict=True) if high >= lowest]
+        near.remove(best)
+        finding += f", “{near[0]}” nearly so" if near else ""
+    return finish(figure, f"{finding}; {told}")
 
 
 # --- two views of one place -----------------------------------------------------------------------
@@ -268,48 +214,3 @@ def draw_views(
     blanked = " ".join("?" if t == place else word for t, word in enumerate(words))
     seen = {name: f"sees {sum(map(bool, sees))} words" for name, (sees, _) in views.items()}
     return finish(figure, finding, f"The sentence “{blanked}”, {listed(seen)}")
-
-
-# --- tasks as one sequence ------------------------------------------------------------------------
-
-
-def draw_sequences(tasks: Mapping[str, Sequence[Sequence[str]]], ends: Mapping[str, str]) -> Figure:
-    """Draw examples of tasks as the sequences that a GPT reads.
-
-    Args:
-        tasks: name -> sequences, see `src.pretraining.as_sequences`.
-        ends: name -> what becomes of the vectors at the ends of the sequences.
-    """
-    bottom = 0.78 * sum(map(len, tasks.values())) + 0.6 * len(tasks)
-    figure, ax = drawing((8.6, 0.6 + 0.4 * bottom), (-0.8, LINE + 0.8), (bottom - 0.4, -0.8))
-    y = 0.2
-    for name, sequences in tasks.items():
-        write(ax, 0, y - 0.62, name, size=10.5, bold=True, ha="left")
-        end = "\n".join(textwrap.wrap(ends[name], 20))
-        write(ax, 67.2, y + 0.39 * (len(sequences) - 1), end, GREY, 9.5, ha="left")
-        for sequence in sequences:
-            x = _draw_sequence(ax, y, sequence)
-            arrow(ax, (x, y), (66.5, y), width=1, head=8)
-            y += 0.78
-        y += 0.6
-    finding = f"{len(tasks)} tasks, one model: every example becomes one sequence or several"
-    said = {
-        name: f"{' and '.join(map(' '.join, sequences))}, then {ends[name]}"
-        for name, sequences in tasks.items()
-    }
-    return finish(figure, finding, listed(said))
-
-
-def _draw_sequence(ax: Axes, y: float, sequence: Sequence[str]) -> float:
-    """Draw one sequence, its texts cut to what fits; returns where it ends."""
-    x, marks = 0.0, (BEGIN, DELIMITER, EXTRACT)
-    lengths = [len(plain(part)) for part in sequence if part not in marks]
-    fits = 51 - 2 * len(lengths)
-    room = next(n for n in range(60, 0, -1) if sum(min(n, length) for length in lengths) <= fits)
-    for i, part in enumerate(sequence):
-        special = part in marks
-        face = SPECIAL if special else SECOND if DELIMITER in sequence[:i] else FIRST
-        look = {"edge": "white", "face": tint(face, 0.3 if special else 0.22), "bold": special}
-        text = part if special else textwrap.shorten(part, room, placeholder=" …")
-        x = boxes(ax, x, y, [text], size=9.5, **look)
-    return x
