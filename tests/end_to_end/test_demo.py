@@ -163,11 +163,11 @@ def test_keyboard_and_screen_reader_reach_everything_in_the_order_of_the_page(br
     browser.open(url)
     order = []
     focused = "document.activeElement"
-    for _ in range(5):
+    for _ in range(6):
         browser.press("Tab")
-        order.append(browser.run(f"{focused}.value || {focused}.id || {focused}.textContent"))
+        order.append(browser.run(f"{focused}.id || {focused}.value || {focused}.textContent"))
     unread = "Files that could not be read: 1"
-    assert order == ["search", unread, "question", "Ask", QUESTION]
+    assert order == ["search", unread, "question", "Ask", "threshold", QUESTION]
     style = f"getComputedStyle({focused})"
     seen = browser.run(f"[{style}.outlineStyle, {style}.outlineWidth]")
     assert seen == ["solid", "3px"], "the focus can be seen"

@@ -128,7 +128,7 @@ async function ask() {
   shown = { where: place, candidates: reply.candidates, note: reply.note };
   showThreshold();
   decide();
-  at("answer-title").scrollIntoView({ block: "nearest" });
+  at("verdict").scrollIntoView({ block: "nearest" });
 }
 
 function showPlace() {
