@@ -15,17 +15,16 @@ import time
 
 import common
 import numpy as np
-import yaml
 from datasets import Dataset
 from scipy.stats import binomtest
 
-from src import runtime
 from src.qa import QuestionAnswerer, WikipediaAnswerer, evaluate, load_squad
 from src.qa.calibration import reliability
 from src.qa.course_set import open_domain_questions
-from src.qa.evaluation import HALF_RIGHT, Judged, judge
-from src.qa.metrics import score_questions
+from src.qa.evaluation import Judged, judge
+from src.qa.metrics import HALF_RIGHT
 from tools import reader_data
+from tools.calibrate_weights import without_their_articles
 from tools.make_weights import has_answer, refusal_rates
 
 
@@ -53,47 +52,44 @@ def calibration_of(judged: Judged) -> dict[str, float]:
 
 def everyday(answerer: WikipediaAnswerer, part: str) -> dict[str, object]:
     """Of everyday questions: how many are answered, how many of those rightly, what is refused."""
-    file = runtime.COURSE / "data" / "everyday_questions.yaml"
-    topics = yaml.safe_load(file.read_text("utf-8"))
-    asked = [one for topic in topics if topic["split"] == part for one in topic["questions"]]
-    answered, right, refused, seconds, scores = [], [], [], [], []
-    for one in asked:
+    rows = reader_data.everyday_questions(part)
+    seconds, given = [], []
+    for question in rows["question"]:
         start = time.perf_counter()
-        answer = answerer.ask(one["q"])
+        given.append(answerer.ask(question))
         seconds.append(time.perf_counter() - start)
-        golds = {"": [str(gold) for gold in one.get("a", [])]}
-        is_right = bool(golds[""]) and score_questions({"": answer.text}, golds).f1[0] >= HALF_RIGHT
-        scores.append(answer.score)
-        if golds[""]:
-            answered.append(not answer.is_refusal)
-        else:
-            refused.append(answer.is_refusal)
-        if not answer.is_refusal:
-            right.append(is_right)
+    judged, refused = judge(answerer, rows), np.array([one.is_refusal for one in given])
+    right, answerable = judged.correct(HALF_RIGHT), has_answer(rows)
+    for question, answer, is_right in zip(rows["question"], given, right, strict=True):
         verdict = "refused" if answer.is_refusal else "right" if is_right else "WRONG"
-        print(f"  {verdict:8}{answer.score:5.2f} {one['q']} -> {answer.text} ({answer.title})")
+        print(f"  {verdict:8}{answer.score:5.2f} {question} -> {answer.text} ({answer.title})")
     return {
-        "questions": len(asked),
-        "answerable answered": share(answered),
-        "right among answered": share(right),
-        "unanswerable refused": share(refused),
+        "questions": len(rows),
+        "answerable answered": share(~refused[answerable]),
+        "right among answered": share(right[~refused]),
+        "unanswerable refused": share(refused[~answerable]),
         "median seconds": float(np.median(seconds)),
-    }
+    } | calibration_of(judged)
 
 
-def share(hits: list[bool]) -> str:
+def share(hits: np.ndarray) -> str:
     """A share in percent with its 95 % interval and n."""
-    if not hits:
+    if not hits.size:
         return "none"
-    low, high = binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
+    low, high = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
     return f"{100 * np.mean(hits):.0f} % ({100 * low:.0f} to {100 * high:.0f}) of {len(hits)}"
 
 
-def open_questions(answerer: WikipediaAnswerer, rows: Dataset) -> dict[str, float]:
-    """Exact match and F1 over Wikipedia when every question is answered, and calibration."""
-    judged = judge(answerer, rows)
+def open_questions(answerer: WikipediaAnswerer, rows: Dataset) -> dict[str, object]:
+    """Exact match and F1 over Wikipedia when every question is answered; what is answered, and what
+    is refused where the article is taken away; and calibration.
+    """
+    judged, without = judge(answerer, rows), judge(without_their_articles(answerer, rows), rows)
     told = {"total": len(rows), "exact_match": 100 * judged.exact.mean()}
-    return told | {"f1": 100 * judged.f1.mean()} | calibration_of(judged)
+    told |= {"f1": 100 * judged.f1.mean()}
+    told |= {"answered": share(judged.confidences >= answerer.threshold)}
+    told |= {"refused without": share(without.confidences < answerer.threshold)}
+    return told | calibration_of(judged)
 
 
 def main() -> None:

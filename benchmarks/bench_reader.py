@@ -28,8 +28,7 @@ from tools.make_weights import mean_of_models, standard_error_of_f1
 from tools.passage_training import SAID, PassageTrainer
 
 FOLDER = common.RESULTS / "reader"
-THINNED = ("reddit", "amazon_reviews")
-ANSWERS = ("new_wiki", "reddit", "amazon_reviews", "course")
+ANSWERS = ("new_wiki", *reader_data.ELSEWHERE, "course")
 PEOPLE = ("squad2", "squad1")
 OTHERS = ", another passage", reader_data.FOUND  # ends of their names
 
@@ -78,11 +77,8 @@ class Ladder:
 
     def __init__(self, passes: float):
         self.passes = passes
-        self.parts = reader_data.training_rows(reader_data.collections())
-        for name in self.parts:
-            if name.partition(",")[0] in THINNED:
-                few = len(self.parts[name]) // 4
-                self.parts[name] = self.parts[name].shuffle(seed=0).select(range(few))
+        rows = reader_data.training_rows(reader_data.collections())
+        self.parts = reader_data.thinned(rows, 0.25)
         self.development = reader_data.scored_sets("development")
 
     def rows(self, rung: Rung) -> Dataset:

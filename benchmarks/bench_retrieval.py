@@ -16,24 +16,26 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import common
 import numpy as np
 from datasets import Dataset
+from scipy.optimize import minimize
+from scipy.special import softmax
 
 import src.qa.retriever
 from src import assets
 from src.qa import QuestionAnswerer, dense, keyword, load_squad, open_domain
 from src.qa.course_set import open_domain_questions
-from src.qa.dataset import gold_answers
 from src.qa.dense import DenseIndex
 from src.qa.documents import Document, wikipedia
 from src.qa.keyword import KeywordIndex
-from src.qa.metrics import score_answers
-from src.qa.open_domain import WikipediaAnswerer, discounted_score, reader_score
+from src.qa.metrics import HALF_RIGHT, agreement, exact_match, f1
+from src.qa.open_domain import SPANS_READ, WikipediaAnswerer
 from src.qa.retriever import Retriever
-from tools.calibrate_weights import without_their_articles
+from tools.reader_data import everyday_questions
 
 DEPTHS = (1, 5, 20)
 WAYS = ("keyword", "dense", "fused")
@@ -111,18 +113,6 @@ def choose_keyword(documents: Sequence[Document], rows: Dataset) -> None:
     common.print_rows("by keyword, validation part", found)
 
 
-def choose_dense(documents: Sequence[Document], rows: Dataset) -> None:
-    found = {
-        "title and text": find(Retriever.open(documents, "dense", FOLDER, progress), rows, "dense")
-    }
-    dense.text_to_encode = lambda document: document.text
-    folder = FOLDER.with_name(
-        "retrieval-index-without-titles"
-    )  # the keys do not tell the two apart
-    found["text alone"] = find(Retriever.open(documents, "dense", folder, progress), rows, "dense")
-    common.print_rows("by meaning, validation part", found)
-
-
 def choose_fusion(retriever: Retriever, rows: Dataset) -> None:
     fuse, found = src.qa.retriever.fuse, {}
     for constant in (1, 5, 10, 20, 60, 120):
@@ -132,100 +122,123 @@ def choose_fusion(retriever: Retriever, rows: Dataset) -> None:
     common.print_rows("fused, validation part", found)
 
 
-def choose_reading(retriever: Retriever, reader: QuestionAnswerer, rows: Dataset) -> None:
-    """How many passages to read, how much to discount those further down, and from which score on
-    to answer.
+@dataclass
+class Read:
+    """What the reader marked in the passages found for some questions, N of them, S spans at most.
+
+    Attributes:
+        logits, nulls, places: float[N, S]; logits are -inf where there is no further span, places
+            the logarithms of the passages' ranks.
+        exact, f1: float[N, S], of each span as the answer.
+        texts: by question and span.
+        kinds: "open", "open, taken away" or "everyday".
     """
-    most = 10
-    hits = [retriever.search(question, most + 1) for question in rows["question"]]
-    pairs = [
-        (question, hit.text)
-        for question, found in zip(rows["question"], hits, strict=True)
-        for hit in found
+
+    logits: np.ndarray
+    nulls: np.ndarray
+    places: np.ndarray
+    exact: np.ndarray
+    f1: np.ndarray
+    texts: list[list[str]]
+    kinds: np.ndarray
+    answerable: np.ndarray
+
+    def shares(self, weights: np.ndarray) -> np.ndarray:
+        """float[N, S + 1]: the softmax over spans and none, as `open_domain.choose` makes it."""
+        logit, null, rank, none = weights
+        speaks = logit * self.logits - null * self.nulls - rank * self.places
+        return softmax(np.column_stack([speaks, np.full(len(speaks), none)]), axis=1)
+
+    def loss(self, weights: np.ndarray, rows: np.ndarray) -> float:
+        """Mean negative log-likelihood of what is right: the right spans, or none."""
+        right = self.f1[rows] >= HALF_RIGHT
+        right = np.column_stack([right, ~right.any(1)])
+        return -float(np.log((self.shares(weights)[rows] * right).sum(1) + 1e-9).mean())
+
+
+def read_passages(
+    retriever: Retriever, reader: QuestionAnswerer, sets: dict[str, Dataset], n: int
+) -> Read:
+    """Read n passages for each question; open ones also without the article that answers them."""
+    columns: dict[str, list] = {name: [] for name in Read.__dataclass_fields__}
+    for kind, rows in sets.items():
+        for row in rows:
+            hits = retriever.search(row["question"], n + 1)
+            given = reader([row["question"]] * len(hits), [h.text for h in hits], 0.0, SPANS_READ)
+            found = list(zip(hits, given, strict=True))
+            add(columns, kind, found[:n], row["answers"]["text"])
+            if kind == "open":
+                left = [(hit, answer) for hit, answer in found if hit.title != row["title"]]
+                add(columns, "open, taken away", left[:n], [])
+    size = n * SPANS_READ
+    padding = {"logits": -np.inf}
+    for name in ("logits", "nulls", "places", "exact", "f1"):
+        pad = padding.get(name, 0.0)
+        columns[name] = np.array([[*each, *[pad] * (size - len(each))] for each in columns[name]])
+    columns |= {name: np.array(columns[name]) for name in ("kinds", "answerable")}
+    return Read(**columns)
+
+
+def add(columns: dict[str, list], kind: str, found: list, golds: list[str]) -> None:
+    spans = [
+        (span, answer.null_logit, np.log(rank))
+        for rank, (_, answer) in enumerate(found, 1)
+        for span in answer.candidates
     ]
-    answers = iter(
-        reader(
-            [question for question, _ in pairs],
-            [text for _, text in pairs],
-            threshold=0.0,
-            n_best=1,
+    texts = [span.text for span, *_ in spans]
+    scores = [(exact_match(text, golds), f1(text, golds)) if golds else (0, 0) for text in texts]
+    values = [span.logit for span, *_ in spans], *zip(*[rest for _, *rest in spans], strict=True)
+    for name, value in zip(("logits", "nulls", "places"), values, strict=True):
+        columns[name].append(list(value))
+    for name, value in zip(("exact", "f1"), zip(*scores, strict=True), strict=True):
+        columns[name].append(list(value))
+    columns["texts"].append(texts)
+    columns["kinds"].append(kind)
+    columns["answerable"].append(bool(golds))
+
+
+def choose_reading(retriever: Retriever, reader: QuestionAnswerer, rows: Dataset) -> None:
+    """How many passages to read, and the weights of `open_domain.support`; each question's outcome
+    is by weights that were fitted on others.
+    """
+    sets = {"open": rows, "everyday": everyday_questions("development")}
+    header = "passages", "open EM", "F1", "everyday right", "answered", "of these right", "refused"
+    table, most = [(*header, "open refused without", "weights")], 20
+    whole = read_passages(retriever, reader, sets, most)
+    for n, free in itertools.product((3, 5, 10, 20), ((1, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1))):
+        few = replace(whole, **{k: getattr(whole, k)[:, : n * SPANS_READ] for k in SPAN_COLUMNS})
+        folds, best = np.arange(len(few.kinds)) // 2 % 5, np.zeros(len(few.kinds), int)
+        scores = np.zeros(len(best))
+        for fold in range(5):
+            weights = fit(few, free, folds != fold)
+            shares = few.shares(weights)[:, :-1]
+            for row in np.flatnonzero(folds == fold):
+                texts = few.texts[row][: shares.shape[1]]
+                best[row] = shares[row].argmax()
+                scores[row] = agreement(texts, shares[row][: len(texts)])[best[row]]
+        picked = np.arange(len(best)), best
+        exact, right = few.exact[picked], few.f1[picked]
+        is_open, everyday = few.kinds == "open", few.kinds == "everyday"
+        said, has = scores >= open_domain.OPEN_THRESHOLD, few.answerable
+        outcome = (
+            *(exact[is_open], right[is_open], right[everyday & has] >= HALF_RIGHT),
+            *(said[everyday & has], right[everyday & said] >= HALF_RIGHT, ~said[everyday & ~has]),
+            ~said[few.kinds == "open, taken away"],
         )
-    )
-    read = [[(hit, next(answers)) for hit in found] for found in hits]
-    golds = gold_answers(rows)
+        found = " ".join(f"{weight:.2f}" for weight in fit(few, free, folds >= 0))
+        table.append((f"{n}", *(100 * float(np.mean(each)) for each in outcome), found))
+    common.print_table("reading, development questions: %", table)
 
-    def outcome(n: int, discount: float, without: bool) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """Texts, scores, and F1 by question; without: as if the article that answers it were not
-        there.
-        """
-        open_domain.RANK_DISCOUNT = discount
-        texts, scores = [], []
-        for title, found in zip(rows["title"], read, strict=True):
-            kept = [(hit, answer) for hit, answer in found if not (without and hit.title == title)][
-                :n
-            ]
-            ranked = [
-                (discounted_score(reader_score(answer), rank), answer.text)
-                for rank, (_, answer) in enumerate(kept, 1)
-            ]
-            score, text = max(ranked, key=lambda pair: pair[0], default=(0.0, ""))
-            texts.append(text)
-            scores.append(score)
-        f1 = [
-            score_answers({i: text}, {i: golds[i]})["f1"]
-            for i, text in zip(rows["id"], texts, strict=True)
-        ]
-        return texts, np.array(scores), np.array(f1)
 
-    table = [
-        (
-            "passages, discount",
-            "exact match",
-            "F1",
-            "best threshold",
-            "F1 with refusals",
-            "answered",
-            "refused without",
-        )
-    ]
-    for n in (1, 3, 5, 10):
-        for discount in (1.0, 0.7, 0.5, 0.3, 0.1) if n > 1 else (1.0,):
-            texts, scores, f1 = outcome(n, discount, without=False)
-            _, scores_without, f1_without = outcome(n, discount, without=True)
-            exact = score_answers(dict(zip(rows["id"], texts, strict=True)), golds)["exact_match"]
+SPAN_COLUMNS = ("logits", "nulls", "places", "exact", "f1")
 
-            def mixed(
-                threshold: float, s=scores, f=f1, s_without=scores_without, f_without=f1_without
-            ) -> float:
-                return (
-                    float(
-                        np.where(s >= threshold, f, 0).mean()
-                        + np.where(s_without >= threshold, f_without, 100).mean()
-                    )
-                    / 2
-                )
 
-            # Half-way between two scores that occur, so that neither lies on the edge.
-            steps = np.sort(np.concatenate([[0], scores, scores_without]))
-            threshold = max(((a + b) / 2 for a, b in itertools.pairwise(steps)), key=mixed)
-            shares = (
-                100 * float((scores >= threshold).mean()),
-                100 * float((scores_without < threshold).mean()),
-            )
-            table.append(
-                (
-                    f"{n}, {discount}",
-                    exact,
-                    float(f1.mean()),
-                    f"{threshold:.4f}",
-                    mixed(threshold),
-                    *shares,
-                )
-            )
-    common.print_table(
-        "reading, validation part, each question with and without the article that answers it",
-        table,
-    )
+def fit(read: Read, free: Sequence[int], rows: np.ndarray) -> np.ndarray:
+    """The weights, those that are not free being 0, that make what is right likeliest."""
+    free = np.array(free)
+    start = np.array([0.5, 0.3, 0.5, 0.0])
+    found = minimize(lambda weights: read.loss(weights * free, rows), start, method="BFGS")
+    return found.x * free
 
 
 # --- end to end ------------------------------------------------------------
@@ -282,47 +295,6 @@ def grow(reader: QuestionAnswerer, rows: Dataset) -> dict[str, dict[str, float]]
     return found
 
 
-def answer_all(retriever: Retriever, reader: QuestionAnswerer, rows: Dataset) -> dict[str, float]:
-    answerer = WikipediaAnswerer(retriever, reader)
-    answerer.ask("What is the first question for?")
-    answers, seconds = [], []
-    for question in rows["question"]:
-        start = time.perf_counter()
-        answers.append(answerer.ask(question))
-        seconds.append(time.perf_counter() - start)
-    golds = gold_answers(rows)
-    always = {
-        i: answer.candidates[0].text if answer.candidates else ""
-        for i, answer in zip(rows["id"], answers, strict=True)
-    }
-    all_scores = score_answers(always, golds)
-    scores = score_answers(
-        {i: answer.text for i, answer in zip(rows["id"], answers, strict=True)}, golds
-    )
-    answered = [i for i, answer in enumerate(answers) if not answer.is_refusal]
-    exact = [
-        score_answers({rows[i]["id"]: answers[i].text}, {rows[i]["id"]: golds[rows[i]["id"]]})[
-            "exact_match"
-        ]
-        for i in answered
-    ]
-    lacking = without_their_articles(answerer, rows)
-    refused = [lacking.ask(question).is_refusal for question in rows["question"]]
-    return {
-        "always answering: exact match": all_scores["exact_match"],
-        "always answering: F1": all_scores["f1"],
-        "with refusals: exact match": scores["exact_match"],
-        "with refusals: F1": scores["f1"],
-        "answered, percent": 100 * len(answered) / len(answers),
-        "exact match of those answered": float(np.mean(exact)) if exact else 0.0,
-        "right article chosen, percent": 100
-        * float(np.mean([a.title == t for a, t in zip(answers, rows["title"], strict=True)])),
-        "refused where the article is taken away, percent": 100 * float(np.mean(refused)),
-        "median seconds": float(np.median(seconds)),
-        "95th percentile seconds": float(np.percentile(seconds, 95)),
-    }
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -376,14 +348,9 @@ def main() -> int:
         choose_fusion(retriever, rows)
         choose_reading(retriever, reader, rows)
         choose_keyword(documents, rows)
-        choose_dense(documents, rows)
         return 0
     result["recall"] = {by: find(retriever, rows, by) for by in WAYS}
     common.print_rows("finding, test part", result["recall"])
-    result["answers"] = answer_all(retriever, reader, rows)
-    common.print_table(
-        "retrieve and read, test part", [("what", "value"), *result["answers"].items()]
-    )
     common.write("retrieval", result)
     return 0
 

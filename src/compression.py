@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import mean, median
@@ -65,7 +65,7 @@ def reader_of(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
 ) -> QuestionAnswerer:
     """A reader with this model, and everything around it as in `like`."""
-    settings = (like.threshold, like.max_length, like.doc_stride, precision, like.temperature)
+    settings = (like.threshold, like.max_length, like.doc_stride, precision, like.scaling)
     return QuestionAnswerer(model, like.tokenizer, *settings)
 
 
@@ -362,7 +362,7 @@ def distil(
     run.settings["temperature"] = temperature
     if folder is not None:
         card = {"base": "minilm", "threshold": teacher.threshold}
-        card["temperature"] = teacher.temperature
+        card |= asdict(teacher.scaling)
         save_student(run, Path(folder), card)
     return run
 

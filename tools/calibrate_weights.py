@@ -1,11 +1,11 @@
 """Find what makes a released reader's scores true, and write it into its card.
 
-For a passage that is given: the temperature and the threshold (`fit_calibration`), on the course's
-validation questions; the course's questions are then scored again, the test part once. F1 on
+For a passage that is given: the scaling and the threshold (`fit_calibration`), on the
+development questions; the course's questions are then scored again, the test part once. F1 on
 articles does not depend on them and stays.
 For passages that are searched for (--search, after new weights): a scaling, fitted on the
-validation questions and measured on the test questions, where each open-domain question is asked
-with and without the article that answers it. No answer changes by it.
+development questions and measured on the test questions: everyday ones, and open-domain ones, each
+asked with and without the article that answers it. No answer changes by it.
 An answer is right here with an F1 of 0.5.
 """
 
@@ -27,13 +27,15 @@ from datasets import Dataset, DatasetDict  # noqa: E402
 
 from src.files import write_json  # noqa: E402
 from src.qa import QuestionAnswerer, Retriever, WikipediaAnswerer, load_squad  # noqa: E402
-from src.qa.calibration import at_threshold, fit_scaling, reliability  # noqa: E402
+from src.qa.calibration import Scaling, at_threshold, fit_scaling, reliability  # noqa: E402
 from src.qa.course_set import open_domain_questions  # noqa: E402
-from src.qa.evaluation import CARD_DIGITS, HALF_RIGHT, Judged, judge  # noqa: E402
+from src.qa.evaluation import CARD_DIGITS, Judged, judge  # noqa: E402
+from src.qa.metrics import HALF_RIGHT  # noqa: E402
 from src.qa.models import CARD, WEIGHTS, card_folder, read_card  # noqa: E402
 from src.qa.retriever import Hit  # noqa: E402
 from tools import make_weights  # noqa: E402
 from tools.cards import write_page  # noqa: E402
+from tools.reader_data import development_questions, everyday_questions  # noqa: E402
 
 SURE = 0.9  # what the demo calls sure
 
@@ -50,9 +52,6 @@ def main() -> None:
         action="store_true",
         help="the scaling for searched passages instead, after new weights",
     )
-    parser.add_argument(
-        "--dry", action="store_true", help="print what was found, and write nothing"
-    )
     options = parser.parse_args()
     folder = card_folder(options.model)
     if folder is None:
@@ -66,22 +65,21 @@ def main() -> None:
         told |= fields.pop("calibration")
         card |= fields
     card["calibration"] = told
-    print(
-        json.dumps(
-            {name: card[name] for name in ("threshold", "temperature", "calibration")}, indent=2
-        ),
-        flush=True,
-    )
-    if not options.dry:
-        write_json(folder / CARD, card)
-        write_page(folder)
+    names = ("threshold", "temperature", "offset", "calibration")
+    print(json.dumps({name: card[name] for name in names}, indent=2), flush=True)
+    write_json(folder / CARD, card)
+    write_page(folder)
 
 
 def search_entry(model: str, course: DatasetDict) -> dict:
     """The card's entry for passages that are searched for."""
-    answerer = WikipediaAnswerer.load(model)
-    asked = (open_domain_questions(course[split]) for split in ("validation", "test"))
-    entry = entry_for_card(*(judge_with_and_without(answerer, rows) for rows in asked))
+    answerer, judged = WikipediaAnswerer.load(model), []
+    answerer.scaling = Scaling()
+    for split, part in (("validation", "development"), ("test", "test")):
+        asked = open_domain_questions(course[split])
+        everyday = judge(answerer, everyday_questions(part))
+        judged.append(together(judge_with_and_without(answerer, asked), everyday))
+    entry = entry_for_card(*judged)
     return {name: round(value, CARD_DIGITS) for name, value in entry.items()}
 
 
@@ -91,16 +89,22 @@ def judge_with_and_without(answerer: WikipediaAnswerer, dataset: Dataset) -> Jud
 
     So half of the questions have no answer there, as many that people ask.
     """
-    both = judge(answerer, dataset), judge(without_their_articles(answerer, dataset), dataset)
+    without = without_their_articles(answerer, dataset)
+    return together(judge(answerer, dataset), judge(without, dataset))
+
+
+def together(*judged: Judged) -> Judged:
+    """One after the other."""
     names = ("confidences", "exact", "f1")
-    return Judged(*(np.concatenate([getattr(each, name) for each in both]) for name in names))
+    return Judged(*(np.concatenate([getattr(each, name) for each in judged]) for name in names))
 
 
 def without_their_articles(answerer: WikipediaAnswerer, dataset: Dataset) -> WikipediaAnswerer:
     """The same answerer, which for each question does not find the article it was written on."""
     titles = dict(zip(dataset["question"], dataset["title"], strict=True))
     lacking = RetrieverWithout(answerer.retriever, titles)
-    return WikipediaAnswerer(lacking, answerer.reader, answerer.threshold)
+    how = answerer.threshold, answerer.scaling
+    return WikipediaAnswerer(lacking, answerer.reader, *how)
 
 
 class RetrieverWithout:
@@ -140,17 +144,12 @@ def score_given_passages(model: str, card: dict, course: DatasetDict) -> dict:
     and return its new fields.
     """
     qa = QuestionAnswerer.load(model)
-    fields = make_weights.calibrated(qa, course["validation"])
-    for single in card.get("development_of_each_run", {}).values():
-        single.pop(
-            "course", None
-        )  # those models are not kept: their refusals are not counted again
+    fields = make_weights.calibrated(qa, development_questions())
     for part, split in (("development", "validation"), ("test", "test")):
         card[part] |= make_weights.scores_of(qa, None, course[split])
         if "teacher" in card:  # run for the teacher first
-            card["teacher_scores"][part]["course"] = read_card(WEIGHTS / card["teacher"])[part][
-                "course"
-            ]
+            of_teacher = read_card(WEIGHTS / card["teacher"])[part]["course"]
+            card["teacher_scores"][part]["course"] = of_teacher
     return fields
 
 

@@ -19,13 +19,12 @@ from src.training import Run, save_run
 HEAD = ("name", "title", "opened_by", "note")  # of a card, which its page says in sentences
 
 
-def parse_options(doc: str, names: Sequence[str], *more: tuple[str, Mapping]) -> argparse.Namespace:
+def parse_options(doc: str, names: Sequence[str]) -> argparse.Namespace:
     """The command line of a tool that trains released weights.
 
     Args:
         doc: the tool's docstring.
         names: of the models that can be asked for alone.
-        more: further options, each with what argparse is told of it.
 
     Returns:
         The options; `folder` is where the models' folders go.
@@ -38,8 +37,6 @@ def parse_options(doc: str, names: Sequence[str], *more: tuple[str, Mapping]) ->
     parser.add_argument("--release", action="store_true", help=release)
     parser.add_argument("--remark", default="", help="about the machine, such as: other work runs")
     parser.add_argument("--only", nargs="*", choices=names, default=names, help="train some")
-    for name, about in more:
-        parser.add_argument(name, **about)
     options = parser.parse_args()
     options.folder = runtime.COURSE / "weights" if options.release else options.to
     return options

@@ -72,26 +72,17 @@ def history_so_far(rounds: int) -> list[dict]:
 
 
 def main() -> None:
-    one_round = "stop after one more round; the same command goes on with the next"
-    more = ("--one-round", {"action": "store_true", "help": one_round})
-    options = parse_options(__doc__, ["qa-student"], more)
+    options = parse_options(__doc__, ["qa-student"])
     course, teacher = load_squad("course"), QuestionAnswerer.load("qa-minilm")
     parts = training_sets(course["train"])
     train = concatenate_datasets(list(parts.values()))
     for number, learning_rate in enumerate(LEARNING_RATES, start=1):
         if runtime.is_finished(RUNS / f"round-{number}"):
             continue
-        student = (
-            load_model(RUNS / f"round-{number - 1}")[0]
-            if number > 1
-            else halve_layers(teacher.model)
-        )
-        about = {
-            "minutes": MINUTES,
-            "learning_rate": learning_rate,
-            "seed": SEED + number,
-            "report": tell(f"round {number}", "agreement"),
-        }
+        last = RUNS / f"round-{number - 1}"
+        student = load_model(last)[0] if number > 1 else halve_layers(teacher.model)
+        about = {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number}
+        about["report"] = tell(f"round {number}", "agreement")
         run = distil(
             student,
             teacher,
@@ -101,7 +92,7 @@ def main() -> None:
             **about,
             **RECIPE,
         )
-        if not run.finished or (options.one_round and number < len(LEARNING_RATES)):
+        if not run.finished:
             sys.exit("Stopped; the same command goes on with it.")
 
     history = history_so_far(len(LEARNING_RATES))

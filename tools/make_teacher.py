@@ -114,10 +114,7 @@ def development(count: int) -> Dataset:
 
 
 @app.command()
-def train(
-    minutes: float = typer.Option(85, help="wall time"),
-    questions: int = typer.Option(0, help="at most these, for a trial"),
-) -> None:
+def train(minutes: float = typer.Option(85, help="wall time")) -> None:
     """Fine-tune the teacher on all questions."""
     use_fast_attention()
     parts = reader_data.training_rows(reader_data.collections())
@@ -129,7 +126,6 @@ def train(
         if times > 1:
             read.append(rows.map(lambda row: {"id": f"{row['id']}-again"}))
     rows = concatenate_datasets(read).shuffle(seed=0)
-    rows = rows.select(range(questions or len(rows)))
     splits = DatasetDict(train=rows, validation=development(300))
     run = finetune(teacher_folder(), splits, minutes, RUN)
     print(f"{run.steps:,} steps, {run.examples_per_second:.1f} questions/s, {run.card}", flush=True)
@@ -141,7 +137,7 @@ def times_of(name: str) -> float:
 
 
 @app.command()
-def ask(only: str = typer.Option("", help="one part; all of them without")) -> None:
+def ask() -> None:
     """Write down what the teacher says of every training question."""
     use_fast_attention()
     teacher = QuestionAnswerer.load(RUN)
@@ -150,7 +146,7 @@ def ask(only: str = typer.Option("", help="one part; all of them without")) -> N
     for name in sorted(parts, key=times_of, reverse=True):
         rows = parts[name]
         file = SAID / f"{name.replace(', ', '-').replace(' ', '_')}.parquet"
-        if file.exists() or name != (only or name):
+        if file.exists():
             continue
         partial = file.with_suffix(".partial")
         pd.DataFrame(what_it_says(teacher, rows)).to_parquet(partial, compression="zstd")

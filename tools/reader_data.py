@@ -22,6 +22,7 @@ from src import runtime
 runtime.configure_libraries()
 
 import numpy as np  # noqa: E402
+import yaml  # noqa: E402
 from datasets import Dataset, concatenate_datasets  # noqa: E402
 from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
@@ -56,6 +57,7 @@ UNANSWERABLE = 0.4  # of the questions of each collection, at least
 NEAREST = 8  # passages among which one that does not answer is drawn
 GAPS = "with gaps"  # the collection of self-made questions
 INTRODUCTIONS = ("course", GAPS)  # the collections whose passages are introductions
+ELSEWHERE = ("reddit", "amazon_reviews")  # the collections of other texts than an encyclopedia's
 SEARCHED, ANOTHER = "searched", "other-passage"  # ends of the ids of a question's other passages
 FOUND = "introductions, found by search"  # the part of that name
 CLOZE = 8_000  # questions made of introductions
@@ -86,6 +88,27 @@ def scored_sets(part: str) -> dict[str, Dataset]:
     found = {"new_wiki": load_wiki(part)}
     found |= {name: read_file(file) for name, file in SCORED_FILES[part].items()}
     return {name: rows for name, rows in found.items() if rows is not None}
+
+
+def development_questions() -> Dataset:
+    """All questions to choose on whose passage is given, in one."""
+    sets = [load_squad("course")["validation"], *scored_sets("development").values()]
+    return concatenate_datasets(sets)
+
+
+def everyday_questions(part: str) -> Dataset:
+    """The questions of data/everyday_questions.yaml, "development" or "test", without passages."""
+    topics = yaml.safe_load(
+        (runtime.COURSE / "data" / "everyday_questions.yaml").read_text("utf-8")
+    )
+    asked = [one for topic in topics if topic["split"] == part for one in topic["questions"]]
+    rows = []
+    for number, one in enumerate(asked):
+        texts = [str(text) for text in one.get("a", [])]
+        answers = {"text": texts, "answer_start": [0] * len(texts)}
+        row = {"id": f"everyday-{number}", "title": one["title"], "question": one["q"]}
+        rows.append(row | {"context": "", "answers": answers})
+    return dataset_of(rows)
 
 
 @functools.cache
@@ -212,7 +235,18 @@ def training_rows(collections: dict[str, Dataset]) -> dict[str, Dataset]:
     introductions = concatenate_datasets([collections[name] for name in INTRODUCTIONS])
     search = found_by(Retriever.open(), scored_titles())
     found[FOUND] = negatives(asked, search, negatives_wanted(introductions), SEARCHED)
-    return found
+    return {name: rows for name, rows in found.items() if len(rows)}
+
+
+def thinned(parts: dict[str, Dataset], share: float) -> dict[str, Dataset]:
+    """The same with only a share of the questions about what is not in an encyclopedia."""
+
+    def few(name: str, rows: Dataset) -> Dataset:
+        if name.partition(",")[0] not in ELSEWHERE:
+            return rows
+        return rows.shuffle(seed=SEED).select(range(int(share * len(rows))))
+
+    return {name: few(name, rows) for name, rows in parts.items()}
 
 
 def negatives_wanted(rows: Dataset) -> int:

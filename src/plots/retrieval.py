@@ -168,34 +168,6 @@ def draw_inverted_index(index: Mapping[str, Mapping[str, int]], asked: Sequence[
     return finish(figure, finding, f"An inverted index, {listed(index, '{}')}")
 
 
-def plot_term_weights(
-    by_times: Mapping[str, Sequence[float]], by_texts: Mapping[int, float]
-) -> Figure:
-    """Plot what a word gives a text under BM25, by how often it occurs, and in how many texts.
-
-    Args:
-        by_times: length of the text -> the part of the word's weight at 0, 1, 2, ... times.
-        by_texts: texts that hold the word -> its weight.
-    """
-    figure, (left, right) = subplots(1, 2, figsize=(8.6, 3.5), width_ratios=(1.25, 1))
-    curves = {name: list(enumerate(values)) for name, values in by_times.items()}
-    colours = dict(zip(curves, ("C4", "C0", "C6"), strict=False))
-    look = {"marker": "o", "markersize": 4}
-    lines(left, curves, "times the word occurs in the text", "part of its weight", colours, **look)
-    labels = "texts that hold the word", "weight of the word (idf)"
-    lines(right, {"": list(by_texts.items())}, *labels, {"": KEYWORD}, log="x", **look)
-    right.set_xlim(0.8, 1.3 * max(by_texts))
-    name, values = next(iter(by_times.items()))
-    few, many = min(by_texts), max(by_texts)
-    finding = f"{len(values) - 1} times is worth {values[-1] / values[1]:.1f} times as much as once"
-    finding += f" ({name}); a word in {few:,} text{'s' * (few > 1)} weighs "
-    finding += f"{by_texts[few]:.1f}, one in {many:,} weighs {by_texts[many]:.2f}"
-    return finish(figure, finding)
-
-
-# --- by meaning -----------------------------------------------------------------------------------
-
-
 def draw_pooling(tokens: Sequence[str], vectors: Any, mean: Any) -> Figure:
     """Draw the vectors of a sentence's tokens as rows, and below them the one that is their mean.
 
@@ -318,23 +290,23 @@ def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
 def plot_candidates(
     titles: Sequence[str],
     texts: Sequence[str],
-    reader_scores: Sequence[float],
-    discounted: Sequence[float],
+    alone: Sequence[float],
+    together: Sequence[float],
     threshold: float,
 ) -> Figure:
-    """Plot how sure the reader is in each passage, and what its place on the list leaves of that.
+    """Plot how sure the reader is of its answer in each passage, alone and among the others.
 
     Args:
         titles, texts: of the passages and of the answers in them, best-ranked passage first.
-        reader_scores, discounted: float[N], 0 to 1, before and after the discount for the place.
-        threshold: the lowest discounted score that is answered.
+        alone, together: float[N], 0 to 1, the scores if this is the only passage, and of one
+            softmax over all of them.
+        threshold: the lowest score together that is answered.
     """
-    N, best = len(titles), int(np.argmax(discounted))
-    kinds = {"reader: how sure it is": tint(START, 0.4)}
-    kinds |= {"after the discount for its place on the list": tint(ANSWER, 0.7)}
+    N, best = len(titles), int(np.argmax(together))
+    kinds = {"read alone": tint(START, 0.4), "one softmax over all": tint(ANSWER, 0.7)}
     shown = zip(range(1, N + 1), titles, texts, strict=True)
     names = [f"{rank}  {_cut(title, 26)}: “{_cut(text, 26)}”" for rank, title, text in shown]
-    pairs = zip(names, reader_scores, discounted, strict=True)
+    pairs = zip(names, alone, together, strict=True)
     table = {name: dict(zip(kinds, pair, strict=True)) for name, *pair in pairs}
     figure, ax = subplots(figsize=(8.6, 1.6 + 0.52 * N))
     grouped_bars(ax, table, kinds, "score, 0 to 1")
@@ -342,38 +314,14 @@ def plot_candidates(
     ax.set_xlim(0, 1.12)
     legend(figure, kinds)
     finding = f"“{texts[best]}”, from place {best + 1}, has the highest score: "
-    finding += f"{discounted[best]:.2f}"
-    if discounted[best] < threshold:
-        finding = f"Nothing reaches {threshold:.2f}: the best guess has {discounted[best]:.2f}"
+    finding += f"{together[best]:.2f}"
+    if together[best] < threshold:
+        finding = f"Nothing reaches {threshold:.2f}: the best guess has {together[best]:.2f}"
     return finish(figure, finding)
 
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 4].rstrip() + " ..."
-
-
-def plot_discount(discounted: Mapping[float, Sequence[float]], threshold: float) -> Figure:
-    """Plot the discounted score against the place: down to which place is each score answered?
-
-    Args:
-        discounted: reader's score -> what is left of it at place 1, 2, 3, ...
-        threshold: the lowest discounted score that is answered.
-    """
-    figure, ax = subplots(figsize=(8, 3.6))
-    curves = {f"{score:g} sure": list(enumerate(each, 1)) for score, each in discounted.items()}
-    longest = max(map(len, discounted.values()))
-    curves[f"threshold {threshold:.2f}"] = [(1, threshold), (longest, threshold)]
-    colours = {f"threshold {threshold:.2f}": GREY}
-    limits = {"xlim": (0.9, longest + 0.05), "ylim": (0, 1.03)}
-    labels = "place of the passage on the list", "discounted score, 0 to 1"
-    lines(ax, curves, *labels, colours, marker="o", markersize=5, **limits)
-    ax.lines[-1].set(linestyle="--", marker="")
-    ax.set_xticks(range(1, longest + 1))
-    reach = {score: sum(value >= threshold for value in each) for score, each in discounted.items()}
-    places = [f"down to place {n}" if n else "at no place" for n in reach.values()]
-    told = [f"{score:g} sure {where}" for score, where in zip(reach, places, strict=True)]
-    told[0] = told[0].replace("sure", "sure is answered")
-    return finish(figure, f"A reader {', '.join(told)}")
 
 
 def plot_passages_read(f1: Mapping[str, Mapping[int, float]]) -> Figure:
@@ -399,30 +347,3 @@ def plot_passages_read(f1: Mapping[str, Mapping[int, float]]) -> Figure:
 
 
 # --- several processes ----------------------------------------------------------------------------
-
-
-def draw_schedule(taken: Sequence[tuple[int, float, float]]) -> Figure:
-    """Draw which process works on which chunk of a file, and when.
-
-    Args:
-        taken: for each chunk, in the file's order, its process (from 0), and the seconds at
-            which that begins and ends with it.
-    """
-    processes = sorted({process for process, _, _ in taken})
-    figure, ax = subplots(figsize=(8.6, 1.5 + 0.5 * len(processes)))
-    for chunk, (process, begin, end) in enumerate(taken, 1):
-        earlier = sum(other == process for other, *_ in taken[: chunk - 1])
-        colour = tint(f"C{process % 6}", 0.35 if earlier % 2 else 0.55)
-        look = {"edge": "white", "face": colour, "line": 1.5}
-        middle, row = (begin + end) / 2, processes.index(process)
-        box(ax, middle, row, end - begin, 0.7, str(chunk), **look)
-    done, work = max(end for *_, end in taken), sum(end - begin for _, begin, end in taken)
-    name_bars(ax, [f"process {process}" for process in processes], "seconds")
-    ax.axvline(done, color=INK, linestyle="--", linewidth=1.2)
-    ax.set_xlim(0, 1.02 * done)
-    finding = f"{len(taken)} chunks, {work:g} seconds of work, on {len(processes)} processes done"
-    said = {
-        f"chunk {n}": f"process {process}, {begin:g} to {end:g} s"
-        for n, (process, begin, end) in enumerate(taken, 1)
-    }
-    return finish(figure, f"{finding} after {done:g}", listed(said))

@@ -13,10 +13,18 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 
 from src import compute, runtime
 from src.batching import batches_by_length
+from src.qa.calibration import Scaling
 from src.qa.decoding import Answer, checked_logits, decode
 from src.qa.features import prepare_features
-from src.qa.metrics import check_temperature, check_threshold
-from src.qa.models import DEFAULT_THRESHOLD, MODEL_INPUTS, load_model, read_card, window_sizes
+from src.qa.metrics import check_threshold
+from src.qa.models import (
+    DEFAULT_THRESHOLD,
+    MODEL_INPUTS,
+    load_model,
+    read_card,
+    scaling_of,
+    window_sizes,
+)
 
 TOKENS_PER_BATCH = 8192
 QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of questions
@@ -46,7 +54,7 @@ class QuestionAnswerer:
         max_length, doc_stride: tokens of a window, and of the overlap of two, fewer of both where
             the model has fewer positions.
         precision: "fp32" or "bf16"; "auto" measures once which is faster here.
-        temperature: what logits are divided by, so that scores are true; see `fit_calibration`.
+        scaling: makes scores true; see `fit_calibration`.
     """
 
     def __init__(
@@ -57,14 +65,13 @@ class QuestionAnswerer:
         max_length: int = 384,
         doc_stride: int = 128,
         precision: str = "auto",
-        temperature: float = 1.0,
+        scaling: Scaling | None = None,
     ):
         check_threshold(threshold)
-        check_temperature(temperature)
         self.device = runtime.device()
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
-        self.threshold, self.temperature = threshold, temperature
+        self.threshold, self.scaling = threshold, scaling or Scaling()
         self.max_length, self.doc_stride = window_sizes(model, max_length, doc_stride)
         self._precision, self._tuner = precision, compute.ThreadTuner()
 
@@ -76,7 +83,7 @@ class QuestionAnswerer:
 
         Args:
             threshold: None takes the one on the model's card, chosen on validation questions, or
-                0.5 where there is no card; so does the temperature, 1 where there is no card.
+                0.5 where there is no card. The card's scaling is taken, too.
             options: as the class takes them.
 
         Raises:
@@ -88,8 +95,7 @@ class QuestionAnswerer:
         card = read_card(name)
         if threshold is None:
             threshold = card.get("threshold", DEFAULT_THRESHOLD)
-        settings = {"temperature": card.get("temperature", 1.0)}
-        return cls(model, tokenizer, threshold, **settings | options)
+        return cls(model, tokenizer, threshold, **{"scaling": scaling_of(card)} | options)
 
     def __call__(
         self,
@@ -121,7 +127,7 @@ class QuestionAnswerer:
         threshold = self.threshold if threshold is None else threshold
         check_threshold(threshold)
         answers: list[Answer] = []
-        settings = {"threshold": threshold, "temperature": self.temperature, "n_best": n_best}
+        settings = {"threshold": threshold, "scaling": self.scaling, "n_best": n_best}
         for i in range(0, len(questions), QUESTIONS_PER_ROUND):
             part = slice(i, i + QUESTIONS_PER_ROUND)
             rows, features = self._windows(questions[part], contexts[part])

@@ -1,7 +1,7 @@
 """How far to believe a score: of the answers given with "90 % sure", are nine out of ten right?
 
     report = compare(confidences, correct, test_confidences, test_correct)
-    report.before.error, report.after.error     # calibration error, without and with a temperature
+    report.before.error, report.after.error     # calibration error, as it is and scaled
     report.threshold                            # from which on nine of ten answers are right
     report.held_out.accuracy                    # ... on questions it was not chosen on
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from src.qa.metrics import check_temperature, threshold_below
+from src.qa.metrics import check_temperature, is_number, threshold_below
 
 MAX_LOGIT = 36.0  # beyond it float64 rounds a score to 1
 # Between which a temperature is looked for: answers that a score separates perfectly would want 0.
@@ -95,8 +95,8 @@ class Scaling:
 
     def __post_init__(self):
         check_temperature(self.temperature)
-        if not math.isfinite(self.offset):
-            raise ValueError(f"offset is {self.offset}; it must be a number, such as 0.")
+        if not is_number(self.offset) or not math.isfinite(self.offset):
+            raise ValueError(f"offset is {self.offset!r}; it must be a number, such as 0.")
 
     def __call__(self, scores: np.ndarray | float) -> np.ndarray:
         """float[...] in [0, 1] to float[...] in [0, 1]."""
@@ -199,7 +199,7 @@ class Calibration:
     """Fitted and chosen on validation questions, measured on test questions.
 
     Attributes:
-        temperature: the scaling that was fitted.
+        scaling: the one that was fitted.
         before, after: of the test scores as they are, and scaled.
         by_chance: the calibration error that would be there if the scaled scores were true.
         threshold: for `threshold=`.
@@ -207,7 +207,7 @@ class Calibration:
         curve: coverage against accuracy on the test questions.
     """
 
-    temperature: Scaling
+    scaling: Scaling
     before: Reliability
     after: Reliability
     by_chance: float
@@ -224,7 +224,7 @@ def compare(
     test_correct: np.ndarray,
     wanted: float = 0.9,
 ) -> Calibration:
-    """Fit temperature and threshold on validation questions, and see what they are worth on others.
+    """Fit scaling and threshold on validation questions, and see what they are worth on others.
 
     Args:
         confidences, correct: of the validation questions, see `evaluation.judge`.
@@ -234,11 +234,11 @@ def compare(
     Raises:
         ValueError: all validation answers are right, or all wrong.
     """
-    temperature = fit_scaling(confidences, correct)
+    scaling = fit_scaling(confidences, correct, offset=True)
     threshold = threshold_for(confidences, correct, wanted)
-    scaled = temperature(test_confidences)
+    scaled = scaling(test_confidences)
     return Calibration(
-        temperature=temperature,
+        scaling=scaling,
         before=reliability(test_confidences, test_correct),
         after=reliability(scaled, test_correct),
         by_chance=error_by_chance(scaled),

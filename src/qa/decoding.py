@@ -3,7 +3,9 @@
 Every span is weighed against all others and against no answer. A span's logit is its start logit
 plus its end logit. The null logit is that of [CLS] with itself, the lowest over the windows of a
 passage, for a window without the answer says "not here" and not "nowhere". A softmax over the best
-spans and the null, divided by a temperature, turns logits into scores in [0, 1].
+spans and the null gives each its share. Spans that differ by a word are right together, so what
+speaks for a span is the sum of the shares of all that agree with it; a scaling fitted on questions
+with known answers makes that the probability that it is right: its score.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from datasets import Dataset
+from scipy.special import softmax
 
-from src.qa.metrics import check_temperature, check_threshold
+from src.qa.calibration import Scaling
+from src.qa.metrics import agreement, check_threshold, share_of_rest
 
 SPANS = 20  # of a question, the best over its windows: they and the null share the probability
 MAX_ANSWER_TOKENS = 30
@@ -26,7 +30,11 @@ Spans = dict[tuple[int, int], float]  # characters (start, end) -> logit
 
 @dataclass(frozen=True)
 class Candidate:
-    """One possible answer: text == context[start:end], its logit, its score in [0, 1]."""
+    """One possible answer: text == context[start:end], its logit, and its score.
+
+    The score is the probability, in [0, 1], that it is right. Two answers can be right, so the
+    scores of all do not add up to 1.
+    """
 
     text: str
     start: int
@@ -41,7 +49,8 @@ class Answer:
 
     Attributes:
         text, start, end: text == context[start:end]; a refusal has text "" and start = end = 0.
-        score: the probability, in [0, 1], that the best span is right, also where it is refused.
+        score: the probability, in [0, 1], that the best span is right (with a token F1 of 0.5 at
+            least), also where it is refused.
         null_score: the probability, in [0, 1], that there is no answer here.
         candidates: the n best spans, best first, also where the answer is a refusal.
         null_logit: the logit of no answer, the lowest over the windows of the passage.
@@ -68,7 +77,7 @@ def decode(
     end_logits: Sequence[np.ndarray],
     threshold: float = 0.0,
     n_best: int = 5,
-    temperature: float = 1.0,
+    scaling: Scaling | None = None,
 ) -> list[Answer]:
     """One `Answer` per question of `dataset`, in its order.
 
@@ -81,10 +90,9 @@ def decode(
         start_logits, end_logits: float[T] for each window, or longer.
         threshold: the lowest score, in [0, 1], that is answered.
         n_best: how many candidates an answer keeps.
-        temperature: above 0; what logits are divided by in the softmax.
+        scaling: from the sum of shares to the score; None leaves it as it is.
     """
     check_threshold(threshold)
-    check_temperature(temperature)
     contexts = list(dataset["context"])
     spans, nulls = [{} for _ in contexts], [math.inf for _ in contexts]
     names = ("example_index", "token_starts", "token_ends")
@@ -95,7 +103,7 @@ def decode(
         window = starts, ends, contexts[i], start, end
         for span, logit in best_spans(*window, max(n_best, SPANS)).items():
             spans[i][span] = max(logit, spans[i].get(span, -math.inf))
-    settings, answers = (threshold, n_best, temperature), []
+    settings, answers = (threshold, n_best, scaling or Scaling()), []
     for i, context in enumerate(contexts):
         answers.append(_answer(context, spans[i], nulls[i], *settings))
     return answers
@@ -174,29 +182,29 @@ def _best_first(spans: Spans, n: int) -> Spans:
 
 
 def _answer(
-    context: str, spans: Spans, null_logit: float, threshold: float, n_best: int, temperature: float
+    context: str, spans: Spans, null_logit: float, threshold: float, n_best: int, scaling: Scaling
 ) -> Answer:
     if not spans:
         return Answer("", 0, 0, 0.0, 1.0, null_logit=null_logit)
     ranked = _best_first(spans, max(n_best, SPANS))
-    scores, null_score = _softmax_with_null([*ranked.values()], null_logit, temperature)
+    texts = [context[start:end] for start, end in ranked]
+    shares, null_share = _softmax_with_null(np.array([*ranked.values()]), null_logit)
+    support = agreement(texts, shares)
+    scores = scaling(support)
     candidates = tuple(
-        Candidate(context[start:end], start, end, logit, scores[rank])
-        for rank, ((start, end), logit) in enumerate(ranked.items())
+        Candidate(text, *span, logit, float(score))
+        for text, (span, logit), score in zip(texts, ranked.items(), scores, strict=True)
     )
     top = candidates[0]
+    null_score = share_of_rest(null_share, support[0], top.score)
     said = (top.text, top.start, top.end) if top.score >= threshold else ("", 0, 0)
     return Answer(*said, top.score, null_score, candidates[:n_best], null_logit)
 
 
-def _softmax_with_null(
-    logits: list[float], null_logit: float, temperature: float
-) -> tuple[list[float], float]:
-    """exp(logit / temperature), divided by the sum over the first SPANS spans and the null."""
-    scaled = np.array([*logits, null_logit]) / temperature
-    powers = np.exp(scaled - scaled.max())
-    *shares, null_share = powers / (powers[:-1][:SPANS].sum() + powers[-1])
-    return [float(share) for share in shares], float(null_share)
+def _softmax_with_null(logits: np.ndarray, null_logit: float) -> tuple[np.ndarray, float]:
+    """The shares of the first SPANS spans, and of the null; beyond them spans have none."""
+    shares = softmax([*logits[:SPANS], null_logit])
+    return np.pad(shares[:-1], (0, len(logits) - len(shares) + 1)), float(shares[-1])
 
 
 def checked_logits(logits: np.ndarray, length: int) -> np.ndarray:

@@ -2,34 +2,37 @@
 
 evaluate(qa, course["test"])                # exact match, F1, and what the scores are worth
 judge(qa, course["test"])                   # the same question by question, for `calibration`
-fit_calibration(qa, course["validation"])   # temperature and threshold for a model's card
+fit_calibration(qa, course["validation"])   # scaling and threshold for a model's card
 """
 
 from __future__ import annotations
 
-import math
+import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from datasets import Dataset, DatasetDict
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
 
 from src.qa.answerer import QuestionAnswerer
-from src.qa.calibration import TEMPERATURES, coverage_curve, reliability
+from src.qa.calibration import Scaling, coverage_curve, fit_scaling, reliability
 from src.qa.dataset import gold_answers
-from src.qa.decoding import SPANS, Answer
-from src.qa.metrics import best_threshold, check_threshold, score_answers, score_questions
+from src.qa.decoding import Answer
+from src.qa.metrics import (
+    HALF_RIGHT,
+    best_threshold,
+    check_threshold,
+    score_answers,
+    score_questions,
+)
 from src.qa.models import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
     from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
 
 COVERAGES = (50, 80)  # percent of the questions whose risk is told
-HALF_RIGHT = 0.5  # the F1 from which on an answer counts as right
 CARD_DIGITS = 4  # of a number on a card
 
 
@@ -142,34 +145,32 @@ def _judged(answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset) 
 
 
 def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
-    """The temperature that makes a reader's scores true, and then the threshold with the best F1.
+    """The scaling that makes a reader's scores true, and then the threshold with the best F1.
 
-    All questions are answered once. The temperature is that of least negative log-likelihood of
-    "the best span is right": token F1 of HALF_RIGHT at least, by SQuAD 2.0's rules, so an answer to
-    an unanswerable question is wrong. Use questions that the reader did not learn from.
+    All questions are answered once. An answer is right with a token F1 of HALF_RIGHT at least; by
+    SQuAD 2.0's rules one to an unanswerable question is wrong. Use questions that the reader did
+    not learn from.
 
     Args:
-        qa: the reader; its own temperature and threshold play no part.
+        qa: the reader; its own scaling and threshold play no part.
         dataset: rows in SQuAD's columns, with known answers.
 
     Returns:
-        What a card says: temperature, threshold, and under ["calibration"]["passage"] questions and
-        unanswerable, how many there are, and what `evaluate` gives at that threshold. Where the
-        answers are all right or all wrong: temperature 1, threshold 0.5, and a note.
+        What a card says: temperature, offset, threshold, and under ["calibration"]["passage"]
+        questions and unanswerable, how many there are, and what `evaluate` gives at that threshold.
+        Where the answers are all right or all wrong: temperature 1, offset 0, threshold 0.5, and a
+        note.
     """
-    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=SPANS)
-    right = _judged(answers, dataset).correct(HALF_RIGHT)
-    # float[N, SPANS + 1]: logits of the spans, best first, and the null; -inf where spans lack.
-    logits = np.full((len(answers), SPANS + 1), -np.inf)
-    for row, answer in zip(logits, answers, strict=True):
-        row[: len(answer.candidates)] = [candidate.logit for candidate in answer.candidates]
-        row[-1] = answer.null_logit
+    plain = copy.copy(qa)
+    plain.scaling = Scaling()
+    answers = plain(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
+    found = _judged(answers, dataset)
+    right, scaling, threshold = found.correct(HALF_RIGHT), Scaling(), DEFAULT_THRESHOLD
     fitted = right.any() and not right.all()
-    temperature = _fit_temperature(logits, right) if fitted else 1.0
-    scores = softmax(logits / temperature, axis=1)[:, 0].tolist()
-    answers = [replace(answer, score=s) for answer, s in zip(answers, scores, strict=True)]
-    threshold = DEFAULT_THRESHOLD
     if fitted:
+        scaling = fit_scaling(found.confidences, right, offset=True)
+        scores = scaling(found.confidences).tolist()
+        answers = [replace(answer, score=s) for answer, s in zip(answers, scores, strict=True)]
         golds, texts, by_id = _by_id(answers, dataset)
         threshold = min(best_threshold(texts, by_id, golds)["best_f1_thresh"], 1.0)
     results = _results_at(threshold, answers, dataset)
@@ -179,26 +180,8 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
     if not fitted:
         told["note"] = (
             "All answers are right, or all wrong, so nothing can be fitted: "
-            "temperature and threshold are those of a model without a card."
+            "scaling and threshold are those of a model without a card."
         )
-    found = {"temperature": temperature, "threshold": threshold}
-    fields = {name: round(value, CARD_DIGITS) for name, value in found.items()}
+    fields = asdict(scaling) | {"threshold": threshold}
+    fields = {name: round(value, CARD_DIGITS) for name, value in fields.items()}
     return fields | {"calibration": {"passage": told}}
-
-
-def _fit_temperature(logits: np.ndarray, right: np.ndarray) -> float:
-    """The temperature that makes softmax(logits / temperature)[:, 0] how likely `right` is.
-
-    scikit-learn's temperature scaling wants the class that is right among all; here it is only
-    known whether the first one is. logits: float[N, K]; right: bool[N].
-    """
-
-    def loss(log_temperature: float) -> float:
-        scaled = logits / math.exp(log_temperature)
-        # log(1 - p) from the others, to keep its digits.
-        whole, others = logsumexp(scaled, axis=1), logsumexp(scaled[:, 1:], axis=1)
-        return -float(np.where(right, scaled[:, 0] - whole, others - whole).mean())
-
-    bounds, options = np.log(TEMPERATURES), {"xatol": 1e-6}
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options=options)
-    return float(math.exp(found.x))

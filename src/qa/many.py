@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -109,8 +110,8 @@ def _asked(questions: Dataset, qa: QuestionAnswerer) -> dict:
         weights.update(tensor.cpu().numpy().tobytes())
     texts = fingerprint(questions.select_columns(["id", "question", "context"]))
     asked = {"questions": texts, "model": f"sha256 {weights.hexdigest()[:16]}"}
-    names = ("threshold", "temperature", "max_length", "doc_stride", "precision")
-    asked |= {name: getattr(qa, name) for name in names}
+    names = ("threshold", "max_length", "doc_stride", "precision")
+    asked |= {name: getattr(qa, name) for name in names} | asdict(qa.scaling)
     for number, theirs in enumerate(gather_object([asked])):
         advice = "give all processes the same files, on devices of one kind."
         _compare(f"process {number} has", theirs, asked, advice)

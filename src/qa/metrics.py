@@ -9,6 +9,7 @@ published with the two sets.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import string
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+HALF_RIGHT = 0.5  # the F1 from which on an answer counts as right
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
@@ -66,6 +68,35 @@ def _token_f1(answer: str, gold: str, v2: bool) -> float:
     shared = (Counter(answer_words) & Counter(gold_words)).total()
     # 2PR / (P + R) with P = shared / answer words and R = shared / gold words.
     return 2 * shared / (len(answer_words) + len(gold_words))
+
+
+def agreement(texts: Sequence[str], shares: np.ndarray) -> np.ndarray:
+    """float[N]: for each text the sum of the shares of those that agree with it.
+
+    Two agree if all words of one are in the other, and their token F1 is HALF_RIGHT at least.
+
+    Args:
+        texts: N answers, in words.
+        shares: float[N], which sum to 1 at most.
+    """
+    words = [normalize_answer(text).split() for text in texts]
+    columns = {word: column for column, word in enumerate({*itertools.chain(*words)})}
+    counts = np.zeros((len(texts), len(columns)), int)
+    for row, found in zip(counts, words, strict=True):
+        for word in found:
+            row[columns[word]] += 1
+    shared, lengths = np.minimum(counts[:, None], counts).sum(-1), counts.sum(-1)
+    agrees = 2 * shared >= HALF_RIGHT * (lengths[:, None] + lengths)
+    agrees &= shared == np.minimum(lengths[:, None], lengths)
+    return np.minimum(agrees @ shares, 1.0)
+
+
+def share_of_rest(share: float, agreed: float, score: float) -> float:
+    """What the share of something that does not agree comes to, once `agreed` has become `score`.
+
+    All of them in [0, 1]; what does not agree keeps its part of the rest.
+    """
+    return float((1 - score) * min(share / max(1 - agreed, 1e-12), 1.0))
 
 
 @dataclass(frozen=True)
@@ -190,17 +221,18 @@ def threshold_below(levels: np.ndarray, groups: int) -> float:
 def check_threshold(threshold: float, name: str = "threshold") -> None:
     """Raise ValueError unless it is a number in [0, 1]."""
     # `not 0 <= x` rather than `x < 0`, so that NaN is caught too.
-    if not _is_number(threshold) or not 0 <= threshold <= 1:
+    if not is_number(threshold) or not 0 <= threshold <= 1:
         says = "it is a score, from 0 (answer everything) to 1"
         raise ValueError(f"{name} is {threshold!r}; {says}.")
 
 
 def check_temperature(temperature: float) -> None:
     """Raise ValueError unless it is a number above 0."""
-    if not _is_number(temperature) or not 0 < temperature < math.inf:
+    if not is_number(temperature) or not 0 < temperature < math.inf:
         says = "it must be a number above 0, such as 1"
         raise ValueError(f"temperature is {temperature!r}; {says}.")
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether this is a number, and not True or False."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)

@@ -26,8 +26,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 
 from src import assets, runtime
 from src.files import read_json
+from src.qa.calibration import Scaling
 from src.qa.cpu_attention import use_cpu_attention
-from src.qa.metrics import check_temperature, check_threshold
+from src.qa.metrics import check_threshold
 from src.training import write_run
 
 WEIGHTS = runtime.COURSE / "weights"
@@ -252,7 +253,7 @@ def read_card(name: str | Path) -> dict:
         name: as `load_model`; {} for a model without a card. Only released weights have a `base`.
 
     Raises:
-        ModelError: it cannot be read, or its threshold or temperature is not a number in range.
+        ModelError: it cannot be read, or threshold, temperature or offset is not a number in range.
     """
     folder = card_folder(name)
     if folder is None:
@@ -261,7 +262,7 @@ def read_card(name: str | Path) -> dict:
     try:
         card = read_json(file, dict)
         check_threshold(card.get("threshold", DEFAULT_THRESHOLD))
-        check_temperature(card.get("temperature", 1.0))
+        scaling_of(card)
     except PermissionError:
         unreadable = f"{file} may not be read by this user"
         raise ModelError(f"{unreadable}; ask its owner for it (chmod a+r {file}).") from None
@@ -269,6 +270,11 @@ def read_card(name: str | Path) -> dict:
         advice = "write it again, or take it from the original"
         raise ModelError(f"{file} cannot be loaded ({first_line(error)}); {advice}.") from None
     return card
+
+
+def scaling_of(card: dict) -> Scaling:
+    """What makes scores true, by a card; without it they stay as they are."""
+    return Scaling(card.get("temperature", 1.0), card.get("offset", 0.0))
 
 
 def save_released(

@@ -9,29 +9,32 @@ Light to import: torch is loaded with the reader.
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scipy.special import expit
+import numpy as np
+from scipy.special import softmax
 
 from src import runtime
+from src.qa.calibration import Scaling
 from src.qa.dense import Report
 from src.qa.documents import Document, Folder, scan_folder
-from src.qa.metrics import check_threshold
+from src.qa.metrics import agreement, check_threshold, share_of_rest
 from src.qa.retriever import Hit, Retriever
 
 if TYPE_CHECKING:
     from src.qa.answerer import QuestionAnswerer
-    from src.qa.decoding import Answer
+    from src.qa.decoding import Answer, Candidate
 
-PASSAGES_READ = 5  # for an answer
-# Chosen on the validation questions, by `benchmarks/bench_retrieval.py --choose`: what is left of
-# the reader's odds with each rank further down, and the lowest score that is answered.
-RANK_DISCOUNT = 0.3
-OPEN_THRESHOLD = 0.9
+PASSAGES_READ, SPANS_READ = 10, 5  # for an answer, and of each passage
+# What speaks for a span and for none, see `support`; how sure one has to be. Chosen on development
+# questions, by `benchmarks/bench_retrieval.py --choose`.
+LOGIT, NULL, RANK, NONE = 0.37, 0.08, 1.27, 2.23
+OPEN_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ class OpenAnswer:
     Attributes:
         file: where the passage is from, below the folder of texts; "" in Wikipedia.
         page: of this file, on which the answer begins, counted from 1; None where it has no pages.
-        score: in [0, 1], of reading and retrieval together.
-        reader_score: of the reader alone, see `reader_score`.
+        score: the probability, in [0, 1], that it is right.
+        reader_score: the same, had the reader been given this passage alone.
         retrieval_score: `Hit.score` of the passage.
         candidates: the best answer of each passage that was read, best first.
+        null_score: the probability, in [0, 1], that no passage holds an answer.
     """
 
     text: str
@@ -61,6 +65,7 @@ class OpenAnswer:
     candidates: tuple[OpenAnswer, ...] = field(default=(), repr=False)
     file: str = ""
     page: int | None = None
+    null_score: float = 1.0
 
     @property
     def place(self) -> str:
@@ -73,11 +78,6 @@ class OpenAnswer:
         return f"{self.title}, {self.place}" if self.file else self.title
 
     @property
-    def null_score(self) -> float:
-        """The probability, in [0, 1], that no passage holds an answer."""
-        return 1 - self.score
-
-    @property
     def is_refusal(self) -> bool:
         """Whether this says that no passage holds an answer."""
         return self.start == self.end
@@ -88,6 +88,10 @@ class OpenAnswer:
         return self.candidates if self.is_refusal else self.candidates[1:]
 
 
+REFUSED = {"text": "", "start": 0, "end": 0, "title": "", "passage": "", "file": "", "page": None}
+NOTHING = OpenAnswer("", 0, 0, "", "", 0.0, 0.0, 0.0)
+
+
 class WikipediaAnswerer:
     """Answers a question from all that a retriever searches, or says that nothing there does.
 
@@ -95,6 +99,7 @@ class WikipediaAnswerer:
         retriever: finds the passages.
         reader: reads them.
         threshold: the lowest `score` that is answered.
+        scaling: makes scores of searched passages true.
 
     Attributes:
         texts: what `load` found in a folder of texts, read and unread; None without one.
@@ -103,10 +108,15 @@ class WikipediaAnswerer:
     texts: Folder | None = None
 
     def __init__(
-        self, retriever: Retriever, reader: QuestionAnswerer, threshold: float = OPEN_THRESHOLD
+        self,
+        retriever: Retriever,
+        reader: QuestionAnswerer,
+        threshold: float = OPEN_THRESHOLD,
+        scaling: Scaling | None = None,
     ):
         check_threshold(threshold)
         self.retriever, self.reader, self.threshold = retriever, reader, threshold
+        self.scaling = scaling or Scaling()
 
     @classmethod
     def load(
@@ -139,9 +149,12 @@ class WikipediaAnswerer:
                 warnings.warn(f"not read: {', '.join(found.failed)}", stacklevel=2)
         runtime.configure_libraries()  # before the import that reads the settings
         from src.qa.answerer import QuestionAnswerer
+        from src.qa.models import read_card, scaling_of
 
         reader = QuestionAnswerer.load(model)  # first: a wrong name should not cost a minute
-        answerer = cls(Retriever.open(documents, folder=folder, report=report), reader)
+        scaling = scaling_of(read_card(model).get("calibration", {}).get("search", {}))
+        searched = Retriever.open(documents, folder=folder, report=report)
+        answerer = cls(searched, reader, scaling=scaling)
         answerer.texts = found
         return answerer
 
@@ -173,45 +186,66 @@ class WikipediaAnswerer:
         pairs = zip(questions, hits, strict=True)
         asked = [question for question, found in pairs for _ in found]
         texts = [hit.text for found in hits for hit in found]
-        read = self.reader(asked, texts, threshold=0.0, n_best=1) if texts else []
+        read = self.reader(asked, texts, threshold=0.0, n_best=SPANS_READ) if texts else []
         answers = iter(read)  # of the first question's passages, then the next
         given = [list(itertools.islice(answers, len(found))) for found in hits]
         both = zip(hits, given, strict=True)
-        return [_choose(found, answers, threshold) for found, answers in both]
+        how = threshold, self.scaling
+        return [choose(found, answers, *how) for found, answers in both]
 
 
-def _choose(hits: Sequence[Hit], answers: Sequence[Answer], threshold: float) -> OpenAnswer:
-    """The best of the answers in each passage, or a refusal."""
-    found = []
+def choose(
+    hits: Sequence[Hit],
+    answers: Sequence[Answer],
+    threshold: float,
+    scaling: Scaling,
+) -> OpenAnswer:
+    """The best of the answers in all passages, or a refusal.
+
+    One softmax over the spans of all passages and "none". What speaks for an
+    answer is the sum of the shares of all that agree with it, also in other
+    passages.
+
+    Args:
+        hits: the passages, the likest first.
+        answers: what the reader marked in each, without a threshold.
+        threshold: the lowest score that is answered.
+        scaling: from the sum of shares to the score.
+    """
+    spans, logits = [], [NONE]
     for rank, (hit, answer) in enumerate(zip(hits, answers, strict=True), 1):
-        if answer.candidates:  # a passage without tokens has none
-            span, sure = answer.candidates[0], reader_score(answer)
-            scores = discounted_score(sure, rank), sure, hit.score
-            answer = OpenAnswer(span.text, span.start, span.end, hit.title, hit.text, *scores)
-            file, page = hit.document.file, hit.document.page_at(span.start)
-            found.append(replace(answer, file=file, page=page))
-    found.sort(key=lambda answer: -answer.score)  # of equal ones the one found first
-    best = found[0] if found else OpenAnswer("", 0, 0, "", "", 0.0, 0.0, 0.0)
+        for span in answer.candidates:
+            spans.append((rank, hit, answer, span))
+            logits.append(support(span.logit, answer.null_logit, rank))
+    none, *shares = softmax(logits)
+    agreed = agreement([span.text for *_, span in spans], np.array(shares))
+    scores, found = scaling(agreed), {}
+    for place in np.argsort(-np.array(shares), kind="stable"):
+        (rank, *read), score = spans[place], float(scores[place])
+        null = share_of_rest(none, agreed[place], score)
+        found.setdefault(rank, _open_answer(*read, score, null))
+    candidates = tuple(found.values())
+    best = candidates[0] if candidates else NOTHING
     if best.score < threshold:
-        best = replace(best, text="", start=0, end=0, title="", passage="", file="", page=None)
-    return replace(best, candidates=tuple(found))
+        best = replace(best, **REFUSED)
+    return replace(best, candidates=candidates)
 
 
-def reader_score(answer: Answer) -> float:
-    """How sure the reader is of its best span against no answer: sigmoid(logit - null_logit).
+def _open_answer(
+    hit: Hit, answer: Answer, span: Candidate, score: float, null: float
+) -> OpenAnswer:
+    place = {"file": hit.document.file, "page": hit.document.page_at(span.start)}
+    scores = score, answer.score, hit.score
+    found = OpenAnswer(span.text, span.start, span.end, hit.title, hit.text, *scores, **place)
+    return replace(found, null_score=null)
 
-    It can be compared between passages: other spans of the same passage do not lower it, as they
-    do `answer.score`. A passage without tokens has 0.
+
+def support(logit: float, null_logit: float, rank: int) -> float:
+    """How much speaks for a span, as a logit that can be compared between passages.
+
+    Args:
+        logit: the span's, start and end together.
+        null_logit: of no answer in its passage.
+        rank: of the passage, 1 for the one found first.
     """
-    if not answer.candidates:
-        return 0.0
-    return float(expit(answer.candidates[0].logit - answer.null_logit))
-
-
-def discounted_score(score: float, rank: int) -> float:
-    """The reader's score, its odds discounted by the rank of the passage.
-
-    odds = score / (1 - score) * RANK_DISCOUNT ** (rank - 1)
-    """
-    odds = score / max(1 - score, 1e-12) * RANK_DISCOUNT ** (rank - 1)
-    return odds / (1 + odds)
+    return LOGIT * logit - NULL * null_logit - RANK * math.log(rank)

@@ -3,7 +3,7 @@
 `finetune` is the Trainer that everybody writes, with a few things added: a callback that ends the
 run by the clock and lets the learning rate follow it; batches of windows of like length; a loss
 that padding has no part in, over all the answers that people gave; F1 on validation questions on
-the way; and at the end a temperature and a threshold for "I don't know" in the model's card.
+the way; and at the end a scaling of the scores and a threshold for "I don't know" in the card.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def test_a_quantised_reader_is_a_quarter_as_large_and_says_the_same(teacher, inp
     reader = reader_of(small, teacher, "fp32")
     for threshold in (0.0, 0.5):
         assert answers_of(reader, threshold) == answers_of(teacher, threshold)
-    assert (reader.threshold, reader.temperature) == (teacher.threshold, teacher.temperature)
+    assert (reader.threshold, reader.scaling) == (teacher.threshold, teacher.scaling)
 
 
 def test_sixteen_bits_are_half_as_large_and_say_the_same(teacher):
@@ -284,7 +284,7 @@ def test_a_student_moves_towards_its_teacher_and_opens_like_every_reader(
     assert runtime.latest_run(tmp_path, "weights/qa-minilm") == folder
     assert json.loads((folder / "history.json").read_text()) == run.history
     reader = QuestionAnswerer.load(folder, precision="fp32")
-    assert (reader.threshold, reader.temperature) == (teacher.threshold, teacher.temperature)
+    assert (reader.threshold, reader.scaling) == (teacher.threshold, teacher.scaling)
     for name, tensor in reader.model.state_dict().items():
         exact = trained[name]
         assert torch.equal(tensor, exact if name not in moved else exact.half().float()), name

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 from typer import Option
 
 from src import runtime
@@ -26,21 +28,24 @@ def demo(
 ) -> None:
     """Open a page that asks Wikipedia, or a passage of your own, until Ctrl+C."""
     from src.apps.demo import server
-    from src.apps.demo.service import AnswerService, Query, search_scaling
+    from src.apps.demo.service import AnswerService, Query
     from src.apps.web.server import LOOPBACK_NAMES, address, bind, serve_until_interrupted
     from src.qa.documents import scan_folder
     from src.qa.open_domain import WikipediaAnswerer
 
+    process = psutil.Process()
     found = None if texts is None else scan_folder(texts)
     for problem in found.failed if found else ():
         _tell(f"Not read: {problem}")
     listening = bind(host, port)  # before anything slow
     _tell("Loading the reader and the index ...")
     answerer = WikipediaAnswerer.load(model, found and found.documents, report=_report)
-    service = AnswerService(answerer, search_scaling(model))
+    service = AnswerService(answerer)
     # The first answers wait for what is loaded and measured once.
     service.answer(Query("Who?"))
     service.answer(Query(server.OXYGEN_QUESTIONS[0], server.OXYGEN))
+    seconds, megabytes = time.time() - process.create_time(), process.memory_info().rss / 1e6
+    _tell(f"Ready after {seconds:.0f} s, with {megabytes:,.0f} MB of memory.")
     source = "Wikipedia" if texts is None else texts.resolve().name
     application = server.make_application(service, source, host in LOOPBACK_NAMES, found)
     print(f"Ask {source}: {address(listening)}   (Ctrl+C ends it)", flush=True)

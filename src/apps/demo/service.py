@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.apps.web.server import Problem
-from src.qa.calibration import Scaling
 from src.text import tokenize_words
 
 if TYPE_CHECKING:
@@ -84,29 +82,15 @@ def looks_foreign(question: str) -> bool:
     return bool(words & FOREIGN) and not words & (ENGLISH - FOREIGN)
 
 
-def search_scaling(model: str | Path) -> Scaling:
-    """What makes the scores of searched passages true, by the model's card.
-
-    tools/calibrate_weights.py writes {"calibration": {"search": {"temperature", "offset"}}}.
-    """
-    from src.qa.models import read_card
-
-    search = read_card(model).get("calibration", {}).get("search", {})
-    return Scaling(search.get("temperature", 1.0), search.get("offset", 0.0))
-
-
 class AnswerService:
     """Answers queries one after another, with all that the page needs to decide and to show.
 
     Args:
         answerer: searches and reads.
-        scaling: of scores of passages that were searched. It keeps the order of answers, and
-            so every decision. Scores for a passage given are the reader's.
     """
 
-    def __init__(self, answerer: WikipediaAnswerer, scaling: Scaling | None = None):
+    def __init__(self, answerer: WikipediaAnswerer):
         self.answerer = answerer
-        self._scaling = scaling or Scaling()
         self._reading = ThreadPoolExecutor(1, "reader")  # beside the event loop
         self._waiting = 0
 
@@ -114,7 +98,7 @@ class AnswerService:
     def thresholds(self) -> dict[str, float]:
         """How sure an answer has to be, in [0, 1], until the person at the page moves it."""
         return {
-            "search": float(self._scaling(self.answerer.threshold)),
+            "search": float(self.answerer.threshold),
             "passage": float(self.answerer.reader.threshold),
         }
 
@@ -143,10 +127,10 @@ class AnswerService:
             the text in it, and score in [0, 1].
         """
         if query.passage is None:
-            answer = self.answerer.ask(query.question, n=ANSWERS_SHOWN, threshold=0.0)
+            answer = self.answerer.ask(query.question, threshold=0.0)
             candidates = [
-                _shown(span, span.passage, float(self._scaling(span.score)), span.title, span.place)
-                for span in answer.candidates
+                _shown(span, span.passage, span.score, span.title, span.place)
+                for span in answer.candidates[:ANSWERS_SHOWN]
             ]
         else:
             read = self.answerer.reader

@@ -83,7 +83,7 @@ class ScriptedAnswerer:
         self.allowed = threading.Event()
         self.allowed.set()
 
-    def ask(self, question, n, threshold):
+    def ask(self, question, threshold):
         assert threshold == 0.0
         self.asked.append(question)
         assert self.allowed.wait(10)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import re
 import socket
 from dataclasses import replace
 
 import pytest
-from scipy.stats import binomtest
 
 from src.apps.demo import server, service
 from src.apps.demo.__main__ import main
@@ -23,14 +21,11 @@ from src.apps.demo.service import (
     Query,
     looks_foreign,
     parse_query,
-    search_scaling,
 )
 from src.apps.web import server as web
 from src.apps.web.server import Problem
 from src.qa import open_domain
-from src.qa.calibration import Scaling
 from src.qa.documents import OTHER_KIND, Folder
-from src.qa.models import read_card
 from tests.unit.apps.stand_ins import PASSAGE
 from tests.unit.apps.visits import JSON, problem, until, visit
 
@@ -109,39 +104,6 @@ def test_candidates_are_passages_in_three_pieces_and_overlap_no_better_one(answe
     assert told == list(zip(["Gold & co", "Gold & co", "", ""], scores, strict=True))
     assert asked.answer(Query("nothing"))["candidates"] == []
     assert asked.answer(Query("Quel ?", "neither")) == {"candidates": [], "note": NOT_ENGLISH}
-
-
-def test_scores_of_searches_and_their_threshold_are_scaled_and_those_of_a_passage_not(answerer):
-    scaling, queries = Scaling(2.0, -1.0), [Query("What?"), Query("What?", PASSAGE)]
-    plain, scaled = AnswerService(answerer), AnswerService(answerer, scaling)
-    assert plain.thresholds == pytest.approx({"search": 0.3, "passage": 0.1})
-    assert scaled.thresholds == pytest.approx({"search": float(scaling(0.3)), "passage": 0.1})
-    found, read = map(plain.answer, queries)
-    found_scaled, read_scaled = map(scaled.answer, queries)
-    scores = [candidate["score"] for candidate in found_scaled["candidates"]]
-    assert scores == pytest.approx([float(scaling(one["score"])) for one in found["candidates"]])
-    assert read == read_scaled
-
-
-def test_a_cards_calibration_for_searching_is_obeyed(tmp_path):
-    card = tmp_path / "card.json"
-    search = {"temperature": 2.0, "offset": 0.5, "ece": 0.1}
-    card.write_text(json.dumps({"threshold": 0.2, "calibration": {"search": search}}))
-    assert search_scaling(tmp_path) == Scaling(2.0, 0.5)
-    card.write_text(json.dumps({"calibration": {"search": search | {"offset": math.nan}}}))
-    with pytest.raises(ValueError, match="offset is nan"):
-        search_scaling(tmp_path)
-    card.write_text(json.dumps({"threshold": 0.2}))
-    assert search_scaling(tmp_path) == search_scaling("no such weights") == Scaling()
-
-
-def test_the_shipped_readers_scores_of_searches_were_made_truer():
-    """After new weights: tools/calibrate_weights.py --search."""
-    assert search_scaling("qa-minilm") != Scaling()
-    entry = read_card("qa-minilm")["calibration"]["search"]
-    assert entry["ece_scaled"] < entry["ece"] and entry["questions"] >= 400
-    sure = binomtest(entry["sure_and_right"], entry["sure"]).proportion_ci(method="wilson")
-    assert sure.high >= 0.9, "as far as so few can tell"
 
 
 # --- over HTTP ---
@@ -237,7 +199,7 @@ def test_the_page_says_which_files_were_read_and_which_not_and_why(answerer):
 
 
 def test_a_candidate_says_its_file_and_page(answerer, monkeypatch):
-    found = answerer.ask("What?", 5, 0.0).candidates[0]
+    found = answerer.ask("What?", 0.0).candidates[0]
     paged = replace(found, file="manual.pdf", page=7)
     whole = replace(found, candidates=(paged, replace(paged, page=None), found))
     monkeypatch.setattr(answerer, "ask", lambda *_, **__: whole)

@@ -23,12 +23,6 @@ FUSED = fuse(RANKINGS.values(), 10)
 RANKS = {"keyword": [1, 1, 3, math.inf], "dense": [1, 6, 20, 21], "fused": [1, 1, 2, 5]}
 TEXTS = ["a cat dozed in front of a rug", "the truck was on the bridge, which is long", "tulips"]
 SCORES = {"keyword": [0.1, 1.4, 0.0], "dense": [0.6, 0.2, -0.05]}
-TAKEN = [(0, 0, 5), (1, 0, 3), (1, 3, 4), (1, 4, 5), (0, 5, 7)]
-PARTS = {
-    "mean length": [f / (f + 1.5) for f in range(11)],
-    "half": [f / (f + 1) for f in range(11)],
-}
-WEIGHTS = {1: 8.8, 10: 6.9, 100: 4.6, 1000: 2.3, 10_000: 0.003}
 VECTORS = np.arange(12.0).reshape(3, 4)
 CANDIDATES = (["Oxygen", "A title that is much longer than its place"], ["8", "$16$"])
 READ = {"with": {1: 70.0, 5: 75.2}, "without": {1: 70.0, 5: 66.0}}
@@ -43,13 +37,6 @@ FIGURES = {
         lambda: retrieval.draw_inverted_index(INDEX, ["the", "cat", "the", "$unheard"]),
         "For “the cat $unheard” 2 of 3 words are looked up: 5 of 6 entries",
         "the: first 2, second 4, third 1; cat: first 1, second 2; bird: third 1",
-    ),
-    "plot_term_weights": (
-        lambda: retrieval.plot_term_weights(PARTS, WEIGHTS),
-        "10 times is worth 2.2 times as much as once (mean length); "
-        "a word in 1 text weighs 8.8, one in 10,000 weighs 0.00",
-        "mean length: 0 at 0, 0.87 at 10",
-        "8.8 at 1, 6.9 at 10, 4.6 at 100, 2.3 at 1,000, 0.003 at 10,000",
     ),
     "draw_pooling": (
         lambda: retrieval.draw_pooling(["a", "b", "$"], VECTORS, VECTORS.mean(0)),
@@ -78,24 +65,13 @@ FIGURES = {
     "plot_candidates that are too weak": (
         lambda: retrieval.plot_candidates(*CANDIDATES, [0.9, 0.95], [0.9, 0.85], 0.99),
         "Nothing reaches 0.99: the best guess has 0.90",
-        "reader: how sure it is 0.95, after the discount for its place on the list 0.85",
+        "read alone 0.95, one softmax over all 0.85",
         "Dashed line: threshold 0.99",
-    ),
-    "plot_discount": (
-        lambda: retrieval.plot_discount({0.2: [0.2, 0.1], 0.9: [0.9, 0.73], 0.5: [0.5]}, 0.29),
-        "A reader 0.2 sure is answered at no place, 0.9 sure down to place 2, "
-        "0.5 sure down to place 1",
-        "0.9 sure: 0.9 at 1, 0.73 at 2; 0.5 sure: 0.5 at 1; threshold 0.29: 0.29 at 1",
     ),
     "plot_passages_read": (
         lambda: retrieval.plot_passages_read(READ),
         "F1 with: 70 with 1 read, 75 with 5; without: 70 with 1 read, 66 with 5",
         "with: 70 at 1, 75.2 at 5",
-    ),
-    "draw_schedule": (
-        lambda: retrieval.draw_schedule(TAKEN),
-        "5 chunks, 12 seconds of work, on 2 processes done after 7",
-        "chunk 1: process 0, 0 to 5 s; chunk 2: process 1, 0 to 3 s; chunk 3: process 1, 3 to 4 s",
     ),
 }
 

@@ -13,6 +13,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 from src.batching import batches_by_length
 from src.qa import QuestionAnswerer, evaluate
 from src.qa import answerer as answerer_module
+from src.qa.calibration import Scaling
 from src.qa.decoding import Answer
 
 SENTENCE = "oxygen is the chemical element with symbol o and atomic number 8 ; "
@@ -139,25 +140,29 @@ def test_token_scores_show_the_first_window_as_the_model_sees_it(qa):
 
 def test_a_folder_without_a_card_answers_from_one_half_on_unless_told_otherwise(tiny_folder):
     qa = QuestionAnswerer.load(tiny_folder)
-    assert (qa.threshold, qa.temperature) == (0.5, 1)
-    options = {"threshold": 0.25, "temperature": 2.0, "max_length": 100, "doc_stride": 9}
+    assert (qa.threshold, qa.scaling) == (0.5, Scaling())
+    options = {"threshold": 0.25, "scaling": Scaling(2.0), "max_length": 100, "doc_stride": 9}
     qa = QuestionAnswerer.load(str(tiny_folder), **options)
     assert {name: getattr(qa, name) for name in options} == options
 
 
-def test_a_runs_card_says_at_which_threshold_and_temperature_it_answers(tiny_folder, tmp_path):
+def test_a_runs_card_says_at_which_threshold_and_with_what_scaling_it_answers(
+    tiny_folder, tmp_path
+):
     folder = shutil.copytree(tiny_folder, tmp_path / "run")
-    (folder / "card.json").write_text(json.dumps({"threshold": 0.125, "temperature": 1.75}))
+    (folder / "card.json").write_text(
+        json.dumps({"threshold": 0.125, "temperature": 1.75, "offset": 0.5})
+    )
     qa = QuestionAnswerer.load(folder, precision="fp32")
-    assert (qa.threshold, qa.temperature) == (0.125, 1.75)
-    assert QuestionAnswerer.load(folder, threshold=0.25).temperature == 1.75
+    scaling = Scaling(1.75, 0.5)
+    assert (qa.threshold, qa.scaling) == (0.125, scaling)
+    assert QuestionAnswerer.load(folder, threshold=0.25).scaling == scaling
     plain = QuestionAnswerer.load(tiny_folder, precision="fp32")
     scaled, unscaled = (
-        np.array([*(c.score for c in answer.candidates), answer.null_score])
-        for answer in (reader("What?", OXYGEN, n_best=20) for reader in (qa, plain))
+        np.array([c.score for c in reader("What?", OXYGEN, n_best=20).candidates])
+        for reader in (qa, plain)
     )
-    powers = unscaled ** (1 / 1.75)
-    np.testing.assert_allclose(scaled, powers / powers.sum(), rtol=1e-4)
+    np.testing.assert_allclose(scaled, scaling(unscaled), rtol=1e-4)
 
 
 @pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.1])
@@ -175,12 +180,6 @@ def test_a_threshold_that_is_no_score_is_refused_wherever_it_is_taken(
     ):
         with pytest.raises(ValueError, match=r"threshold is .* it is a score"):
             taken()
-
-
-@pytest.mark.parametrize("temperature", [float("nan"), 0.0, -1.0])
-def test_a_temperature_that_is_none_is_refused(tiny_model, tokenizer, temperature):
-    with pytest.raises(ValueError, match="temperature is"):
-        QuestionAnswerer(tiny_model, tokenizer, temperature=temperature)
 
 
 def test_a_model_that_gives_what_is_not_a_number_says_nothing(qa, monkeypatch):

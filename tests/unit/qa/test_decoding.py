@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.qa import metrics
+from src.qa.calibration import Scaling
 from src.qa.decoding import Answer, best_spans, best_spans_plain, decode
 from src.qa.features import prepare_features
 
@@ -29,9 +32,15 @@ def reference(windows: list[dict], context: str, starts: list, ends: list):
     return [(*span, best[span]) for span in ranked], null
 
 
-def softmax(logits: list[float], temperature: float) -> list[float]:
-    """exp(logit / temperature) over their sum, one by one."""
-    powers = [math.exp((logit - max(logits)) / temperature) for logit in logits]
+def agree(text: str, other: str) -> bool:
+    """Whether one would be right, by half, were the other the answer, and holds its words."""
+    one, two = (Counter(metrics.normalize_answer(each).split()) for each in (text, other))
+    return one == two or ((one <= two or two <= one) and metrics.f1(text, [other]) >= 0.5)
+
+
+def softmax(logits: list[float]) -> list[float]:
+    """exp(logit) over their sum, one by one."""
+    powers = [math.exp(logit - max(logits)) for logit in logits]
     return [power / math.fsum(powers) for power in powers]
 
 
@@ -47,17 +56,19 @@ def random_logits(rng: np.random.Generator, window: dict, step: float | None) ->
 
 
 @pytest.mark.parametrize(
-    ("step", "n_best", "temperature"),
+    ("step", "n_best", "temperature", "offset"),
     [
-        (None, 5, 1.0),
-        (None, 1, 0.5),
-        (None, 40, 3.0),
-        (0.5, 5, 1.0),
-        (2.0, 7, 20.0),
-        (4.0, 20, 0.1),
+        (None, 5, 1.0, 0.0),
+        (None, 1, 0.5, 1.0),
+        (None, 40, 3.0, 0.0),
+        (0.5, 5, 1.0, -1.0),
+        (2.0, 7, 20.0, 0.0),
+        (4.0, 20, 0.1, 0.0),
     ],
 )
-def test_answers_equal_those_of_the_plain_search(tokenizer, questions, step, n_best, temperature):
+def test_answers_equal_those_of_the_plain_search(
+    tokenizer, questions, step, n_best, temperature, offset
+):
     words, rng = random.Random(n_best), np.random.default_rng(n_best)
     rows = []
     for _ in range(20):
@@ -69,7 +80,8 @@ def test_answers_equal_those_of_the_plain_search(tokenizer, questions, step, n_b
     features = prepare_features(dataset, tokenizer, 32, 8, labels=False)
     starts, ends = ([random_logits(rng, window, step) for window in features] for _ in range(2))
 
-    answers = decode(features, dataset, starts, ends, n_best=n_best, temperature=temperature)
+    scaling = Scaling(temperature, offset)
+    answers = decode(features, dataset, starts, ends, n_best=n_best, scaling=scaling)
 
     assert len(answers) == len(dataset)
     several_windows = 0
@@ -81,10 +93,18 @@ def test_answers_equal_those_of_the_plain_search(tokenizer, questions, step, n_b
         assert [(c.start, c.end, c.logit) for c in answer.candidates] == spans[:n_best]
         assert all(c.text == row["context"][c.start : c.end] for c in answer.candidates)
         # The 20 best spans share the probability with the null, however many are asked for.
-        *shares, null_share = softmax([span[2] for span in spans[:20]] + [null], temperature)
-        assert [c.score for c in answer.candidates][:20] == pytest.approx(shares[:n_best], rel=1e-9)
-        assert all(0 <= c.score <= shares[-1] for c in answer.candidates[20:])
-        assert (answer.null_score, answer.null_logit) == (pytest.approx(null_share, rel=1e-9), null)
+        *shares, null_share = softmax([span[2] for span in spans[:20]] + [null])
+        texts = [row["context"][start:end] for start, end, _ in spans[: max(n_best, 20)]]
+        wanted = [
+            sum(share for other, share in zip(texts, shares, strict=False) if agree(text, other))
+            for text in texts[:n_best]
+        ]
+        scores = [float(scaling(min(support, 1.0))) for support in wanted]
+        assert [c.score for c in answer.candidates] == pytest.approx(scores, abs=1e-9)
+        assert answer.null_logit == null
+        if not spans or wanted[0] < 1 - 1e-9:
+            share = null_share / (1 - wanted[0]) if spans else 1.0
+            assert answer.null_score == pytest.approx((1 - answer.score) * share, abs=1e-6)
         if spans:
             assert (answer.start, answer.end) == spans[0][:2]
             assert answer.text == row["context"][answer.start : answer.end] != ""
@@ -127,12 +147,16 @@ def test_scores_of_a_passage_of_two_words_worked_out_by_hand(decoded):
     found = [(c.text, c.logit) for c in answer.candidates]
     assert found == [("Paris", 3), ("London Paris", 2), ("London", 1)]
     whole = math.exp(3) + math.exp(2) + math.exp(1) + math.exp(1)
-    expected = [math.exp(3) / whole, math.exp(2) / whole, math.exp(1) / whole]
+    paris, both, london, null = (math.exp(logit) / whole for logit in (3, 2, 1, 1))
+    # "London Paris" shares half of its words with either; they share none.
+    expected = [paris + both, paris + both + london, london + both]
     assert [c.score for c in answer.candidates] == pytest.approx(expected)
-    assert (answer.score, answer.null_score) == pytest.approx((expected[0], expected[2]))
-    warm = decoded("London Paris", *logits, temperature=2.0)
-    powers = [math.exp(1.5), math.exp(1), math.exp(0.5), math.exp(0.5)]
-    assert warm.score == pytest.approx(powers[0] / sum(powers))
+    assert (answer.score, answer.null_score) == pytest.approx((expected[0], null))
+    scaled = decoded("London Paris", *logits, scaling=Scaling(2.0, 0.5))
+    odds = math.sqrt(expected[0] / (1 - expected[0])) * math.exp(0.5)
+    assert scaled.score == pytest.approx(odds / (1 + odds))
+    # What is not the answer's is shared as before between the others and none.
+    assert scaled.null_score == pytest.approx(null / (1 - expected[0]) / (1 + odds))
 
 
 @st.composite
@@ -233,7 +257,7 @@ def test_accents_and_marks_stay_with_their_letter(decoded, context, answer):
 @pytest.mark.parametrize(("logit", "score"), [(1e6, 1.0), (-1e6, 0.0)])
 def test_very_large_scores_do_not_overflow(decoded, logit, score):
     with np.errstate(all="raise", under="ignore"):
-        answer = decoded("Prague", {4: logit}, {4: logit}, temperature=0.01)
+        answer = decoded("Prague", {4: logit}, {4: logit}, scaling=Scaling(0.01))
     assert (answer.score, answer.null_score) == (score, 1 - score)
 
 
@@ -264,9 +288,6 @@ def test_logits_for_fewer_windows_than_there_are_are_an_error(tokenizer, questio
         decode(features, dataset, logits, logits[:1])
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"), [("threshold", math.nan), ("temperature", math.nan), ("temperature", 0)]
-)
-def test_a_threshold_or_temperature_that_is_none_is_an_error(decoded, setting, value):
-    with pytest.raises(ValueError, match=f"{setting} is "):
-        decoded("Prague", {}, {}, **{setting: value})
+def test_a_threshold_that_is_none_is_an_error(decoded):
+    with pytest.raises(ValueError, match="threshold is "):
+        decoded("Prague", {}, {}, threshold=math.nan)

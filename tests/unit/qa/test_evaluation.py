@@ -1,4 +1,4 @@
-"""Scores against numbers by hand; the fit of a card's temperature against fine grids."""
+"""Scores against numbers by hand; the fit of a card's scaling against what was drawn."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from datasets import DatasetDict
 from sklearn.metrics import roc_auc_score
 
 from src.qa import QuestionAnswerer, evaluate
-from src.qa.decoding import Answer, Candidate
+from src.qa.calibration import Scaling
+from src.qa.decoding import Answer
 from src.qa.evaluation import fit_calibration, judge
+from src.qa.models import scaling_of
 
 CITY = "Franz Kafka was born in Prague in the year 1883."
 
@@ -128,79 +130,63 @@ def test_an_answer_is_right_where_it_matches_and_never_where_there_is_none(quest
         assert judged.correct(0.5).tolist() == [True, True, False, False, False]
 
 
-# --- the one temperature of a model's card ----------------------------------------------------
-
-WORDS = ["one", "two", "three"]
+# --- the scaling of a model's card ------------------------------------------------------------
 
 
 class Drawn:
-    """A reader whose softmax at `temperature` is true: which span is right is drawn from it."""
+    """A reader whose scores are true once they are scaled: what is right is drawn from them."""
 
-    def __init__(self, number: int, temperature: float, seed: int = 0):
+    def __init__(self, number: int, scaling: Scaling, seed: int = 0):
         rng = np.random.default_rng(seed)
-        # Three spans, the best first, and the null.
-        spans = np.sort(rng.normal(0, 4, (number, 3)))[:, ::-1]
-        self.logits = np.append(spans, rng.normal(0, 4, (number, 1)), axis=1)
-        shares = self.shares(temperature)
-        self.right = np.array([rng.choice(4, p=share) for share in shares])
-        self.asked = 0
-
-    def shares(self, temperature: float) -> np.ndarray:
-        powers = np.exp((self.logits - self.logits.max(1, keepdims=True)) / temperature)
-        return powers / powers.sum(1, keepdims=True)
+        self.scores = rng.uniform(0.01, 0.99, number)
+        self.right = rng.random(number) < scaling(self.scores)
+        self.lacks = ~self.right & (rng.random(number) < 0.5)  # others have another answer
+        self.scaling = Scaling(9.0)
 
     def dataset(self, questions):
-        golds = (WORDS[right : right + 1] for right in self.right)
-        return questions(*((f"q{i}", "one two three four", *gold) for i, gold in enumerate(golds)))
+        golds = np.where(self.lacks, "", np.where(self.right, "one", "two"))
+        rows = ((f"q{i}", "one two", *filter(None, [gold])) for i, gold in enumerate(golds))
+        return questions(*rows)
 
     def __call__(self, asked, contexts, threshold, n_best):
-        assert threshold == 0.0 and n_best == 20
-        self.asked += 1
-        return [
-            Answer("one", 0, 3, 0.5, 0.5, tuple(Candidate("", 0, 0, x, 0.5) for x in spans), null)
-            for *spans, null in self.logits.tolist()
-        ]
+        assert threshold == 0.0 and self.scaling == Scaling()
+        return [Answer("one", 0, 3, score, 1 - score) for score in self.scores.tolist()]
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
-def test_the_fitted_temperature_is_the_one_the_answers_were_drawn_with(questions, temperature):
-    reader = Drawn(2000, temperature)
+@pytest.mark.parametrize("drawn", [Scaling(0.5, 0.5), Scaling(), Scaling(3.0, -1.0)])
+def test_the_fitted_scaling_is_the_one_the_answers_were_drawn_with(questions, drawn):
+    reader = Drawn(4000, drawn)
     found = fit_calibration(reader, reader.dataset(questions))
-    assert found["temperature"] == pytest.approx(temperature, rel=0.15) and reader.asked == 1
+    assert found["temperature"] == pytest.approx(drawn.temperature, rel=0.15)
+    assert found["offset"] == pytest.approx(drawn.offset, abs=0.15)
+    assert reader.scaling == Scaling(9.0), "nothing is set"
     told = found["calibration"]["passage"]
     assert told["ece"] < 0.05 and "note" not in told
-    assert (told["questions"], told["unanswerable"]) == (2000, (reader.right == 3).sum())
+    assert (told["questions"], told["unanswerable"]) == (4000, reader.lacks.sum())
 
 
-def test_temperature_and_threshold_are_the_best_of_all(questions):
-    reader = Drawn(80, 2.0, seed=1)
+def test_the_threshold_is_the_best_of_all(questions):
+    reader = Drawn(80, Scaling(2.0), seed=1)
     found = fit_calibration(reader, reader.dataset(questions))
-    first = reader.right == 0
-
-    def loss(temperature: float) -> float:
-        shares = reader.shares(temperature)
-        return -np.log(np.where(first, shares[:, 0], shares[:, 1:].sum(1))).mean()
-
-    best = min(loss(temperature) for temperature in np.geomspace(0.05, 50, 400))
-    assert loss(found["temperature"]) <= best + 1e-6
-    scores = reader.shares(found["temperature"])[:, 0]
+    scores = Scaling(found["temperature"], found["offset"])(reader.scores)
 
     def f1_at(threshold: float) -> float:
-        # Right: the first span said where it is the answer, nothing said where there is none.
-        return 100 * np.where(scores >= threshold, first, reader.right == 3).mean()
+        # Right: said where it is the answer, nothing said where there is none.
+        return 100 * np.where(scores >= threshold, reader.right, reader.lacks).mean()
 
     told = found["calibration"]["passage"]
-    assert told["f1"] == told["exact_match"] == pytest.approx(f1_at(found["threshold"]))
-    assert told["f1"] == pytest.approx(max(f1_at(threshold) for threshold in (0.0, *scores, 1.0)))
-    assert told["auc"] == pytest.approx(roc_auc_score(reader.right != 3, scores), abs=1e-4)
+    assert told["f1"] == told["exact_match"] == pytest.approx(f1_at(found["threshold"]), abs=1e-4)
+    best = max(f1_at(threshold) for threshold in (0.0, *scores, 1.0))
+    assert told["f1"] == pytest.approx(best, abs=1e-4)
+    assert told["auc"] == pytest.approx(roc_auc_score(~reader.lacks, scores), abs=1e-4)
 
 
-@pytest.mark.parametrize("right", [[0], [0] * 3, [1] * 2])
+@pytest.mark.parametrize("right", [[True], [True] * 3, [False] * 2])
 def test_where_nothing_can_be_fitted_the_defaults_are_taken_and_a_note_says_so(questions, right):
-    reader = Drawn(len(right), 1.0)
-    reader.right = np.array(right)
+    reader = Drawn(len(right), Scaling())
+    reader.right, reader.lacks = np.array(right), np.zeros(len(right), bool)
     found = fit_calibration(reader, reader.dataset(questions))
-    assert (found["temperature"], found["threshold"]) == (1.0, 0.5)
+    assert [found[name] for name in ("temperature", "offset", "threshold")] == [1.0, 0.0, 0.5]
     told = found["calibration"]["passage"]
     assert "nothing can be fitted" in told["note"] and "auc" not in told
 
@@ -211,15 +197,17 @@ def test_the_reader_answers_with_what_was_fitted_as_the_fit_said_it_would(tiny_f
         f"It is {n}, said the {who}." for n in range(3, 13) for who in ("king", "old queen")
     ]
     passages += ["", " "]
-    reader = QuestionAnswerer.load(tiny_folder, threshold=0.9, temperature=7.0, precision="fp32")
+    reader = QuestionAnswerer.load(
+        tiny_folder, threshold=0.9, scaling=Scaling(7.0), precision="fp32"
+    )
     answers = reader(["Which number?"] * len(passages), passages, threshold=0.0)
     golds = [[answer.text] if answer.text and i % 3 else [] for i, answer in enumerate(answers)]
     rows = questions(
         *(("Which number?", p, *gold) for p, gold in zip(passages, golds, strict=True))
     )
     found = fit_calibration(reader, rows)
-    assert (reader.threshold, reader.temperature) == (0.9, 7.0), "nothing is set"
-    fitted = {name: found[name] for name in ("threshold", "temperature")}
+    assert (reader.threshold, reader.scaling) == (0.9, Scaling(7.0)), "nothing is set"
+    fitted = {"threshold": found["threshold"], "scaling": scaling_of(found)}
     measured = evaluate(QuestionAnswerer.load(tiny_folder, precision="fp32", **fitted), rows)
     told = found["calibration"]["passage"]
     names = ("exact_match", "f1", "ece", "auc")

@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering, Pr
 from src import assets
 from src.qa import models
 from src.qa.answerer import QuestionAnswerer
+from src.qa.calibration import Scaling
 from src.qa.models import ModelError, load_model, read_card, save_released
 
 CARD = {"base": "minilm", "threshold": 0.4}
@@ -385,6 +386,7 @@ def test_the_window_is_as_long_as_the_positions_allow_and_no_longer(family, posi
         "[]",
         *(f'{{"threshold": {value}}}' for value in ("NaN", "1.5", "-0.1", '"0.5"', "null")),
         *(f'{{"temperature": {value}}}' for value in ("NaN", "0", "-1", "Infinity", "[1]")),
+        *(f'{{"offset": {value}}}' for value in ("NaN", "Infinity", "[1]", "null", "true")),
     ],
 )
 def test_a_damaged_card_is_one_sentence_that_names_it(broken, card):
@@ -396,7 +398,7 @@ def test_a_damaged_card_is_one_sentence_that_names_it(broken, card):
 def test_a_card_without_a_base_is_a_runs_and_its_folder_holds_the_whole_model(broken):
     (broken / "card.json").write_text(json.dumps({"threshold": 0.3, "temperature": 2}))
     qa = QuestionAnswerer.load(broken)
-    assert (qa.threshold, qa.temperature) == (0.3, 2)
+    assert (qa.threshold, qa.scaling) == (0.3, Scaling(2))
     assert read_card("minilm") == {}
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from functools import partial
 
-import numpy as np
 import pytest
 import scipy.special
 
 from src.qa import dense, open_domain, retriever
 from src.qa.__main__ import main
+from src.qa.calibration import Scaling
 from src.qa.decoding import Answer, Candidate
+from src.qa.documents import Document
 from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
 from src.qa.retriever import Retriever
 from tests.unit.qa.test_text_files import book
@@ -20,9 +23,9 @@ QUESTION = "Which element has the atomic number 79?"  # by keyword: Gold, then O
 
 
 class ScriptedReader:
-    """Marks in each passage the words that it was told to, as sure against no answer."""
+    """Marks in each passage the spans that it was told to, with their logits."""
 
-    def __init__(self, script: dict[str, tuple[str, float]]):
+    def __init__(self, script: dict[str, dict[str, float]]):
         self.script = script
 
     def __call__(self, questions, contexts, threshold, n_best):
@@ -30,78 +33,131 @@ class ScriptedReader:
         return [self.read(context) for context in contexts]
 
     def read(self, context: str) -> Answer:
-        text, sure = self.script.get(context.split()[0], ("", 0.0))
-        if not text:
+        marked = self.script.get(context.split()[0], {})
+        if not marked:
             return Answer("", 0, 0, 0.0, 1.0)
-        place = text, context.index(text), context.index(text) + len(text)
-        logit = -5 + float(np.clip(scipy.special.logit(sure), -800, 800))
-        # The scores are not those to compare between passages.
-        return Answer(*place, 0.01, 0.02, (Candidate(*place, logit, 0.01),), null_logit=-5.0)
+        places = [(context.index(text), context.index(text) + len(text)) for text in marked]
+        spans = tuple(
+            Candidate(text, *place, logit, 0.01)
+            for (text, logit), place in zip(marked.items(), places, strict=True)
+        )
+        # The reader's own score is not the one to compare between passages.
+        return Answer(spans[0].text, *places[0], 0.25, 0.02, spans, NULLS[context.split()[0]])
+
+
+NULLS = {"Gold": -5.0, "Oxygen": -3.0, "Bees": 0.0}
 
 
 @pytest.fixture
 def answerer(documents):
-    """answerer(threshold, Gold=("Gold", 0.9), ...), which searches by keyword."""
+    """answerer(threshold, Gold={"Gold": 2.0}, ...), which searches by keyword."""
 
-    def make(threshold: float, **script) -> WikipediaAnswerer:
+    def make(threshold: float, scaling: Scaling | None = None, **script) -> WikipediaAnswerer:
         searched = Retriever.open(documents, "keyword")
-        return WikipediaAnswerer(searched, ScriptedReader(script), threshold)
+        return WikipediaAnswerer(searched, ScriptedReader(script), threshold, scaling)
 
     return make
 
 
+def power(logit: float, title: str, rank: int) -> float:
+    """exp of what speaks for a span."""
+    found = open_domain.LOGIT * logit - open_domain.NULL * NULLS[title]
+    return math.exp(found) * rank**-open_domain.RANK
+
+
 def test_the_answer_comes_with_its_passage_its_title_and_the_runners_up(answerer, documents):
-    asked = answerer(0.5, Gold=("Gold", 0.9), Oxygen=("Oxygen", 0.4))
+    asked = answerer(0.0, Gold={"Gold": -4.0, "atomic number 79": -5.0}, Oxygen={"Oxygen": -3.0})
     answer = asked.ask(QUESTION)
     assert (answer.text, answer.title, answer.passage) == ("Gold", "Gold", documents[1].text)
     assert answer.passage[answer.start : answer.end] == answer.text and not answer.is_refusal
-    assert answer.reader_score == pytest.approx(0.9)
-    assert answer.score == pytest.approx(0.9)  # the first passage keeps the reader's own score
+    gold, other, oxygen = power(-4, "Gold", 1), power(-5, "Gold", 1), power(-3, "Oxygen", 2)
+    whole = gold + other + oxygen + math.exp(open_domain.NONE)
+    assert answer.score == pytest.approx(gold / whole)
+    assert answer.null_score == pytest.approx(math.exp(open_domain.NONE) / whole)
+    assert answer.reader_score == 0.25
     assert answer.retrieval_score == asked.retriever.search(QUESTION, 1)[0].score
-    (second,) = answer.runners_up
-    odds = 0.4 / 0.6 * open_domain.RANK_DISCOUNT
-    assert (second.title, second.text) == ("Oxygen", "Oxygen")
-    assert second.reader_score == pytest.approx(0.4)
-    assert second.score == pytest.approx(odds / (1 + odds))
+    (second,) = answer.runners_up  # of each passage the best
+    assert (second.title, second.text, second.score) == (
+        *("Oxygen", "Oxygen"),
+        pytest.approx(oxygen / whole),
+    )
+
+
+def test_passages_that_agree_speak_for_an_answer_together_and_scores_are_scaled(answerer):
+    scaling, script = Scaling(2.0, -0.5), {"Gold": {"metal": -4.0}, "Oxygen": {"gas": -3.0}}
+    script |= {"Bees": {"insects": 1.0}}
+    question = "Which metal, gas or insects?"
+    plain, scaled = (answerer(0.0, each, **script).ask(question) for each in (None, scaling))
+    assert [one.score for one in scaled.candidates] == pytest.approx(
+        [float(scaling(one.score)) for one in plain.candidates]
+    )
+    others = 1 - plain.score
+    assert scaled.null_score == pytest.approx((1 - scaled.score) * plain.null_score / others)
+    hits = 3 * answerer(0.0).retriever.search(question, 1)
+    agreeing = [
+        Answer("x", 0, 1, 0.1, 0.9, (Candidate(text, 0, 1, logit, 0.1),), -1.0)
+        for text, logit in (("The Moon", 0.0), ("the moon", -0.5), ("Mars", 0.2))
+    ]
+    found = open_domain.choose(hits, agreeing, 0.0, Scaling())
+    logits = [
+        open_domain.LOGIT * logit + open_domain.NULL - open_domain.RANK * math.log(rank)
+        for rank, logit in enumerate((0.0, -0.5, 0.2), 1)
+    ]
+    *shares, _ = scipy.special.softmax([*logits, open_domain.NONE])
+    assert found.text == "The Moon" and found.score == pytest.approx(shares[0] + shares[1])
 
 
 def test_a_surer_answer_further_down_the_ranking_wins(answerer):
-    answer = answerer(0.0, Gold=("Gold", 0.2), Oxygen=("Oxygen", 0.99)).ask(QUESTION)
+    answer = answerer(0.0, Gold={"Gold": -6.0}, Oxygen={"Oxygen": 6.0}).ask(QUESTION)
     assert answer.title == "Oxygen"
     assert [found.title for found in answer.candidates] == ["Oxygen", "Gold"]
 
 
 def test_nothing_is_answered_below_the_threshold_and_the_candidates_stay(answerer):
-    asked = answerer(0.95, Gold=("Gold", 0.9), Oxygen=("Oxygen", 0.4))
+    asked = answerer(1.0, Gold={"Gold": -3.0}, Oxygen={"Oxygen": -4.0})
     refusal = asked.ask(QUESTION)
-    assert refusal.is_refusal
+    assert refusal.is_refusal and 0 < refusal.score < 1
     assert (refusal.text, refusal.title, refusal.passage) == ("", "", "")
-    assert (refusal.start, refusal.end, refusal.score) == (0, 0, pytest.approx(0.9))
+    assert (refusal.start, refusal.end) == (0, 0)
     assert [found.text for found in refusal.runners_up] == ["Gold", "Oxygen"]
-    assert asked.ask(QUESTION, threshold=0.8999).text == "Gold"
+    assert asked.ask(QUESTION, threshold=refusal.score).text == "Gold"
     assert [f.text for f in asked.ask(QUESTION, n=1, threshold=0.0).candidates] == ["Gold"]
 
 
 def test_nothing_found_and_nothing_marked_are_refusals_too(answerer):
     asked = answerer(0.0)
     for question in ("zzyzx qwrtp", QUESTION):
-        assert asked.ask(question) == OpenAnswer("", 0, 0, "", "", 0.0, 0.0, 0.0, ())
+        assert asked.ask(question) == OpenAnswer("", 0, 0, "", "", 0.0, 0.0, 0.0, null_score=1.0)
     with pytest.raises(ValueError, match="blank"):
         asked.ask(" ")
 
 
 def test_many_questions_are_answered_as_each_would_be_alone(answerer):
-    asked = answerer(0.5, Gold=("Gold", 0.9), Oxygen=("Oxygen", 0.4), Bees=("insects", 0.7))
+    script = {"Gold": {"Gold": 4.0}, "Oxygen": {"Oxygen": -4.0}, "Bees": {"insects": -9.0}}
+    asked = answerer(0.1, **script)
     questions = [QUESTION, "zzyzx qwrtp", "Which insects are known for honey?", QUESTION]
     assert asked.ask_many(questions) == [asked.ask(question) for question in questions]
-    answers = asked.ask_many(questions, n=1, threshold=0.8)
+    low, high = sorted(asked.ask(question, n=1).score for question in questions[::2][:2])
+    answers = asked.ask_many(questions, n=1, threshold=(low + high) / 2)
     assert [answer.text for answer in answers] == ["Gold", "", "", "Gold"]
     assert asked.ask_many([]) == []
 
 
-def test_a_reader_that_is_altogether_sure_is_no_division_by_zero(answerer):
-    answer = answerer(0.9, Gold=("Gold", 1.0), Oxygen=("Oxygen", 0.0)).ask(QUESTION)
-    assert answer.score == pytest.approx(1) and answer.runners_up[0].score == 0
+def test_a_reader_that_is_altogether_sure_is_no_overflow(answerer):
+    answer = answerer(0.9, Gold={"Gold": 800.0}, Oxygen={"Oxygen": -800.0}).ask(QUESTION)
+    assert (answer.score, answer.null_score) == (pytest.approx(1), pytest.approx(0))
+    assert answer.runners_up[0].score == pytest.approx(0)
+
+
+def test_a_cards_calibration_for_searching_is_obeyed(tiny_folder, tmp_path, without_minilm):
+    folder = shutil.copytree(tiny_folder, tmp_path / "run")
+    load = partial(WikipediaAnswerer.load, folder, folder=tmp_path)
+    search = {"temperature": 2.0, "offset": 0.5, "ece": 0.1}
+    (folder / "card.json").write_text(json.dumps({"calibration": {"search": search}}))
+    documents = [Document("Gold", "Gold is a metal.")]
+    assert load(documents=documents).scaling == Scaling(2.0, 0.5)
+    (folder / "card.json").write_text(json.dumps({"threshold": 0.2}))
+    assert load(documents=documents).scaling == Scaling()
 
 
 @pytest.mark.parametrize("threshold", [math.nan, -0.1, 1.5])
@@ -126,8 +182,7 @@ def test_a_real_reader_marks_each_passage_as_it_would_alone(
     for found in answer.candidates:
         alone = asked.reader(QUESTION, found.passage, threshold=0.0)
         assert (found.text, found.start, found.end) == (alone.text, alone.start, alone.end)
-        sure = 1 / (1 + math.exp(alone.null_logit - alone.candidates[0].logit))
-        assert found.reader_score == pytest.approx(sure, abs=0.02)
+        assert found.reader_score == pytest.approx(alone.score, abs=0.02)
 
 
 @pytest.fixture
