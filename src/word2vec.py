@@ -457,6 +457,41 @@ def _read_text(
     return text, vocabulary
 
 
+# --- two sets of vectors side by side ------------------------------------------------------------
+
+
+def nearest_words(
+    wv: WordVectors, words: Sequence[str], n: int, asked: slice = slice(100, 1100)
+) -> np.ndarray:
+    """The n words of a list that are nearest to some of them, themselves left out.
+
+    Args:
+        words: the most frequent first.
+        asked: whose neighbours; the first hundred, such as "the", say little.
+
+    Returns:
+        int64[words asked, n], numbers in `words`, the nearest first.
+    """
+    units = wv.units[wv.vocabulary.encode(words)]
+    cosines, numbers = units[asked] @ units.T, np.arange(len(words))[asked]
+    cosines[np.arange(len(numbers)), numbers] = -2
+    return np.argsort(-cosines, axis=1)[:, :n]
+
+
+def shared_neighbours(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """The share of the neighbours in one set of vectors that are neighbours in another.
+
+    Args:
+        first, second: int[words, n] and int[words, m] of the same words.
+
+    Returns:
+        The mean over words of the share of the n that are among the m, and half of its 95 %
+        interval.
+    """
+    shares = [len({*a} & {*b}) / len(a) for a, b in zip(first, second, strict=True)]
+    return float(np.mean(shares)), float(1.96 * np.std(shares) / math.sqrt(len(shares)))
+
+
 # --- keeping a run -------------------------------------------------------------------------------
 
 

@@ -26,7 +26,6 @@ from src.plots import (
     Figure,
     finish,
     listed,
-    number,
     percent,
     subplots,
     tint,
@@ -45,6 +44,7 @@ from src.plots.primitives import (
     write,
 )
 from src.teaching.panel import Panel
+from src.word2vec import shared_neighbours
 
 CENTRE, CONTEXT, NUMBER = START, END, ANSWER  # in every figure of this file; numbers are green
 _NUMBER_WORDS = """
@@ -58,7 +58,7 @@ NUMBER_WORDS = frozenset(_NUMBER_WORDS.split())
 
 
 def draw_windows(words: Sequence[str], window: int) -> Figure:
-    """Draw a window sliding over a sentence, a row for each place, with the pairs each gives.
+    """Draw a window sliding over a sentence, a row for each place, with the size of each context.
 
     Args:
         words: str[T], about 20 at most.
@@ -77,15 +77,18 @@ def draw_windows(words: Sequence[str], window: int) -> Figure:
         for j, word in enumerate(words):
             look = centre if j == i else context if j in around else outside
             box(ax, middles[j], i, widths[j] - 0.4, 0.72, word, FAINT, size=letters, **look)
-        write(ax, width + 0.8, i, f"{len(around)} pairs", ha="left")
-    write(ax, 0, -0.72, "centre: the question", CENTRE, bold=True, ha="left")
-    write(ax, 0.32 * width, -0.72, "context: its right answers", CONTEXT, bold=True, ha="left")
-    finding = f"A window of {window} to either side makes {sum(map(len, near))} training pairs"
+        write(ax, width + 0.8, i, f"context of {len(around)}", ha="left")
+    write(ax, 0, -0.72, "centre", CENTRE, bold=True, ha="left")
+    write(
+        ax, 0.32 * width, -0.72, f"context, {window} to either side", CONTEXT, bold=True, ha="left"
+    )
+    finding = f"A window of {window} takes {T} steps: {T} rows of CBOW"
     shows = f"The sentence “{' '.join(words)}” once per row, the window one word further each time"
     pairs = [
         (word, " ".join(words[j] for j in around)) for word, around in zip(words, near, strict=True)
     ]
-    return finish(figure, f"{finding} in {T} steps", shows, f"Centre and context, {listed(pairs)}")
+    finding += f", {sum(map(len, near))} pairs of skip-gram"
+    return finish(figure, finding, shows, f"Centre and context, {listed(pairs)}")
 
 
 # --- the networks ---------------------------------------------------------------------------------
@@ -223,30 +226,6 @@ def plot_keep_probability(
     return finish(figure, f"{finding}in all, {left:.0f} % of the text is left", rare, named)
 
 
-# --- comparisons ----------------------------------------------------------------------------------
-
-
-def plot_comparison(table: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Plot a few ways of doing one thing side by side, a small chart for each measure.
-
-    Args:
-        table: measure -> way -> value, most is best; the same ways in each, nan for no value.
-    """
-    ways = list(next(iter(table.values())))
-    size = (8.6, 1.2 + 0.42 * len(ways))
-    figure, axes = subplots(1, len(table), figsize=size, sharey=True, squeeze=False)
-    wins: dict[str, list[str]] = {}
-    for ax, (measure, values) in zip(axes[0], table.items(), strict=True):
-        title(ax, measure, 10)
-        best = ways[int(np.nanargmax([values[way] for way in ways]))]
-        colours = [CENTRE if way == best else tint(CENTRE, 0.4) for way in ways]
-        shown = ["none" if math.isnan(v) else number(float(f"{v:.3g}")) for v in values.values()]
-        bars(ax, values, shown, colours, room=1.45)
-        wins.setdefault(best, []).append(measure)
-    ahead = [f"{best} in {' and '.join(measures)}" for best, measures in wins.items()]
-    return finish(figure, f"Ahead: {'; '.join(ahead)}")
-
-
 # --- maps of words --------------------------------------------------------------------------------
 
 
@@ -373,7 +352,8 @@ def plot_word_maps(
     drawn = list(maps.values())
     kept = [kept_neighbours(a, b) for number, a in enumerate(drawn) for b in drawn[number + 1 :]]
     finding = f"The same words, {len(maps)} maps: places and outlines change, while"
-    finding += f" {percent(min(kept))} to {percent(max(kept))} of near neighbours stay"
+    stay = dict.fromkeys([percent(min(kept)), percent(max(kept))])
+    finding += f" {' to '.join(stay)} of near neighbours stay"
     shows = f"Small maps of the same {len(words):,} words: {', '.join(maps)}"
     groups = listed({name: ", ".join(group[:5]) for name, group in marked.items()})
     return finish(figure, finding, shows, f"Marked, some of each: {groups}")
@@ -391,7 +371,7 @@ def kept_neighbours(first: np.ndarray, second: np.ndarray, n: int = 10) -> float
         NearestNeighbors(n_neighbors=n).fit(points).kneighbors(return_distance=False)
         for points in (first, second)
     ]
-    return float(np.mean([len({*a} & {*b}) / n for a, b in zip(*found, strict=True)]))
+    return shared_neighbours(*found)[0]
 
 
 def explore_word_map(words: Sequence[str], places: np.ndarray, neighbours: np.ndarray) -> Panel:

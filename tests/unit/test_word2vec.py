@@ -28,8 +28,10 @@ from src.word2vec import (
     from_gensim,
     load_sentences,
     load_word2vec,
+    nearest_words,
     noise_distribution,
     save_word2vec,
+    shared_neighbours,
     subsampling_keep,
     train_word2vec,
     training_pairs,
@@ -382,6 +384,19 @@ def test_a_text_whose_words_are_nearly_all_thinned_out_still_ends():
 def test_a_learning_rate_that_is_far_too_high_is_named():
     with pytest.raises(ValueError, match="train with a learning_rate below"):
         train_word2vec(sentences_about_three_things(), learning_rate=1e38, **SMALL)
+
+
+# --- two sets of vectors side by side ------------------------------------------------------------
+
+
+def test_nearest_words_are_of_the_list_and_their_shared_part_has_its_interval():
+    wv = WordVectors.load("word2vec-cbow")
+    words = wv.vocabulary.words[:300:2]
+    for word, row in zip(words[20:23], nearest_words(wv, words, 3, slice(20, 23)), strict=True):
+        others = [other for other in wv.get_top_similar(word, 12_000) if other in words]
+        assert [words[i] for i in row] == others[:3]
+    share, half = shared_neighbours(np.array([[1, 2], [3, 4]]), np.array([[2, 1, 9], [4, 8, 9]]))
+    assert (share, half) == pytest.approx((0.75, 1.96 * 0.25 / 2**0.5))
 
 
 # --- keeping them --------------------------------------------------------------------------------

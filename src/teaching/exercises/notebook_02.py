@@ -1,4 +1,4 @@
-"""Notebook 02: from sentences to training pairs, from a pair to its loss, vectors of length 1."""
+"""Notebook 02: from sentences to training pairs, from a pair to its loss, fewer frequent words."""
 
 import numpy as np
 
@@ -153,48 +153,5 @@ PAIR_LOSS = Exercise(
     np.logaddexp(0, wrong) -> np.log1p(np.exp(wrong))
     # The formula is right, but sigmoid(-1000) rounds to 0, and its logarithm is minus infinity.
     # `np.logaddexp(0, -x)` is safe.
-    """,
-)
-
-
-def normalise_rows(embeddings: np.ndarray) -> np.ndarray:
-    """Every row scaled to length 1.
-
-    Example: normalise_rows(np.array([[3.0, 4.0], [0.0, 2.0]]))
-    gives [[0.6, 0.8], [0.0, 1.0]].
-
-    Args:
-        embeddings: float[V, D], one row for each word; it is left unchanged.
-
-    Returns:
-        float[V, D]. A row of zeros has no direction and stays all zeros.
-    """
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)  # [V, 1]
-    return embeddings / np.where(lengths == 0, 1, lengths)
-
-
-NORMALISE_ROWS = Exercise(
-    normalise_rows,
-    hint="`np.linalg.norm(embeddings, axis=1, keepdims=True)` gives the length of every row, "
-    "float[V, 1]. Which of them must you not divide by?",
-    insight="`WordVectors` does this once, when it opens a file; after that one matrix product "
-    "gives the cosines of all V words with one of them.",
-    cases=[
-        Case([[3.0, 4.0], [0.0, 2.0]], gives=[[0.6, 0.8], [0.0, 1.0]]),
-        Case([[1.0, 2.0, 2.0], [-6.0, 2.0, 3.0]], here="there are two rows of three"),
-        Case([[0.0, 5.0], [0.0, 0.0]], here="one row is all zeros, and stays as it is"),
-    ],
-    mistakes="""
-    axis=1 -> axis=0
-    # It divides by the lengths of the *columns*. A word is a row: `axis=1`.
-    , axis=1, keepdims=True ->
-    # It divides all rows by one number, the length of the whole matrix. Every row has its own:
-    # `axis=1`.
-    np.linalg.norm(embeddings, -> embeddings.sum(
-    # It makes the numbers of a row sum to one. The length is the root of the sum of squares,
-    # `np.linalg.norm(..., axis=1)`.
-    , keepdims=True ->
-    # The lengths have lost an axis: numpy lines float[V] up with the columns. Keep float[V, 1] by
-    # `keepdims=True`.
     """,
 )

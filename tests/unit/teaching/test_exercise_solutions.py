@@ -9,7 +9,6 @@ import bm25s
 import numpy as np
 import pytest
 import torch
-from sklearn.preprocessing import normalize
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import nn
 from torch.nn import functional as F
@@ -57,13 +56,6 @@ def cross_entropy_of_one_yes_and_k_times_no(rng):
     yes = torch.tensor([1.0] + [0.0] * K, dtype=torch.float64)
     expected = F.binary_cross_entropy_with_logits(scores, yes, reduction="sum")
     return (centre, context, negatives), float(expected)
-
-
-@reference("02.normalise_rows")
-def rows_of_scikit_learn(rng):
-    embeddings = rng.normal(size=(9, 7))
-    embeddings[3] = 0
-    return (embeddings,), normalize(embeddings)
 
 
 @reference("03.unroll")
