@@ -17,6 +17,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from src.dates import CHARACTERS, START_ID
 from src.rnn import EncoderDecoder, FastLayer
@@ -214,6 +215,27 @@ class AdditiveAttention(nn.Module):
         scores = self.v(torch.tanh(pairs)).squeeze(-1)  # [B, T, S]
         weights = masked_softmax(scores, mask)
         return weights @ key, weights
+
+
+class OneVector(nn.Module):
+    """Attention switched off: every query gets the encoder's last state.
+
+    With keys of two directions, that is the first one's state after the last
+    token, and the second one's after the first. Called as AdditiveAttention.
+    """
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        mask: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        B, T, (S, D) = *query.shape[:2], key.shape[1:]
+        ends = mask[:, 0].sum(-1) - 1  # int64[B]
+        forth, back = key[torch.arange(B), ends], key[:, 0]  # [B, D] each
+        last = torch.cat([forth[:, : D // 2], back[:, D // 2 :]], dim=-1)
+        weights = F.one_hot(ends, S)[:, None].expand(B, T, S).to(key.dtype)
+        return last[:, None].expand(B, T, D), weights
 
 
 class AttentionEncoderDecoder(nn.Module):

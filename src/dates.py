@@ -299,12 +299,13 @@ def date_batches(batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor, T
 
 def train_dates(
     model: nn.Module,
-    minutes: float,
+    minutes: float | None,
     seed: int = 0,
     folder: str | Path | None = None,
     report: Report | None = None,
     batch_size: int = 32,
     learning_rate: float = 3e-3,
+    steps: int | None = None,
 ) -> Run:
     """Teach a model to rewrite dates, by teacher forcing.
 
@@ -313,7 +314,7 @@ def train_dates(
 
     Args:
         model: a `DateModel`; it is trained in place.
-        minutes: see `src.training.fit`, also for the other arguments.
+        minutes, steps: see `src.training.fit`, also for the other arguments.
     """
     development = make_dates(DEVELOPMENT, seed=0, split="development")
 
@@ -335,4 +336,5 @@ def train_dates(
         unit="dates",
         report=report,
         folder=folder,
+        steps=steps,
     )

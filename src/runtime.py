@@ -395,7 +395,7 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
             f"There is no finished run in {mine} and no shipped one at {theirs}: run the training "
             f"cell, or get the shipped one back with `git checkout {theirs}`."
         )
-    print(f"Using the shipped result in {theirs}: there is no finished run of yours in {mine}.")
+    print(f"Using the shipped result in {theirs}:\nno finished run of yours in {mine}.")
     return shipped
 
 

@@ -32,15 +32,12 @@ from src.plots import (
 )
 from src.plots.explore import explorable
 from src.plots.primitives import (
-    GREY,
     arrow,
     box,
     drawing,
-    grouped_bars,
     heatmap,
-    legend,
-    level,
     lines,
+    readable_on,
     title,
     write,
 )
@@ -128,47 +125,18 @@ def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
 
 
 def _aligned_words(weights: np.ndarray, written: str, iso: str) -> list[dict[str, str]]:
-    """Of each date of `iso` part -> the word that it looks at most; [] where it is no date."""
+    """Of each date of `iso` part -> the words that its characters look at most; [] if no date."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?", iso):
         return []
     words = [match.span() for match in re.finditer(r"[^\s,]+", written)]
 
-    def word_of(rows: slice) -> str:
-        return written[slice(*max(words, key=lambda word: weights[rows, slice(*word)].sum()))]
+    def words_of(rows: slice) -> str:
+        best = {max(words, key=lambda word: row[slice(*word)].sum()) for row in weights[rows]}
+        return ", ".join(written[slice(*word)] for word in sorted(best))
 
     parts = {"year": (0, 4), "month": (5, 7), "day": (8, 10)}
     begins = range(0, len(iso), 11)
-    return [{part: word_of(slice(b + i, b + j)) for part, (i, j) in parts.items()} for b in begins]
-
-
-def draw_look_back(weights: Any, written: str, so_far: str, following: str) -> Figure:
-    """Draw one step of a decoder that looks back: which states it mixes for its next character.
-
-    Args:
-        weights: float[S], of this step.
-        written: the S characters read.
-        so_far, following: what is written already, and what is chosen now.
-    """
-    S, middle, weights = len(written), len(written) / 2, np.asarray(weights, dtype=float)
-    figure, ax = drawing((8.6, 2.9), (-0.03 * S, 1.03 * S), (-0.9, 3.5))
-    colours = matplotlib.colormaps[matplotlib.rcParams["image.cmap"]]
-    for j, (mark, weight) in enumerate(zip(written, weights, strict=True)):
-        box(ax, j + 0.5, 0.45, 0.88, 0.9, face=colours(weight), line=0)
-        write(ax, j + 0.5, -0.4, mark, size=min(12, 420 / S))
-        look = {"linewidth": 0.3 + 5 * weight, "alpha": 0.15 + 0.85 * weight}
-        ax.plot([j + 0.5, middle], [0.92, 2.6], color=END, **look)
-    frame = {"boxstyle": "round,pad=0.5", "facecolor": tint(END, 0.25), "edgecolor": END}
-    write(ax, middle, 3.0, f"written so far: “{so_far}”", size=11.5, bbox=frame)
-    write(ax, 0.7 * S, 3.0, f"next: “{following}”", "#a34600", 12, bold=True, ha="left")
-    note = "states of the encoder,\ncoloured by their weight"
-    write(ax, 0, 1.45, note, GREY, 9, ha="left")
-    best = int(weights.argmax())
-    words = [m[0] for m in re.finditer(r"[^\s,]{2,}", written) if m.start() <= best < m.end()]
-    where = f"“{written[best]}”" + "".join(f" of “{word}”" for word in words)
-    finding = f"To write “{following}” it looks most at {where}: {percent(weights[best])}"
-    top = {f"{written[j]} at {j}": weights[j] for j in np.argsort(-weights)[:5]}
-    shows = f"A decoder that has written “{so_far}”, and lines to the characters of “{written}”"
-    return finish(figure, finding, shows, f"Largest weights: {listed(top, percent)}")
+    return [{part: words_of(slice(b + i, b + j)) for part, (i, j) in parts.items()} for b in begins]
 
 
 def plot_head_maps(
@@ -273,27 +241,32 @@ def plot_outputs(
     return finish(figure, finding, f"Heatmaps of vectors, a row for each token, {listed(rows)}")
 
 
-def plot_entropy(widths: Sequence[int], entropies: Mapping[str, Any], S: int) -> Figure:
-    """Plot how evenly softmax spreads over S keys, against the width of queries and keys.
+def draw_projection(words: Sequence[str], x: Any, weights: Any, names: Sequence[str]) -> Figure:
+    """Draw x times a matrix with its numbers; the finding spells out the first one.
 
     Args:
-        widths: int[W].
-        entropies: way to scale -> float[W, N], bits, of N random queries each.
+        words: str[T].
+        x: int[T, D].
+        weights: int[D, D].
+        names: of the vectors, the matrix and the result.
     """
-    values = {name: np.asarray(bits, dtype=float) for name, bits in entropies.items()}
-    means = {name: bits.mean(axis=1) for name, bits in values.items()}
-    bands = {name: tuple(np.quantile(bits, (0.1, 0.9), axis=1)) for name, bits in values.items()}
-    figure, ax = subplots(figsize=(8, 3.9))
-    curves = {name: np.stack([widths, mean], axis=1) for name, mean in means.items()}
-    labels = "width d of queries and keys (logarithmic)", "entropy of the weights, bits"
-    even, ends = math.log2(S), (widths[0] / 1.15, widths[-1] * 1.1)
-    lines(ax, curves, *labels, None, bands, ends, (0, 1.2 * even), "x", marker="o")
-    ax.set_xticks(widths, map(str, widths))
-    level(ax, even, f"even over all {S} keys: {even:.0f} bits", left=True)
-    write(ax, widths[0], 0.3, "bands: 80 % of the queries", GREY, 9.5, ha="left")
-    parts = [f"from {mean[0]:.1f} to {mean[-1]:.1f} bits {name}" for name, mean in means.items()]
-    finding = f"From width {widths[0]} to {widths[-1]} the entropy goes {', '.join(parts)}"
-    return finish(figure, finding)
+    tables = x, weights, made = np.asarray(x), np.asarray(weights), np.asarray(x) @ weights
+    D, places = len(weights), np.cumsum([0, *(t.shape[1] + 1.5 for t in tables)])
+    figure, ax = drawing((8.6, 2.6), (-2.2, places[-1] - 1), (D + 0.2, -1.2))
+    colours, top = matplotlib.colormaps[matplotlib.rcParams["image.cmap"]], max(map(np.max, tables))
+    for name, table, left, after in zip(names, tables, places, ("×", "=", ""), strict=False):
+        down = (D - len(table)) / 2
+        for (i, j), value in np.ndenumerate(table):
+            face = colours(value / top)
+            box(ax, left + j, down + i, 0.94, 0.94, face=face, line=0)
+            write(ax, left + j, down + i, f"{value}", readable_on(face), 11)
+        write(ax, left + (table.shape[1] - 1) / 2, -0.95, name, size=11, bold=True)
+        write(ax, left + table.shape[1] + 0.25, (D - 1) / 2, after, size=15)
+    for i, word in enumerate(words):
+        write(ax, -0.8, (D - len(words)) / 2 + i, word, size=10, ha="right")
+    sums = " + ".join(f"{a}·{b}" for a, b in zip(x[0], weights[:, 0], strict=True))
+    finding = f"The first number of {words[0]}'s {names[2]}: {sums} = {made[0, 0]}"
+    return finish(figure, finding, f"{names[0]} times {names[1]} is {names[2]}: {made.tolist()}")
 
 
 # --- positions as clocks, and the whole transformer ----------------------------------------------
@@ -435,21 +408,24 @@ def plot_heads(
     return finish(figure, finding, f"In the cells, by block and head: {label}")
 
 
-def plot_gradients(norms: Mapping[str, tuple[float, float]]) -> Figure:
-    """Plot how long the gradient of each weight matrix is, measured in two ways.
+def plot_learned_looks(steps: Sequence[int], looks: Any, words: Sequence[str], gradients: Any):
+    """Plot where a layer looks while it learns, and how much gradient reaches its matrices.
 
     Args:
-        norms: matrix -> (by backpropagation, by finite differences).
+        steps: int[N].
+        looks: float[N, S], one query's weights.
+        words: str[S]; the last should be looked at.
+        gradients: matrix -> float[N], lengths.
     """
-    ways = {"backpropagation": START, "finite differences": END}
-    table = {name: dict(zip(ways, pair, strict=True)) for name, pair in norms.items()}
-    figure, ax = subplots(figsize=(8, 1.5 + 0.56 * len(norms)))
-    grouped_bars(ax, table, ways, "length of the gradient", "{:.6f}")
-    legend(figure, ways)
-    apart = max(abs(a - b) / max(abs(b), 1e-12) for a, b in norms.values())
-    reached = sum(pair[0] > 0 for pair in norms.values())
-    finding = f"The loss reaches {reached} of {len(norms)} matrices; "
-    return finish(figure, f"{finding}two ways to measure it differ by {apart:.0e} of it at most")
+    figure, (left, right) = subplots(1, 2, figsize=(8.6, 3.9), width_ratios=(5, 4))
+    looks = _weights(looks, len(steps), len(words))
+    heatmap(left, looks, [str(step) for step in steps], words, "{:.2f}".format, high=1, size=9)
+    left.set(ylabel="training step", xlabel=LOOKED_AT)
+    curves = {name: np.stack([steps, each], axis=1) for name, each in gradients.items()}
+    lines(right, curves, "training step", "length of the gradient (logarithmic)", log="y")
+    first, last = (percent(look[-1]) for look in looks[[0, -1]])
+    finding = f"From step {steps[0]} to {steps[-1]} the look at “{words[-1]}” goes from {first} to "
+    return finish(figure, finding + last)
 
 
 def _shades() -> list[str]:

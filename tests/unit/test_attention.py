@@ -16,6 +16,7 @@ from src.attention import (
     AttentionEncoderDecoder,
     KeyValueCache,
     MultiHeadAttention,
+    OneVector,
     causal_mask,
     masked_softmax,
     padding_mask,
@@ -229,6 +230,16 @@ def test_the_encoder_decoder_with_attention_is_a_date_model(
     check: Callable, model: AttentionEncoderDecoder
 ) -> None:
     check(model)
+
+
+def test_attention_switched_off_gives_every_step_the_encoders_last_state(
+    model: AttentionEncoderDecoder,
+) -> None:
+    source_ids, source_mask, _ = collate(make_dates(5, seed=0))
+    source, last = model.encode(source_ids, source_mask)
+    contexts, weights = OneVector()(normal(5, T, D), source, source_mask[:, None])
+    assert_close(contexts, last[:, None].expand(5, T, -1))
+    assert weights.shape == (5, T, source.shape[1]) and weights.sum(-1).eq(1).all()
 
 
 def test_the_decoder_step_by_step_gives_the_scores_of_teacher_forcing(

@@ -316,7 +316,7 @@ def test_without_a_finished_run_the_shipped_one_stands_in(runs, capsys):
     for folder in ("runs", "never"):
         shipped = runtime.latest_run(folder, "weights/shipped")
         assert shipped == runs.parent / "weights/shipped"
-        assert capsys.readouterr().out.startswith("Using the shipped result in weights/shipped: ")
+        assert capsys.readouterr().out.startswith("Using the shipped result in weights/shipped:")
     with pytest.raises(FileNotFoundError, match="no finished run in runs and no shipped one at x:"):
         runtime.latest_run("runs", "x")
 

@@ -1,4 +1,4 @@
-"""Notebook 04: masked attention and heads, in numpy."""
+"""Notebook 04: masked attention, in numpy."""
 
 import numpy as np
 
@@ -13,9 +13,8 @@ def masked_attention(
 ) -> np.ndarray:
     """Mix the rows of value by how well each query matches each allowed key.
 
-    softmax(query key^T / sqrt(D)) value, where the softmax of each row is taken
-    over its allowed keys. A row that may attend to nothing gives zeros. Scores
-    may be in the thousands.
+    softmax(query key^T / sqrt(D)) value; the softmax of each row is over its
+    allowed keys. A row without any gives zeros. Scores may be in the thousands.
     Example: masked_attention(np.zeros((1, 2)), np.ones((3, 2)),
         np.array([[1.0], [2.0], [9.0]]), np.array([[True, True, False]]))
     gives [[1.5]]: equal scores, so the mean of the two allowed values.
@@ -79,52 +78,5 @@ MASKED_ATTENTION = Exercise(
     * mask ->
     # Where nothing is allowed, it mixes the forbidden values. Multiply the weights by the mask once
     # more.
-    """,
-)
-
-
-def split_heads(x: np.ndarray, H: int) -> np.ndarray:
-    """Give each of H heads its own columns of every token's vector.
-
-    Head 0 has the first D / H numbers of each token, head 1 the next ones.
-    Example: split_heads(np.array([[1, 2, 3, 4], [5, 6, 7, 8]]), 2)
-    gives [[[1, 2], [5, 6]], [[3, 4], [7, 8]]].
-
-    Args:
-        x: float[T, D], D a multiple of H.
-        H: the number of heads.
-
-    Returns:
-        float[H, T, D / H].
-    """
-    T, D = x.shape
-    # [T, D] to [T, H, D / H] to [H, T, D / H]
-    return x.reshape(T, H, D // H).transpose(1, 0, 2)
-
-
-SPLIT_HEADS = Exercise(
-    split_heads,
-    hint="Two moves: `reshape` cuts each row into H pieces (to which shape?), `transpose` brings "
-    "the axis of heads to the front.",
-    insight="No number is computed: heads are a way to look at the columns. That is why "
-    "`MultiHeadAttention` needs one matrix W_q, not H.",
-    cases=[
-        Case(np.arange(12.0).reshape(3, 4), 2, here="there are 3 tokens, 4 wide, for 2 heads"),
-        Case(
-            np.arange(12.0).reshape(2, 6),
-            1,
-            here="a single head gets everything, and the axis stays",
-        ),
-    ],
-    mistakes="""
-    return x.reshape(H, len(x), -1)
-    # The shape is right and the content is not: `reshape` reads row by row, so one head gets all of
-    # the first tokens. Cut each token first, [T, H, D / H], then swap two axes.
-    .transpose(1, 0, 2) ->
-    # The heads are on the second axis, [T, H, D / H]. Swap the first two axes (`transpose`).
-    return np.stack([x[:, head::H] for head in range(H)])
-    # A head gets every H-th column. Real models store the columns of a head side by side.
-    (1, 0, 2) -> (1, 2, 0)
-    # The last two axes are swapped: a head should have a row for each token, [T, D / H].
     """,
 )

@@ -46,8 +46,6 @@ def aligned(copies=1):
 HEADS = maps(6, T, T)
 HEADS[:, 3] = np.eye(T)[5]  # all heads agree on one token
 PADDING, CAUSAL = np.array([[True, True, False]]), np.tri(3, dtype=bool)
-BITS = {"not divided": [[1.0, 3.0], [0.0, 1.0]], "divided": [[3.0, 3.0], [3.0, 3.2]]}
-NORMS = {"W_q": (0.0, 0.0), "W_v": (0.5, 0.4)}
 SHARES = [[0.5, 1.0], [0.0, 0.25]]
 
 FIGURES = {
@@ -81,11 +79,6 @@ FIGURES = {
         lambda: attention.plot_alignment(aligned(), WRITTEN, "2026-11-2?"),
         "It writes 2026-11-2?: each character looks at a few",
     ),
-    "draw_look_back": (
-        lambda: attention.draw_look_back([0.1, 0.0, 0.0, 0.7, 0.2], "5 May", "2026-0", "5"),
-        "To write “5” it looks most at “a” of “May”: 70 %",
-        "a at 3: 70 %, y at 4: 20 %, 5 at 0: 10 %",
-    ),
     "plot_head_maps": (
         lambda: attention.plot_head_maps(HEADS, TOKENS),
         "6 heads agree on where to look most for 1 of 8 tokens",
@@ -106,11 +99,12 @@ FIGURES = {
         "A small matrix",
         "Heatmap of x: [CLS]: 0, 0, 1, 1; the: 0.84, 0.032, 0.54, 1;",
     ),
-    "plot_entropy": (
-        lambda: attention.plot_entropy([4, 64], BITS, S=16),
-        "From width 4 to 64 the entropy goes from 2.0 to 0.5 bits not divided, "
-        "from 3.0 to 3.1 bits divided",
-        "not divided: 2 at 4, 0.5 at 64",
+    "draw_projection": (
+        lambda: attention.draw_projection(
+            ["a", "b"], [[1, 2], [0, 1]], [[3, 0], [1, 2]], ("x", "W", "query")
+        ),
+        "The first number of a's query: 1·3 + 2·1 = 5",
+        "x times W is query: [[5, 4], [1, 2]]",
     ),
     "draw_transformer": (
         lambda: attention.draw_transformer(
@@ -141,10 +135,13 @@ FIGURES = {
         "by block and head: right",
         "block 1: 1: 50, 2: 100; block 2: 1: 0, 2: 25",
     ),
-    "plot_gradients": (
-        lambda: attention.plot_gradients(NORMS),
-        "The loss reaches 1 of 2 matrices; two ways to measure it differ by 2e-01 of it at most",
-        "W_v: backpropagation 0.500000, finite differences 0.400000",
+    "plot_learned_looks": (
+        lambda: attention.plot_learned_looks(
+            [0, 20], [[0.5, 0.5], [0.1, 0.9]], ["first", "last"], {"W_q": [1, 0.1]}
+        ),
+        "From step 0 to 20 the look at “last” goes from 50 % to 90 %",
+        "20: first 0.10, last 0.90",
+        "W_q: 1 at 0, 0.1 at 20",
     ),
 }
 

@@ -88,12 +88,6 @@ def attention_of_the_course(rng):
     return drawn, attention.scaled_dot_product_attention(*tensors(*drawn))[0]
 
 
-@reference("04.split_heads")
-def heads_of_the_course(rng):
-    x, H = rng.normal(size=(5, 12)), int(rng.choice([1, 2, 3, 6, 12]))
-    return (x, H), attention.MultiHeadAttention(12, H).split(torch.from_numpy(x)[None])[0]
-
-
 @reference("05.positional_encoding")
 def positions_of_the_course(rng):
     T, D = int(rng.integers(1, 99)), 2 * int(rng.integers(1, 20))
