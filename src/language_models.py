@@ -17,12 +17,10 @@ Sources: Mikolov et al. 2010 (recurrent); Radford et al. 2019 (GPT-2). Counting 
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import random
 from abc import ABC, abstractmethod
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -37,7 +35,6 @@ from src.files import make_folder
 from src.rnn import open_forget_gates
 from src.sampling import Sampler
 from src.subwords import BytePairTokenizer
-from src.text import sentence_stream, tokenize_words
 from src.topics import Split, split_of
 from src.training import Run, fit, in_eval_mode, load_run, save_run
 from src.transformer import GPT
@@ -352,7 +349,7 @@ class PretrainedModel(NetworkModel):
     """A language model that others have trained, with its own vocabulary.
 
     It has read far more text than this course has, most likely these Wikipedia articles too,
-    the test ones included.
+    the test ones included. SmolLM2's weights have been rounded to four bits (Q4_1) before.
 
     Args:
         name: "smollm2" (SmolLM2-135M-Instruct), or the folder of a causal language model.
@@ -375,7 +372,8 @@ class PretrainedModel(NetworkModel):
 # --- training -----------------------------------------------------------------------------------
 
 ROW_LENGTH = 128  # tokens of a training row, for a model that could read any number
-DEVELOPMENT_TEXTS = 64  # that the scores on the way are taken on
+DEVELOPMENT_TEXTS = 16  # that the scores on the way are taken on
+WRITES = 60  # tokens that a model writes at each of them, if it is to
 
 
 def training_batches(
@@ -411,13 +409,15 @@ def train_language_model(
     folder: str | Path | None = None,
     batch_size: int = 16,
     learning_rate: float = 3e-3,
+    beginning: str | None = None,
+    report: Callable[[dict], None] | None = None,
     **options: Any,
 ) -> Run:
     """Teach a model, in place, to predict the next token.
 
     The history's loss is per token, ln V for a model that guesses; its
     `perplexity_per_word` is that of some development texts. For `minutes`,
-    `seed`, `learning_rate` and the options `report` and `steps` see
+    `seed`, `learning_rate`, `report` and the option `steps` see
     `src.training.fit`.
 
     Args:
@@ -425,6 +425,8 @@ def train_language_model(
         data: the texts.
         folder: where to keep the model, if anywhere; see `TrainableModel.save`.
         batch_size: rows per step, each of as many tokens as the model reads at once.
+        beginning: with each score the history keeps what the model then writes after it,
+            as `writes`.
     """
     if model.tokenizer != data.tokenizer:
         advice = "make the model with data.tokenizer"
@@ -440,6 +442,12 @@ def train_language_model(
             logits, _ = model.logits(rows[:, :-1])
             return F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
 
+    def look(entry: dict) -> None:  # the clock stands still meanwhile
+        if beginning is not None and "perplexity_per_word" in entry:
+            entry["writes"] = model.generate(beginning, WRITES, seed=seed).text
+        if report is not None:
+            report(entry)
+
     with compute.keep_malloc_pages():
         model.run = fit(
             model.network,
@@ -451,6 +459,7 @@ def train_language_model(
             learning_rate=learning_rate,
             seed=seed,
             unit="tokens",
+            report=look,
             **options,
         )
     if folder is not None:
@@ -458,25 +467,7 @@ def train_language_model(
     return model.run
 
 
-# --- suggestions while one types ----------------------------------------------------------------
-
-
-def count_next_words(texts: Iterable[str]) -> dict[str, Counter[str]]:
-    """For every word, how often each word follows it: all that a phone keyboard knows."""
-    following: dict[str, Counter[str]] = defaultdict(Counter)
-    for words in sentence_stream(texts):
-        for word, after in itertools.pairwise(words):
-            following[word][after] += 1
-    return dict(following)
-
-
-def keyboard_suggestions(
-    following: Mapping[str, Counter[str]], text: str, n: int = 3
-) -> dict[str, float]:
-    """The n words that followed the last word of `text` most often, with their shares."""
-    last = tokenize_words(text)[-1:]
-    counts = following.get(last[0], Counter()) if last else Counter()
-    return {word: count / counts.total() for word, count in counts.most_common(n)}
+# --- ways to go on ------------------------------------------------------------------------------
 
 
 def likeliest_tokens(model: LanguageModel, text: str, n: int = 3) -> dict[str, float]:
@@ -517,3 +508,34 @@ def three_continuations(
         if len(continuations) == 3:
             break
     return list(continuations.values())
+
+
+def beam_search(
+    model: LanguageModel, beginning: str, n: int = 20, beams: int = 4
+) -> list[tuple[float, str]]:
+    """Look for the likeliest way to go on, keeping a few texts at every step.
+
+    Each kept text is tried with every next token, and the `beams` likeliest
+    of all these stay. One beam is greedy decoding. A text that the model has
+    ended is kept as it is.
+
+    Args:
+        n: the most tokens to write.
+
+    Returns:
+        The logarithm of each one's probability, and its text, likeliest first.
+    """
+    tokenizer, kept = model.tokenizer, [(0.0, [])]
+    begun = tokenizer.encode(beginning)
+    for _ in range(n):
+        tried = []
+        for log_prob, written in kept:
+            if written[-1:] == [tokenizer.start_id]:
+                tried.append((log_prob, written))
+                continue
+            log_probs = model.next_token_probs([*begun, *written]).log()
+            best = log_probs.topk(min(beams, tokenizer.V))
+            for more, token in zip(*map(Tensor.tolist, best), strict=True):
+                tried.append((log_prob + more, [*written, token]))
+        kept = sorted(tried, reverse=True)[:beams]
+    return [(log_prob, tokenizer.decode(written)) for log_prob, written in kept]

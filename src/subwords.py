@@ -16,7 +16,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import BertWordPieceTokenizer, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from src.files import WRITE_AGAIN
 
@@ -89,16 +89,17 @@ def merge_steps(word: str, merges: Iterable[Merge]) -> list[tuple[Merge | None, 
 
 
 def longest_match(word: str, vocabulary: Container[str]) -> list[str]:
-    """Cut a word as WordPiece does: the longest piece in the vocabulary, again and again.
+    """Cut a word as WordPiece does: take the longest piece it has, and again.
 
-    Where nothing fits, the whole word is unknown. Devlin et al. 2019 and its code.
+    Where nothing fits, the whole word is unknown. Devlin et al. 2019.
     """
     pieces, begin = [], 0
     while begin < len(word):
         mark = CONTINUES if begin else ""
-        ends = range(len(word), begin, -1)
-        end = next((end for end in ends if mark + word[begin:end] in vocabulary), None)
-        if end is None:
+        end = len(word)
+        while end > begin and mark + word[begin:end] not in vocabulary:
+            end -= 1
+        if end == begin:
             return ["[UNK]"]
         pieces.append(mark + word[begin:end])
         begin = end
@@ -106,17 +107,6 @@ def longest_match(word: str, vocabulary: Container[str]) -> list[str]:
 
 
 # --- tokenizers learned from texts --------------------------------------------------------------
-
-
-def train_wordpiece(texts: Iterable[str], V: int) -> BertWordPieceTokenizer:
-    """Learn V word pieces in BERT's manner: lower case, no accents.
-
-    The library `tokenizers` chooses merges by count, as `learn_merges` does; the code that
-    made BERT's vocabulary was never published.
-    """
-    tokenizer = BertWordPieceTokenizer()
-    tokenizer.train_from_iterator(texts, V, show_progress=False)
-    return tokenizer
 
 
 class BytePairTokenizer:

@@ -428,8 +428,9 @@ class Transformer(nn.Module):
 class GPT(nn.Module):
     """A language model: every token attends to itself and those before it.
 
-    The word embeddings serve twice: to read a token, at sqrt(D) times their size, and to score
-    the next one. Radford et al. 2019; Vaswani et al. 2017, section 3.4.
+    The word embeddings serve twice: to read a token and to score the next one. A token goes in as
+    sqrt(D) (word + position); Vaswani et al. 2017, section 3.4, multiply the word alone. Radford et
+    al. 2019.
 
     Args:
         V, D, H, L: vocabulary, width, heads and blocks.

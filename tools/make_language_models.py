@@ -1,10 +1,11 @@
 """Train the released language models of notebook 06: `python tools/make_language_models.py`.
 
-An LSTM and a small GPT with the same vocabulary, texts and minutes. Settings were chosen on
-development introductions; the scores on the cards are those of the test split, of the stored
-file. Results go to build/weights/lm-*. With --release weights/ is written, each model is also
-trained with three seeds for less time, to see how much a score owes to chance, and all models of
-the notebook are scored into data/language_models.json.
+An LSTM and a small GPT with the same vocabulary, texts and minutes, and an LSTM of letters for
+those who skip its training in the notebook. Settings were chosen on development introductions; the
+scores on the cards are those of the test split, of the stored file. Results go to
+build/weights/lm-*. With --release weights/ is written, the first two are also trained with three
+seeds for less time, to see how much a score owes to chance, and all models that the notebook
+compares are scored into data/language_models.json.
 """
 
 from __future__ import annotations
@@ -47,12 +48,22 @@ def make_gpt(data: LanguageData) -> GPTModel:
     return GPTModel(network, data.tokenizer)
 
 
+# As in the notebook, by steps: a reader's half minute goes half as far, or further.
+LETTERS = {"batch_size": 16, "learning_rate": 8e-3, "beginning": "The ", "steps": 500}
+
+
+def make_letters(data: LanguageData) -> RecurrentModel:
+    return RecurrentModel(RecurrentNetwork(data.tokenizer.V, D=192), data.tokenizer)
+
+
 # How to make each model, its recipe, and what it is.
 MODELS: dict[str, tuple[Callable[[LanguageData], TrainableModel], dict, str]] = {
     "lm-lstm": (make_lstm, {"batch_size": 16, "learning_rate": 5e-3}, "an LSTM"),
     "lm-gpt": (make_gpt, {"batch_size": 4, "learning_rate": 3e-3}, "a small GPT"),
+    "lm-letters": (make_letters, LETTERS, "an LSTM of letters"),
 }
 CLASSES: dict[str, type[TrainableModel]] = {"lm-lstm": RecurrentModel, "lm-gpt": GPTModel}
+CLASSES |= {"lm-letters": RecurrentModel}
 MINUTES, SHORT_MINUTES = 6.0, 1.0  # of training: the shipped models, and those of the three seeds
 EVERY = 4  # every fourth test text compares all models; SmolLM2 would take 15 minutes for all
 SEEDS = (0, 1, 2)  # the first is that of the shipped models
@@ -70,6 +81,7 @@ def figures(score: TextScore) -> dict[str, float]:
 def train(name: str, data: LanguageData, minutes: float, seed: int) -> TrainableModel:
     """A model of this kind, trained."""
     make, recipe, _ = MODELS[name]
+    minutes = None if "steps" in recipe else minutes
     torch.manual_seed(seed)
     model, report = make(data), tell(f"{name}, seed {seed}", "perplexity_per_word")
     train_language_model(model, data, minutes, seed=seed, report=report, **recipe)
@@ -81,6 +93,8 @@ def make_model(
 ) -> None:
     """Train a model, and one with each seed for less time; score them; write the card."""
     model, test = train(name, data, MINUTES, SEEDS[0]), data.texts["test"]
+    if name == "lm-letters":  # four times as many tokens, one after the other
+        test, seeds = test[::20], ()
     model.save(target)
     scores = figures(CLASSES[name].load(target).score(test))  # that of the stored file
     by_seed = {}
@@ -98,7 +112,7 @@ def make_model(
     title = f"{title} that writes introductions"
     run.card = card_of(name, run, title, opened_by, source, remark) | {
         "scores": {**scores, "test_texts": len(test)},
-        "short_runs": {"minutes": SHORT_MINUTES, "scores_by_seed": by_seed},
+        **({"short_runs": {"minutes": SHORT_MINUTES, "scores_by_seed": by_seed}} if seeds else {}),
         "note": "It writes in the manner of an introduction; believe nothing that it says.",
     }
     save_with_page(run, target, {"tokenizer.json": model.tokenizer.to_json()})
@@ -117,8 +131,8 @@ def compare(data: LanguageData) -> dict:
         began = time.perf_counter()
         model = NgramModel(data.tokenizer, data.rows["train"], order)
         score(f"{order}-gram", model, round((time.perf_counter() - began) / 60, 3))
-    for name, model_class in CLASSES.items():
-        model = model_class.load(runtime.COURSE / "weights" / name)
+    for name in ("lm-lstm", "lm-gpt"):
+        model = CLASSES[name].load(runtime.COURSE / "weights" / name)
         score(name, model, model.run.card["minutes"])
     score("smollm2", PretrainedModel(), None)
     return {
@@ -132,12 +146,12 @@ def compare(data: LanguageData) -> dict:
 
 def main() -> None:
     options = parse_options(__doc__, list(MODELS))
-    data = LanguageData.load()
     for name in options.only:
+        data = LanguageData.load(257 if name == "lm-letters" else 4000)
         seeds = SEEDS if options.release else ()
         make_model(name, data, options.folder / name, seeds, options.remark)
     if options.release:
-        write_json(runtime.COURSE / "data" / "language_models.json", compare(data))
+        write_json(runtime.COURSE / "data" / "language_models.json", compare(LanguageData.load()))
 
 
 if __name__ == "__main__":

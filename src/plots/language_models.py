@@ -1,9 +1,8 @@
-"""Figures of language models: probabilities, counts, pieces, reach, learning, speed, sampling."""
+"""Figures of language models: probabilities, counts, pieces, reach, size, sampling."""
 
 from __future__ import annotations
 
-import itertools
-import textwrap
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from src.language_models import Continuation
 from src.plots import (
     ANSWER,
     END,
@@ -26,7 +24,6 @@ from src.plots import (
     percent,
     plain,
     subplots,
-    tell,
     tint,
 )
 from src.plots.primitives import (
@@ -39,7 +36,6 @@ from src.plots.primitives import (
     label_line_ends,
     lines,
     logarithmic,
-    percents,
     title,
     write,
 )
@@ -93,34 +89,6 @@ def draw_chain_rule(tokens: Sequence[str], probs: Sequence[float]) -> Figure:
     ax.set_xlabel("token, and below it the product so far", labelpad=36)
     finding = f"{T} probabilities, one for each token, multiply to {scientific(products[-1])}"
     return finish(figure, finding, f"Bars, one for each token: {'; '.join(said)}")
-
-
-def plot_suggestions(suggestions: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """Plot what several sources suggest after several beginnings.
-
-    Args:
-        suggestions: beginning -> source -> word -> probability, the same sources in each.
-    """
-    sources = list(next(iter(suggestions.values())))
-    shape, size = (len(suggestions), len(sources)), (8.6, 0.9 + 1.15 * len(suggestions))
-    figure, axes = subplots(*shape, figsize=size, sharex=True, squeeze=False)
-    highest = max(
-        max(words.values(), default=0) for row in suggestions.values() for words in row.values()
-    )
-    for row, (beginning, each) in zip(axes, suggestions.items(), strict=True):
-        for column, (ax, source) in enumerate(zip(row, sources, strict=True)):
-            title(ax, f"{source}: {beginning} ...", 10, bold=False)
-            words = {word.strip() or word: share for word, share in each[source].items()}
-            shown, colour = [percent(share) for share in words.values()], tint(f"C{column}", 0.7)
-            bars(ax, words, shown, colour, " ")
-            percents(ax, "x")
-            ax.set(xlim=(0, 1.25 * highest), xlabel="probability" if ax in axes[-1] else "")
-    lists = {s: len({tuple(each[s]) for each in suggestions.values()}) for s in sources}
-    found = [f"the {source} {n}" for source, n in lists.items()]
-    first = lists[sources[0]]
-    found[0] = f"the {sources[0]} has {first} list{'s' * (first > 1)} of words"
-    beginnings = f"{len(suggestions)} beginning{'s' * (len(suggestions) > 1)}"
-    return finish(figure, f"After {beginnings} {', '.join(found)}")
 
 
 # --- counting -------------------------------------------------------------------------------------
@@ -224,8 +192,12 @@ def plot_orders(perplexities: Mapping[str, Mapping[int, float]]) -> Figure:
         ax.plot([n], [edge], "^", color=colours[name], markersize=11)
     ax.set_xticks(sorted({n for _, n, _ in points}))
     ax.set_xlim(min(n for _, n, _ in points) - 0.15)
-    value, n, name = min(points)
-    finding = f"Lowest: {name} with n = {n}, perplexity {value:,.0f} per word; infinite (▲): "
+    found = []
+    for name, each in perplexities.items():
+        *before, last = each.values()
+        if np.isfinite(last):
+            found.append(f"{name} {'rises' if last > min(before) else 'falls'} to {last:,.0f}")
+    finding = f"With longer runs {', '.join(found)} per word; infinite (▲): "
     finding += ", ".join(sorted({name for _, name in infinite})) or "none"
     figure.told.clear()  # the lines have the height of the edge where they are infinite
     return finish(figure, finding, f"Perplexity against n, {listed(perplexities, number)}")
@@ -289,109 +261,46 @@ def _states(ax: Axes, middles: np.ndarray, y: float, colour: Any) -> None:
     arrow(ax, (seen[-1] + 0.68, y - 1.1), (asked - 0.15, y - 0.36), colour)
 
 
-# --- learning, and speed --------------------------------------------------------------------------
-
-
-def plot_learning(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]], levels: Mapping[str, float]
-) -> Figure:
-    """Plot the perplexity per word on development texts against seconds of training.
-
-    Args:
-        runs: name -> history of `train_language_model`; logs without a perplexity are passed over.
-        levels: name -> a perplexity to compare with, drawn over the whole width.
-    """
-    curves = {}
-    for name, history in runs.items():
-        logs = [log for log in history if log["seconds"] and log.get("perplexity_per_word")]
-        curves[name] = [(log["seconds"], log["perplexity_per_word"]) for log in logs]
-    seconds, values = zip(*(point for points in curves.values() for point in points), strict=True)
-    values += (*levels.values(),)
-    ends = min(seconds), max(seconds)
-    everything = curves | {name: [(x, y) for x in ends] for name, y in levels.items()}
-    figure, ax = subplots(figsize=(8.4, 4))
-    lowest, highest = min(values) / 1.3, min(1.2 * max(values), 200 * min(values))
-    limits = (ends[0] / 1.2, ends[1] * 1.05), (lowest, highest)
-    colours = {name: colour_of(name) for name in everything}
-    lines(ax, everything, "training, seconds", "perplexity per word", colours, None, *limits, "xy")
-    for name, line in zip(everything, ax.lines, strict=True):
-        line.set_marker("" if name in levels else "o")
-        line.set_linestyle(":" if name in levels else "--" if "shipped" in name else "-")
-    best = min(curves, key=lambda name: curves[name][-1][1])
-    last, value = curves[best][-1]
-    finding = f"“{best}” ends lowest, at {value:,.0f} per word after {last:.0f} s"
-    finding += "".join(f"; {name} {value:,.0f}" for name, value in levels.items())
-    return finish(figure, finding)
-
-
-def plot_speeds(speeds: Mapping[str, Mapping[int, float]]) -> Figure:
-    """Plot tokens per second against the length of the text that is written.
-
-    Args:
-        speeds: way -> tokens written -> tokens per second, of one model "with cache" and
-            "without cache", and of others.
-    """
-    figure, ax = subplots(figsize=(8, 3.6))
-    curves = {name: list(each.items()) for name, each in speeds.items()}
-    colours = {name: colour_of(name) for name in speeds}
-    lines(ax, curves, "length of the text, tokens", "tokens per second", colours, marker="o")
-    for name, line in zip(curves, ax.lines, strict=True):
-        line.set_linestyle("--" if "without" in name else "-")
-    lengths = [length for length, _ in next(iter(curves.values()))]
-    ax.set(xlim=(0, lengths[-1] * 1.05), xticks=lengths)
-    cached, again = (
-        next(each for name, each in speeds.items() if word in name)
-        for word in ("with ", "without ")
-    )
-    gains = [f"{cached[n] / again[n]:.1f} times at {n} tokens" for n in (lengths[0], lengths[-1])]
-    return finish(figure, f"The cache speeds up writing {', '.join(gains)}")
+# --- what text and size buy -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A model on the ladder.   seconds: of training   estimated: whether they are a guess"""
+    """A model on the ladder.   tokens: of the text it learned from, however often read"""
 
     name: str
     parameters: int
-    seconds: float
+    tokens: float
     perplexity: float
-    estimated: bool = False
 
 
 def plot_ladder(rungs: Sequence[Rung]) -> Figure:
-    """Plot perplexity against size, and against training time, a point for each model."""
-    figure, axes = subplots(1, 2, figsize=(8.8, 4.1), sharey=True)
+    """Plot perplexity against size, and against the text learned from, a point for each model."""
+    figure, axes = subplots(1, 2, figsize=(8.8, 3.9), sharey=True)
     ys = [rung.perplexity for rung in rungs]
-    for ax, of in zip(axes, ("parameters", "seconds"), strict=True):
+    for ax, of in zip(axes, ("parameters", "tokens"), strict=True):
         xs = [getattr(rung, of) for rung in rungs]
-        for rung, x in zip(rungs, xs, strict=True):
-            colour = colour_of(rung.name)
-            face = "white" if of == "seconds" and rung.estimated else colour
-            look = {"markerfacecolor": face, "markeredgecolor": colour, "markeredgewidth": 1.8}
-            ax.plot([x], [rung.perplexity], "o", markersize=9, **look)
+        for rung, x, y in zip(rungs, xs, ys, strict=True):
+            ax.plot([x], [y], "o", markersize=9, color=colour_of(rung.name))
         ax.set(xscale="log", xlim=(min(xs) / 3, max(xs) * 3), ylim=(min(ys) / 1.5, max(ys) * 1.5))
         ax.grid(axis="y")
     logarithmic(axes[0])
     axes[0].set(xlabel="parameters", ylabel="perplexity per word")
-    hollow = " (hollow: estimate)" if any(rung.estimated for rung in rungs) else ""
-    axes[1].set_xlabel(f"training, seconds{hollow}")
+    axes[1].set_xlabel("tokens of text learned from")
     right = axes[1].get_xlim()[1]
     ends = [(right, rung.perplexity, rung.name, colour_of(rung.name)) for rung in rungs]
     label_line_ends(axes[1], ends)
-    best, worst = (edge(rungs, key=lambda rung: rung.perplexity) for edge in (min, max))
-    finding = f"From {worst.perplexity:,.0f} ({worst.name}) down to {best.perplexity:,.0f} per word"
+    best = min(rungs, key=lambda rung: rung.perplexity)
+    sizes = ("tokens", "parameters")
+    most = [of for of in sizes if best == max(rungs, key=operator.attrgetter(of))]
+    finding = f"Lowest: {best.name}, perplexity {best.perplexity:,.0f} per word"
+    finding += f", with the most {' and '.join(most)}" if most else ""
     said = {
         rung.name: f"perplexity {rung.perplexity:,.0f}, {rung.parameters:,} parameters, "
-        f"{'about ' * rung.estimated}{_duration(rung.seconds)}"
+        f"{rung.tokens:,.0f} tokens"
         for rung in rungs
     }
-    return finish(figure, f"{finding} ({best.name})", listed(said))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1e9:
-        return f"{seconds:,.0f} second{'s' * (round(seconds) != 1)}"
-    return f"{seconds / 1e9:.0f} billion seconds ({seconds / 31_557_600:,.0f} years)"
+    return finish(figure, finding, listed(said))
 
 
 # --- sampling -------------------------------------------------------------------------------------
@@ -429,60 +338,3 @@ def plot_samplers(probs: Mapping[str, Any], pieces: Callable[[list[int]], list[s
     finding += f"{kept[fewest]:,} of {len(original):,} tokens"
     left = {name: f"{count:,}" for name, count in kept.items()}
     return finish(figure, finding, f"Tokens that stay possible, {listed(left)}")
-
-
-RUN = 4  # a token repeats when the run of so many tokens that it ends has come before
-
-
-def repeats(token_ids: Sequence[int], n: int = RUN) -> list[bool]:
-    """Say of each token whether it ends a run of n tokens that has come before: bool[T]."""
-    runs = [tuple(token_ids[t - n + 1 : t + 1]) for t in range(n - 1, len(token_ids))]
-    return [False] * (len(token_ids) - len(runs)) + [run in runs[:i] for i, run in enumerate(runs)]
-
-
-def plot_repetition(texts: Mapping[str, Continuation]) -> Figure:
-    """Plot how likely each token of written texts was, and which only repeat what was said.
-
-    Args:
-        texts: how it was chosen -> what was written.
-    """
-    size, shares = (8.6, 0.9 + 1.45 * len(texts)), {}
-    figure, axes = subplots(len(texts), 1, figsize=size, sharex=True, squeeze=False)
-    for ax, (name, text) in zip(axes[:, 0], texts.items(), strict=True):
-        again = repeats(text.token_ids)
-        shares[name] = sum(again) / max(1, len(again))
-        colours = [END if repeated else tint(START, 0.6) for repeated in again]
-        ax.bar(range(1, len(again) + 1), text.probs, 1.0, color=colours)
-        begins = textwrap.shorten(text.beginning + text.text, 95, placeholder=" ...")
-        title(ax, f"{name}: {begins}", 9, bold=False)
-        tell(ax, "Bars of the tokens", f"{sum(again)} of {len(again)} only repeat")
-        ax.set(ylim=(0, 1.05), yticks=(0, 0.5, 1), ylabel="probability")
-        ax.margins(x=0.01)
-    axes[-1, 0].set_xlabel(f"token (orange: the last {RUN} tokens have come before in this order)")
-    found = ", ".join(f"{percent(share)} {name}" for name, share in shares.items())
-    return finish(figure, f"Tokens that only say again what was said: {found}")
-
-
-def draw_cache(T: int = 5) -> Figure:
-    """Draw which tokens go through the network for each new token, without a cache and with one.
-
-    Args:
-        T: steps drawn, some 3 to 8.
-    """
-    figure, axes = drawing((8.2, 1.25 + 0.36 * T), (-2.2, 1.4 * T), (T - 0.3, -1.25), 2)
-    counts = {}
-    for ax, name in zip(axes, ("without a cache", "with a cache"), strict=True):
-        write(ax, -0.45, -0.8, name, size=11, bold=True, ha="left")
-        for step in range(T):
-            write(ax, -0.65, step, f"step {step + 1}", GREY, 9.5, ha="right")
-        counts[name] = 0
-        for step, t in itertools.combinations_with_replacement(range(T - 1, -1, -1), 2):
-            new = t == step or name.startswith("without")
-            counts[name] += new
-            face, edge = (tint(ATTENDING, 0.7), ATTENDING) if new else ("white", MUTED)
-            ax.plot([t], [step], "o", markersize=20, color=face, markeredgecolor=edge)
-    passes = " and ".join(f"{count} {name}" for name, count in counts.items())
-    finding = f"{T} tokens take {passes} through the network"
-    shows = "Two triangles of circles, a row for each new token; filled ones are computed, "
-    shows += "with a cache only the last of each row"
-    return finish(figure, finding, shows)

@@ -27,8 +27,7 @@ from src.language_models import (
     RecurrentModel,
     RecurrentNetwork,
     TextScore,
-    count_next_words,
-    keyboard_suggestions,
+    beam_search,
     likeliest_tokens,
     three_continuations,
     train_language_model,
@@ -391,10 +390,13 @@ def test_training_teaches_and_a_saved_model_scores_the_same(kind, make, tmp_path
     torch.manual_seed(0)
     model, test = kind(make(), TOKENIZER), DATA.texts["test"]
     assert model.score(test).perplexity_per_token == pytest.approx(V, rel=0.1), "it guesses"
-    run = train_language_model(model, DATA, None, folder=tmp_path, batch_size=4, steps=150)
+    settings = {"batch_size": 4, "steps": 150, "beginning": "the "}
+    run = train_language_model(model, DATA, None, folder=tmp_path, **settings)
     assert run is model.run and run.finished
     last = run.history[-1]
     assert last["unit"] == "tokens"
+    assert last["writes"] == model.generate("the ", language_models.WRITES).text
+    assert len([log for log in run.history if "writes" in log]) == 11, "one for each score"
     trained = model.score(test)
     unigram = NgramModel(TOKENIZER, ROWS, 1).score(test)
     assert trained.perplexity_per_token < min(V / 4, unigram.perplexity_per_token)
@@ -420,17 +422,37 @@ def test_models_of_another_class_or_vocabulary_are_told(tmp_path: Path):
         train_language_model(RecurrentModel(RecurrentNetwork(V, D=8), other), DATA, minutes=1)
 
 
-# --- suggestions
+# --- ways to go on
 
 
-def test_a_phone_keyboard_suggests_what_followed_the_last_word_most_often():
-    following = count_next_words(["The cat sat. The cat ran.", "the dog; A cat sat"])
-    expected = {"cat": 2 / 3, "dog": 1 / 3}
-    assert keyboard_suggestions(following, "I saw the") == pytest.approx(expected)
-    assert list(keyboard_suggestions(following, "Cat", 1)) == ["sat"]
-    assert "sat" not in following, "it ends every sentence"
-    for nothing in ("", "...", "zebra"):
-        assert keyboard_suggestions(following, nothing) == {}
+def every_text(model: LanguageModel, beginning: str, n: int) -> dict[tuple[int, ...], float]:
+    """The log probability of each text of at most n tokens, shorter ones ended by the model."""
+    begun, texts = TOKENIZER.encode(beginning), {(): 0.0}
+    for _ in range(n):
+        longer = {}
+        for text, log_prob in texts.items():
+            if text[-1:] == (TOKENIZER.start_id,):
+                longer[text] = log_prob
+                continue
+            for token, more in enumerate(model.next_token_probs([*begun, *text]).log().tolist()):
+                longer[(*text, token)] = log_prob + more
+        texts = longer
+    return texts
+
+
+def test_beams_that_keep_all_find_the_likeliest_text_and_one_beam_is_greedy():
+    for order in (1, 2, 3):
+        model = NgramModel(TOKENIZER, ROWS, order)
+        expected = every_text(model, "the dog", 2)
+        found = beam_search(model, "the dog", 2, beams=V)
+        best = sorted(expected.values(), reverse=True)[:V]
+        assert [log_prob for log_prob, _ in found] == pytest.approx(best)
+        assert found[0][1] == TOKENIZER.decode(max(expected, key=expected.get))
+        ((log_prob, text),) = beam_search(model, "the dog", 9, beams=1)
+        greedy = model.generate("the dog", 9, Sampler.greedy())
+        assert text == greedy.text
+        if not greedy.ended:
+            assert log_prob == pytest.approx(sum(map(math.log, greedy.probs)))
 
 
 def test_a_model_with_one_way_to_go_on_gives_one_continuation():

@@ -1,74 +1,10 @@
-"""Notebook 06: a merge of BPE, counts, perplexity, top-p, a repetition penalty."""
+"""Notebook 06: counts, perplexity, top-p."""
 
 import math
-from collections import Counter
-from itertools import pairwise
 
 import numpy as np
 
 from src.teaching.exercises.record import Case, Exercise
-
-
-def merge_once(words: list[list[str]], counts: list[int]) -> list[list[str]]:
-    """One step of byte-pair encoding: join the most frequent neighbours.
-
-    Find the two pieces that are neighbours most often in the text (of equally
-    frequent pairs the first in alphabetical order), and join them in every
-    word, going from left to right.
-    Example: merge_once([["a", "b", "c"], ["b", "c"]], [2, 3])
-    gives [["a", "bc"], ["bc"]]: b and c are neighbours 5 times, a and b twice.
-
-    Args:
-        words: each word as its pieces so far, such as ["l", "ow"].
-        counts: how often each of the words occurs in the text.
-
-    Returns:
-        The words with their new pieces; unchanged if every word is one piece.
-    """
-    pairs: Counter = Counter()
-    for pieces, count in zip(words, counts, strict=True):
-        for pair in pairwise(pieces):
-            pairs[pair] += count
-    if not pairs:
-        return words
-    best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-    result = []
-    for pieces in words:
-        joined, i = [], 0
-        while i < len(pieces):
-            hit = tuple(pieces[i : i + 2]) == best
-            joined.append("".join(best) if hit else pieces[i])
-            i += 2 if hit else 1
-        result.append(joined)
-    return result
-
-
-MERGE_ONCE = Exercise(
-    merge_once,
-    hint="Two loops. In the first a `Counter` gets `count` for every pair of neighbours, "
-    "`zip(pieces, pieces[1:])`. In the second go through each word with an index `i` that moves on "
-    "by 2 after a join and by 1 otherwise.",
-    insight="Repeat it, write down each join, and you have a vocabulary: "
-    "`src.subwords.learn_merges` is this in a loop.",
-    cases=[
-        Case([list("cat"), list("car"), ["do", "g"]], [2, 2, 9], here="`do g` occurs 9 times"),
-        Case([["z", "y"], ["b", "a"]], [3, 3], gives=[["z", "y"], ["ba"]], here="there is a tie"),
-        Case([list("banana")], [1], gives=[["b", "an", "an", "a"]], here="the pair occurs twice"),
-        Case([list("haaaa")], [1], gives=[["h", "aa", "aa"]], here="four pieces are equal"),
-        Case([["ox"], ["a"]], [2, 5], gives=[["ox"], ["a"]], here="there is nothing left to join"),
-    ],
-    mistakes="""
-    += count -> += 1
-    # It counts every word once. A pair in a word that occurs nine times occurs nine times in the
-    # text.
-    == best -> == best and len(joined) == i
-    # It joins only the first of several such pairs in a word.
-    (-pairs[pair], pair) -> -pairs[pair]
-    # Of equally frequent pairs it takes the one it saw first. Take the first in alphabetical order.
-    i += 2 if hit else 1 -> i += 1
-    # It uses a piece twice. After a join move on by 2: the right neighbour is used up.
-    """,
-)
 
 
 def bigram_probability(
@@ -229,64 +165,5 @@ SAMPLE_TOP_P = Exercise(
     # those that stay.
     int(kept[np.argmax(running > u * running[-1])]) -> int(np.argmax(running > u * running[-1]))
     # It returns the token's place in the sorted order. Its number is wanted: `order[place]`.
-    """,
-)
-
-
-def repetition_penalised(
-    logits: np.ndarray,
-    token_ids: list[int],
-    penalty: float,
-) -> np.ndarray:
-    """Make tokens that have come before less likely to come again.
-
-    A positive logit of such a token is divided by the penalty, a negative one
-    multiplied, once; the others stay as they are.
-    Example: repetition_penalised(np.array([3.0, -1.0, 4.0]), [0, 1, 0], 2.0)
-    gives [1.5, -2.0, 4.0].
-
-    Args:
-        logits: float[V].
-        token_ids: those that have come before, some of them repeatedly.
-        penalty: 1 changes nothing, more than 1 makes them less likely.
-
-    Returns:
-        float[V].
-    """
-    result = logits.copy()
-    for token in set(token_ids):
-        if logits[token] > 0:
-            result[token] /= penalty
-        else:
-            result[token] *= penalty
-    return result
-
-
-LOGITS = [2.0, -1.0, 0.5, -3.0, 0.0]
-
-REPETITION_PENALISED = Exercise(
-    repetition_penalised,
-    hint="Begin with `logits.copy()`. In a loop over `set(token_ids)`: if the logit is positive, "
-    "divide it by the penalty, else multiply it.",
-    insight="`repetition_penalty` does this for the writing assistant. It knows nothing of "
-    "meaning: `the` is penalised like a rare name.",
-    cases=[
-        Case(LOGITS, [0], 2.0, gives=[1.0, -1.0, 0.5, -3.0, 0.0], here="its logit is positive"),
-        Case(LOGITS, [1], 2.0, gives=[2.0, -2.0, 0.5, -3.0, 0.0], here="its logit is negative"),
-        Case(LOGITS, [0, 3, 0, 0], 2.0, here="token 0 has come three times"),
-        Case(LOGITS, [], 2.0, gives=LOGITS, here="nothing has come yet"),
-    ],
-    mistakes="""
-    *= -> /=
-    # It divides negative logits too, which brings them nearer to 0, and so makes these tokens
-    # *likelier*. Multiply those.
-    /= -> -=
-    *= -> -=
-    # It subtracts the penalty. This one divides and multiplies, so that 1 changes nothing.
-    set(token_ids) -> token_ids
-    # A token that has come three times is penalised three times. Once is enough: go through
-    # `set(token_ids)`.
-    /= -> *=
-    # It multiplies positive logits too, which makes them larger. Divide those.
     """,
 )

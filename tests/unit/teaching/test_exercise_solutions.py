@@ -9,10 +9,9 @@ import bm25s
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from torch.nn import functional as F
-from transformers import RepetitionPenaltyLogitsProcessor
 
 from src import attention, compression, word2vec
 from src.qa import calibration, retriever
@@ -20,7 +19,7 @@ from src.sampling import top_p
 from src.teaching.exercises import exercises, find, grading, notebooks
 
 REFERENCES = []
-TESTED_BELOW = {"06.merge_once", "09.bm25_term", "09.fuse"}
+TESTED_BELOW = {"09.bm25_term", "09.fuse"}
 
 
 def reference(exercise):
@@ -100,13 +99,6 @@ def layer_norm_of_torch(rng):
     return (x, gain, bias, 1e-5), F.layer_norm(*tensors(x), (10,), *tensors(gain, bias), eps=1e-5)
 
 
-@reference("06.repetition_penalised")
-def the_penalty_of_transformers(rng):
-    logits, token_ids = rng.normal(size=40), rng.integers(0, 40, rng.integers(1, 60)).tolist()
-    process = RepetitionPenaltyLogitsProcessor(1.3)
-    return (logits, token_ids, 1.3), process(torch.tensor([token_ids]), *tensors(logits[None]))[0]
-
-
 @reference("07.mask_tokens")
 def masking_place_by_place(rng):
     T = rng.integers(1, 30)
@@ -143,19 +135,6 @@ def test_draws_by_top_p_have_the_chances_that_the_course_gives():
         drawn = [solution("06.sample_top_p")(probs, p, (i + 0.5) / 4000) for i in range(4000)]
         expected = top_p(torch.from_numpy(probs).log(), p).softmax(-1).tolist()
         assert np.bincount(drawn, minlength=12) / 4000 == pytest.approx(expected, abs=1 / 2000)
-
-
-def test_merges_one_after_another_cut_words_as_the_library_does():
-    texts, counts = ["singing", "ring", "sing", "bananas"], [50, 31, 23, 12]  # no ties
-    library = Tokenizer(models.BPE())
-    library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.BpeTrainer(vocab_size=7 + 4, min_frequency=0, show_progress=False)
-    corpus = (" ".join([text] * count) for text, count in zip(texts, counts, strict=True))
-    library.train_from_iterator(corpus, trainer)
-    words = [list(text) for text in texts]
-    for _ in range(4):
-        words = solution("06.merge_once")(words, counts)
-    assert words == [library.encode(text).tokens for text in texts]
 
 
 def test_windows_are_those_of_a_real_tokenizer():

@@ -35,9 +35,6 @@ WRONG = {
         "p = np.prod(np.exp(log_probs))\n"
         "return np.inf if p == 0 else p ** (-1 / words)": "multiplies probabilities"
     },
-    "06.repetition_penalised": {
-        "for i in set(token_ids):\n    logits[i] /= penalty": "returns `None` every time"
-    },
     "07.mask_tokens": {
         f"{CHOSEN}token_ids[chosen & (dice[1] < 0.8)] = mask_id\n"
         "labels = np.where(chosen, token_ids, -100)\n"
@@ -77,8 +74,6 @@ RIGHT = {
     "06.sample_top_p": "i = np.argsort(-probs)\nc = np.cumsum(probs[i])\n"
     "s = i[: np.searchsorted(c, p) + 1]\nr = np.cumsum(probs[s])\n"
     "return s[np.argmax(r > u * r[-1])]",
-    "06.repetition_penalised": "i = list(set(token_ids))\nx = logits[i]\n"
-    "logits[i] = np.where(x < 0, x * penalty, x / penalty)\nreturn logits",
     "08.best_span": "s, e, n, T = start_logits, end_logits, max_answer_length, len(start_logits)\n"
     "sums = [(s[i] + e[j], i, j) for i in range(T) for j in range(i, min(i + n, T))]\n"
     "return np.array(max(sums)[1:])",
