@@ -11,8 +11,6 @@ compares are scored into data/language_models.json.
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,32 +36,16 @@ from src.ngrams import NgramModel  # noqa: E402
 from src.transformer import GPT  # noqa: E402
 from tools.cards import card_of, made_here, parse_options, save_with_page, tell  # noqa: E402
 
-
-def make_lstm(data: LanguageData) -> RecurrentModel:
-    return RecurrentModel(RecurrentNetwork(data.tokenizer.V, D=256, dropout=0.1), data.tokenizer)
-
-
-def make_gpt(data: LanguageData) -> GPTModel:
-    network = GPT(data.tokenizer.V, D=256, H=4, L=2, max_T=256, dropout=0.1)
-    return GPTModel(network, data.tokenizer)
-
-
+LSTM = {"batch_size": 16, "learning_rate": 5e-3}
+SMALL = {"D": 256, "H": 4, "L": 2, "max_T": 256, "dropout": 0.1}
 # As in the notebook, by steps: a reader's half minute goes half as far, or further.
 LETTERS = {"batch_size": 16, "learning_rate": 8e-3, "beginning": "The ", "steps": 500}
-
-
-def make_letters(data: LanguageData) -> RecurrentModel:
-    return RecurrentModel(RecurrentNetwork(data.tokenizer.V, D=192), data.tokenizer)
-
-
-# How to make each model, its recipe, and what it is.
-MODELS: dict[str, tuple[Callable[[LanguageData], TrainableModel], dict, str]] = {
-    "lm-lstm": (make_lstm, {"batch_size": 16, "learning_rate": 5e-3}, "an LSTM"),
-    "lm-gpt": (make_gpt, {"batch_size": 4, "learning_rate": 3e-3}, "a small GPT"),
-    "lm-letters": (make_letters, LETTERS, "an LSTM of letters"),
+# The class of each model, its network and the settings of that, its recipe, what it is.
+MODELS: dict[str, tuple] = {
+    "lm-lstm": (RecurrentModel, RecurrentNetwork, {"D": 256, "dropout": 0.1}, LSTM, "an LSTM"),
+    "lm-gpt": (GPTModel, GPT, SMALL, {"batch_size": 4, "learning_rate": 3e-3}, "a small GPT"),
+    "lm-letters": (RecurrentModel, RecurrentNetwork, {"D": 192}, LETTERS, "an LSTM of letters"),
 }
-CLASSES: dict[str, type[TrainableModel]] = {"lm-lstm": RecurrentModel, "lm-gpt": GPTModel}
-CLASSES |= {"lm-letters": RecurrentModel}
 MINUTES, SHORT_MINUTES = 6.0, 1.0  # of training: the shipped models, and those of the three seeds
 EVERY = 4  # every fourth test text compares all models; SmolLM2 would take 15 minutes for all
 SEEDS = (0, 1, 2)  # the first is that of the shipped models
@@ -80,10 +62,11 @@ def figures(score: TextScore) -> dict[str, float]:
 
 def train(name: str, data: LanguageData, minutes: float, seed: int) -> TrainableModel:
     """A model of this kind, trained."""
-    make, recipe, _ = MODELS[name]
+    kind, network, settings, recipe, _ = MODELS[name]
     minutes = None if "steps" in recipe else minutes
     torch.manual_seed(seed)
-    model, report = make(data), tell(f"{name}, seed {seed}", "perplexity_per_word")
+    model = kind(network(data.tokenizer.V, **settings), data.tokenizer)
+    report = tell(f"{name}, seed {seed}", "perplexity_per_word")
     train_language_model(model, data, minutes, seed=seed, report=report, **recipe)
     return model
 
@@ -96,7 +79,8 @@ def make_model(
     if name == "lm-letters":  # four times as many tokens, one after the other
         test, seeds = test[::20], ()
     model.save(target)
-    scores = figures(CLASSES[name].load(target).score(test))  # that of the stored file
+    kind = MODELS[name][0]
+    scores = figures(kind.load(target).score(test))  # that of the stored file
     by_seed = {}
     for seed in seeds:
         by_seed[str(seed)] = figures(train(name, data, SHORT_MINUTES, seed).score(test))
@@ -108,11 +92,11 @@ def make_model(
         "training_tokens": sum(map(len, data.rows["train"])),
     }
     run = model.run
-    title, opened_by = MODELS[name][2], f'{CLASSES[name].__name__}.load("weights/{name}")'
-    title = f"{title} that writes introductions"
+    title = f"{MODELS[name][-1]} that writes introductions"
+    opened_by = f'{kind.__name__}.load("weights/{name}")'
     run.card = card_of(name, run, title, opened_by, source, remark) | {
         "scores": {**scores, "test_texts": len(test)},
-        **({"short_runs": {"minutes": SHORT_MINUTES, "scores_by_seed": by_seed}} if seeds else {}),
+        "short_runs": {"minutes": SHORT_MINUTES, "scores_by_seed": by_seed},
         "note": "It writes in the manner of an introduction; believe nothing that it says.",
     }
     save_with_page(run, target, {"tokenizer.json": model.tokenizer.to_json()})
@@ -122,19 +106,16 @@ def compare(data: LanguageData) -> dict:
     """Every model of notebook 06 on the same test introductions; the networks as stored."""
     rows, texts = [], data.texts["test"][::EVERY]  # neighbours are about one subject
 
-    def score(name: str, model: LanguageModel, minutes: float | None) -> None:
-        entry = {"model": name, "parameters": model.parameters, "training_minutes": minutes}
+    def score(name: str, model: LanguageModel) -> None:
+        entry = {"model": name, "parameters": model.parameters}
         rows.append(entry | figures(model.score(texts)))
         print(rows[-1], flush=True)
 
     for order in range(1, 6):
-        began = time.perf_counter()
-        model = NgramModel(data.tokenizer, data.rows["train"], order)
-        score(f"{order}-gram", model, round((time.perf_counter() - began) / 60, 3))
+        score(f"{order}-gram", NgramModel(data.tokenizer, data.rows["train"], order))
     for name in ("lm-lstm", "lm-gpt"):
-        model = CLASSES[name].load(runtime.COURSE / "weights" / name)
-        score(name, model, model.run.card["minutes"])
-    score("smollm2", PretrainedModel(), None)
+        score(name, MODELS[name][0].load(runtime.COURSE / "weights" / name))
+    score("smollm2", PretrainedModel())
     return {
         "what": "perplexity and bits per byte of the language models of notebook 06 "
         "on the test introductions",
