@@ -1,138 +1,117 @@
-"""What smaller readers gain and cost: size, speed, exact match and F1.
+"""What smaller readers gain and cost: size, speed and F1, with rounds and intervals.
 
-Quantised, pruned and distilled, on the answerable questions of the course's test part. The
-readers take turns in every round, after one small call each; the median of the rounds counts.
-F1 comes with its interval against fp32, paired.
+With --students instead: F1 after equal steps of halves that learn from their teacher or from labels
+only, and of a pruned reader. Runs in data/students.csv are not made again.
 """
 
-from __future__ import annotations
-
 import argparse
-import sys
+import copy
 from dataclasses import asdict
 
 import common
-import numpy as np
+import pandas as pd
 import torch
-from datasets import Dataset
-from scipy.stats import bootstrap
+from datasets import concatenate_datasets
 
-from src.compression import halve_layers, measure, prune, quantise, reader_of, to_16_bits
+from src import runtime
+from src.compression import (
+    distil,
+    halve_layers,
+    hold_zeros,
+    measure,
+    prune,
+    quantise,
+    reader_of,
+    to_16_bits,
+)
 from src.qa import QuestionAnswerer, load_squad
-from src.qa.dataset import answerable_only, gold_answers
-from src.qa.metrics import score_questions
-from src.qa.models import ModelError
+from src.qa.dataset import answerable_only
+from src.qa.models import load_model
+
+HALF, PLAIN = "half of the reader", "half of plain MiniLM"
+PRUNED, WHOLE = "the reader, pruned", "the reader"  # 60 % of the weights; none
+LESSONS = [(HALF, "teacher", 5e-4), (HALF, "labels", 5e-4), (PLAIN, "labels", 5e-4)]
+LESSONS += [(PRUNED, "labels", 2e-4), (WHOLE, "labels", 2e-4), (HALF, "labels", 2e-4)]
 
 
-def readers_of(teacher: QuestionAnswerer, student: QuestionAnswerer) -> dict[str, QuestionAnswerer]:
-    """All that are compared, the first being what the others are compared with."""
-    model, small = teacher.model, student.model
-    whole_numbers = quantise(model)
-    return {
-        "fp32": teacher,
-        "fp32, computed in bf16": reader_of(model, teacher, "bf16"),
-        "bf16": reader_of(to_16_bits(model), teacher, "fp32"),
-        "int8": reader_of(whole_numbers, teacher, "fp32"),
-        "int8, the rest in bf16": reader_of(whole_numbers, teacher, "bf16"),
-        "half of the weights zero": reader_of(prune(model, 0.5), teacher, "fp32"),
-        "every second layer, untaught": reader_of(halve_layers(model), teacher, "fp32"),
-        "student": reader_of(small, student, "fp32"),
-        "student, computed in bf16": reader_of(small, student, "bf16"),
-        "student, int8, the rest in bf16": reader_of(quantise(small), student, "bf16"),
+def measure_readers(teacher: QuestionAnswerer, options: argparse.Namespace) -> None:
+    """Measure the reader and what can be made of it; the first is what the others are against."""
+    student, int8 = QuestionAnswerer.load("qa-student", precision="fp32"), quantise(teacher.model)
+    models = {
+        "fp32": (teacher.model, "fp32"),
+        "fp32, computed in bf16": (teacher.model, "bf16"),
+        "bf16": (to_16_bits(teacher.model), "fp32"),
+        "int8": (int8, "fp32"),
+        "int8, the rest in bf16": (int8, "bf16"),
+        "half of the weights zero": (prune(teacher.model, 0.5), "fp32"),
+        "every second layer, untaught": (halve_layers(teacher.model), "fp32"),
+        "student": (student.model, "fp32"),
+        "student, computed in bf16": (student.model, "bf16"),
+        "student, int8, the rest in bf16": (quantise(student.model), "bf16"),
     }
-
-
-def f1_of_each(qa: QuestionAnswerer, dataset: Dataset) -> np.ndarray:
-    """F1 of every question, from 0 to 1: float64[N]."""
-    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
-    texts = {qid: answer.text for qid, answer in zip(dataset["id"], answers, strict=True)}
-    return score_questions(texts, gold_answers(dataset)).f1
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--questions", type=int, default=1000, help="at most")
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    try:
-        teacher, student = (
-            QuestionAnswerer.load(name, precision="fp32") for name in ("qa-minilm", "qa-student")
-        )
-    except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    readers = {}
+    for name, (model, precision) in models.items():
+        like = student if name.startswith("student") else teacher
+        readers[name] = reader_of(model, like, precision)
     test = answerable_only(load_squad("course")["test"])
-    dataset = test.select(range(min(options.questions, len(test))))
-    instructions = [
-        name
-        for name, there in torch.cpu.get_capabilities().items()
-        if there is True and ("vnni" in name or "amx" in name)
-    ]
-    common.announce(
-        "Smaller models",
-        f"the first {len(dataset)} of {len(test)} answerable test questions of the course",
-    )
-    print(f"instructions for bytes and bf16: {', '.join(instructions) or 'none'}")
+    common.announce("Smaller models", f"{len(test)} answerable test questions of the course")
+    rows = [("reader", "megabytes", "questions/s", "range", "F1", "F1 against fp32, 95 %")]
+    found = measure(readers, test, options.rounds)
+    for m in found:
+        ends = f"{m.slowest:.0f} to {m.fastest:.0f}", m.f1, f"{m.f1_low:+.2f} to {m.f1_high:+.2f}"
+        rows.append((m.name, m.megabytes, m.questions_per_second, *ends))
+    common.print_table(f"{len(test)} questions, {options.rounds} rounds", rows)
+    kinds = {k: there for k, there in torch.cpu.get_capabilities().items() if there is True}
+    result = {"questions": len(test), "rounds": options.rounds, "instructions": list(kinds)}
+    common.write("compression", result | {"readers": [asdict(m) for m in found]})
 
-    readers = readers_of(teacher, student)
-    measured = measure(readers, dataset, options.rounds)
-    each = {name: f1_of_each(qa, dataset) for name, qa in readers.items()}
-    first = measured[0]
-    rows = [
-        (
-            "reader",
-            "megabytes",
-            "questions/s",
-            "times",
-            "exact match",
-            "F1",
-            "F1 against fp32, 95 %",
-        )
-    ]
-    result = []
-    for found in measured:
-        apart = each[found.name] - each[first.name]
-        mean, interval = (
-            apart.mean(),
-            bootstrap((apart,), np.mean, method="percentile", rng=0).confidence_interval,
-        )
-        times = found.questions_per_second / first.questions_per_second
-        against = (
-            ""
-            if found is first
-            else f"{100 * mean:+.2f} ({100 * interval.low:+.2f} to {100 * interval.high:+.2f})"
-        )
-        rows.append(
-            (
-                found.name,
-                found.megabytes,
-                found.questions_per_second,
-                times,
-                found.exact_match,
-                found.f1,
-                against,
-            )
-        )
-        shares = {"f1_apart": mean, "f1_apart_low": interval.low, "f1_apart_high": interval.high}
-        result.append(
-            asdict(found)
-            | {"times_faster": times}
-            | {name: 100 * share for name, share in shares.items()}
-        )
-    common.print_table(f"{len(dataset)} questions, {options.rounds} rounds", rows)
-    common.write(
-        "compression",
-        {
-            "questions": len(dataset),
-            "rounds": options.rounds,
-            "instructions": instructions,
-            "readers": result,
-        },
-    )
-    return 0
+
+def start_of(name: str, teacher: QuestionAnswerer) -> torch.nn.Module:
+    if name == PRUNED:
+        small = prune(teacher.model, 0.6)
+        hold_zeros(small)
+        return small
+    if name == WHOLE:
+        return copy.deepcopy(teacher.model)
+    half = name == HALF
+    return halve_layers(teacher.model if half else load_model("minilm", 0.0, True)[0])
+
+
+def teach_students(teacher: QuestionAnswerer, options: argparse.Namespace) -> None:
+    """Make the runs that are missing, each a row of the table."""
+    table, course = runtime.COURSE / "data" / "students.csv", load_squad("course")
+    asked = [answerable_only(course[split]) for split in ("validation", "test")]
+    runs = [(start, "nothing", 0.0, 0, 0) for start in (HALF, PLAIN, PRUNED, WHOLE)]
+    runs += [(*each, options.steps, seed) for seed in range(options.seeds) for each in LESSONS]
+    for start, lesson, rate, steps, seed in runs:
+        known = pd.read_csv(table)
+        if (known.iloc[:, :5] == (start, lesson, rate, steps, seed)).all(axis=1).any():
+            continue
+        torch.manual_seed(seed)
+        student = start_of(start, teacher)
+        if steps:
+            settings = {"steps": steps, "seed": seed, "learning_rate": rate}
+            settings["labels_only"] = lesson == "labels"
+            distil(student, teacher, course["train"], asked[0], None, **settings)
+        reader = reader_of(student, teacher, teacher.precision)
+        (m,) = measure({start: reader}, concatenate_datasets(asked), rounds=1)
+        scores = round(m.f1, 2), round(m.exact_match, 2), m.questions
+        known.loc[len(known)] = [start, lesson, rate, steps, seed, *scores]
+        known.to_csv(table, index=False)
+        print(*known.iloc[-1], flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--students", action="store_true")
+    parser.add_argument("--steps", type=int, default=300, help="of each student")
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    precision = "auto" if options.students else "fp32"
+    teacher = QuestionAnswerer.load("qa-minilm", precision=precision)
+    (teach_students if options.students else measure_readers)(teacher, options)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -4,7 +4,7 @@
     int8 = reader_of(quantise(teacher.model), teacher, precision="fp32")  # whole numbers of 8 bits
     pruned = reader_of(prune(teacher.model, 0.5), teacher)  # every second weight zero
     run = distil(halve_layers(teacher.model), teacher, train, held_out, minutes=1)
-    measure({"as it is": teacher, "int8": int8}, questions)
+    measure({"as it is": teacher, "int8": int8}, questions, rounds=3)
 
 B: batch, T: tokens, D: width.
 
@@ -16,6 +16,7 @@ al. 2019, "DistilBERT" (every second layer); Sun et al. 2019 (patient: layers, t
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from datasets import Dataset
+from scipy.stats import bootstrap
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DataCollatorWithPadding, PreTrainedModel
@@ -33,8 +35,10 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from src import compute
 from src.batching import batch_passes
 from src.files import make_folder
-from src.qa import QuestionAnswerer, evaluate, prepare_features
+from src.qa import QuestionAnswerer, prepare_features
 from src.qa.batches import PAD_TO
+from src.qa.dataset import gold_answers
+from src.qa.metrics import score_questions
 from src.qa.models import MODEL_INPUTS, prepare_network, save_released
 from src.training import Run, fit, in_eval_mode
 
@@ -43,13 +47,22 @@ from src.training import Run, fit, in_eval_mode
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a reader needs and gives; exact match and F1 are percentages of `questions`."""
+    """What a reader needs and gives; exact match and F1 are percentages of `questions`.
+
+    Speed is the median of the rounds, `slowest` and `fastest` are the ends of their range.
+    `f1_low` to `f1_high` is the 95 % interval of how many points of F1 there are more than the
+    first reader has, over the same questions (bootstrap).
+    """
 
     name: str
     megabytes: float
     questions_per_second: float
+    slowest: float
+    fastest: float
     exact_match: float
     f1: float
+    f1_low: float
+    f1_high: float
     questions: int
 
 
@@ -70,26 +83,47 @@ def reader_of(
 
 
 def measure(
-    readers: Mapping[str, QuestionAnswerer], questions: Dataset, rounds: int = 1
+    readers: Mapping[str, QuestionAnswerer], questions: Dataset, rounds: int = 3
 ) -> list[Measurement]:
-    """Let every reader answer all questions, and measure size, speed and quality.
+    """Let every reader answer all questions, none refused: size, speed and quality.
 
     In each round the readers take turns, so that a slow moment of the machine does not meet one
-    alone; the median counts. Where every question has an answer nothing is refused.
+    alone.
     """
-    few, n = questions.select(range(min(8, len(questions)))), len(questions)
-    for qa in readers.values():
-        evaluate(qa, few)  # the first batch also pays for buffers and kernels
-    reports: dict[str, list[dict]] = {name: [] for name in readers}
+    golds, n = gold_answers(questions), len(questions)
+    for qa in readers.values():  # the first batch also pays for buffers and kernels
+        _answer(qa, questions.select(range(min(8, n))))
+    texts, speeds = {}, {name: [] for name in readers}
     for _ in range(rounds):
         for name, qa in readers.items():
-            reports[name].append(evaluate(qa, questions))
-    found = []
-    for name, scores in reports.items():
-        speed = n / median(score["seconds"] for score in scores)
-        size, quality = megabytes(readers[name].model), scores[-1]
-        found.append(Measurement(name, size, speed, quality["exact_match"], quality["f1"], n))
+            texts[name], seconds = _answer(qa, questions)
+            speeds[name].append(n / seconds)
+    found, first = [], None
+    for name, speed in speeds.items():
+        scores = score_questions(texts[name], golds)
+        first = scores.f1 if first is None else first
+        more = interval(100 * (scores.f1 - first))
+        quality = (100 * scores.exact.mean(), 100 * scores.f1.mean(), *more)
+        range_ = (median(speed), min(speed), max(speed))
+        found.append(Measurement(name, megabytes(readers[name].model), *range_, *quality, n))
     return found
+
+
+def _answer(qa: QuestionAnswerer, questions: Dataset) -> tuple[dict[str, str], float]:
+    """A reader's answers by id, and the seconds that it took."""
+    start = time.perf_counter()
+    asked = list(questions["question"]), list(questions["context"])
+    answers = qa(*asked, threshold=0.0, n_best=1)
+    seconds = time.perf_counter() - start
+    return {i: a.text for i, a in zip(questions["id"], answers, strict=True)}, seconds
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the mean of float[N], by drawing the N again."""
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    drawn = bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0)
+    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
 # --- quantise -----------------------------------------------------------------------------------
@@ -97,16 +131,17 @@ def measure(
 LARGEST = 127  # of 8 bits with a sign; -128 is left unused, so that both sides are alike
 
 
-def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Write each row as whole numbers from -127 to 127 and one scale.
+def quantise_rows(x: Tensor, largest: int = LARGEST) -> tuple[Tensor, Tensor]:
+    """Write each row as whole numbers from -largest to largest and one scale.
 
-    A row's largest number, of either sign, becomes 127 or -127.
+    A row's largest number, of either sign, becomes 127 or -127; with 7 as the
+    largest a number fits into four bits.
     float[rows, columns] -> int8[rows, columns], scales float[rows, 1].
     """
     x = x.float()
     low, high = x.amin(dim=-1, keepdim=True), x.amax(dim=-1, keepdim=True)
-    largest = torch.maximum(high, -low)
-    scales = largest.clamp(min=1e-12) / LARGEST  # a row of zeros stays one
+    farthest = torch.maximum(high, -low)
+    scales = farthest.clamp(min=1e-12) / largest  # a row of zeros stays one
     return (x / scales).round_().to(torch.int8), scales
 
 
@@ -230,16 +265,17 @@ def prune(model: PreTrainedModel, share: float) -> PreTrainedModel:
     return small
 
 
+def hold_zeros(model: PreTrainedModel) -> None:
+    """Train only what is not zero: no pruned weight comes back."""
+    for linear in linear_layers(model):
+        kept = linear.weight.requires_grad_() != 0
+        linear.weight.register_hook(lambda gradient, kept=kept: gradient * kept)
+
+
 def linear_layers(model: PreTrainedModel) -> list[nn.Linear]:
     """The linear layers of a model's encoder."""
     modules = model.base_model.encoder.modules()
     return [module for module in modules if isinstance(module, nn.Linear)]
-
-
-def share_of_zeros(model: PreTrainedModel) -> float:
-    """How many weights of the encoder's linear layers are exactly zero, 0 to 1."""
-    weights = torch.cat([linear.weight.flatten() for linear in linear_layers(model)])
-    return float((weights == 0).double().mean())
 
 
 def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> PreTrainedModel:
@@ -331,6 +367,7 @@ def distil(
     held_out: Dataset,
     minutes: float | None,
     temperature: float = 2.0,
+    labels_only: bool = False,
     batch_size: int = 16,
     learning_rate: float = 5e-4,
     seed: int = 0,
@@ -339,19 +376,22 @@ def distil(
 ) -> Run:
     """Teach a student, in place, what its teacher says to the questions.
 
-    Nobody tells it which answer is right. It keeps its teacher's word
-    embeddings. The history has their agreement on some of `held_out`. For the
-    arguments from `batch_size` on, and the options `report` and `steps`, see
-    `src.training.fit`.
+    Nobody tells it which answer is right, unless `labels_only`: then it learns
+    that and nothing else, in the same batches. It keeps its word embeddings.
+    The history has its agreement with the teacher on some of `held_out`. For
+    the arguments from `batch_size` on, and the options `report` and `steps`,
+    see `src.training.fit`.
     """
     if folder is not None:
         make_folder(folder)
-    lessons = _lessons(train, teacher, batch_size, seed)
+    lessons = _lessons(train, teacher, batch_size, seed, labels_only)
     prepare_network(student.to(teacher.device))
     score = ("agreement", _agreement(student, teacher, held_out))
 
     def loss_of(batch: Mapping[str, Tensor]) -> Tensor:
         with compute.autocast(teacher.device, teacher.precision):
+            if labels_only:
+                return labels_loss(student, batch)
             return lesson_loss(student, teacher.model, batch, temperature)
 
     options |= {"batch_size": batch_size, "seed": seed, "unit": "questions"}
@@ -367,17 +407,18 @@ def distil(
     return run
 
 
-def _windows(dataset: Dataset, teacher: QuestionAnswerer) -> Dataset:
+def _windows(dataset: Dataset, teacher: QuestionAnswerer, labels: bool = False) -> Dataset:
     settings = (teacher.tokenizer, teacher.max_length, teacher.doc_stride)
-    return prepare_features(dataset, *settings, labels=False)
+    return prepare_features(dataset, *settings, labels)
 
 
 def _lessons(
-    dataset: Dataset, teacher: QuestionAnswerer, batch_size: int, seed: int
+    dataset: Dataset, teacher: QuestionAnswerer, batch_size: int, seed: int, labels: bool
 ) -> Iterator[Mapping[str, Tensor]]:
-    """Batches of windows of like length, without end."""
-    windows = _windows(dataset, teacher)
-    read = windows.select_columns([name for name in MODEL_INPUTS if name in windows.column_names])
+    """Batches of windows of like length, without end; with the places of the answers if asked."""
+    windows = _windows(dataset, teacher, labels)
+    wanted = (*MODEL_INPUTS, "start_positions", "end_positions")
+    read = windows.select_columns([name for name in wanted if name in windows.column_names])
     rows, lengths = read.to_list(), np.asarray(windows["length"])
     collate = DataCollatorWithPadding(teacher.tokenizer, pad_to_multiple_of=PAD_TO)
     for batches in batch_passes(lengths, batch_size, seed):
@@ -409,3 +450,14 @@ def save_student(run: Run, folder: Path, card: Mapping) -> None:
     """
     about = {"finished": run.finished, "settings": run.settings, "seconds": run.seconds}
     save_released(run.model, folder, card, about, run.history)
+
+
+def labels_loss(student: PreTrainedModel, batch: Mapping[str, Tensor]) -> Tensor:
+    """The cross-entropy of the right start and the right end, without padding."""
+    given = student(**{name: batch[name] for name in MODEL_INPUTS if name in batch})
+    losses = []
+    for side in ("start", "end"):
+        logits = given[f"{side}_logits"].float()
+        logits = logits.masked_fill(~batch["attention_mask"].bool(), FORBIDDEN)
+        losses.append(F.cross_entropy(logits, batch[f"{side}_positions"]))
+    return sum(losses) / 2

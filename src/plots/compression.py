@@ -1,4 +1,4 @@
-"""Figures of bigger and smaller models: sizes, rounding, pruning, soft targets, measurements."""
+"""Figures of bigger and smaller models: sizes, pruning, soft targets, measurements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.special import softmax
 from src.plots import (
     ANSWER,
     END,
-    FAINT,
+    INK,
     MUTED,
     START,
     Figure,
@@ -47,9 +47,10 @@ def plot_model_sizes(sizes: Sequence[Mapping[str, Any]], ours: Mapping[str, int]
     figure, ax = subplots(figsize=(8.6, 5.6))
     points = np.array([[float(row["year"]), float(row["parameters"])] for row in sizes])
     (first, smallest), (last, largest) = points.min(axis=0), points.max(axis=0)
-    kinds = {"dense": START, "mixture of experts: a token uses a part": "C4"}
-    colours = ["C4" if "(mixture of experts)" in row["model"] else START for row in sizes]
-    ax.scatter(*points.T, s=34, color=colours, zorder=3)
+    kinds = {"circles, dense": START, "triangles, mixtures of experts: a token uses a part": "C4"}
+    mixed = np.array(["(mixture of experts)" in row["model"] for row in sizes])
+    for which, marker, colour in ((~mixed, "o", START), (mixed, "^", "C4")):
+        ax.scatter(*points[which].T, s=38, marker=marker, color=colour, zorder=3)
     legend(figure, kinds)
     ax.set(xlim=(first - 0.6, last + 0.9), xlabel="year", ylabel="parameters")
     ax.set_ylim(0.5 * min(smallest, *ours.values()), 4 * largest)
@@ -62,12 +63,13 @@ def plot_model_sizes(sizes: Sequence[Mapping[str, Any]], ours: Mapping[str, int]
     names = [row["model"].partition(" (")[0] for row in sizes]  # without what is in brackets
     push = np.repeat(points, 6, axis=0)  # each point pushes names off as six do
     label_points(ax, points, names, size=9, avoid=push)
-    ends = np.lexsort((points[:, 1], points[:, 0]))[0], points[:, 1].argmax()
-    told = [f"{names[i]} ({points[i, 0]:.0f}, {short_count(points[i, 1])})" for i in ends]
-    grown = points[ends[1], 1] / points[ends[0], 1]
-    finding = (
-        f"From {told[0]} to {told[1]}: about {float(f'{grown:.2g}'):,.0f} times as many parameters"
-    )
+    largest = {}
+    for kind, which in (("dense", ~mixed), ("mixture", mixed)):
+        place = max(np.flatnonzero(which), key=lambda i: points[i, 1], default=None)
+        if place is not None:
+            said = f"{names[place]} ({points[place, 0]:.0f}, {short_count(points[place, 1])})"
+            largest[kind] = said
+    finding = f"Largest {' and largest '.join(f'{k}: {v}' for k, v in largest.items())}"
     listing = {f"{row['year']} {row['model']}": float(row["parameters"]) for row in sizes}
     return finish(figure, finding, f"Points by year and size, {listed(listing, short_count)}")
 
@@ -78,48 +80,6 @@ def short_count(count: float) -> str:
     unit, word = next((pair for pair in words if count >= pair[0]), words[-1])
     value = count / unit
     return f"{value:,.{0 if value >= 100 or abs(value - round(value)) < 0.05 else 1}f} {word}"
-
-
-# --- fewer bits, fewer weights --------------------------------------------------------------------
-
-STEPS = 5  # of whole numbers on either side of zero that are drawn; all would be 255 lines
-
-
-def draw_rounding(weights: Any, restored: Any, scales: Any, row: int = 0) -> Figure:
-    """Draw weights before and after int8: small ones of one row, and the errors of all.
-
-    Args:
-        weights, restored: float[rows, columns], before and after.
-        scales: float[rows, 1], a step of each row.
-        row: of which the first ten small weights are drawn.
-    """
-    old, new, scales = (np.asarray(array, dtype=float) for array in (weights, restored, scales))
-    step = scales[row, 0]
-    figure, (grid, errors) = subplots(1, 2, figsize=(8.6, 3.7), width_ratios=(1.5, 1))
-    chosen = np.flatnonzero(np.abs(old[row]) < STEPS * step)[:10]
-    places = range(len(chosen))
-    for number in range(-STEPS, STEPS + 1):
-        grid.axhline(number * step, color=FAINT, linewidth=0.9, zorder=1)
-    grid.vlines(places, old[row, chosen], new[row, chosen], color=MUTED, linewidth=1.4)
-    grid.plot(places, old[row, chosen], "o", color=START, label="weight")
-    look = {"markersize": 4.5, "label": "after int8"}
-    grid.plot(places, new[row, chosen], "s", color=END, **look)
-    grid.set_xticks(places, chosen)
-    grid.set_ylim(-(STEPS + 0.4) * step, (STEPS + 2.2) * step)
-    grid.set(xlabel=f"column, in row {row} of the matrix", ylabel="weight")
-    title(grid, "each line is one whole number", 10.5)
-    grid.legend(loc="upper right", ncols=2, fontsize=9.5)
-    moved = ((new - old) / scales).ravel()  # in steps
-    errors.hist(moved, bins=np.linspace(-0.6, 0.6, 49), color=START)
-    errors.vlines((-0.5, 0.5), *errors.get_ylim(), color=END, linestyle="--", linewidth=1.2)
-    errors.set(xlabel="error, in steps of its row", ylabel=f"weights, of {moved.size:,}")
-    title(errors, "all errors of the matrix", 10.5)
-    share = np.linalg.norm(new - old) / np.linalg.norm(old)
-    finding = f"No weight moves by more than {np.abs(moved).max():.2f} of a step; "
-    finding += f"all errors together are {100 * share:.1f} % of the matrix"
-    pairs = zip(old[row, chosen], new[row, chosen], strict=True)
-    told = ", ".join(f"{a:.4f} becomes {b:.4f}" for a, b in pairs)
-    return finish(figure, finding, f"Small weights, {told}", "A histogram of all errors")
 
 
 def plot_pruning(
@@ -139,20 +99,30 @@ def plot_pruning(
     measures = {"f1": "F1, %", "questions_per_second": "questions per second"}
     x, colours = "share of the encoder's weights that is gone", {"zeros": START, "layers out": END}
     for ax, (measure, label) in zip(axes, measures.items(), strict=True):
-        curves = {
-            name: [(share, getattr(m, measure)) for share, m in points]
-            for name, points in series.items()
-        }
+        curves, bands = {}, {}
+        for name, points in series.items():
+            curves[name] = [(share, getattr(m, measure)) for share, m in points]
+            ends = [_ends(m, whole, measure) for _, m in points]
+            bands[name] = tuple(zip(*ends, strict=True))
         percents(ax, "x")
-        lines(ax, curves, x, label, colours, xlim=(-0.02, 1), marker="o")
+        lines(ax, curves, x, label, colours, bands, xlim=(-0.02, 1), marker="o")
     spared = [(share, m) for share, m in zeros if m.f1 >= whole.f1 - 2]
     share, named = max(spared or zeros[:1], key=lambda each: each[0])
     speed = named.questions_per_second / whole.questions_per_second
+    steady = named.slowest <= whole.fastest and whole.slowest <= named.fastest
+    times = "no clear change of speed" if steady else f"{speed:.1f} times the speed"
     kept = f"Even {percent(share)} of the weights set to zero cost two points of F1"
     if spared:
         kept = f"{percent(share)} of the weights can be zero for two points of F1"
-    finding = f"{kept}, but zeros are multiplied like any other number: {speed:.1f} times the speed"
+    finding = f"{kept}, but zeros are multiplied like any other number: {times}"
     return finish(figure, finding)
+
+
+def _ends(m: Measurement, first: Measurement, measure: str) -> tuple[float, float]:
+    """Of a measurement: the range over the rounds, or the 95 % interval against the first."""
+    if measure == "f1":
+        return first.f1 + m.f1_low, first.f1 + m.f1_high
+    return (m.slowest, m.fastest) if measure == "questions_per_second" else (m.megabytes,) * 2
 
 
 # --- a student, and all together ------------------------------------------------------------------
@@ -188,26 +158,36 @@ def draw_soft_targets(tokens: Sequence[str], logits: Any, right: int) -> Figure:
 
 
 def plot_measurements(measured: Sequence[Measurement]) -> Figure:
-    """Plot size, speed and quality of several readers, compared with the first."""
+    """Plot size, speed and quality of several readers, compared with the first.
+
+    Lines are the range of speed over the rounds, and the 95 % interval of F1 against the first.
+    """
     first, *others = measured
     panels = {"megabytes": "C4", "questions_per_second": START, "f1": ANSWER}
     size = (8.6, 1.25 + 0.4 * len(measured))
     figure, axes = subplots(1, 3, figsize=size, sharey=True)
     for ax, (measure, colour) in zip(axes, panels.items(), strict=True):
         title(ax, {"f1": "F1, %"}.get(measure, measure.replace("_", " ")))
-        values = {m.name: float(getattr(m, measure)) for m in measured}
-        shown = [f"{value:.0f}" if value >= 100 else f"{value:.1f}" for value in values.values()]
-        for i, reader in enumerate(others, 1):
-            ratio = values[reader.name] / values[first.name]
-            times = f"×{ratio:.2f}" if ratio < 0.995 else f"×{ratio:.1f}"
-            shown[i] += f"  {reader.f1 - first.f1:+.1f}" if measure == "f1" else f"  {times}"
+        shown = []
+        for m in measured:
+            value, ratio = getattr(m, measure), getattr(m, measure) / getattr(first, measure)
+            text = f"   {value:.0f}" if value >= 100 else f"   {value:.1f}"
+            if m is not first:
+                text += f"  ×{ratio:.2f}" if ratio < 0.995 else f"  ×{ratio:.1f}"
+            if measure == "f1":
+                text = f"     {value:.1f}"
+                if m is not first:
+                    text += f" ({m.f1_low:+.1f} to {m.f1_high:+.1f})"
+            shown.append(text)
         shades = [tint(colour, 0.9 if i else 0.4) for i in range(len(measured))]
-        bars(ax, values, shown, shades, room=1.62)
-    near = [reader for reader in others if reader.f1 >= first.f1 - 1]
-    finding = f"Every step costs more than one point of F1 on {first.questions} questions"
+        values = {m.name: float(getattr(m, measure)) for m in measured}
+        bars(ax, values, shown, shades, room=2.1 if measure == "f1" else 1.7)
+        for y, m in enumerate(measured):
+            ax.plot(_ends(m, first, measure), (y, y), color=INK, linewidth=1.4)
+    near = [reader for reader in others if reader.f1_low <= 0 <= reader.f1_high]
+    finding = f"Every step costs F1 on {first.questions} questions, beyond chance"
     if near:
         best = max(near, key=lambda reader: reader.questions_per_second)
-        speed = best.questions_per_second / first.questions_per_second
-        finding = f"Within one point of F1, “{best.name}” is fastest: {speed:.1f} times the "
-        finding += f"questions per second, {first.megabytes / best.megabytes:.1f} times smaller"
+        finding = f"F1 as before, as far as {first.questions} questions can tell: the fastest is "
+        finding += f"“{best.name}”, {first.megabytes / best.megabytes:.1f} times smaller"
     return finish(figure, finding, f"Measured on {first.questions} questions")
