@@ -1,11 +1,10 @@
-"""Figures of question answering: windows, questions, scores over tokens and spans, thresholds."""
+"""Figures of question answering: windows, scores of tokens and spans, thresholds, answers."""
 
 from __future__ import annotations
 
 import html
 import re
 import textwrap
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ from transformers import PreTrainedTokenizerBase
 from src.plots import (
     ANSWER,
     END,
-    FAINT,
     INK,
     MUTED,
     PALE,
@@ -29,13 +27,11 @@ from src.plots import (
     percent,
     plain,
     subplots,
-    tell,
     tint,
     written,
 )
 from src.plots.primitives import (
     GREY,
-    arrow,
     box,
     heatmap,
     html_panel,
@@ -43,10 +39,8 @@ from src.plots.primitives import (
     level,
     lines,
     name_bars,
-    stacked_bars,
     write,
 )
-from src.qa.features import choose_answer
 from src.teaching.panel import Panel
 
 if TYPE_CHECKING:
@@ -132,78 +126,6 @@ def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], li
     return [place[place >= 0] for place in places], answers
 
 
-# --- the questions --------------------------------------------------------------------------------
-
-
-def plot_answer_positions(dataset: Rows) -> Figure:
-    """Plot where in their passages the answers start, and how long they are.
-
-    Args:
-        dataset: rows with context and answers (SQuAD's columns); of several answers the most
-            frequent counts, questions without one are left out.
-    """
-    found = [(row["context"], choose_answer(row["answers"])) for row in dataset]
-    found = [(context, answer) for context, answer in found if answer]
-    places = [100 * answer[0] / len(context) for context, answer in found]
-    words = np.array([len(context[slice(*answer)].split()) for context, answer in found])
-    N, middle, typical = len(found), float(np.median(places)), int(np.median(words))
-    figure, (left, right) = subplots(1, 2, figsize=(8, 3.4), width_ratios=(1.25, 1))
-    tenths = 100 * np.histogram(places, bins=10, range=(0, 100))[0] / N
-    left.bar(range(0, 100, 10), tenths, 10, align="edge", color=START, edgecolor="white")
-    left.set(xlim=(0, 100), ylim=(0, 1.15 * tenths.max()))
-    level(left, middle, f"median {middle:.0f} %", "x", left=middle < 60)
-    lengths = 100 * np.bincount(words.clip(1, 8), minlength=9)[1:] / N
-    right.bar(range(1, 9), lengths, 0.85, color=[START] * typical + [PALE] * (8 - typical))
-    right.set_xticks(range(1, 9), [*map(str, range(1, 8)), "8+"])
-    left.set(xlabel="start of the answer, % of the passage", ylabel="answers, %")
-    right.set(xlabel="length of the answer, words", ylabel="answers, %")
-    for ax, shares in ((left, tenths), (right, lengths)):
-        tell(ax, "Histogram", ", ".join(f"{share:.0f}" for share in shares))
-    short = "one word" if typical == 1 else f"at most {typical} words"
-    finding = f"Half of all answers start in the first {middle:.0f} % of their passage; "
-    return finish(figure, f"{finding}{percent((words <= typical).mean())} of {N:,} have {short}")
-
-
-HAS_ANSWER = {"the passage holds the answer": START, "it does not: unanswerable": END}
-
-
-def plot_question_mix(splits: Mapping[str, Rows]) -> Figure:
-    """Plot how many questions have an answer in their passage, and how the questions begin.
-
-    Args:
-        splits: name -> rows with question and answers (SQuAD's columns), such as a DatasetDict.
-    """
-    asked = [
-        (name, row["question"].split()[0].lower(), bool(row["answers"]["text"]))
-        for name, rows in splits.items()
-        for row in rows
-    ]
-    total = len(asked)
-    common = Counter(word for _, word, _ in asked).most_common(8)
-    first, most = common[0]
-    names = {word: f"{word} …" for word, _ in common}
-    by_split = {name: dict.fromkeys(HAS_ANSWER, 0) for name in splits}
-    by_word = {name: dict.fromkeys(HAS_ANSWER, 0.0) for name in (*names.values(), "others")}
-    holds, does_not = HAS_ANSWER
-    for split, word, has_answer in asked:
-        kind = holds if has_answer else does_not
-        by_split[split][kind] += 1
-        by_word[names.get(word, "others")][kind] += 100 / total
-    size = (8, 1.5 + max(0.27 * len(by_word), 0.4 * len(splits)))
-    figure, axes = subplots(1, 2, figsize=size, width_ratios=(1, 1.25))
-    panels = (by_split, "questions"), (by_word, "questions, % of all")
-    for ax, (table, label) in zip(axes, panels, strict=True):
-        stacked_bars(ax, table, HAS_ANSWER, label, "{:,.0f}", least=np.inf)
-        sums = [sum(parts.values()) for parts in table.values()]
-        for y, value in enumerate(sums):
-            write(ax, value, y, f"{value:,.0f}", shift=(4, 0), ha="left")
-        ax.set_xlim(0, 1.25 * max(sums))
-    legend(figure, HAS_ANSWER)
-    none = sum(parts[does_not] for parts in by_split.values()) / total
-    finding = f"{percent(none)} of the {total:,} questions have no answer in their passage; "
-    return finish(figure, f"{finding}{percent(most / total)} begin with “{first}”")
-
-
 # --- scores ---------------------------------------------------------------------------------------
 
 
@@ -231,55 +153,9 @@ def _write_tokens(ax: Axes, tokens: Sequence[str], span: tuple[int, int]) -> Non
         write(ax, i, 0, token, colour, 10 if len(tokens) < 40 else 9, chosen, **look)
 
 
-def plot_token_scores(
-    tokens: Sequence[str], start_probs: Sequence[float], end_probs: Sequence[float]
-) -> Figure:
-    """Plot each token's probability of being the answer's start, and its end.
-
-    Args:
-        tokens: str[T], question and passage as the model reads them.
-        start_probs, end_probs: float[T]; the likeliest span is marked, (0, 0) is no answer.
-    """
-    start, end = np.asarray(start_probs, dtype=float), np.asarray(end_probs, dtype=float)
-    T = len(tokens)
-    best = np.argmax(np.triu(np.outer(start, end)))
-    first, last = (int(place) for place in np.unravel_index(best, (T, T)))
-    shown = _around(T, first, last)
-    labels = ["⋯" if i is None else plain(tokens[i]) for i in shown]
-    figure, axes = subplots(3, 1, figsize=(8, 4.4), sharex=True, height_ratios=(1, 0.55, 1))
-    values = [[0 if i is None else 100 * p[i] for i in shown] for p in (start, end)]
-    span = shown.index(first), shown.index(last)
-    _draw_scores(axes[::2], *values, span, "P({}), %")
-    axes[1].set_axis_off()
-    _write_tokens(axes[1], labels, span)
-    for ax, at, share, shift in zip(
-        axes[::2], span, (start[first], end[last]), (8, -8), strict=True
-    ):
-        ax.set_ylim(0, max(5, 118 * max(start.max(), end.max())))
-        ax.grid(axis="y")
-        write(ax, at, 100 * share, percent(share), bold=True, shift=(0, shift))
-    axes[2].invert_yaxis()
-    axes[2].spines[["bottom", "top"]].set_visible(False)
-    text = _join(tokens[first : last + 1])
-    finding = "No answer: " if last == 0 else "The likeliest answer "
-    finding += f"“{text}” takes {percent(start[first])} of the start and "
-    shows = f"Bars over the tokens, starts upwards, ends downwards: {' '.join(labels)}"
-    return finish(figure, f"{finding}{percent(end[last])} of the end", shows)
-
-
 def _join(tokens: Sequence[str]) -> str:
     """Word pieces as text for a reader: "ox", "##ygen" becomes "oxygen"."""
     return " ".join(tokens).replace(" ##", "").removeprefix("##")
-
-
-def _around(T: int, first: int, last: int) -> list[int | None]:
-    """Positions to show: all of a short text, else [CLS] and what is near; None is a gap."""
-    reach = T if T <= 46 else 18 if last - first < 6 else 9
-    near = [i for i in range(T) if i == 0 or min(abs(i - first), abs(i - last)) <= reach]
-    shown: list[int | None] = []
-    for i, following in zip(near, [*near[1:], T], strict=True):
-        shown += [i] if following == i + 1 else [i, None]
-    return shown
 
 
 def plot_span_matrix(
@@ -338,7 +214,8 @@ def plot_threshold(
         chosen: the threshold to mark.
     """
     sure, answerable = np.asarray(scores, dtype=float), np.asarray(has_answer, dtype=bool)
-    grid = np.union1d(expit(np.linspace(-7, 7, 301)), [chosen])  # dense near 0 and 1, as the axis
+    places = expit(np.linspace(-7, 7, 301))  # dense near 0 and 1, which the axis never reaches
+    grid = np.union1d(places, [chosen])
     answered = sure[None] >= grid[:, None]  # bool[G, N]
     total = np.where(answered, np.where(answerable, f1, 0.0), ~answerable).mean(axis=1)
     shares = {
@@ -350,16 +227,17 @@ def plot_threshold(
     colours = dict(zip(shares, (START, END, ANSWER), strict=True))
     figure, ax = subplots(figsize=(8, 3.9))
     labels = "threshold: the lowest score that is answered", "% of questions, or F1"
-    curves = {name: np.stack([grid, 100 * values], axis=1) for name, values in shares.items()}
+    x, place = (np.clip(each, places[0], places[-1]) for each in (grid, chosen))
+    curves = {name: np.stack([x, 100 * values], axis=1) for name, values in shares.items()}
     ax.set_xscale("logit")
-    lines(ax, curves, *labels, colours, xlim=(grid[0], grid[-1]), ylim=(0, 105))
+    lines(ax, curves, *labels, colours, xlim=(x[0], x[-1]), ylim=(0, 105))
     figure.told.clear()  # the ends of the grid say nothing; the finding has what is marked
     ticks = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     for name, values in shares.items():
-        ax.plot(chosen, 100 * values[at], "o", color=colours[name], markeredgecolor="white")
-    level(ax, chosen, f"threshold {chosen:.2f}", "x", below=True, left=chosen < 0.7)
+        ax.plot(place, 100 * values[at], "o", color=colours[name], markeredgecolor="white")
+    level(ax, place, f"threshold {chosen:.2f}", "x", below=True, left=chosen < 0.7)
     answers, refuses, _ = (percent(values[at]) for values in shares.values())
     finding = f"At {chosen:.2f} the reader answers {answers} of the answerable questions"
     finding += f" and refuses {refuses} of the unanswerable ones"
@@ -367,72 +245,6 @@ def plot_threshold(
 
 
 # --- pictures -------------------------------------------------------------------------------------
-
-READ = "#8a5a00"  # an output vector that a head reads
-HEADS = {  # name -> input tokens, what the vectors give that it reads, the question it answers
-    "class": (
-        "[CLS] what a great film [SEP]",
-        {0: "positive 0.97"},
-        "one label for the text: is this review positive?",
-    ),
-    "span": (
-        "[CLS] how old ? [SEP] she is eight [SEP]",
-        dict.fromkeys(range(9), ""),
-        "two scores for each token: where does the answer start, where does it end?",
-    ),
-    "pair": (
-        "[CLS] a dog runs [SEP] it moves [SEP]",
-        {0: "follows 0.94"},
-        "one label for two texts: does the second follow from the first?",
-    ),
-    "tag": (
-        "[CLS] Ada lives in Paris [SEP]",
-        {1: "person", 2: "–", 3: "–", 4: "place"},
-        "one label for each token: which words are names?",
-    ),
-}
-
-
-def draw_four_heads() -> Figure:
-    """Draw one encoder under four heads, and which of its output vectors each head reads."""
-    figure, axes = subplots(2, 2, figsize=(8, 5.4))
-    for ax, (name, (text, gives, question)) in zip(axes.flat, HEADS.items(), strict=True):
-        ax.set(xlim=(-0.02, 1.02), ylim=(0, 1))
-        ax.set_axis_off()
-        _draw_head(ax, text.split(), gives)
-        write(ax, 0, 0.95, f"{name} head", size=11.5, bold=True, ha="left")
-        lines_of = "\n".join(textwrap.wrap(question, 48))
-        write(ax, 0, 0.9, lines_of, GREY, 9.3, ha="left", va="top")
-    finding = "One encoder, four heads: they differ only in which output vectors they read"
-    reads = {
-        name: f"reads {len(gives)} of the vectors; {question}"
-        for name, (_, gives, question) in HEADS.items()
-    }
-    return finish(figure, finding, listed(reads))
-
-
-def _draw_head(ax: Axes, tokens: list[str], gives: Mapping[int, str]) -> None:
-    """One encoder and one head: tokens, encoder, output vectors, what the head gives."""
-    x, width = (np.arange(len(tokens)) + 0.5) / len(tokens), 0.86 / len(tokens)
-    box(ax, 0.5, 0.315, 0.98, 0.15, "encoder", "#5b6b7b", "#e9edf2", rounded=0.02, size=11)
-    for i, token in enumerate(tokens):
-        write(ax, x[i], 0.1, token, INK if i in gives or token[0] != "[" else MUTED, 8.6)
-        arrow(ax, (x[i], 0.15), (x[i], 0.235), MUTED, 0.9, 7)
-        edge, face = (READ, tint(READ, 0.75)) if i in gives else (MUTED, FAINT)
-        box(ax, x[i], 0.475, width, 0.07, edge=edge, face=face, line=0.8)
-        if gives.get(i):
-            arrow(ax, (x[i], 0.515), (x[i], 0.6), READ, 1.2, 8)
-            at = (0.02, "left") if len(gives) == 1 else (x[i], "center")
-            write(ax, at[0], 0.66, gives[i], READ, 9.5, bold=True, ha=at[1])
-        elif i in gives:
-            for side, colour in ((-0.24, START), (0.24, END)):
-                height = 0.1 if i == 7 else 0.018 + 0.005 * ((i * 5 + (side > 0) * 3) % 4)
-                at = x[i] + side * width, 0.58 + height / 2
-                box(ax, *at, 0.36 * width, height, face=colour, line=0)
-    if not any(gives.values()):
-        for at, word, colour in ((0.1, "start score", START), (0.36, "end score", END)):
-            write(ax, at, 0.71, word, colour, 9.5, bold=True)
-        write(ax, x[7], 0.71, "answer", ANSWER, 9.5, bold=True)
 
 
 def draw_question_to_answer(

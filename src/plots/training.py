@@ -177,22 +177,6 @@ def plot_losses(
     return finish(figure, f"The loss goes {', '.join(said)}")
 
 
-def plot_f1_against_minutes(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Plot F1 against minutes of training, a line for each recipe.
-
-    Args:
-        curves: name -> (minutes, F1 in percent) in order of time.
-    """
-    figure, ax = subplots(figsize=(8, 4))
-    highest = max(score for curve in curves.values() for _, score in curve)
-    last = max(curve[-1][0] for curve in curves.values())
-    limits = {"xlim": (0, 1.02 * last), "ylim": (0, min(103, 1 + 1.12 * highest))}
-    lines(ax, curves, "training, minutes", "F1, %", **limits, marker="o", markersize=5)
-    ranked = sorted(curves, key=lambda name: -curves[name][-1][1])
-    told = [f"“{n}” {curves[n][-1][1]:.0f} after {curves[n][-1][0]:.1f} minutes" for n in ranked]
-    return finish(figure, f"F1 reached: {'; '.join(told[:2])}")
-
-
 # --- weights --------------------------------------------------------------------------------------
 
 

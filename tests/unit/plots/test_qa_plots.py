@@ -1,7 +1,6 @@
 """The figures of question answering say what the data say: bars and marks are read back."""
 
 import html
-import itertools
 import re
 from types import SimpleNamespace
 
@@ -45,16 +44,6 @@ def draw(*args, **given):
     return qa.draw_windows(windows(*args, **given), TOKENIZER)
 
 
-CONTEXT = "x" * 50 + " one two three " + "y" * 85  # 150 characters
-PLACED = [
-    row("one", context=CONTEXT),
-    row("two three", context=CONTEXT),
-    row("y", at=120, context=CONTEXT),
-    row("", context=CONTEXT),
-]
-MIX = [row(), row(""), row(question="who is it?"), row(question="WHO was it?")]
-PIECES = ["[CLS]", "atomic", "ox", "##ygen", "$"]
-START, END = [0.1, 0.1, 0.7, 0.05, 0.05], [0.1, 0.2, 0.1, 0.6, 0.0]
 SURE, HAS_ANSWER = [0.1, 0.4, 0.6, 0.9, 0.2, 0.7], [True, True, True, True, False, False]
 F1 = [1, 1, 0.5, 1, 0, 0]
 SHORT = ["[CLS]", "which", "[SEP]", "num", "##ber", "$8", "[SEP]"]
@@ -77,34 +66,6 @@ FIGURES = {
         lambda: draw(labels=False),
         f"3 windows of up to 48 tokens for a passage of {len(OFFSETS)}, 12 shared (doc_stride)",
     ),
-    "plot_answer_positions": (
-        lambda: qa.plot_answer_positions(PLACED),
-        "Half of all answers start in the first 37 % of their passage; 67 % of 3 have one word",
-        "0, 0, 0, 67, 0, 0, 0, 0, 33, 0",
-        "Dashed line: median 37 %",
-    ),
-    "plot_question_mix": (
-        lambda: qa.plot_question_mix({"train": MIX * 3, "test": MIX[:2]}),
-        "29 % of the 14 questions have no answer in their passage; 57 % begin with “what”",
-        "train: the passage holds the answer 9, it does not: unanswerable 3;",
-        "what …: the passage holds the answer 29, it does not: unanswerable 29",
-    ),
-    "plot_question_mix with answers": (
-        lambda: qa.plot_question_mix({"test": MIX[2:]}),
-        "0 % of the 2 questions have no answer in their passage; 100 % begin with “who”",
-    ),
-    "plot_token_scores": (
-        lambda: qa.plot_token_scores(PIECES, START, END),
-        "The likeliest answer “oxygen” takes 70 % of the start and 60 % of the end",
-    ),
-    "plot_token_scores of no answer": (
-        lambda: qa.plot_token_scores(["[CLS]", "a"], [0.9, 0.1], [0.8, 0.2]),
-        "No answer: “[CLS]” takes 90 % of the start and 80 % of the end",
-    ),
-    "plot_token_scores of a wrong order": (
-        lambda: qa.plot_token_scores(list("abc"), [0.0, 0.1, 0.9], [0.8, 0.15, 0.05]),
-        "The likeliest answer “c” takes 90 % of the start and 5 % of the end",
-    ),
     "plot_span_matrix": (
         lambda: qa.plot_span_matrix([0, 2, 1.0], [3, 0, -1.0], ["$a", "b", "c"]),
         "Of 6 allowed spans “$a” scores highest: 0.0 + 3.0 = 3.0",
@@ -115,10 +76,11 @@ FIGURES = {
         "and refuses 50 % of the unanswerable ones",
         "F1 over all questions is 58.3 there",
     ),
-    "draw_four_heads": (
-        qa.draw_four_heads,
-        "One encoder, four heads: they differ only in which output vectors they read",
-        "class: reads 1 of the vectors; one label for the text: is this review positive?; span:",
+    "plot_threshold that refuses nothing": (
+        lambda: qa.plot_threshold(SURE, HAS_ANSWER, F1, chosen=0.0),
+        "At 0.00 the reader answers 100 % of the answerable questions "
+        "and refuses 0 % of the unanswerable ones",
+        "F1 over all questions is 58.3 there",
     ),
     "draw_question_to_answer": (
         lambda: qa.draw_question_to_answer("which", "number $8", SHORT, *LOGITS, (3, 5)),
@@ -159,22 +121,6 @@ def test_an_answer_cut_by_a_window_has_another_colour():
 # --- questions and scores -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", [(0, 0), (1, 2), (150, 152), (299, 299), (20, 110)])
-def test_a_long_passage_is_shown_around_the_answer_with_its_first_token(answer):
-    tokens = ["[CLS]", *[f"t{i}" for i in range(1, 300)]]
-    start, end = np.eye(300)[list(answer)]
-    figure = qa.plot_token_scores(tokens, start, end)
-    labels = [text.get_text() for text in figure.axes[1].texts]
-    assert labels[0] == "[CLS]" and len(labels) <= 46
-    assert tokens[answer[0]] in labels and tokens[answer[1]] in labels
-    shown = [tokens.index(label) if label != "⋯" else None for label in labels]
-    for left, right in itertools.pairwise(shown):  # every gap is shown as one, nothing else is
-        assert left is None or right is None or right == left + 1
-    gaps = zip(shown, shown[1:], shown[2:], strict=False)
-    assert all(right > left + 1 for left, gap, right in gaps if gap is None)
-    assert (shown[-1] is None) == (299 not in shown)
-
-
 @settings(max_examples=8)
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 2**32 - 1))
 def test_the_matrix_marks_the_best_allowed_span(T, longest, seed):
@@ -190,15 +136,6 @@ def test_the_matrix_marks_the_best_allowed_span(T, longest, seed):
     assert cells[line, column] == cells.max() == pytest.approx(total)
     assert np.ma.getmaskarray(cells)[np.tril_indices(len(cells), -1)].all()
     assert f"{total:.1f}".replace("-", "−") in figure.get_suptitle()
-
-
-def test_start_scores_point_up_and_end_scores_down():
-    upper, _, lower = qa.plot_token_scores(PIECES, START, END).axes
-    assert [bar.get_height() for bar in upper.patches[:5]] == pytest.approx(
-        [100 * p for p in START]
-    )
-    assert [bar.get_height() for bar in lower.patches[:5]] == pytest.approx([100 * p for p in END])
-    assert not upper.yaxis_inverted() and lower.yaxis_inverted()
 
 
 # --- pictures and answers -------------------------------------------------------------------------

@@ -38,7 +38,6 @@ def history(losses, seconds=180.0):
 
 NOISY = 2 + np.random.default_rng(0).random(500)
 RUNS = {"plain": history([5, 3]), "warm": history([2, 1], seconds=90), "broken": []}
-CURVES = {"tutorial": [(1, 5), (4, 21)], "ours": [(1, 30), (3, 55.5), (4, 57.3)]}
 CHANGES = {"W_q": [0.01, 0.02], "W_v": [0.05, 0.031], "word embeddings": [0.0]}
 
 FIGURES = {
@@ -58,11 +57,6 @@ FIGURES = {
         "The loss goes from 0.70 to 0.20 (training), from 0.70 to 0.45 (held out)",
         "Lines of loss by epoch: training: 0.7 at 1, 0.2 at 2; held out: 0.7 at 1, 0.45 at 2",
         "Dashed line: a coin",
-    ),
-    "plot_f1_against_minutes": (
-        lambda: training.plot_f1_against_minutes(CURVES),
-        "F1 reached: “ours” 57 after 4.0 minutes; “tutorial” 21 after 4.0 minutes",
-        "tutorial: 5 at 1, 21 at 4; ours: 30 at 1, 55.5 at 3, 57.3 at 4",
     ),
     "plot_weight_change": (
         lambda: training.plot_weight_change(CHANGES),
