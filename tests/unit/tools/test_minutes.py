@@ -80,7 +80,7 @@ def test_seconds_have_a_column_only_where_every_notebook_was_measured(
     rows = minutes.section_table([lesson]).splitlines()
     assert rows[0].endswith("| slow cells | seconds to run |")
     assert (
-        rows[2] == "| **03_one** | **all of it** | **7** | **1** | **1** | **1** | **2** | **29** |"
+        rows[2] == "| **03_one** | **all of it** | **6** | **1** | **1** | **1** | **2** | **29** |"
     )
     assert rows[4] == r"|  | One \| two | 2 |  | 1 |  | 1 | 20 |"
     nbformat.write(new_notebook(cells=CELLS), tmp_path / "04_two.ipynb")
@@ -92,12 +92,12 @@ def test_a_plan_adds_up_sections_exercises_and_breaks(lesson: minutes.Lesson) ->
     part = {"notebook": "03_one", "sections": ["One | two", "Three"], "exercises": 1}
     plan = {"blocks": [{"minutes": 30, "parts": [part, {"break": 10}]}]}
     assert minutes.plan_table("p", plan, [lesson]).splitlines()[2:] == [
-        "| 1 | 0:00 | 12 | 03_one: One | two (2); Three (4); 1 exercise (6) |",
-        "| 1 | 0:12 | 10 | break |",
-        "| 1 | 0:22 | 8 | questions, and what took longer |",
+        "| 1 | 0:00 | 11 | 03_one: One | two (2); Three (3); 1 exercise (6) |",
+        "| 1 | 0:11 | 10 | break |",
+        "| 1 | 0:21 | 9 | questions, and what took longer |",
     ]
     plan["blocks"][0]["minutes"] = 20
-    with pytest.raises(ValueError, match="plan p, block 1: its parts take 22 of 20 minutes"):
+    with pytest.raises(ValueError, match="plan p, block 1: its parts take 21 of 20 minutes"):
         minutes.plan_table("p", plan, [lesson])
 
 
