@@ -28,11 +28,11 @@ OFFSETS = TOKENIZER(PASSAGE, add_special_tokens=False, return_offsets_mapping=Tr
 ]
 
 
-def row(answer="8", at=None, context=PASSAGE, question="What is the atomic number of oxygen?"):
-    found = [context.index(answer) if at is None else at] if answer else []
-    answers = {"text": [answer] if answer else [], "answer_start": found}
-    columns = {"id": "q", "title": "Oxygen", "context": context, "question": question}
-    return columns | {"answers": answers}
+def row(answer="8"):
+    answers = {"text": [answer], "answer_start": [PASSAGE.index(answer)]}
+    none = {"text": [], "answer_start": []}
+    columns = {"id": "q", "question": "What is the atomic number of oxygen?", "context": PASSAGE}
+    return columns | {"answers": answers if answer else none}
 
 
 def windows(max_length=48, doc_stride=12, labels=True, **given):
