@@ -27,7 +27,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from datasets import Dataset
-from scipy.stats import bootstrap
+from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import DataCollatorWithPadding, PreTrainedModel
@@ -122,7 +122,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     """The 95 % interval of the mean of float[N], by drawing the N again."""
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    drawn = bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0)
+    drawn = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0)
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 # Bytes of Python that a folder may hold. They only go down: the aim is 900,000 for src, 750,000 for
 # tests and 150,000 for tools.
-BUDGETS = {"src": 1_009_500, "tests": 958_000, "tools": 188_100, "benchmarks": 104_000}
+BUDGETS = {"src": 973_500, "tests": 952_500, "tools": 188_100, "benchmarks": 103_500}
 LONGEST_LINE, LONGEST_FUNCTION = 100, 60  # characters; lines
 # From the ground up. A room may import its own layer and those below it.
 LAYERS = (
