@@ -230,6 +230,7 @@ class OneVector(nn.Module):
         key: Tensor,
         mask: Tensor,
     ) -> tuple[Tensor, Tensor]:
+        """As AdditiveAttention's."""
         B, T, (S, D) = *query.shape[:2], key.shape[1:]
         ends = mask[:, 0].sum(-1) - 1  # int64[B]
         forth, back = key[torch.arange(B), ends], key[:, 0]  # [B, D] each

@@ -86,7 +86,7 @@ def test_sets_are_polls_of_one_file_and_new_puts_all_of_it_aside(capsys, started
     assert "poll.sqlite; votes so far: 1 (--new begins without)\n" in capsys.readouterr().out
     assert start(file, "--quiz", "04_attention", "--set", "masks") == 0
     said = capsys.readouterr().out
-    assert "4 questions" in said and "votes so far" not in said
+    assert "3 questions" in said and "votes so far" not in said
     assert start(file, "--quiz", "04_attention") == 0
     assert started[-1][0].settings["room"].name == "04_attention-alignment", "its first set"
     assert start(file, "--new") == 0
