@@ -363,7 +363,7 @@ def test_a_page_opened_as_a_file_works_too(browser, site):
 def test_nothing_is_wider_than_a_phone_and_what_is_scrolls_within_itself(browser, served):
     for page, wide in (
         ("04_attention", ".cell_input pre"),
-        ("08_bert_squad", ".cell_output .text_html"),
+        ("09_ask_wikipedia", ".cell_output .text_html"),
         ("instructors", "table.table"),
     ):
         visit(browser, f"{served}{page}.html", PHONE)
