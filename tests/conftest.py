@@ -1,7 +1,5 @@
 """What tests of all folders share."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -35,7 +33,7 @@ def course() -> Path:
 
 
 @pytest.fixture
-def ticking_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def ticking_clock(monkeypatch) -> SimpleNamespace:
     """The clock of `src.training`: it goes on by `tick` seconds whenever somebody looks at it.
 
     So a training by minutes takes the same steps on every machine; `fit` looks three times a step.
@@ -62,7 +60,7 @@ def clean_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(tmp_path_factory) -> Path:
     """A git repository with one commit: the working tree, without what git ignores."""
     folder = tmp_path_factory.mktemp("published") / "words-to-answers.git"
     listing = subprocess.run(

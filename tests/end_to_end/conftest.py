@@ -1,7 +1,5 @@
 """A browser for tests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +8,7 @@ from tools.browser import CHROMIUM, Browser
 
 
 @pytest.fixture(scope="module")
-def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Browser]]:
+def start_browser(tmp_path_factory) -> Iterator[Callable[[], Browser]]:
     """Starts browsers for a module, each with its own cookies; without Chromium tests are skipped.
 
     One that does not start fails them.
@@ -29,6 +27,6 @@ def start_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 
 
 @pytest.fixture(scope="module")
-def browser(start_browser: Callable[[], Browser]) -> Browser:
+def browser(start_browser) -> Browser:
     """A browser for the tests of a module."""
     return start_browser()

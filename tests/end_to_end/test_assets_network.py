@@ -1,7 +1,5 @@
 """The real outside files: without a network, from the real index, and converted."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The demo in a real browser, with the real reader over a few dozen passages."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re
@@ -9,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -29,7 +26,7 @@ ATTACK = f'<img src=x onerror="window.hacked=3"> {QUESTION.replace("oxygen", "Zo
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(tmp_path_factory) -> Iterator[str]:
     """A demo in a thread over some introductions, oxygen's, and what a hostile person wrote."""
     documents = wikipedia()
     oxygen = next(document for document in documents if document.title == "Oxygen")
@@ -220,7 +217,7 @@ def test_every_text_can_be_read_and_nothing_sticks_out(browser, url, width, dark
 
 
 @pytest.mark.full
-def test_the_command_asks_all_of_wikipedia(browser, course: Path):
+def test_the_command_asks_all_of_wikipedia(browser, course):
     """As `make demo` starts it, over the index that is there, or that it builds."""
     command = [sys.executable, "-m", "src.apps.demo", "--port", "0"]
     process = subprocess.Popen(command, cwd=course, stdout=subprocess.PIPE, text=True)

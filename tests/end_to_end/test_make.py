@@ -1,8 +1,6 @@
 """The two commands as a stranger types them: in a fresh clone, in a folder with spaces, with an old
 Python or no network."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -27,7 +25,7 @@ NO_INDEX = {  # nothing listens on port 9 of this machine: the quick way to have
 
 
 @pytest.fixture
-def checkout(repository: Path, tmp_path: Path) -> Path:
+def checkout(repository, tmp_path) -> Path:
     """A fresh clone in a folder with spaces in its name."""
     folder = tmp_path / "words to answers, a clone"
     subprocess.run(
@@ -69,9 +67,7 @@ def fake_python(folder: Path, version: str) -> Path:
     return program
 
 
-def test_make_alone_lists_targets_that_all_exist(
-    checkout: Path, clean_environment: dict[str, str]
-) -> None:
+def test_make_alone_lists_targets_that_all_exist(checkout, clean_environment):
     result = make(checkout, env=clean_environment)
     targets = re.findall(r"^  ([a-z-]+) +\S", result.stdout, re.MULTILINE)
     assert {
@@ -93,25 +89,23 @@ def test_make_alone_lists_targets_that_all_exist(
 
 @pytest.mark.parametrize("version", ["2 7", "3 8", "3 10", "3 14"])
 def test_a_python_that_does_not_fit_is_named_with_the_range(
-    checkout: Path, tmp_path: Path, clean_environment: dict[str, str], version: str
-) -> None:
+    checkout, tmp_path, clean_environment, version
+):
     said = sentence(
         make(checkout, STAMP, f"PYTHON={fake_python(tmp_path, version)}", env=clean_environment)
     )
     assert f"is Python {version.replace(' ', '.')}" in said and "3.11 to 3.13" in said
 
 
-def test_a_python_that_is_not_there_is_named(
-    checkout: Path, clean_environment: dict[str, str]
-) -> None:
+def test_a_python_that_is_not_there_is_named(checkout, clean_environment):
     assert "PYTHON=/nowhere/python3 does not start" in sentence(
         make(checkout, STAMP, "PYTHON=/nowhere/python3", env=clean_environment)
     )
 
 
 def test_an_environment_that_is_there_is_compared_with_a_python_that_is_asked_for(
-    checkout: Path, clean_environment: dict[str, str]
-) -> None:
+    checkout, clean_environment
+):
     (checkout / STAMP).parent.mkdir()
     (checkout / STAMP).touch()
     assert make(checkout, "--question", STAMP, env=clean_environment).returncode == 0, (
@@ -134,8 +128,8 @@ OLD_PYTHONS = [
 
 @pytest.mark.parametrize("python", OLD_PYTHONS, ids=lambda path: path.parts[-3])
 def test_a_really_old_python_says_so_itself_when_there_is_no_other(
-    checkout: Path, python: Path, tmp_path: Path, clean_environment: dict[str, str]
-) -> None:
+    checkout, python, tmp_path, clean_environment
+):
     script = str(checkout / "tools" / "pick_python.py")
     environment = clean_environment | {
         "PATH": str(tmp_path)
@@ -147,8 +141,8 @@ def test_a_really_old_python_says_so_itself_when_there_is_no_other(
 
 
 def test_an_old_python3_makes_way_for_a_newer_one_on_the_path(
-    checkout: Path, tmp_path: Path, clean_environment: dict[str, str]
-) -> None:
+    checkout, tmp_path, clean_environment
+):
     if not OLD_PYTHONS:
         pytest.skip("there is no old Python on this machine")
     (tmp_path / "python3.11").symlink_to(sys.executable)
@@ -166,8 +160,8 @@ def test_an_old_python3_makes_way_for_a_newer_one_on_the_path(
 
 
 def test_an_index_out_of_reach_is_one_sentence_and_the_next_run_goes_on(
-    checkout: Path, clean_environment: dict[str, str]
-) -> None:
+    checkout, clean_environment
+):
     offline = clean_environment | NO_INDEX
     said = sentence(make(checkout, STAMP, f"PYTHON={sys.executable}", env=offline))
     assert "package index cannot be reached" in said
@@ -179,9 +173,7 @@ def test_an_index_out_of_reach_is_one_sentence_and_the_next_run_goes_on(
     )
 
 
-def test_a_full_disk_is_one_sentence_before_anything_is_downloaded(
-    checkout: Path, clean_environment: dict[str, str]
-) -> None:
+def test_a_full_disk_is_one_sentence_before_anything_is_downloaded(checkout, clean_environment):
     """A file system of 30 MB in a mount name space of its own: no full disk is faked."""
     (checkout / ".venv").mkdir()
     script = 'mount -t tmpfs -o size=30m none .venv 2> /dev/null || exit 77; exec make "$@"'
@@ -207,9 +199,7 @@ def test_a_full_disk_is_one_sentence_before_anything_is_downloaded(
     assert "0.0 GB free" in said and "make room" in said
 
 
-def test_a_folder_called_venv_that_is_something_else_is_left_alone(
-    checkout: Path, clean_environment: dict[str, str]
-) -> None:
+def test_a_folder_called_venv_that_is_something_else_is_left_alone(checkout, clean_environment):
     (checkout / ".venv").mkdir()
     (checkout / ".venv" / "thesis.txt").write_text("mine")
     assert "is not a Python environment" in sentence(
@@ -218,9 +208,7 @@ def test_a_folder_called_venv_that_is_something_else_is_left_alone(
     assert (checkout / ".venv" / "thesis.txt").read_text() == "mine"
 
 
-def test_on_linux_without_a_gpu_cuda_builds_are_the_last_resort(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_on_linux_without_a_gpu_cuda_builds_are_the_last_resort(monkeypatch, tmp_path):
     """In this order: pip's sources for the CPU build, PyTorch's index of them, the plain build."""
 
     def asked(gpu: bool, index_answers: bool, works: int, system: str = "Linux") -> list[str]:
@@ -257,8 +245,8 @@ def test_on_linux_without_a_gpu_cuda_builds_are_the_last_resort(
 @pytest.mark.full
 @pytest.mark.timeout(3600)
 def test_make_course_in_a_fresh_clone_then_again_at_once_then_without_a_network(
-    checkout: Path, clean_environment: dict[str, str]
-) -> None:
+    checkout, clean_environment
+):
     first = make(checkout, "course", f"PYTHON={sys.executable}", env=clean_environment)
     assert first.returncode == 0, first.stdout + first.stderr
     told = [

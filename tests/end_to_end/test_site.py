@@ -2,8 +2,6 @@
 math is set, figures and folds are there, and all of it can be read on a phone, in the dark, with a
 keyboard, and by who does not see it."""
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib
@@ -65,7 +63,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory) -> Path:
     """The whole site, of the notebooks as they are stored: the one in build, if it is current."""
     ready = build_site.ROOT / "build" / "site"
     stamp = ready / ".inputs"
@@ -77,13 +75,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pages(site: Path) -> dict[str, Page]:
+def pages(site) -> dict[str, Page]:
     """All pages, by their address."""
     return {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))}
 
 
 @pytest.fixture(scope="module")
-def served(site: Path) -> Iterator[str]:
+def served(site) -> Iterator[str]:
     """The address of the site on a web server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -92,7 +90,7 @@ def served(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+def axe(tmp_path_factory) -> str:
     """The accessibility checker axe-core, from npm; tests without it are skipped and say so."""
     folder, why = tmp_path_factory.mktemp("axe"), "npm is not installed"
     if shutil.which("npm"):

@@ -1,7 +1,5 @@
 """What the tests of notebooks share: a place of its own for what they train."""
 
-from __future__ import annotations
-
 import os
 
 import pytest
@@ -10,7 +8,7 @@ from tools import run_notebooks
 
 
 @pytest.fixture(autouse=True)
-def runs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def runs_of_its_own(monkeypatch) -> None:
     """Two tests that run one notebook at the same time do not delete each other's runs."""
     monkeypatch.setattr(
         run_notebooks,

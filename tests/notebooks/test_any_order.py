@@ -3,10 +3,7 @@
 All in fast mode, on copies, by `make test-full`. Straight through is in test_notebooks.py.
 """
 
-from __future__ import annotations
-
 import copy
-from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -96,11 +93,11 @@ WAYS += [core_path_alone]
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_bears(
-    notebook: Path,
-    way: Callable[[list[NotebookNode]], list[NotebookNode]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    notebook,
+    way,
+    tmp_path,
+    monkeypatch,
+):
     monkeypatch.setenv("COURSE_FAST", "1")
     monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
     content = nbformat.read(notebook, as_version=4)

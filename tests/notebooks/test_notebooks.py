@@ -1,7 +1,5 @@
 """Every notebook runs from top to bottom in a clean kernel, and is stored in the promised form."""
 
-from __future__ import annotations
-
 import base64
 import json
 from pathlib import Path
@@ -29,16 +27,14 @@ def cells_of(notebook: Path, kind: str = "code") -> list[dict[str, Any]]:
 
 @each_notebook
 @pytest.mark.timeout(900)
-def test_it_runs_from_top_to_bottom_in_fast_mode(
-    notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_runs_from_top_to_bottom_in_fast_mode(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("COURSE_FAST", "1")
     monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
     run_notebooks.run(notebook, tmp_path / notebook.name, cell_seconds=300)
 
 
 @each_notebook
-def test_its_set_up_cell_is_the_courses_and_the_first_code(notebook: Path) -> None:
+def test_its_set_up_cell_is_the_courses_and_the_first_code(notebook):
     assert (
         cells_of(notebook)[0]["source"].strip()
         == run_notebooks.SET_UP_CELL.read_text(encoding="utf-8").strip()
@@ -46,7 +42,7 @@ def test_its_set_up_cell_is_the_courses_and_the_first_code(notebook: Path) -> No
 
 
 @each_notebook
-def test_its_stored_outputs_are_those_of_its_cells(notebook: Path) -> None:
+def test_its_stored_outputs_are_those_of_its_cells(notebook):
     marks = run_notebooks.read_marks(notebook)
     assert marks.get("code") == run_notebooks.code_hash(notebook), (
         "the cells changed after the outputs were stored: run make notebooks"
@@ -59,8 +55,8 @@ def test_its_stored_outputs_are_those_of_its_cells(notebook: Path) -> None:
 
 @each_notebook
 def test_its_stored_outputs_hold_no_error_no_widget_and_no_path_of_the_machine(
-    notebook: Path,
-) -> None:
+    notebook,
+):
     content = json.loads(notebook.read_text(encoding="utf-8"))
     assert "widgets" not in content["metadata"], (
         "GitHub refuses to draw a notebook with widget state"
@@ -76,7 +72,7 @@ def test_its_stored_outputs_hold_no_error_no_widget_and_no_path_of_the_machine(
 
 
 @each_notebook
-def test_its_figures_are_small_enough_to_load_quickly(notebook: Path) -> None:
+def test_its_figures_are_small_enough_to_load_quickly(notebook):
     for number, cell in enumerate(cells_of(notebook)):
         for output in cell["outputs"]:
             image = output.get("data", {}).get("image/png")
@@ -88,7 +84,7 @@ def test_its_figures_are_small_enough_to_load_quickly(notebook: Path) -> None:
 
 
 @each_notebook
-def test_its_file_is_small_enough_to_open_on_a_phone(notebook: Path) -> None:
+def test_its_file_is_small_enough_to_open_on_a_phone(notebook):
     size = notebook.stat().st_size
     assert size <= NOTEBOOK_BYTES, (
         f"{size} bytes with its outputs; at most {NOTEBOOK_BYTES}: fewer or smaller figures"

@@ -1,7 +1,5 @@
 """tools/run_notebooks.py: clean kernels, clear failures, nothing run twice, stable outputs."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
@@ -19,7 +17,7 @@ Maker = Callable[..., Path]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Maker:
+def make(tmp_path) -> Maker:
     """A function that writes a notebook with these code cells under the heading "A section"."""
 
     def write(*sources: str, name: str = "01_trial") -> Path:
@@ -36,7 +34,7 @@ def make(tmp_path: Path) -> Maker:
 
 
 @pytest.fixture
-def steady_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+def steady_sources(monkeypatch) -> None:
     """The course's own files count as unchanged, also while somebody edits them during the test."""
     monkeypatch.setattr(run_notebooks, "SOURCES", ())
 
@@ -60,7 +58,7 @@ def run_tool(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_notebook_runs_in_its_own_folder_with_this_python(make: Maker, tmp_path: Path) -> None:
+def test_a_notebook_runs_in_its_own_folder_with_this_python(make, tmp_path):
     notebook = make("import os, sys; print(os.getcwd()); print(sys.executable)")
     assert run_notebooks.run(notebook, tmp_path / "out" / notebook.name)
     assert printed(tmp_path / "out" / notebook.name).split("\n")[:2] == [
@@ -69,7 +67,7 @@ def test_a_notebook_runs_in_its_own_folder_with_this_python(make: Maker, tmp_pat
     ]
 
 
-def test_each_notebook_gets_a_clean_kernel(make: Maker, tmp_path: Path) -> None:
+def test_each_notebook_gets_a_clean_kernel(make, tmp_path):
     for name in ("01_first", "02_second"):
         make("print('x' in globals()); x = 1", name=name)
     result = run_tool(tmp_path / "some notebooks", "--to", tmp_path / "out")
@@ -80,9 +78,7 @@ def test_each_notebook_gets_a_clean_kernel(make: Maker, tmp_path: Path) -> None:
     ]
 
 
-def test_two_processes_of_the_tests_can_run_the_same_notebook_at_the_same_time(
-    make: Maker, tmp_path: Path
-) -> None:
+def test_two_processes_of_the_tests_can_run_the_same_notebook_at_the_same_time(make, tmp_path):
     """Each execution deletes what the one before it trained: they must not share a folder."""
     notebook = make("import os; print(os.environ['COURSE_RUNS'])")
     run_notebooks.run(notebook, tmp_path / "out.ipynb")
@@ -95,8 +91,8 @@ def test_two_processes_of_the_tests_can_run_the_same_notebook_at_the_same_time(
 
 @pytest.mark.usefixtures("steady_sources")
 def test_every_execution_trains_anew_and_leaves_a_readers_own_runs_alone(
-    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    make, tmp_path, monkeypatch
+):
     """The notebook looks for earlier runs, trains one, and finds it in a later cell."""
     monkeypatch.setattr(run_notebooks, "RUNS", tmp_path / "runs of notebooks")
     monkeypatch.setenv("COURSE_RUNS", str(tmp_path / "mine"))
@@ -127,9 +123,7 @@ def test_every_execution_trains_anew_and_leaves_a_readers_own_runs_alone(
 
 
 @pytest.mark.usefixtures("steady_sources")
-def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(
-    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(make, tmp_path, monkeypatch):
     source = "import time; print(time.time_ns())"
     notebook, target = make(source), tmp_path / "out.ipynb"
     assert run_notebooks.run(notebook, target)
@@ -143,9 +137,7 @@ def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(
 
 
 @pytest.mark.usefixtures("steady_sources")
-def test_a_copy_says_how_long_the_notebook_and_each_of_its_cells_took(
-    make: Maker, tmp_path: Path
-) -> None:
+def test_a_copy_says_how_long_the_notebook_and_each_of_its_cells_took(make, tmp_path):
     notebook = make("1 + 1", "import time; time.sleep(0.7)", "")
     run_notebooks.run(notebook, tmp_path / "out.ipynb")
     noted = nbformat.read(tmp_path / "out.ipynb", as_version=4).metadata.course
@@ -162,9 +154,7 @@ def test_a_copy_says_how_long_the_notebook_and_each_of_its_cells_took(
     "changed",
     ["src/new.py", "src/qa/deep.py", "data/words.txt", "weights/card.json", "constraints.txt"],
 )
-def test_a_change_in_what_notebooks_use_makes_them_stale(
-    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
-) -> None:
+def test_a_change_in_what_notebooks_use_makes_them_stale(make, tmp_path, monkeypatch, changed):
     monkeypatch.setattr(run_notebooks, "ROOT", tmp_path)
     notebook = make("pass")
     (tmp_path / changed).parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +170,7 @@ def test_a_change_in_what_notebooks_use_makes_them_stale(
 
 
 @pytest.mark.usefixtures("steady_sources")
-def test_outputs_do_not_count_as_sources(make: Maker) -> None:
+def test_outputs_do_not_count_as_sources(make):
     notebook = make("print(1)")
     before = run_notebooks.sources_hash(notebook)
     assert run_notebooks.run(notebook, notebook)
@@ -190,7 +180,7 @@ def test_outputs_do_not_count_as_sources(make: Maker) -> None:
 
 
 @pytest.mark.usefixtures("steady_sources")
-def test_written_back_notebooks_hold_nothing_that_differs_by_run(make: Maker) -> None:
+def test_written_back_notebooks_hold_nothing_that_differs_by_run(make):
     notebook = make("", "print(1)", "import IPython.display as d; d.HTML('<b>x</b>')", "print(2)")
     run_notebooks.run(notebook, notebook)
     content = nbformat.read(notebook, as_version=4)
@@ -210,22 +200,20 @@ def test_written_back_notebooks_hold_nothing_that_differs_by_run(make: Maker) ->
     assert notebook.read_bytes() == first
 
 
-def test_figures_are_stored_whatever_backend_the_caller_draws_with(
-    make: Maker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_figures_are_stored_whatever_backend_the_caller_draws_with(make, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     notebook = make("import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
     run_notebooks.run(notebook, notebook)
     assert "image/png" in notebook.read_text()
 
 
-def test_widgets_leave_neither_state_nor_views(make: Maker) -> None:
+def test_widgets_leave_neither_state_nor_views(make):
     notebook = make("import ipywidgets; ipywidgets.IntSlider()")
     run_notebooks.run(notebook, notebook)
     assert "widget-view" not in notebook.read_text() and '"widgets"' not in notebook.read_text()
 
 
-def test_a_failing_cell_stops_everything_and_is_named(make: Maker, tmp_path: Path) -> None:
+def test_a_failing_cell_stops_everything_and_is_named(make, tmp_path):
     make("x = 1", "\n# the step that divides\nx / 0", "print('never')")
     make("print('never')", name="02_after")
     result = run_tool(tmp_path / "some notebooks", "--to", tmp_path / "out")
@@ -243,7 +231,7 @@ def test_a_failing_cell_stops_everything_and_is_named(make: Maker, tmp_path: Pat
     assert "ZeroDivisionError" in (tmp_path / "out" / "failed" / "01_trial.ipynb").read_text()
 
 
-def test_a_cell_that_takes_too_long_is_named(make: Maker, tmp_path: Path) -> None:
+def test_a_cell_that_takes_too_long_is_named(make, tmp_path):
     notebook = make("x = 1", "import time; time.sleep(60)", "y = 2")
     with pytest.raises(
         run_notebooks.NotebookFailure, match=r"(?s)cell 3 of 4.*time.sleep.*took too long"
@@ -251,13 +239,13 @@ def test_a_cell_that_takes_too_long_is_named(make: Maker, tmp_path: Path) -> Non
         run_notebooks.run(notebook, tmp_path / "out.ipynb", cell_seconds=2)
 
 
-def test_a_kernel_ends_with_its_notebook(make: Maker, tmp_path: Path) -> None:
+def test_a_kernel_ends_with_its_notebook(make, tmp_path):
     run_notebooks.run(make("import os; print(os.getpid())"), tmp_path / "out" / "trial.ipynb")
     with pytest.raises(ProcessLookupError):
         os.kill(int(printed(tmp_path / "out" / "trial.ipynb")), 0)
 
 
-def test_a_kernel_that_dies_is_named_with_its_last_words(make: Maker, tmp_path: Path) -> None:
+def test_a_kernel_that_dies_is_named_with_its_last_words(make, tmp_path):
     notebook = make("x = 1", "import os; os.write(2, b'out of luck\\n'); os._exit(9)", "y = 2")
     with pytest.raises(
         run_notebooks.NotebookFailure, match=r"(?s)cell 3 of 4.*os._exit.*kernel died"
@@ -265,7 +253,7 @@ def test_a_kernel_that_dies_is_named_with_its_last_words(make: Maker, tmp_path: 
         run_notebooks.run(notebook, tmp_path / "out.ipynb")
 
 
-def test_copies_of_notebooks_that_are_gone_are_removed(make: Maker, tmp_path: Path) -> None:
+def test_copies_of_notebooks_that_are_gone_are_removed(make, tmp_path):
     make("pass")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "09_gone.ipynb").write_text("{}")
@@ -273,7 +261,7 @@ def test_copies_of_notebooks_that_are_gone_are_removed(make: Maker, tmp_path: Pa
     assert [path.name for path in (tmp_path / "out").glob("*.ipynb")] == ["01_trial.ipynb"]
 
 
-def test_the_set_up_cell_is_written_second_and_then_kept_in_step(make: Maker) -> None:
+def test_the_set_up_cell_is_written_second_and_then_kept_in_step(make):
     notebook = make("print('the lesson')")
     expected = run_notebooks.SET_UP_CELL.read_text().strip()
     assert run_tool(notebook, "--set-up-cell").returncode == 0

@@ -1,7 +1,5 @@
 """The set-up cell finds the course from wherever a notebook is opened, or says why not."""
 
-from __future__ import annotations
-
 import http.server
 import json
 import os
@@ -71,13 +69,13 @@ def clone(repository: Path, folder: Path) -> Path:
 
 
 @pytest.fixture
-def checkout(repository: Path, tmp_path: Path) -> Path:
+def checkout(repository, tmp_path) -> Path:
     """A fresh clone of the course, in a folder with spaces and an umlaut in its name."""
     return clone(repository, tmp_path / "my clönes of it" / "a course")
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Path:
+def empty(tmp_path) -> Path:
     """An empty folder, as a notebook that was downloaded alone is opened in."""
     folder = tmp_path / "empty folder"
     folder.mkdir()
@@ -85,13 +83,13 @@ def empty(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fetching(repository: Path, clean_environment: Environment) -> Environment:
+def fetching(repository, clean_environment) -> Environment:
     """An environment in which the course can be fetched."""
     return clean_environment | {"COURSE_REPOSITORY": str(repository)}
 
 
 @pytest.fixture
-def offline(clean_environment: Environment) -> Environment:
+def offline(clean_environment) -> Environment:
     return clean_environment | {"COURSE_REPOSITORY": "/nowhere/at/all"}
 
 
@@ -184,7 +182,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(repository, empty, clean
 
 
 @pytest.fixture
-def slow_git(tmp_path: Path, fetching: Environment) -> Iterator[tuple[Environment, Path, Path]]:
+def slow_git(tmp_path, fetching) -> Iterator[tuple[Environment, Path, Path]]:
     """A git that clones, says its process id in one pipe, and ends with the status of another."""
     pipes = tmp_path / "said", tmp_path / "status"
     for pipe in pipes:
@@ -242,7 +240,7 @@ def test_a_clone_that_was_cut_off_among_its_last_files_is_told(checkout, clean_e
 
 
 @pytest.fixture
-def stranger(tmp_path: Path) -> Path:
+def stranger(tmp_path) -> Path:
     """A folder with somebody else's package named src."""
     folder = tmp_path / "stranger"
     (folder / "src").mkdir(parents=True)
@@ -293,7 +291,7 @@ def contents(python: Path) -> set[str]:
 
 
 @pytest.fixture
-def fetched(repository: Path, tmp_path: Path) -> Path:
+def fetched(repository, tmp_path) -> Path:
     """The course in a hosted notebook's folder; one package it asks for is in no environment."""
     course = clone(repository, tmp_path / "colab" / "words-to-answers")
     project, line = course / "pyproject.toml", "dependencies = ["
@@ -303,7 +301,7 @@ def fetched(repository: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path, clean_environment: Environment) -> Environment:
+def index(tmp_path, clean_environment) -> Environment:
     """An environment whose pip sees only the wheels in `tmp_path`."""
     return clean_environment | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
 
@@ -351,7 +349,7 @@ def test_a_package_that_is_loaded_and_gets_replaced_asks_for_a_new_kernel(fetche
 
 
 @pytest.fixture(scope="module")
-def newer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+def newer(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     """A hosted Python with the newest versions that pyproject.toml allows, and which are newer.
 
     All but torch, whose newest is gigabytes. Skips where no index answers, or it has nothing newer.

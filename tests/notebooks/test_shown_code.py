@@ -31,7 +31,7 @@ def shown_in(notebook: Path) -> list[tuple[str, object]]:
 @pytest.mark.parametrize(
     "notebook", sorted(Path("notebooks").glob("*.ipynb")), ids=lambda p: p.stem
 )
-def test_what_is_shown_fits_a_screen(notebook: Path) -> None:
+def test_what_is_shown_fits_a_screen(notebook):
     for name, item in shown_in(notebook):
         source = source_of(item)
         widest = max(map(len, source.splitlines()))

@@ -1,7 +1,5 @@
 """What the tests of networks share: random numbers, gradients, torch's weights, date models."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

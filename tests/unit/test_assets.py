@@ -1,7 +1,5 @@
 """Outside files: what is fetched, what is refused, how mishaps are survived; with real pip."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import http.server
@@ -83,7 +81,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path, monkeypatch) -> Bench:
     """pip looks into this folder and nowhere else, whatever this machine's settings are."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
@@ -98,7 +96,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 @pytest.fixture
-def copied(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
+def copied(monkeypatch, bench) -> None:
     """A copy in place of pip, which takes half a second to start."""
 
     def copy(asset: Asset, folder: Path) -> Path:
@@ -289,7 +287,7 @@ class _Page(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def serve(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Index]]:
+def serve(bench, monkeypatch) -> Iterator[Callable[..., Index]]:
     """Put the bench's wheel behind HTTP and point pip there."""
     running: list[Index] = []
 
@@ -443,7 +441,7 @@ def test_all_assets_are_plain_names_of_files_that_cannot_run_code():
         assert Path(file).name == file and Path(file).suffix in safe
 
 
-def test_importing_the_module_is_light(course: Path):
+def test_importing_the_module_is_light(course):
     code = "import sys, src.assets; print(*{'torch', 'numpy', 'filelock'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=course, text=True) == "\n"
 
@@ -451,7 +449,7 @@ def test_importing_the_module_is_light(course: Path):
 # -- the lock file, the registry and the licences agree -------------------------------------------
 
 
-def test_every_asset_is_pinned_and_in_the_licence_list_with_its_version(course: Path):
+def test_every_asset_is_pinned_and_in_the_licence_list_with_its_version(course):
     lines = (course / "LICENSES.md").read_text(encoding="utf-8").splitlines()
     for name, asset in assets.ASSETS.items():
         (row,) = [line for line in lines if line.startswith(f"| {name} |")]

@@ -1,9 +1,6 @@
 """Attention: outputs, weights and gradients against torch's own and loops; masks; padding."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -54,13 +51,13 @@ def qkv() -> list[Tensor]:
 # --- masks ---------------------------------------------------------------------------------------
 
 
-def test_a_causal_mask_lets_each_place_see_itself_and_what_came_before() -> None:
+def test_a_causal_mask_lets_each_place_see_itself_and_what_came_before():
     assert causal_mask(3).int().tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     last_two_of_four = causal_mask(2, 4)
     assert last_two_of_four.int().tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
 
 
-def test_a_padding_mask_shows_the_tokens_that_are_there() -> None:
+def test_a_padding_mask_shows_the_tokens_that_are_there():
     assert padding_mask(torch.tensor([2, 3])).int().tolist() == [[[1, 1, 0]], [[1, 1, 1]]]
     assert padding_mask(torch.tensor([2, 0]), 4).int().tolist() == [[[1, 1, 0, 0]], [[0, 0, 0, 0]]]
     both = padding_mask(torch.tensor([1, 3])) & causal_mask(3)
@@ -71,7 +68,7 @@ def test_a_padding_mask_shows_the_tokens_that_are_there() -> None:
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_dot_product_attention_equals_torchs_in_outputs_and_gradients(masked: bool) -> None:
+def test_dot_product_attention_equals_torchs_in_outputs_and_gradients(masked):
     inputs = [normal(B, H, T, D), normal(B, H, S, D, seed=1), normal(B, H, S, D + 1, seed=2)]
     mask = random_mask(B, H, T, S) if masked else None
     ours, weights = scaled_dot_product_attention(*inputs, mask)
@@ -83,7 +80,7 @@ def test_dot_product_attention_equals_torchs_in_outputs_and_gradients(masked: bo
         assert torch.equal(weights > 0, mask)
 
 
-def test_what_the_mask_forbids_has_no_influence(qkv: list[Tensor]) -> None:
+def test_what_the_mask_forbids_has_no_influence(qkv):
     query, key, value = qkv
     mask = padding_mask(torch.tensor([2, 5, 4]))
     forbidden = ~mask.transpose(1, 2)  # [B, S, 1]
@@ -94,8 +91,8 @@ def test_what_the_mask_forbids_has_no_influence(qkv: list[Tensor]) -> None:
 
 
 def test_a_row_that_may_look_at_nothing_gives_zeros_and_harms_no_gradient(
-    qkv: list[Tensor],
-) -> None:
+    qkv,
+):
     mask = random_mask(B, T, S)
     mask[1, 2] = False
     output, weights = scaled_dot_product_attention(*qkv, mask)
@@ -107,7 +104,7 @@ def test_a_row_that_may_look_at_nothing_gives_zeros_and_harms_no_gradient(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_masks_hold_in_every_precision(dtype: torch.dtype) -> None:
+def test_masks_hold_in_every_precision(dtype):
     mask = torch.tensor([[True, False, True], [False, False, False]])
     weights = masked_softmax(torch.full((2, 3), -100.0, dtype=dtype), mask)
     assert weights.tolist() == [[0.5, 0, 0.5], [0, 0, 0]]
@@ -123,9 +120,7 @@ def test_masks_hold_in_every_precision(dtype: torch.dtype) -> None:
         (lambda q, k, v: (q, k, v, torch.ones(B, T, S)), "torch.float32; give booleans"),
     ],
 )
-def test_shapes_that_do_not_fit_are_told_in_a_sentence(
-    qkv: list[Tensor], refused: Callable, says: str
-) -> None:
+def test_shapes_that_do_not_fit_are_told_in_a_sentence(qkv, refused, says):
     with pytest.raises(ValueError, match=says):
         scaled_dot_product_attention(*refused(*qkv))
 
@@ -138,7 +133,7 @@ def test_shapes_that_do_not_fit_are_told_in_a_sentence(
         (lambda: sinusoidal_positions(3, 7), "width of 7 leaves a sine without its cosine"),
     ],
 )
-def test_sizes_that_cannot_work_are_told_in_a_sentence(make: Callable, says: str) -> None:
+def test_sizes_that_cannot_work_are_told_in_a_sentence(make, says):
     with pytest.raises(ValueError, match=says):
         make()
 
@@ -147,7 +142,7 @@ def test_sizes_that_cannot_work_are_told_in_a_sentence(make: Callable, says: str
 
 
 @pytest.mark.parametrize("to_itself", [True, False])
-def test_attention_with_heads_equals_torchs_in_outputs_and_gradients(to_itself: bool) -> None:
+def test_attention_with_heads_equals_torchs_in_outputs_and_gradients(to_itself):
     theirs = shake(nn.MultiheadAttention(D, H, batch_first=True, dtype=torch.float64))
     ours = MultiHeadAttention(D, H).double()
     pairs = attention_pairs(ours, theirs)
@@ -165,7 +160,7 @@ def test_attention_with_heads_equals_torchs_in_outputs_and_gradients(to_itself: 
     assert_same_gradients(output, expected, [x, source], pairs)
 
 
-def test_as_many_rows_as_tokens_do_not_mix_up_a_mask_of_padding() -> None:
+def test_as_many_rows_as_tokens_do_not_mix_up_a_mask_of_padding():
     """With B = T = S a mask on the wrong axis would fit, and be wrong."""
     attention, x = MultiHeadAttention(D, H).double(), normal(4, 4, D)
     lengths = torch.tensor([1, 2, 3, 4])
@@ -175,7 +170,7 @@ def test_as_many_rows_as_tokens_do_not_mix_up_a_mask_of_padding() -> None:
         assert_close(output[row : row + 1, :length], alone)
 
 
-def test_token_by_token_with_a_cache_is_the_same_as_all_at_once() -> None:
+def test_token_by_token_with_a_cache_is_the_same_as_all_at_once():
     attention, x = MultiHeadAttention(D, H).double(), normal(B, T, D)
     whole, whole_weights = attention(x, mask=causal_mask(T))
     cache = KeyValueCache()
@@ -189,7 +184,7 @@ def test_token_by_token_with_a_cache_is_the_same_as_all_at_once() -> None:
 # --- positions and additive attention ------------------------------------------------------------
 
 
-def test_positions_are_the_waves_of_the_formula() -> None:
+def test_positions_are_the_waves_of_the_formula():
     positions = sinusoidal_positions(50, 8)
     for place in (0, 1, 7, 49):
         angles = [place / 10_000 ** (2 * i / 8) for i in range(4)]
@@ -197,7 +192,7 @@ def test_positions_are_the_waves_of_the_formula() -> None:
         assert positions[place].tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_additive_attention_is_what_one_computes_pair_by_pair() -> None:
+def test_additive_attention_is_what_one_computes_pair_by_pair():
     attention = AdditiveAttention(D, D + 1, 3).double()
     query, key = normal(B, T, D), normal(B, S, D + 1, seed=1)
     mask = padding_mask(torch.tensor([5, 1, 3]), S)
@@ -226,15 +221,13 @@ def model() -> AttentionEncoderDecoder:
 
 
 @pytest.mark.parametrize("check", DATE_MODEL_CHECKS)
-def test_the_encoder_decoder_with_attention_is_a_date_model(
-    check: Callable, model: AttentionEncoderDecoder
-) -> None:
+def test_the_encoder_decoder_with_attention_is_a_date_model(check, model):
     check(model)
 
 
 def test_attention_switched_off_gives_every_step_the_encoders_last_state(
-    model: AttentionEncoderDecoder,
-) -> None:
+    model,
+):
     source_ids, source_mask, _ = collate(make_dates(5, seed=0))
     source, last = model.encode(source_ids, source_mask)
     contexts, weights = OneVector()(normal(5, T, D), source, source_mask[:, None])
@@ -243,8 +236,8 @@ def test_attention_switched_off_gives_every_step_the_encoders_last_state(
 
 
 def test_the_decoder_step_by_step_gives_the_scores_of_teacher_forcing(
-    model: AttentionEncoderDecoder,
-) -> None:
+    model,
+):
     source_ids, source_mask, target_ids = batch = collate(make_dates(5, seed=0))
     logits, weights = model(*batch), model.alignments(*batch)
     source, last = model.encode(source_ids, source_mask)

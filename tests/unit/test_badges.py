@@ -1,7 +1,5 @@
 """The ways to open a notebook: links where they lead somewhere, words where they do not."""
 
-from __future__ import annotations
-
 import re
 
 import pytest
@@ -18,7 +16,7 @@ def links(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("end", ["", ".git", "/"])
-def test_a_published_course_opens_in_colab_and_on_github(end: str) -> None:
+def test_a_published_course_opens_in_colab_and_on_github(end):
     """Colab documents the form: colab.research.google.com/github/OWNER/NAME/blob/BRANCH/PATH."""
     text = badges.ways_html("04_attention", GITHUB + end)
     assert links(text) == [
@@ -33,17 +31,17 @@ def test_a_published_course_opens_in_colab_and_on_github(end: str) -> None:
     "address",
     ["https://example.invalid/x", "https://gitlab.example.org/a/b", "https://github.com/a"],
 )
-def test_an_address_that_colab_cannot_open_gives_no_link_to_it_and_says_so(address: str) -> None:
+def test_an_address_that_colab_cannot_open_gives_no_link_to_it_and_says_so(address):
     text = badges.ways_html("04_attention", address)
     assert links(text) == ["downloads/04_attention.ipynb"]
     assert "Colab opens courses that are published on GitHub" in text
 
 
-def test_placeholders_are_not_published() -> None:
+def test_placeholders_are_not_published():
     assert badges.is_published(GITHUB) and not badges.is_published("https://example.invalid/x")
 
 
-def test_the_line_of_the_readme_is_replaced_and_nothing_else() -> None:
+def test_the_line_of_the_readme_is_replaced_and_nothing_else():
     readme = f"above\n{badges.START}\nold\nlines\n{badges.END}\nbelow\n"
     written = badges.filled_in(readme, ["00_start_here", "10_size"], GITHUB)
     line = f"Open in Colab: [00]({COLAB}/00_start_here.ipynb) · [10]({COLAB}/10_size.ipynb)"
@@ -52,7 +50,7 @@ def test_the_line_of_the_readme_is_replaced_and_nothing_else() -> None:
     assert elsewhere == readme.replace("old\nlines", badges.UNPUBLISHED)
 
 
-def test_the_readme_holds_what_the_address_gives() -> None:
+def test_the_readme_holds_what_the_address_gives():
     readme = badges.README.read_text(encoding="utf-8")
     notebooks = sorted(path.stem for path in (badges.ROOT / "notebooks").glob("*.ipynb"))
     written = badges.filled_in(readme, notebooks, badges.repository())

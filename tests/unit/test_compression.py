@@ -1,7 +1,5 @@
 """Quantising, pruning and distilling, against float64, exact integers and torch's own."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """src/compute.py: threads and precision by a clock of the test, and memory that stays."""
 
-from __future__ import annotations
-
 import ctypes
 import subprocess
 import sys

@@ -1,8 +1,6 @@
 """What README.md, CONTRIBUTING.md and docs/ tell people to type or to open exists: targets of make,
 programs, their options, paths."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -99,7 +97,7 @@ def problems_of_program(program: str, rest: str, subcommands: bool = True) -> li
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_a_page_names_is_there(name: str):
+def test_what_a_page_names_is_there(name):
     assert problems((ROOT / name).read_text(encoding="utf-8")) == []
 
 
@@ -117,7 +115,7 @@ def lines_behind_tables(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", TABLES_ON)
-def test_a_table_ends_where_its_last_row_does(name: str):
+def test_a_table_ends_where_its_last_row_does(name):
     assert lines_behind_tables((ROOT / name).read_text(encoding="utf-8")) == []
 
 
@@ -158,7 +156,7 @@ def test_there_is_much_to_look_at_on_the_page_for_authors():
         ("```\npython -m src.qa train --date course  # that\n```", "src.qa has no option --date"),
     ],
 )
-def test_what_is_not_there_is_found(page: str, problem: str):
+def test_what_is_not_there_is_found(page, problem):
     assert problem in problems(page)
 
 
@@ -173,5 +171,5 @@ def test_what_is_not_there_is_found(page: str, problem: str):
         "`python tools/minutes.py --write`, `-m src.qa`, `src.qa.retriever`",
     ],
 )
-def test_what_is_there_passes(page: str):
+def test_what_is_there_passes(page):
     assert problems(page) == []

@@ -1,13 +1,9 @@
 """Written dates are true and can be read in one way only; scores and training keep their word."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence
 from datetime import date, timedelta
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -220,9 +216,7 @@ def test_translations_come_in_the_order_of_the_texts_and_count_when_their_last_d
 # --- training
 
 
-def test_training_keeps_its_time_learns_and_comes_back_from_disk(
-    tmp_path: Path, ticking_clock: SimpleNamespace
-):
+def test_training_keeps_its_time_learns_and_comes_back_from_disk(tmp_path, ticking_clock):
     torch.manual_seed(0)
     ticking_clock.tick = 0.006
     run = train_dates(EncoderDecoder(D=32), minutes=6 / 60, folder=tmp_path / "run")
@@ -238,7 +232,7 @@ def test_training_keeps_its_time_learns_and_comes_back_from_disk(
 
 
 def test_the_same_seed_takes_the_same_steps_and_leaves_the_readers_random_numbers_alone(
-    ticking_clock: SimpleNamespace,
+    ticking_clock,
 ):
     losses, drawn = [], []
     for train in (True, True, False):

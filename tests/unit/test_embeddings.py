@@ -1,7 +1,5 @@
 """Word vectors: nearest words, equations and both evaluations against gensim's; reading files."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -32,13 +30,13 @@ def glove() -> WordVectors:
 
 
 @pytest.fixture(scope="module")
-def small(glove: WordVectors) -> WordVectors:
+def small(glove) -> WordVectors:
     words, vectors = glove.vocabulary.words[:SEARCHED], np.array(glove.vectors[:SEARCHED])
     return WordVectors(Vocabulary(words), vectors)
 
 
 @pytest.fixture(scope="module")
-def reference(small: WordVectors) -> KeyedVectors:
+def reference(small) -> KeyedVectors:
     vectors = KeyedVectors(small.vectors.shape[1])
     vectors.add_vectors(small.vocabulary.words, small.vectors)
     return vectors
@@ -208,7 +206,7 @@ def test_glove_gives_the_words_the_course_promises(glove):
     assert next(iter(glove.most_similar_to(step, 3))) == "king"
 
 
-def test_importing_embeddings_loads_neither_torch_nor_gensim(course: Path):
+def test_importing_embeddings_loads_neither_torch_nor_gensim(course):
     heavy = "{'torch', 'gensim', 'sklearn', 'pandas', 'scipy'}"
     code = f"import sys, src.embeddings; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=course, text=True) == "[]\n"

@@ -57,12 +57,12 @@ def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 @pytest.mark.parametrize("folder", BUDGETS)
-def test_a_folder_keeps_its_budget(folder: str) -> None:
+def test_a_folder_keeps_its_budget(folder):
     assert sum(file.stat().st_size for file in FILES[folder]) <= BUDGETS[folder]
 
 
 @pytest.mark.parametrize("folder", BUDGETS)
-def test_no_line_runs_out_of_the_page(folder: str) -> None:
+def test_no_line_runs_out_of_the_page(folder):
     long = [
         f"{file}:{number}"
         for file in FILES[folder]
@@ -73,7 +73,7 @@ def test_no_line_runs_out_of_the_page(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", BUDGETS)
-def test_no_function_is_longer_than_a_page(folder: str) -> None:
+def test_no_function_is_longer_than_a_page(folder):
     long = [
         f"{file}: {function.name}"
         for file in FILES[folder]
@@ -89,13 +89,13 @@ def without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.A
     return function
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
+def test_no_module_imports_itself_by_way_of_others():
     graph = {module: imports_of(module) for module in MODULES}
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module != "src"])
-def test_imports_go_down_only(module: str) -> None:
+def test_imports_go_down_only(module):
     room = module.split(".")[1]
     rooms = {other.split(".")[1] for other in imports_of(module)}
     above = {other for other in rooms if LAYER_OF[other] > LAYER_OF[room]}

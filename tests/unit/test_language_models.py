@@ -1,7 +1,5 @@
 """Language models keep to probability, n-grams equal a slow reference, caches change nothing."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import random
@@ -71,7 +69,7 @@ def tiny_lstm(use_cache: bool = True) -> RecurrentModel:
 
 
 @pytest.fixture(scope="module")
-def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def llama_folder(tmp_path_factory) -> Path:
     """One of SmolLM2's kind in small, with random weights, on disk as others keep theirs."""
     folder = tmp_path_factory.mktemp("llama")
     torch.manual_seed(1)
@@ -96,7 +94,7 @@ KINDS = {
 
 
 @pytest.fixture(params=KINDS)
-def model(request: pytest.FixtureRequest, llama_folder: Path) -> LanguageModel:
+def model(request, llama_folder) -> LanguageModel:
     return KINDS[request.param](llama_folder)
 
 
@@ -386,7 +384,7 @@ def test_smollm2_knows_a_capital_and_cuts_words_as_its_makers_do():
         (GPTModel, lambda: GPT(V, D=32, H=2, L=1, max_T=32)),
     ],
 )
-def test_training_teaches_and_a_saved_model_scores_the_same(kind, make, tmp_path: Path):
+def test_training_teaches_and_a_saved_model_scores_the_same(kind, make, tmp_path):
     torch.manual_seed(0)
     model, test = kind(make(), TOKENIZER), DATA.texts["test"]
     assert model.score(test).perplexity_per_token == pytest.approx(V, rel=0.1), "it guesses"
@@ -408,7 +406,7 @@ def test_training_teaches_and_a_saved_model_scores_the_same(kind, make, tmp_path
     assert in_half == pytest.approx(trained.log_prob, rel=1e-2)
 
 
-def test_models_of_another_class_or_vocabulary_are_told(tmp_path: Path):
+def test_models_of_another_class_or_vocabulary_are_told(tmp_path):
     train_language_model(tiny_lstm(), DATA, None, folder=tmp_path, batch_size=2, steps=1)
     with pytest.raises(ValueError, match="class RecurrentNetwork, not GPT"):
         GPTModel.load(tmp_path)

@@ -1,13 +1,9 @@
 """Pre-training tasks: examples by independent counting, no peeking, features as BERT's."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import random
 from collections import Counter
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -293,9 +289,7 @@ def test_a_blank_is_filled_with_the_likeliest_words_first_and_there_must_be_one(
             fill_in(head, encoder, wrong)
 
 
-def test_a_head_learns_what_was_at_blanks_and_the_encoder_stays_as_it_is(
-    tmp_path: Path, ticking_clock: SimpleNamespace
-):
+def test_a_head_learns_what_was_at_blanks_and_the_encoder_stays_as_it_is(tmp_path, ticking_clock):
     ticking_clock.tick = 0.012
     encoder = tiny_encoder()
     before = {name: weights.clone() for name, weights in encoder.bert.state_dict().items()}
@@ -356,9 +350,7 @@ def test_features_of_a_pair_are_means_of_what_the_librarys_bert_makes_of_both(in
         assert_close(row, torch.stack([vectors[0], first, second]), rtol=0, atol=1e-4)
 
 
-def test_a_classifier_learns_which_sentences_belong_together(
-    tmp_path: Path, ticking_clock: SimpleNamespace
-):
+def test_a_classifier_learns_which_sentences_belong_together(tmp_path, ticking_clock):
     ticking_clock.tick = 0.025
     encoder, kind = load_encoder(), "another article"
     some = {split: articles[:400] for split, articles in load_articles().items()}
@@ -441,9 +433,7 @@ def test_scores_of_a_discriminator_are_those_of_scikit_learn():
     assert accuracy == pytest.approx(expected["accuracy"])
 
 
-def test_a_discriminator_learns_to_tell_words_that_do_not_belong(
-    tmp_path: Path, ticking_clock: SimpleNamespace
-):
+def test_a_discriminator_learns_to_tell_words_that_do_not_belong(tmp_path, ticking_clock):
     encoder = tiny_encoder()
     torch.manual_seed(0)
     discriminator = Discriminator(encoder.D, encoder.D_words)

@@ -1,7 +1,5 @@
 """The files that say what the course needs agree with each other and with the environment."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import json

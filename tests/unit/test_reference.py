@@ -1,7 +1,5 @@
 """Sphinx can set every docstring of `src`: checked here in seconds, before the site is built."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import io
@@ -46,7 +44,7 @@ def docstrings(name: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_sphinx_takes_every_docstring(name: str) -> None:
+def test_sphinx_takes_every_docstring(name):
     found = {place: said for place, text in docstrings(name) if (said := complaints(text))}
     assert found == {}
 
@@ -63,11 +61,11 @@ def test_sphinx_takes_every_docstring(name: str) -> None:
         "New.\n\nArgs:\n    x: float[T],\n        goes on.\n    *more: others.\n\nReturns:\n    y.",
     ],
 )
-def test_docstrings_are_plain_text(text: str) -> None:
+def test_docstrings_are_plain_text(text):
     assert complaints(text) == []
 
 
-def test_a_form_that_sphinx_cannot_set_is_found() -> None:
+def test_a_form_that_sphinx_cannot_set_is_found():
     assert complaints(
         "Odd.\n\nArgs:\n    one, two,\n        three: names on two lines.\n    four: one."
     )

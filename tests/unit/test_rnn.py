@@ -1,9 +1,6 @@
 """RNN, LSTM and GRU against torch's own, forward and backward; padding; the two models."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -80,7 +77,7 @@ def gradients_of(layer: nn.Module, inputs: Tensor, found: tuple[Tensor, Tensor])
 @pytest.mark.parametrize(
     ("ours", "theirs"), [(RNNCell, nn.RNNCell), (LSTMCell, nn.LSTMCell), (GRUCell, nn.GRUCell)]
 )
-def test_one_step_of_each_cell_is_torchs(ours: type, theirs: type) -> None:
+def test_one_step_of_each_cell_is_torchs(ours, theirs):
     theirs, ours = theirs(D_IN, D).double(), ours(D_IN, D).double()
     ours.load_state_dict(theirs.state_dict())
     x, h, c = normal(B, D_IN), normal(B, D, seed=1) / 2, normal(B, D, seed=2) * 2
@@ -90,9 +87,7 @@ def test_one_step_of_each_cell_is_torchs(ours: type, theirs: type) -> None:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_outputs_and_gradients_over_padded_sequences_are_torchs(
-    name: str, bidirectional: bool
-) -> None:
+def test_outputs_and_gradients_over_padded_sequences_are_torchs(name, bidirectional):
     ours, theirs = pair_of_layers(name, bidirectional)
     inputs = normal(B, T, D_IN)
     expected = torch_packed(theirs, inputs)
@@ -105,7 +100,7 @@ def test_outputs_and_gradients_over_padded_sequences_are_torchs(
     assert_close(ours(inputs)[0], theirs(inputs)[0], rtol=0, atol=1e-10)  # no mask
 
 
-def test_the_cells_start_as_torchs_do_with_small_numbers_of_both_signs() -> None:
+def test_the_cells_start_as_torchs_do_with_small_numbers_of_both_signs():
     torch.manual_seed(0)
     weights = torch.cat([parameter.flatten() for parameter in LSTMCell(50, 16).parameters()])
     assert weights.abs().max() <= 1 / 4
@@ -118,7 +113,7 @@ def test_the_cells_start_as_torchs_do_with_small_numbers_of_both_signs() -> None
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_padding_never_changes_an_output(name: str, bidirectional: bool) -> None:
+def test_padding_never_changes_an_output(name, bidirectional):
     """A row alone, with padding, and with padding full of large numbers gives the same."""
     inputs = normal(B, T, D_IN)
     loud = inputs.masked_fill(~MASK[:, :, None], 1000.0)
@@ -133,7 +128,7 @@ def test_padding_never_changes_an_output(name: str, bidirectional: bool) -> None
             assert not outputs[row, length:].any()
 
 
-def test_a_mask_that_torchs_layers_would_misread_is_refused() -> None:
+def test_a_mask_that_torchs_layers_would_misread_is_refused():
     assert lengths_of(MASK).tolist() == LENGTHS
     with pytest.raises(ValueError, match="left of a real token"):
         lengths_of(torch.tensor([[True, False, True]]))
@@ -141,14 +136,14 @@ def test_a_mask_that_torchs_layers_would_misread_is_refused() -> None:
         lengths_of(torch.tensor([[True, False], [False, False]]))
 
 
-def test_rows_are_padded_at_the_right_and_the_mask_says_where() -> None:
+def test_rows_are_padded_at_the_right_and_the_mask_says_where():
     token_ids, mask = pad([[5, 6, 7], [8]])
     assert token_ids.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert torch.equal(pad([[5, 6, 7], [8]], filling=9)[0], token_ids.masked_fill(~mask, 9))
     assert mask.tolist() == [[True, True, True], [True, False, False]]
 
 
-def test_reversing_turns_only_real_tokens_and_the_last_output_is_that_of_a_real_one() -> None:
+def test_reversing_turns_only_real_tokens_and_the_last_output_is_that_of_a_real_one():
     token_ids, mask = pad([[1, 2, 3], [4], [5, 6]])
     values = token_ids[:, :, None]
     turned = reverse_tokens(values, mask)
@@ -160,7 +155,7 @@ def test_reversing_turns_only_real_tokens_and_the_last_output_is_that_of_a_real_
 
 
 @pytest.mark.parametrize(("name", "gate"), [("lstm", "forget"), ("gru", "update")])
-def test_open_forget_gates_keep_most_of_the_memory_at_first(name: str, gate: str) -> None:
+def test_open_forget_gates_keep_most_of_the_memory_at_first(name, gate):
     torch.manual_seed(0)
     for bias, kept in ((0, 0.5), (1, 0.73), (3, 0.95)):  # the sigmoid of the bias
         theirs, ours = rnn.TORCH_LAYERS[name](D_IN, 64), rnn.LAYERS[name](D_IN, 64)
@@ -171,7 +166,7 @@ def test_open_forget_gates_keep_most_of_the_memory_at_first(name: str, gate: str
         assert opened.mean().item() == pytest.approx(kept, abs=0.03)
 
 
-def test_a_start_that_keeps_turns_the_state_without_shortening_it_or_opens_a_gate() -> None:
+def test_a_start_that_keeps_turns_the_state_without_shortening_it_or_opens_a_gate():
     weight = start("tanh RNN, orthogonal", 4, 16).weight_hh_l0
     assert_close(weight @ weight.T, torch.eye(16))
     for name in ("LSTM", "GRU"):
@@ -180,7 +175,7 @@ def test_a_start_that_keeps_turns_the_state_without_shortening_it_or_opens_a_gat
         assert added[:3].tolist() == pytest.approx([0, 3, 0], abs=0.1)
 
 
-def test_the_first_symbol_is_learned_where_it_is_near_and_guessed_where_nothing_is() -> None:
+def test_the_first_symbol_is_learned_where_it_is_near_and_guessed_where_nothing_is():
     torch.manual_seed(0)
     assert learn_first_symbol(nn.GRU(4, 16, batch_first=True), length=2, lessons=150) > 0.95
     guess = learn_first_symbol(nn.GRU(4, 16, batch_first=True), length=2, lessons=0)
@@ -191,7 +186,7 @@ def test_the_first_symbol_is_learned_where_it_is_near_and_guessed_where_nothing_
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_classifier_sees_no_padding_and_all_its_parameters_learn(kind: str) -> None:
+def test_a_classifier_sees_no_padding_and_all_its_parameters_learn(kind):
     model = shake(TextClassifier(kind, D_IN, topics=3, D=D).double()).eval()
     inputs = normal(B, T, D_IN) * MASK[:, :, None]  # zeros on padding
     logits = model(inputs, MASK)
@@ -202,7 +197,7 @@ def test_a_classifier_sees_no_padding_and_all_its_parameters_learn(kind: str) ->
     assert all(parameter.grad.abs().max() > 0 for parameter in model.parameters())
 
 
-def test_only_what_is_blind_to_order_cannot_tell_one_order_from_another() -> None:
+def test_only_what_is_blind_to_order_cannot_tell_one_order_from_another():
     inputs = normal(1, T, D_IN)
     for kind in KINDS:
         model = shake(TextClassifier(kind, D_IN, topics=3, D=D).double()).eval()
@@ -219,13 +214,13 @@ def model() -> EncoderDecoder:
 
 
 @pytest.mark.parametrize("check", DATE_MODEL_CHECKS)
-def test_the_encoder_decoder_is_a_date_model(check: Callable, model: EncoderDecoder) -> None:
+def test_the_encoder_decoder_is_a_date_model(check, model):
     check(model)
 
 
 def test_the_source_reaches_the_decoder_through_one_vector_of_d_numbers(
-    model: EncoderDecoder,
-) -> None:
+    model,
+):
     long = "Sunday, the first day of March in the year two thousand and one"
     for text in ("1.1.1700", long):
         assert model.encode(*encode_written([text])).shape == (1, 16)

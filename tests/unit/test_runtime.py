@@ -1,7 +1,5 @@
 """src/runtime.py: light to import, quiet to start, repeatable, right about the latest run."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
@@ -69,7 +67,7 @@ runpy.run_path(sys.argv[1], run_name="imported")
 
 
 @pytest.fixture
-def no_waiting_set(clean_environment: dict[str, str]) -> dict[str, str]:
+def no_waiting_set(clean_environment) -> dict[str, str]:
     """An environment without settings for waiting, in which OpenMP says what it was told."""
     others = {name: value for name, value in clean_environment.items() if name not in WAITING}
     return others | {"OMP_DISPLAY_ENV": "VERBOSE"}
@@ -271,7 +269,7 @@ FINISHED = {"finished": True}
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def runs(monkeypatch, tmp_path) -> Path:
     """A folder of runs in a course that comes with a shipped one."""
     monkeypatch.setattr(runtime, "COURSE", tmp_path)
     (tmp_path / "weights" / "shipped").mkdir(parents=True)

@@ -1,7 +1,5 @@
 """Samplers equal transformers' own, step by step, and draw by their probabilities."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 

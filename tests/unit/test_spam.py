@@ -1,7 +1,5 @@
 """The spam filters: the learned one is what torch's gradients and scikit-learn find."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

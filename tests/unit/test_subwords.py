@@ -1,12 +1,9 @@
 """Merges equal those of `tokenizers`, word pieces BERT's own, and no text is lost."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -105,7 +102,7 @@ def test_every_text_comes_back_and_nothing_in_it_is_unknown_or_start(text):
         assert "".join(TOKENIZER.pieces(token_ids)) == text
 
 
-def test_the_vocabulary_is_learned_the_same_each_time_and_the_file_gives_it_back(tmp_path: Path):
+def test_the_vocabulary_is_learned_the_same_each_time_and_the_file_gives_it_back(tmp_path):
     assert BytePairTokenizer.train(TEXTS[:20], 290) == TOKENIZER
     assert BytePairTokenizer.train(TEXTS[20:40], 290) != TOKENIZER
     assert TOKENIZER.V == 290
@@ -115,7 +112,7 @@ def test_the_vocabulary_is_learned_the_same_each_time_and_the_file_gives_it_back
     assert BytePairTokenizer.load(file) == TOKENIZER
 
 
-def test_vocabularies_that_cannot_be_are_told(tmp_path: Path):
+def test_vocabularies_that_cannot_be_are_told(tmp_path):
     with pytest.raises(ValueError, match="at least 257"):
         BytePairTokenizer.train(["a"], 256)
     file = tmp_path / "tokenizer.json"

@@ -1,7 +1,5 @@
 """The tour's tasks: each against a slower way to the same result, on models made in the test."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import pytest

@@ -1,10 +1,7 @@
 """From text to sentences, words, numbers, and back."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -125,7 +122,7 @@ def test_bad_vocabularies_are_refused_in_one_sentence():
 
 
 @pytest.mark.parametrize(("words", "counts"), [(["é", "b"], [5, 2]), (["x"], None)])
-def test_a_saved_vocabulary_is_the_same_when_read(tmp_path: Path, words, counts):
+def test_a_saved_vocabulary_is_the_same_when_read(tmp_path, words, counts):
     (tmp_path / "v.json").write_bytes(Vocabulary(words, counts).to_json())
     again = Vocabulary.load(tmp_path / "v.json")
     assert again.words == words
@@ -136,7 +133,7 @@ TWICE = json.dumps({"words": ["a", "a"], "counts": None})
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", TWICE, '{"words": 3, "counts": []}'])
-def test_a_file_that_is_no_vocabulary_is_named(tmp_path: Path, text):
+def test_a_file_that_is_no_vocabulary_is_named(tmp_path, text):
     (tmp_path / "v.json").write_text(text)
     with pytest.raises(ValueError, match=r"v\.json is not a vocabulary"):
         Vocabulary.load(tmp_path / "v.json")

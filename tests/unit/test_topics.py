@@ -1,10 +1,5 @@
 """Topics: splits that do not overlap, inputs that say what they should, training that learns."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 import torch
 from sklearn.metrics import accuracy_score
@@ -94,9 +89,7 @@ def test_predictions_come_in_the_order_of_the_texts_whatever_the_batches(toy):
     assert model.training  # as it was before
 
 
-def test_training_learns_what_one_word_tells_and_comes_back_from_disk(
-    toy, tmp_path: Path, ticking_clock: SimpleNamespace
-):
+def test_training_learns_what_one_word_tells_and_comes_back_from_disk(toy, tmp_path, ticking_clock):
     torch.manual_seed(0)
     ticking_clock.tick = 0.003
     model, folder = TextClassifier("lstm", 3, 2, D=4), tmp_path / "run"

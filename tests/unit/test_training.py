@@ -1,7 +1,5 @@
 """The budget by a clock that the tests move, the loop, and runs that come back from disk."""
 
-from __future__ import annotations
-
 import dataclasses
 import errno
 import itertools
@@ -22,7 +20,7 @@ from src.training import Budget, Run, fit, learning_rate_at, load_run, save_run
 
 
 @pytest.fixture
-def clock(ticking_clock: SimpleNamespace) -> SimpleNamespace:
+def clock(ticking_clock) -> SimpleNamespace:
     """A clock that moves only when a test says so."""
     ticking_clock.tick = 0
     return ticking_clock
@@ -41,8 +39,8 @@ def steps_taken(budget: Budget, clock: SimpleNamespace, seconds_of: Callable[[in
 
 
 def test_minutes_are_kept_though_steps_become_ten_times_slower_midway(
-    clock: SimpleNamespace,
-) -> None:
+    clock,
+):
     budget = Budget(minutes=1)
     rates: list[float] = []
 
@@ -58,8 +56,8 @@ def test_minutes_are_kept_though_steps_become_ten_times_slower_midway(
 
 @pytest.mark.parametrize("step_seconds", [0.7, 7, 25, 39, 41, 100, 119, 200])
 def test_a_run_stops_where_one_more_step_would_end_further_from_the_end_than_now(
-    clock: SimpleNamespace, step_seconds: float
-) -> None:
+    clock, step_seconds
+):
     budget = Budget(minutes=1)
     steps = steps_taken(budget, clock, lambda step: step_seconds)
     # Which is 1 where the first step alone is longer than the time.
@@ -67,8 +65,8 @@ def test_a_run_stops_where_one_more_step_would_end_further_from_the_end_than_now
 
 
 def test_a_run_that_counts_steps_ends_with_them_and_predicts_its_time_from_those_taken(
-    clock: SimpleNamespace,
-) -> None:
+    clock,
+):
     budget = Budget(steps=7)
     assert steps_taken(budget, clock, lambda step: 1000.0 * step) == 7
     assert [budget.done(step) for step in (0, 3.5, 7, 8)] == [0, 0.5, 1, 1]
@@ -81,8 +79,8 @@ def test_a_run_that_counts_steps_ends_with_them_and_predicts_its_time_from_those
 
 
 def test_pauses_are_not_counted_also_when_nested_or_left_by_an_error(
-    clock: SimpleNamespace,
-) -> None:
+    clock,
+):
     budget = Budget(minutes=1)
     clock.now += 10
     with budget.paused():
@@ -100,8 +98,8 @@ def test_pauses_are_not_counted_also_when_nested_or_left_by_an_error(
 
 
 def test_a_pause_between_steps_does_not_make_the_last_step_look_long(
-    clock: SimpleNamespace,
-) -> None:
+    clock,
+):
     budget = Budget(minutes=1)
     for step in range(50):
         assert not budget.is_over(step)
@@ -111,7 +109,7 @@ def test_a_pause_between_steps_does_not_make_the_last_step_look_long(
     assert not budget.is_over(50)
 
 
-def test_a_resumed_run_has_the_minutes_that_were_left(clock: SimpleNamespace) -> None:
+def test_a_resumed_run_has_the_minutes_that_were_left(clock):
     budget = Budget(minutes=1, spent=45)
     assert budget.learning_rate(300, peak=2.0) == learning_rate_at(0.75, 2.0)
     assert steps_taken(budget, clock, lambda step: 1.0) == 15
@@ -124,7 +122,7 @@ def test_a_resumed_run_has_the_minutes_that_were_left(clock: SimpleNamespace) ->
     "amounts", [(1, 1), (None, None), (None, 0), (None, math.nan), (None, math.inf)]
 )
 @pytest.mark.parametrize("swapped", [False, True])
-def test_what_is_no_budget_is_refused_in_one_sentence(amounts: tuple, swapped: bool) -> None:
+def test_what_is_no_budget_is_refused_in_one_sentence(amounts, swapped):
     minutes, steps = reversed(amounts) if swapped else amounts
     with pytest.raises(ValueError) as error:
         Budget(minutes, steps)
@@ -132,7 +130,7 @@ def test_what_is_no_budget_is_refused_in_one_sentence(amounts: tuple, swapped: b
     assert str(error.value) == f"{found}; give one of them, a number above zero."
 
 
-def test_the_learning_rate_rises_in_a_line_and_falls_along_half_a_cosine_to_zero() -> None:
+def test_the_learning_rate_rises_in_a_line_and_falls_along_half_a_cosine_to_zero():
     third = 0.9 / 3  # of the cosine, 60°, whose cosine is a half
     done = [0, 0.05, 0.1, 0.1 + third, 0.55, 0.1 + 2 * third, 1, 1.5]
     rates = [learning_rate_at(share, 2.0) for share in done]
@@ -140,8 +138,8 @@ def test_the_learning_rate_rises_in_a_line_and_falls_along_half_a_cosine_to_zero
 
 
 def test_by_minutes_the_learning_rate_follows_the_clock_and_by_steps_the_steps(
-    clock: SimpleNamespace,
-) -> None:
+    clock,
+):
     by_minutes, by_steps = Budget(minutes=1), Budget(steps=60)
     for second in range(0, 70, 7):
         clock.now = 1000 + second
@@ -182,7 +180,7 @@ def fit_line(model: Line, on_step: Callable[[int], object] = lambda step: None, 
     return fit(model, loss_of=loss_of, **usual | options)
 
 
-def test_the_loop_learns_a_line() -> None:
+def test_the_loop_learns_a_line():
     model = Line()
     run = fit_line(model, steps=200)
     assert (model.slope.item(), model.offset.item()) == pytest.approx((3, -1), abs=0.02)
@@ -193,7 +191,7 @@ def test_the_loop_learns_a_line() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 10, 100, 250])
-def test_every_entry_of_a_history_has_a_loss_also_where_the_run_ends_with_a_log(steps: int) -> None:
+def test_every_entry_of_a_history_has_a_loss_also_where_the_run_ends_with_a_log(steps):
     run = fit_line(Line(), steps=steps)
     assert run.history[-1]["step"] == steps and run.history[-1]["phase"] == "finished"
     assert all(entry["loss"] > 0 for entry in run.history)
@@ -201,7 +199,7 @@ def test_every_entry_of_a_history_has_a_loss_also_where_the_run_ends_with_a_log(
     assert len(run.history) == min(steps, 100) + 1 + (steps > 100)
 
 
-def test_scoring_and_reporting_stop_the_clock(clock: SimpleNamespace) -> None:
+def test_scoring_and_reporting_stop_the_clock(clock):
     def pass_time(seconds: float) -> float:
         clock.now += seconds
         return seconds
@@ -226,7 +224,7 @@ def test_scoring_and_reporting_stop_the_clock(clock: SimpleNamespace) -> None:
     assert run.history[-1]["examples_per_second"] == pytest.approx(8 * 240 / 60)
 
 
-def test_after_a_long_stop_the_history_goes_on_without_catching_up(clock: SimpleNamespace) -> None:
+def test_after_a_long_stop_the_history_goes_on_without_catching_up(clock):
     """A laptop that was shut: no hundred entries and ten scores come after it."""
 
     def on_step(step: int) -> None:
@@ -238,9 +236,7 @@ def test_after_a_long_stop_the_history_goes_on_without_catching_up(clock: Simple
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_ends_the_run_and_nothing_is_saved(
-    tmp_path: Path, value: float
-) -> None:
+def test_a_loss_that_is_no_number_ends_the_run_and_nothing_is_saved(tmp_path, value):
     told: list[dict] = []
 
     def on_step(step: int) -> Tensor | None:
@@ -252,7 +248,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_nothing_is_saved(
     assert not list(tmp_path.iterdir()) and all(entry["phase"] == "training" for entry in told)
 
 
-def test_weights_that_the_last_step_broke_end_the_run_too(tmp_path: Path) -> None:
+def test_weights_that_the_last_step_broke_end_the_run_too(tmp_path):
     model = Line()
 
     def on_step(step: int) -> Tensor:
@@ -276,14 +272,14 @@ def test_weights_that_the_last_step_broke_end_the_run_too(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_what_cannot_be_trained_is_one_sentence(options: dict, says: str) -> None:
+def test_what_cannot_be_trained_is_one_sentence(options, says):
     with pytest.raises(ValueError) as error:
         fit_line(**{"model": Line(), "steps": 4} | options)
     assert str(error.value) == says
 
 
 @pytest.mark.parametrize("where", ["step", "score", "report"])
-def test_ctrl_c_keeps_what_was_learned_wherever_it_falls(tmp_path: Path, where: str) -> None:
+def test_ctrl_c_keeps_what_was_learned_wherever_it_falls(tmp_path, where):
     calls = itertools.count(1)
 
     def interrupt(*_: object) -> float | None:
@@ -302,7 +298,7 @@ def test_ctrl_c_keeps_what_was_learned_wherever_it_falls(tmp_path: Path, where: 
     assert again.model.slope.item() == pytest.approx(run.model.slope.item(), rel=1e-3)
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path):
     (tmp_path / "file").write_text("mine")
     folder = tmp_path / "file" / "run"
     with pytest.raises(OSError) as error:
@@ -322,12 +318,12 @@ FILES = ("model.safetensors", "history.json", "run.json", "card.json")
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Path:
+def saved(tmp_path) -> Path:
     save_run(a_run(2.0, card={"name": "lïne"}), tmp_path / "run")
     return tmp_path / "run"
 
 
-def test_a_saved_run_comes_back(saved: Path) -> None:
+def test_a_saved_run_comes_back(saved):
     again, run = load_run(saved, Line), a_run(2.0, card={"name": "lïne"})
     slope = again.model.slope
     assert slope.item() == 2 and slope.dtype == torch.float32 and not again.model.training
@@ -337,7 +333,7 @@ def test_a_saved_run_comes_back(saved: Path) -> None:
     assert {file.name for file in saved.iterdir()} == set(FILES)
 
 
-def test_a_run_saved_over_another_leaves_nothing_of_it(saved: Path) -> None:
+def test_a_run_saved_over_another_leaves_nothing_of_it(saved):
     save_run(a_run(5.0), saved, {"extra.json": b"{}"})
     again = load_run(saved, Line)
     assert again.model.slope.item() == 5 and again.card == {}
@@ -345,9 +341,7 @@ def test_a_run_saved_over_another_leaves_nothing_of_it(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_on_a_full_disk_the_older_run_stays_and_one_sentence_says_so(
-    saved: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_on_a_full_disk_the_older_run_stays_and_one_sentence_says_so(saved, monkeypatch, name):
     before = {file.name: file.read_bytes() for file in saved.iterdir()}
     write_bytes = Path.write_bytes
 
@@ -367,8 +361,8 @@ def test_on_a_full_disk_the_older_run_stays_and_one_sentence_says_so(
 
 @pytest.mark.parametrize("moved", [0, 1, 2, 3])
 def test_a_kill_while_files_are_moved_leaves_no_mixture_that_counts_as_a_run(
-    saved: Path, monkeypatch: pytest.MonkeyPatch, moved: int
-) -> None:
+    saved, monkeypatch, moved
+):
     replace, left = os.replace, iter(range(moved))
 
     def replace_some(*files: Path) -> None:
@@ -386,7 +380,7 @@ def test_a_kill_while_files_are_moved_leaves_no_mixture_that_counts_as_a_run(
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, 70_000.0])  # too large for half precision
-def test_weights_that_are_no_numbers_are_not_saved(saved: Path, value: float) -> None:
+def test_weights_that_are_no_numbers_are_not_saved(saved, value):
     says = r"^slope in the model in half precision holds NaN or infinite .* nothing was saved"
     for folder in (saved, saved / "new"):
         with pytest.raises(ValueError, match=says):
@@ -451,9 +445,7 @@ def write(name: str, content: bytes) -> Damage:
         (write("history.json", b"{}"), "history.json", "holds a dict instead of a list"),
     ],
 )
-def test_what_is_not_whole_is_one_sentence_that_names_the_file(
-    saved: Path, damage: Damage, file: str, says: str
-) -> None:
+def test_what_is_not_whole_is_one_sentence_that_names_the_file(saved, damage, file, says):
     damage(saved)
     with pytest.raises(ValueError) as error:
         load_run(saved, Line)
@@ -462,7 +454,7 @@ def test_what_is_not_whole_is_one_sentence_that_names_the_file(
     assert "\n" not in str(error.value)
 
 
-def test_another_class_and_a_missing_file_are_told(saved: Path) -> None:
+def test_another_class_and_a_missing_file_are_told(saved):
     with pytest.raises(ValueError, match=r"holds a model of the class Line, not LSTM\.$"):
         load_run(saved, nn.LSTM)
     for name in ("model.safetensors", "history.json", "run.json"):

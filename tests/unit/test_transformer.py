@@ -1,11 +1,8 @@
 """Blocks, encoder, translator and GPT against torch's modules and transformers' BertModel."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,7 +87,7 @@ def torch_encoder(blocks: nn.ModuleList, norm: nn.LayerNorm) -> nn.TransformerEn
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
-def test_an_encoder_block_equals_torchs_in_outputs_and_gradients(norm_first: bool) -> None:
+def test_an_encoder_block_equals_torchs_in_outputs_and_gradients(norm_first):
     theirs = torch_block(nn.TransformerEncoderLayer, norm_first)
     ours = EncoderBlock(D, H, HIDDEN, norm_first).double()
     pairs = block_pairs(ours, theirs)
@@ -104,7 +101,7 @@ def test_an_encoder_block_equals_torchs_in_outputs_and_gradients(norm_first: boo
 
 
 @pytest.mark.parametrize("norm_first", [False, True])
-def test_a_decoder_block_equals_torchs_in_outputs_and_gradients(norm_first: bool) -> None:
+def test_a_decoder_block_equals_torchs_in_outputs_and_gradients(norm_first):
     theirs = torch_block(nn.TransformerDecoderLayer, norm_first)
     ours = DecoderBlock(D, H, HIDDEN, norm_first=norm_first).double()
     pairs = block_pairs(ours, theirs)
@@ -118,7 +115,7 @@ def test_a_decoder_block_equals_torchs_in_outputs_and_gradients(norm_first: bool
     assert_same_gradients(output, expected, [x, source], pairs)
 
 
-def test_dropout_leaves_out_what_a_part_adds_and_only_in_training() -> None:
+def test_dropout_leaves_out_what_a_part_adds_and_only_in_training():
     block, x = EncoderBlock(D, H, HIDDEN, norm_first=True, dropout=1.0).double(), normal(B, T, D)
     assert_close(block(x)[0], x)
     assert (block.eval()(x)[0] - x).abs().min() > 0
@@ -138,7 +135,7 @@ def assert_equals_library(encoder: Encoder, library: BertModel, inputs: dict[str
     assert_close(trace.attention, list(expected.attentions), rtol=1e-5, atol=1e-5)
 
 
-def test_our_encoder_with_minilms_weights_equals_the_librarys_on_real_sentences() -> None:
+def test_our_encoder_with_minilms_weights_equals_the_librarys_on_real_sentences():
     folder = assets.path("minilm")
     library = BertModel.from_pretrained(folder, attn_implementation="eager").eval()
     encoder, tokenizer = Encoder.from_pretrained("minilm"), AutoTokenizer.from_pretrained(folder)
@@ -154,7 +151,7 @@ def test_our_encoder_with_minilms_weights_equals_the_librarys_on_real_sentences(
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[BertModel, Path]:
+def tiny(tmp_path_factory) -> tuple[BertModel, Path]:
     """A BERT of random weights, and the folder it was saved in, with a head for answers."""
     sizes = {"vocab_size": 50, "hidden_size": 12, "num_hidden_layers": 3}
     sizes |= {"num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 16}
@@ -175,8 +172,8 @@ def tiny_inputs() -> dict[str, Tensor]:
 
 
 def test_our_encoder_reads_a_bert_from_a_folder_and_its_gradients_are_the_librarys(
-    tiny: tuple,
-) -> None:
+    tiny,
+):
     library, folder = tiny
     encoder, inputs = Encoder.from_pretrained(folder), tiny_inputs()
     assert_equals_library(encoder, library, inputs)
@@ -193,9 +190,7 @@ def test_our_encoder_reads_a_bert_from_a_folder_and_its_gradients_are_the_librar
         assert_close(one, other, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_our_encoder_reads_half_precision_and_the_names_of_the_first_release(
-    tiny: tuple, tmp_path: Path
-) -> None:
+def test_our_encoder_reads_half_precision_and_the_names_of_the_first_release(tiny, tmp_path):
     library, folder = tiny
     shutil.copy(folder / "config.json", tmp_path)
     tensors = {}
@@ -208,7 +203,7 @@ def test_our_encoder_reads_half_precision_and_the_names_of_the_first_release(
     assert_close(encoder.norm.weight, library.embeddings.LayerNorm.weight.half().float())
 
 
-def test_a_model_that_cannot_be_had_is_told_in_a_sentence(tiny: tuple, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_had_is_told_in_a_sentence(tiny, tmp_path):
     shutil.copytree(tiny[1], tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "empty").mkdir()
@@ -229,7 +224,7 @@ def test_a_model_that_cannot_be_had_is_told_in_a_sentence(tiny: tuple, tmp_path:
         Encoder.from_pretrained(tmp_path)
 
 
-def test_inputs_that_do_not_fit_the_encoder_are_told_in_a_sentence(tiny: tuple) -> None:
+def test_inputs_that_do_not_fit_the_encoder_are_told_in_a_sentence(tiny):
     encoder, token_ids = Encoder.from_pretrained(tiny[1]), torch.zeros(2, 3, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"torch.int64 of shape \(2, 3\); give bool\[2, 3\]"):
         encoder(token_ids, torch.ones(2, 3, dtype=torch.int64))
@@ -248,11 +243,11 @@ def model() -> Transformer:
 
 
 @pytest.mark.parametrize("check", DATE_MODEL_CHECKS)
-def test_the_translator_is_a_date_model(check: Callable, model: Transformer) -> None:
+def test_the_translator_is_a_date_model(check, model):
     check(model)
 
 
-def test_the_translator_equals_torchs_encoder_and_decoder(model: Transformer) -> None:
+def test_the_translator_equals_torchs_encoder_and_decoder(model):
     source_ids, source_mask, target_ids = batch = collate(make_dates(5, seed=0))
     encoder = torch_encoder(model.encoder, model.encoder_norm)
     block = torch_block(nn.TransformerDecoderLayer)
@@ -285,7 +280,7 @@ def tokens(rows: int, length: int, V: int = 20) -> Tensor:
     return torch.randint(V, (rows, length), generator=torch.Generator().manual_seed(1))
 
 
-def test_a_language_model_equals_torchs_blocks_under_a_causal_mask(gpt: GPT) -> None:
+def test_a_language_model_equals_torchs_blocks_under_a_causal_mask(gpt):
     theirs, token_ids = torch_encoder(gpt.blocks, gpt.norm), tokens(B, 7)
     x = (gpt.words.weight[token_ids] + gpt.positions.weight[:7]) * D**0.5
     expected, logits = theirs(x, mask=~causal_mask(7)) @ gpt.words.weight.T, gpt(token_ids)
@@ -294,13 +289,13 @@ def test_a_language_model_equals_torchs_blocks_under_a_causal_mask(gpt: GPT) -> 
     assert_close(gradients(logits, embeddings), gradients(expected, embeddings))
 
 
-def test_a_cache_changes_no_score(gpt: GPT) -> None:
+def test_a_cache_changes_no_score(gpt):
     token_ids, cache = tokens(B, 10), gpt.new_cache()
     parts = [gpt(part, cache) for part in token_ids.split([4, 1, 3, 1, 1], dim=1)]
     assert_close(torch.cat(parts, dim=1), gpt(token_ids))
 
 
-def test_before_it_has_learned_a_language_model_finds_all_tokens_about_equally_likely() -> None:
+def test_before_it_has_learned_a_language_model_finds_all_tokens_about_equally_likely():
     torch.manual_seed(0)
     token_ids = tokens(8, 33, V=500)
     logits = GPT(V=500, max_T=32)(token_ids[:, :-1])
@@ -308,7 +303,7 @@ def test_before_it_has_learned_a_language_model_finds_all_tokens_about_equally_l
     assert loss.item() == pytest.approx(math.log(500), abs=0.1)
 
 
-def test_too_many_tokens_are_told_in_a_sentence(gpt: GPT) -> None:
+def test_too_many_tokens_are_told_in_a_sentence(gpt):
     with pytest.raises(ValueError, match="positions for 12 tokens, and 13 are asked for"):
         gpt(tokens(1, 13))
     cache = gpt.new_cache()
@@ -320,7 +315,7 @@ def test_too_many_tokens_are_told_in_a_sentence(gpt: GPT) -> None:
 # --- ModernBERT ----------------------------------------------------------------------------------
 
 
-def test_blocks_of_today_equal_modernberts_near_and_far() -> None:
+def test_blocks_of_today_equal_modernberts_near_and_far():
     sizes = {"vocab_size": 20, "hidden_size": 16, "num_attention_heads": 2, "pad_token_id": 0}
     sizes |= {"num_hidden_layers": 3, "intermediate_size": 10, "local_attention": 4}
     library = shake(ModernBertModel(ModernBertConfig(**sizes))).double().eval()
@@ -337,7 +332,7 @@ def test_blocks_of_today_equal_modernberts_near_and_far() -> None:
     assert_close(library.final_norm(x), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_turned_queries_and_keys_see_only_how_far_apart_they_are() -> None:
+def test_turned_queries_and_keys_see_only_how_far_apart_they_are():
     query, key = (normal(8, seed=seed).expand(12, 8) for seed in (0, 1))
     scores = rotate_positions(query) @ rotate_positions(key).T
     for apart in range(-11, 12):

@@ -1,12 +1,8 @@
 """word2vec: pairs, losses and gradients against slow and obvious versions; whole trainings."""
 
-from __future__ import annotations
-
 import json
 import math
 from itertools import chain
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -67,7 +63,7 @@ class FixedReach:
 
 
 @given(IDS, st.integers(1, 5))
-def test_pairs_and_windows_are_those_found_one_by_one(token_ids: list[int], window: int):
+def test_pairs_and_windows_are_those_found_one_by_one(token_ids, window):
     fixed = FixedReach(window)
     whole, drawn = training_pairs(token_ids, window), training_pairs(token_ids, window, fixed)
     expected = pairs_one_by_one(token_ids, [window] * len(token_ids))
@@ -87,9 +83,7 @@ def test_near_words_come_up_more_often_when_each_centre_draws_its_reach():
 
 
 @given(st.lists(IDS, min_size=1, max_size=6), st.integers(1, 4), st.integers(1, 5))
-def test_blocks_hold_the_pairs_of_all_sentences_and_none_across_them(
-    sentences: list[list[int]], window: int, L: int
-):
+def test_blocks_hold_the_pairs_of_all_sentences_and_none_across_them(sentences, window, L):
     token_ids = np.array(list(chain.from_iterable(sentences)), dtype=np.int64)
     numbers = np.repeat(np.arange(len(sentences)), list(map(len, sentences)))
     reach = FixedReach(window).integers(1, window + 1, len(token_ids))
@@ -185,7 +179,7 @@ def test_skipgram_scores_are_dot_products_and_cbow_those_of_the_mean():
 
 
 @pytest.mark.parametrize("negatives", [[[4, 4, 6], [1, 0, 2]], [4, 4, 6]])
-def test_the_negative_sampling_loss_is_the_sum_one_writes_as_a_loop(negatives: list):
+def test_the_negative_sampling_loss_is_the_sum_one_writes_as_a_loop(negatives):
     model, centres, contexts = random_model(SkipGram), [0, 3], [1, 2]
     first, second = layers_of(model)
 
@@ -216,9 +210,7 @@ def batch() -> Batch:
 
 
 @pytest.mark.parametrize(("architecture", "kind"), [("skipgram", SkipGram), ("cbow", CBOW)])
-def test_the_fast_loss_and_its_gradients_are_those_of_the_model(
-    architecture: str, kind: type, batch: Batch
-):
+def test_the_fast_loss_and_its_gradients_are_those_of_the_model(architecture, kind, batch):
     model, noise = random_model(kind, V=9, D=4), batch.noise
     if kind is SkipGram:
         block, centre, context = batch.pairs.nonzero(as_tuple=True)
@@ -286,7 +278,7 @@ def subjects_found(run: Word2VecRun) -> int:
 
 
 @pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
-def test_training_finds_which_words_belong_together_and_tells_of_it_as_it_goes(architecture: str):
+def test_training_finds_which_words_belong_together_and_tells_of_it_as_it_goes(architecture):
     told: list[dict] = []
     report = {"report": lambda entry: told.append(dict(entry))}
     run = train_word2vec(sentences_about_three_things(), architecture, **SMALL, **report)
@@ -319,7 +311,7 @@ def test_the_same_seed_gives_the_same_vectors_and_leaves_the_readers_random_numb
 
 
 def test_training_ends_when_its_minutes_are_over_and_reports_take_none_of_them(
-    ticking_clock: SimpleNamespace,
+    ticking_clock,
 ):
     def report(entry: dict):
         ticking_clock.now += 60
@@ -369,7 +361,7 @@ def test_a_model_of_gensims_is_a_run_like_ours():
         ({"sentences": ["a string"]}, "'a string'; give every sentence as a list of words"),
     ],
 )
-def test_what_cannot_be_learned_from_is_said_in_one_sentence(options: dict, message: str):
+def test_what_cannot_be_learned_from_is_said_in_one_sentence(options, message):
     given = {"sentences": [["a", "b"], ["a", "b"]], "min_count": 1} | options
     with pytest.raises(ValueError) as error:
         train_word2vec(**given)
@@ -402,7 +394,7 @@ def test_nearest_words_are_of_the_list_and_their_shared_part_has_its_interval():
 # --- keeping them --------------------------------------------------------------------------------
 
 
-def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path: Path):
+def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path):
     run = train_word2vec(sentences_about_three_things(), "cbow", **SMALL)
     save_word2vec(run, tmp_path, card={"data": "three things"})
     again = load_word2vec(tmp_path)
@@ -427,7 +419,7 @@ def test_a_saved_run_comes_back_and_its_vectors_open_by_their_folder(tmp_path: P
         ("run.json", b'{"finished": true}', "run.json does not say seconds, settings, arch"),
     ],
 )
-def test_vectors_that_are_not_whole_are_one_sentence(tmp_path: Path, file, content, says):
+def test_vectors_that_are_not_whole_are_one_sentence(tmp_path, file, content, says):
     save_word2vec(train_word2vec([["a", "b"]] * 3, min_count=1, epochs=1, D=2), tmp_path / "run")
     (tmp_path / "run" / file).write_bytes(content)
     with pytest.raises(ValueError) as error:
@@ -439,7 +431,7 @@ def test_vectors_that_are_not_whole_are_one_sentence(tmp_path: Path, file, conte
 
 
 @pytest.mark.parametrize("name", ["word2vec-skipgram", "word2vec-cbow"])
-def test_the_shipped_weights_are_what_their_card_says(course: Path, name: str):
+def test_the_shipped_weights_are_what_their_card_says(course, name):
     folder = course / "weights" / name
     run, card = load_word2vec(folder), json.loads((folder / "card.json").read_text())
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 12e6

@@ -3,8 +3,6 @@
 Environment: KILL, "rank n": that process kills itself instead of answering its n-th chunk.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

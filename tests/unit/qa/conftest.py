@@ -33,9 +33,7 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(
-    tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerBase
-) -> Path:
+def tiny_folder(tmp_path_factory, tokenizer) -> Path:
     """A folder with an untrained BERT reader (2 layers, 32 wide). Do not write to it."""
     import torch
     from transformers import BertConfig, BertForQuestionAnswering
@@ -53,7 +51,7 @@ def tiny_folder(
 
 
 @pytest.fixture
-def tiny_model(tiny_folder: Path) -> PreTrainedModel:
+def tiny_model(tiny_folder) -> PreTrainedModel:
     """The tiny reader, fresh for every test, in fp32 and evaluation mode."""
     import torch
     from transformers import BertForQuestionAnswering
@@ -79,7 +77,7 @@ def questions() -> Callable[..., Dataset]:
 
 
 @pytest.fixture(scope="session")
-def harbour(questions: Callable[..., Dataset]) -> Dataset:
+def harbour(questions) -> Dataset:
     """60 questions a tiny model can learn: the answer is always the name of a place."""
     from datasets import Dataset
 
@@ -97,7 +95,7 @@ def harbour(questions: Callable[..., Dataset]) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def harbour_file(harbour: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def harbour_file(harbour, tmp_path_factory) -> Path:
     """The same questions as a file, one a line."""
     file = tmp_path_factory.mktemp("data") / "harbour.jsonl"
     harbour.to_json(file)

@@ -1,7 +1,5 @@
 """What tests of training and answering compare of the folders that runs leave."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

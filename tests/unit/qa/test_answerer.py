@@ -1,7 +1,5 @@
 """Asking one question or many, long passages, refusals."""
 
-from __future__ import annotations
-
 import json
 import random
 import shutil

@@ -1,7 +1,5 @@
 """A training in a process of its own: watched, joined a second time, stopped with a model."""
 
-from __future__ import annotations
-
 import json
 import time
 

@@ -1,7 +1,5 @@
 """Batches of training: like lengths, all answers in the labels, any number of processes."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

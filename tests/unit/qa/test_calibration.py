@@ -1,7 +1,5 @@
 """Calibration against torchmetrics and fine grids; thresholds against trying all."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

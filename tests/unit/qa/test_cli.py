@@ -1,7 +1,5 @@
 """The command line: answers and scores as JSON, one line with status 2 for what is wrong."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex
@@ -24,7 +22,7 @@ TEXT += "Carl Scheele 北京 found it in a cafe\u0301 🙂."
 
 
 @pytest.fixture
-def text_file(tmp_path: Path) -> Path:
+def text_file(tmp_path) -> Path:
     file = tmp_path / "oxygen text.txt"
     file.write_text(TEXT, encoding="utf-8")
     return file
@@ -37,7 +35,7 @@ def write_squad(file: Path, *qas: dict) -> Path:
 
 
 @pytest.fixture
-def squad_file(tmp_path: Path) -> Path:
+def squad_file(tmp_path) -> Path:
     price = {"id": "price", "question": "What does it cost?", "answers": [], "is_impossible": True}
     known = (("number", "Which number?", "8"), ("who", "Who?", "Carl Scheele"))
     qas = [

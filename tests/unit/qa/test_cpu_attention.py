@@ -1,7 +1,5 @@
 """The training attention: values and gradients against torch's own."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

@@ -1,7 +1,5 @@
 """Answers from scores, against the plain search, which looks at every span in two loops."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter

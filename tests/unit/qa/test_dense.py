@@ -1,7 +1,5 @@
 """Search by meaning: vectors by a slow reference, kept through damage, kills and full disks."""
 
-from __future__ import annotations
-
 import resource
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A folder of texts becomes passages: cut at paragraphs, no word lost, the unreadable named."""
 
-from __future__ import annotations
-
 import pytest
 
 from src.qa.documents import (

@@ -1,7 +1,5 @@
 """Scores against numbers by hand; the fit of a card's scaling against what was drawn."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """data/everyday_questions.yaml: as many as promised, answered by the introductions they name."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

@@ -1,7 +1,5 @@
 """Windows and labels, against a slow reference that looks at every character."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

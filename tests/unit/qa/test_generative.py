@@ -1,7 +1,5 @@
 """Written answers: the likeliest token each time, after a prompt with or without a passage."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers

@@ -1,7 +1,5 @@
 """Search by keyword: scores by the formula, computed slowly."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 

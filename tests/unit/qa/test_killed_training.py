@@ -1,7 +1,5 @@
 """Fine-tuning in processes that are killed, stopped or several: nothing is lost or hangs."""
 
-from __future__ import annotations
-
 import json
 import os
 import random
@@ -77,9 +75,7 @@ class Processes:
 
 
 @pytest.fixture(scope="module")
-def processes(
-    tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path, harbour_file: Path
-) -> Iterator[Processes]:
+def processes(tmp_path_factory, tiny_folder, harbour_file) -> Iterator[Processes]:
     options = {"model": str(tiny_folder), "data": str(harbour_file), "epochs": 2}
     options |= {"batch_size": B, "learning_rate": PEAK}
     made = Processes(tmp_path_factory.mktemp("processes"), options)
@@ -90,7 +86,7 @@ def processes(
 
 
 @pytest.fixture(scope="module")
-def reference(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reference(processes, tmp_path_factory) -> Path:
     """An uninterrupted run of 30 steps in a process of its own."""
     folder = tmp_path_factory.mktemp("runs") / "reference"
     statuses, _, printed = processes.run(folder)
@@ -99,7 +95,7 @@ def reference(processes: Processes, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def goes_on(processes: Processes) -> Callable[..., None]:
+def goes_on(processes) -> Callable[..., None]:
     """Resumes a run, which must end as another did that was left alone."""
 
     def check(folder: Path, other: Path, step: int | None, *requests: dict) -> None:
@@ -191,7 +187,7 @@ def test_killed_again_and_again_at_random_moments_it_ends_in_the_same_bits(
 
 
 @pytest.fixture(scope="module")
-def killed(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def killed(processes, tmp_path_factory) -> Path:
     """A run that was killed in its tenth step: checkpoints of steps 6 and 9 are there."""
     folder = tmp_path_factory.mktemp("runs") / "killed"
     assert processes.run(folder, {"kill_at": 10, "save_every": 3})[0] == [-signal.SIGKILL]
@@ -276,7 +272,7 @@ def several(n: int, **of_one: dict) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def two(processes: Processes, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+def two(processes, tmp_path_factory) -> SimpleNamespace:
     """An uninterrupted run of 30 steps on two processes: its folder, and what each printed."""
     folder = tmp_path_factory.mktemp("runs") / "two"
     statuses, _, printed = processes.run(folder, *several(2))

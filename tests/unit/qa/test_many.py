@@ -1,7 +1,5 @@
 """A file of questions answered by one process, several, or killed ones: the same answers."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -41,7 +39,7 @@ def small_chunks() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(tmp_path_factory) -> Path:
     """N questions without answers on passages of different lengths, some of several windows."""
     choose, words = random.Random(0), SENTENCE.split(" ")
     made = tmp_path_factory.mktemp("data") / "many questions.jsonl"
@@ -55,12 +53,12 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def asked(file: Path) -> Dataset:
+def asked(file) -> Dataset:
     return load_split([str(file)], "validation", answers=False)
 
 
 @pytest.fixture(scope="module")
-def threshold(asked: Dataset, tiny_folder: Path) -> float:
+def threshold(asked, tiny_folder) -> float:
     """One that refuses some of the questions."""
     qa = QuestionAnswerer.load(tiny_folder, precision="fp32")
     scores = sorted(answer.score for answer in qa(asked["question"], asked["context"]))
@@ -68,7 +66,7 @@ def threshold(asked: Dataset, tiny_folder: Path) -> float:
 
 
 @pytest.fixture(scope="module")
-def answer(asked: Dataset, tiny_folder: Path, threshold: float) -> Callable[..., dict]:
+def answer(asked, tiny_folder, threshold) -> Callable[..., dict]:
     """answer_many on one process, quietly; further arguments replace the usual ones."""
 
     def run(output: Path, **options) -> dict:
@@ -79,7 +77,7 @@ def answer(asked: Dataset, tiny_folder: Path, threshold: float) -> Callable[...,
 
 
 @pytest.fixture(scope="module")
-def alone(answer: Callable[..., dict], tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+def alone(answer, tmp_path_factory) -> SimpleNamespace:
     """What one process makes of it: the output, its lines, and what was reported."""
     output, reports = tmp_path_factory.mktemp("alone") / "answers.jsonl", []
     done = answer(output, report=reports.append)
@@ -87,7 +85,7 @@ def alone(answer: Callable[..., dict], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def refused(answer: Callable[..., dict]) -> Callable[..., str]:
+def refused(answer) -> Callable[..., str]:
     return partial(refusal, answer)
 
 
@@ -236,7 +234,7 @@ def test_a_full_disk_or_a_denied_permission_is_one_line_and_what_is_finished_sta
 
 
 @pytest.fixture
-def half_done(answer: Callable[..., dict], tmp_path: Path) -> SimpleNamespace:
+def half_done(answer, tmp_path) -> SimpleNamespace:
     """A run that was stopped after five of its fifteen chunks."""
 
     def stop(progress: dict) -> None:
@@ -314,9 +312,7 @@ def test_processes_that_have_not_the_same_files_are_refused(refused, tmp_path, m
 
 
 @pytest.fixture(scope="module")
-def start(
-    course: Path, file: Path, tiny_folder: Path, threshold: float
-) -> Callable[..., subprocess.Popen]:
+def start(course, file, tiny_folder, threshold) -> Callable[..., subprocess.Popen]:
     """Answers the file by `launcher` in a clean environment."""
     prefixes = ("COURSE_", "HF_", "TRANSFORMERS_", "TOKENIZERS_", "PYTHON")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
@@ -337,7 +333,7 @@ def start(
 
 
 @pytest.fixture(scope="module")
-def launch(start: Callable[..., subprocess.Popen]) -> Callable[..., SimpleNamespace]:
+def launch(start) -> Callable[..., SimpleNamespace]:
     """torchrun with `n` processes; returns status, out, err, and who answered chunks."""
 
     def run(n: int, *args: object, **options) -> SimpleNamespace:
@@ -352,9 +348,7 @@ def launch(start: Callable[..., subprocess.Popen]) -> Callable[..., SimpleNamesp
 
 
 @pytest.fixture(scope="module")
-def killed(
-    launch: Callable[..., SimpleNamespace], tmp_path_factory: pytest.TempPathFactory
-) -> SimpleNamespace:
+def killed(launch, tmp_path_factory) -> SimpleNamespace:
     """Two processes; the second kills itself in the third round. Do not write to its folder."""
     folder = tmp_path_factory.mktemp("killed")
     return SimpleNamespace(folder=folder, **vars(launch(2, folder / "answers.jsonl", KILL="1 3")))

@@ -1,7 +1,5 @@
 """What a model's name means, released weights there and back, and no code is ever run."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -38,14 +36,14 @@ def minilm_reader() -> PreTrainedModel:
 
 
 @pytest.fixture
-def released(minilm_reader: PreTrainedModel, tmp_path: Path) -> Path:
+def released(minilm_reader, tmp_path) -> Path:
     """That reader as released weights."""
     save_released(minilm_reader, tmp_path / "qa-small", CARD)
     return tmp_path / "qa-small"
 
 
 @pytest.fixture
-def broken(tiny_folder: Path, tmp_path: Path) -> Path:
+def broken(tiny_folder, tmp_path) -> Path:
     """A copy of the tiny reader's folder that a test may damage."""
     return Path(shutil.copytree(tiny_folder, tmp_path / "reader"))
 

@@ -1,7 +1,5 @@
 """Answering from all that is found: the best of several passages, with its source, or a refusal."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil

@@ -1,7 +1,5 @@
 """tools/passage_training.py: several passages of a question in a batch; a teacher's labels."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

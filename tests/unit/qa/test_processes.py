@@ -1,10 +1,7 @@
 """Several processes of one command: one at a time, and a sentence when one is gone."""
 
-from __future__ import annotations
-
 import os
 import signal
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -50,7 +47,7 @@ def test_other_errors_pass_and_a_process_alone_is_left_alone():
         raise RuntimeError(gone)
 
 
-def test_the_first_process_locks_a_folder_and_the_others_come_with_it(tmp_path: Path):
+def test_the_first_process_locks_a_folder_and_the_others_come_with_it(tmp_path):
     about = (tmp_path / "run", ONE, "training in run", "output_dir")
     with folder_lock(*about):
         with pytest.raises(RunError, match="is training in run; wait for it"), folder_lock(*about):
@@ -61,7 +58,7 @@ def test_the_first_process_locks_a_folder_and_the_others_come_with_it(tmp_path: 
         pass
 
 
-def test_a_disk_without_locks_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_without_locks_is_one_sentence(tmp_path, monkeypatch):
     def acquire(*args: object, **options: object) -> None:
         raise NotImplementedError("FileSystem does not appear to support flock")
 

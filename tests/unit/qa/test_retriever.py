@@ -1,7 +1,5 @@
 """Both searches together: fused by rank, added to, and asked for what cannot be had."""
 
-from __future__ import annotations
-
 import math
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Books of every kind become headings and paragraphs; what cannot be read says why, and soon."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 import zlib

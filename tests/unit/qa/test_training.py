@@ -1,7 +1,5 @@
 """Fine-tuning a tiny BERT: minutes are kept, interruptions made good, nothing is lost."""
 
-from __future__ import annotations
-
 import inspect
 import itertools
 import json
@@ -38,17 +36,17 @@ N, B, PEAK = 60, 4, 3e-3  # questions and windows per step, so 15 steps a pass; 
 
 
 @pytest.fixture(scope="module")
-def data(harbour: Dataset) -> DatasetDict:
+def data(harbour) -> DatasetDict:
     return DatasetDict(train=harbour)
 
 
 @pytest.fixture(scope="module")
-def with_validation(harbour: Dataset) -> DatasetDict:
+def with_validation(harbour) -> DatasetDict:
     return DatasetDict(train=harbour, validation=harbour.select(range(20)))
 
 
 @pytest.fixture(scope="module")
-def train(tiny_folder: Path, data: DatasetDict) -> Callable[..., FinetuneRun]:
+def train(tiny_folder, data) -> Callable[..., FinetuneRun]:
     """finetune on the tiny model, quietly; further arguments replace the usual ones."""
 
     def run(output_dir: Path, **options) -> FinetuneRun:
@@ -68,9 +66,7 @@ def every_step_is_logged_and_all_computed_in_fp32():
 
 
 @pytest.fixture(scope="module")
-def finished(
-    train: Callable[..., FinetuneRun], tmp_path_factory: pytest.TempPathFactory
-) -> SimpleNamespace:
+def finished(train, tmp_path_factory) -> SimpleNamespace:
     """One uninterrupted run of four passes: its folder, the run, and what was reported."""
     folder = tmp_path_factory.mktemp("runs") / "live"
     reports, umask = [], os.umask(0o022)
@@ -85,7 +81,7 @@ def finished(
 
 
 @pytest.fixture
-def refused(train: Callable[..., FinetuneRun]) -> Callable[..., str]:
+def refused(train) -> Callable[..., str]:
     return partial(refusal, train)
 
 

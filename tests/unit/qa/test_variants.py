@@ -1,7 +1,5 @@
 """Three variants of question answering: chosen evenly, graded by hand-made cases."""
 
-from __future__ import annotations
-
 from collections import Counter
 from types import SimpleNamespace
 

@@ -12,8 +12,6 @@ number), late (seconds that its clock is behind), checkpoints (seconds between t
 computes in fp32, and logs every step.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

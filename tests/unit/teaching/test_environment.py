@@ -1,7 +1,5 @@
 """The report on the environment: what is wrong is marked and comes with something to do."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

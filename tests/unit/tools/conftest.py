@@ -1,7 +1,5 @@
 """What the tests of the tools share: a small repository to check."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path) -> Path:
     """An empty git repository in a folder with a space in its name, which ignores build/."""
     root = tmp_path / "a clone"
     root.mkdir()
@@ -22,7 +20,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def add(clone: Path) -> Callable[..., Path]:
+def add(clone) -> Callable[..., Path]:
     """add(name, text), or add(name, cells=[("markdown", text), ...]): a new file in the clone."""
 
     def write(name: str, text: str = "", cells: list[tuple[str, str]] | None = None) -> Path:

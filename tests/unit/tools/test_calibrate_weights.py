@@ -1,7 +1,5 @@
 """Calibrating over a library, with and without the article that answers, for a model's card."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

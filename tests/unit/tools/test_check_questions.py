@@ -1,7 +1,5 @@
 """The check of question files prints the mix of the set, or one line."""
 
-from __future__ import annotations
-
 from src.qa import course_set
 from tools.check_questions import main, questions_report
 

@@ -1,7 +1,5 @@
 """tools/checks.py: links, spelling and sizes: what is wrong is found, what is right passes."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +13,7 @@ Add = Callable[..., Path]
 WRONG = "teh"  # codespell:ignore
 
 
-def test_the_course_passes_every_check() -> None:
+def test_the_course_passes_every_check():
     names = checks.files()
     assert checks.broken_links() == []
     assert checks.misspellings(names) == []
@@ -41,9 +39,7 @@ def test_the_course_passes_every_check() -> None:
         ("`code` [a](gone.md) `code`", "no such file"),
     ],
 )
-def test_a_link_that_leads_nowhere_is_named_with_its_place_and_the_reason(
-    clone: Path, add: Add, text: str, why: str
-) -> None:
+def test_a_link_that_leads_nowhere_is_named_with_its_place_and_the_reason(clone, add, text, why):
     add("docs/page.md", "# Page\n\n## Two ways\n")
     add("lesson.ipynb", cells=[("markdown", "# A lesson")])
     add("build/site.html")
@@ -70,9 +66,7 @@ def test_a_link_that_leads_nowhere_is_named_with_its_place_and_the_reason(
         "a list[int](text) in code: `x`[0]",
     ],
 )
-def test_a_link_that_leads_somewhere_and_what_is_only_code_pass(
-    clone: Path, add: Add, text: str
-) -> None:
+def test_a_link_that_leads_somewhere_and_what_is_only_code_pass(clone, add, text):
     heading = "### The [ranked `list`](../README.md)"
     add(
         "docs/page.md",
@@ -85,9 +79,7 @@ def test_a_link_that_leads_somewhere_and_what_is_only_code_pass(
     assert checks.broken_links(clone) == []
 
 
-def test_text_cells_of_notebooks_are_followed_from_their_folder_and_code_is_not(
-    clone: Path, add: Add
-) -> None:
+def test_text_cells_of_notebooks_are_followed_from_their_folder_and_code_is_not(clone, add):
     add("data/README.md", "# Data")
     good, bad = "[a](../data/README.md)", "[b](data/README.md)"
     cells = [("code", f"# {bad}"), ("markdown", good), ("markdown", f"{good} {bad}")]
@@ -96,7 +88,7 @@ def test_text_cells_of_notebooks_are_followed_from_their_folder_and_code_is_not(
     assert problem.startswith("notebooks/01.ipynb, cell 3: the link to data/README.md leads")
 
 
-def test_files_are_those_that_are_or_could_be_committed(clone: Path, add: Add) -> None:
+def test_files_are_those_that_are_or_could_be_committed(clone, add):
     add("build/ignored")
     gone = add("deleted")
     subprocess.run(["git", "add", "deleted"], cwd=clone, check=True)
@@ -105,14 +97,12 @@ def test_files_are_those_that_are_or_could_be_committed(clone: Path, add: Add) -
     assert checks.files(clone) == [".gitignore", "new with ü and space.md"]
 
 
-def test_outside_of_a_clone_one_sentence_says_so(tmp_path: Path) -> None:
+def test_outside_of_a_clone_one_sentence_says_so(tmp_path):
     with pytest.raises(OSError, match="is no clone of the course"):
         checks.files(tmp_path)
 
 
-def test_sizes_over_the_limits_are_named_and_those_at_the_limit_pass(
-    clone: Path, add: Add, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sizes_over_the_limits_are_named_and_those_at_the_limit_pass(clone, add, monkeypatch):
     for name, size in (("at the limit", 25_000_000), ("over", 25_050_001)):
         with add(name).open("wb") as file:
             file.truncate(size)
@@ -122,18 +112,14 @@ def test_sizes_over_the_limits_are_named_and_those_at_the_limit_pass(
     assert checks.too_large(checks.files(clone), clone)[1].startswith("all files: 50.1 MB")
 
 
-def test_a_misspelt_word_is_named_with_file_line_and_what_it_should_be(
-    clone: Path, add: Add
-) -> None:
+def test_a_misspelt_word_is_named_with_file_line_and_what_it_should_be(clone, add):
     add("src/module.py", f"x = 1\n# {WRONG} end\n")
     add(".ci/run", f"# {WRONG}\n")
     found = checks.misspellings(checks.files(clone), clone)
     assert sorted(found) == [f".ci/run:1: {WRONG} ==> the", f"src/module.py:2: {WRONG} ==> the"]
 
 
-def test_of_a_notebook_the_cells_are_read_and_named_and_outputs_are_not(
-    clone: Path, add: Add
-) -> None:
+def test_of_a_notebook_the_cells_are_read_and_named_and_outputs_are_not(clone, add):
     cells = [("markdown", "fine"), ("markdown", f"one\n{WRONG}"), ("code", f"print('{WRONG}')")]
     path = add("notebooks/01.ipynb", cells=cells)
     output = f'{{"output_type": "stream", "name": "stdout", "text": "{WRONG}"}}'
@@ -144,7 +130,7 @@ def test_of_a_notebook_the_cells_are_read_and_named_and_outputs_are_not(
     ]
 
 
-def test_the_words_and_files_of_pyproject_and_both_englishes_pass(clone: Path, add: Add) -> None:
+def test_the_words_and_files_of_pyproject_and_both_englishes_pass(clone, add):
     add("a.md", "The 2nd, Coco Chanel and Harold Pinter; colour and color, licence and license\n")
     add("data/spam/messages.csv", WRONG)
     add("weights/some/vocabulary.json", f'["{WRONG}"]')
@@ -159,7 +145,7 @@ def test_the_words_and_files_of_pyproject_and_both_englishes_pass(clone: Path, a
         (["words"], "words"),
     ],
 )
-def test_a_wrong_command_line_is_one_sentence(arguments: list[str], says: str) -> None:
+def test_a_wrong_command_line_is_one_sentence(arguments, says):
     result = subprocess.run(
         [sys.executable, checks.__file__, *arguments],
         cwd=checks.ROOT,
@@ -169,7 +155,7 @@ def test_a_wrong_command_line_is_one_sentence(arguments: list[str], says: str) -
     assert result.returncode == 1 and says in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_the_tool_ends_with_status_1_and_a_line_for_each_finding(tmp_path: Path) -> None:
+def test_the_tool_ends_with_status_1_and_a_line_for_each_finding(tmp_path):
     misspelt = checks.ROOT / "build" / "misspelt.md"
     misspelt.parent.mkdir(exist_ok=True)
     misspelt.write_text(f"{WRONG}\n")

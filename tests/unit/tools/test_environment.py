@@ -1,19 +1,13 @@
 """The environment is made once, and anew where another Python is asked for."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
-
 from tools import environment
 
 
-def test_a_python_that_is_asked_for_replaces_the_environment_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_python_that_is_asked_for_replaces_the_environment_of_another(tmp_path, monkeypatch):
     venv = tmp_path / ".venv"
     environment.create(venv)
     (venv / environment.STAMP).write_text(environment.wanted_fingerprint())

@@ -1,13 +1,11 @@
 """The file that the lowest versions are installed from says what pyproject.toml says."""
 
-from __future__ import annotations
-
 from packaging.requirements import Requirement
 
 from tools import environment, lowest_versions
 
 
-def test_the_file_holds_every_package_at_the_lower_bound_of_pyproject() -> None:
+def test_the_file_holds_every_package_at_the_lower_bound_of_pyproject():
     text = lowest_versions.FILE.read_text(encoding="utf-8")
     assert text == lowest_versions.text(), "run: python tools/lowest_versions.py"
     pins = dict(line.split("==") for line in text.splitlines() if not line.startswith("#"))

@@ -1,7 +1,5 @@
 """The released weights are the mean of runs that share a start."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,10 +1,7 @@
 """Minutes to teach are counted by the rule that the guide states, and its tables add them up."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -37,7 +34,7 @@ MEASURED = {"seconds": 30.0, "cell_seconds": [0, 1.5, 0, 20.2, 0.1, 0.1, 0, 0, 0
 
 
 @pytest.fixture
-def lesson(tmp_path: Path) -> minutes.Lesson:
+def lesson(tmp_path) -> minutes.Lesson:
     """A notebook with these cells, executed and timed."""
     notebook = new_notebook(cells=CELLS, metadata={"course": MEASURED})
     nbformat.write(notebook, tmp_path / "03_one.ipynb")
@@ -59,11 +56,11 @@ def lesson(tmp_path: Path) -> minutes.Lesson:
         (9, 30 + 3 + 20),
     ],
 )
-def test_each_kind_of_cell_takes_what_the_guide_says(number: int, seconds: float) -> None:
+def test_each_kind_of_cell_takes_what_the_guide_says(number, seconds):
     assert minutes.seconds_to_teach(CELLS[number]) == pytest.approx(seconds)
 
 
-def test_sections_go_from_heading_to_heading_with_their_own_counts(lesson: minutes.Lesson) -> None:
+def test_sections_go_from_heading_to_heading_with_their_own_counts(lesson):
     assert lesson.title == "A title"
     assert lesson.sections == (
         minutes.Section("Opening", 1, 0, 0, 0, 0, pytest.approx(1.5)),
@@ -74,9 +71,7 @@ def test_sections_go_from_heading_to_heading_with_their_own_counts(lesson: minut
     assert (total.minutes, total.core, total.seconds) == (6, 1, pytest.approx(29.3))
 
 
-def test_seconds_have_a_column_only_where_every_notebook_was_measured(
-    lesson: minutes.Lesson, tmp_path: Path
-) -> None:
+def test_seconds_have_a_column_only_where_every_notebook_was_measured(lesson, tmp_path):
     rows = minutes.section_table([lesson]).splitlines()
     assert rows[0].endswith("| slow cells | seconds to run |")
     assert (
@@ -88,7 +83,7 @@ def test_seconds_have_a_column_only_where_every_notebook_was_measured(
     assert both[0].endswith("| slow cells |") and both[4] == r"|  | One \| two | 2 |  | 1 |  | 1 |"
 
 
-def test_a_plan_adds_up_sections_exercises_and_breaks(lesson: minutes.Lesson) -> None:
+def test_a_plan_adds_up_sections_exercises_and_breaks(lesson):
     part = {"notebook": "03_one", "sections": ["One | two", "Three"], "exercises": 1}
     plan = {"blocks": [{"minutes": 30, "parts": [part, {"break": 10}]}]}
     assert minutes.plan_table("p", plan, [lesson]).splitlines()[2:] == [
@@ -109,14 +104,12 @@ def test_a_plan_adds_up_sections_exercises_and_breaks(lesson: minutes.Lesson) ->
         ({"notebook": "03_one", "sections": ["Three"], "exercises": 1}, "have 0 exercises"),
     ],
 )
-def test_a_plan_of_what_is_not_there_is_refused(
-    part: dict, says: str, lesson: minutes.Lesson
-) -> None:
+def test_a_plan_of_what_is_not_there_is_refused(part, says, lesson):
     with pytest.raises(ValueError, match=re.escape(says)):
         minutes.part_of(part, [lesson])
 
 
-def test_the_tables_of_the_guide_are_those_of_the_notebooks() -> None:
+def test_the_tables_of_the_guide_are_those_of_the_notebooks():
     """To a few minutes: a sentence more in a notebook need not change the guide."""
     text = minutes.GUIDE.read_text(encoding="utf-8")
     stored, fresh = text.splitlines(), minutes.filled_in(text, minutes.lessons()).splitlines()
@@ -128,7 +121,7 @@ def test_the_tables_of_the_guide_are_those_of_the_notebooks() -> None:
         assert all(abs(a - b) <= 5 for a, b in zip(*numbers, strict=True)) or ":" in old, advice
 
 
-def test_every_notebook_says_how_long_it_takes_to_teach() -> None:
+def test_every_notebook_says_how_long_it_takes_to_teach():
     for notebook in NOTEBOOKS:
         assert re.search(
             r"\d+\s+minutes\s+to\s+teach", nbformat.read(notebook, as_version=4).cells[0].source
@@ -141,7 +134,7 @@ with_core = pytest.mark.parametrize(
 
 
 @with_core
-def test_a_core_path_fits_40_minutes_its_notebook_the_hour(notebook: Path) -> None:
+def test_a_core_path_fits_40_minutes_its_notebook_the_hour(notebook):
     total, cells = minutes.read(notebook).total, nbformat.read(notebook, as_version=4).cells
     assert total.core <= 40 and total.minutes <= 60 and len(cells) <= 100
     says = r"(\d+) minutes for the core path, (\d+) minutes to teach all"
@@ -150,7 +143,7 @@ def test_a_core_path_fits_40_minutes_its_notebook_the_hour(notebook: Path) -> No
 
 
 @with_core
-def test_its_parts_are_in_the_promised_form(notebook: Path) -> None:
+def test_its_parts_are_in_the_promised_form(notebook):
     further, heading, counts = "", "", Counter()
     for cell in nbformat.read(notebook, as_version=4).cells:
         text = cell.source if cell.cell_type == "markdown" else ""

@@ -1,7 +1,5 @@
 """tools/mistakes.py: mistakes of every kind, the same for the same seed, honestly counted."""
 
-from __future__ import annotations
-
 import ast
 from collections import Counter
 from pathlib import Path
@@ -109,7 +107,7 @@ TESTS = {
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path) -> Path:
     """A module with tests of four kinds."""
     (tmp_path / "code_of_mine.py").write_text(CODE)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n")

@@ -1,7 +1,5 @@
 """tools/new_notebook.py: what it writes has the house's form and runs; other names are refused."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
@@ -18,11 +16,11 @@ FOLDER = new_notebook.FOLDER
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Path:
+def written(tmp_path) -> Path:
     return new_notebook.write("11_ask_your_own_texts", tmp_path)
 
 
-def test_it_has_title_set_up_cell_one_section_and_closing_cells(written: Path) -> None:
+def test_it_has_title_set_up_cell_one_section_and_closing_cells(written):
     notebook = nbformat.read(written, as_version=4)
     nbformat.validate(notebook)
     cells = notebook.cells
@@ -38,14 +36,14 @@ def test_it_has_title_set_up_cell_one_section_and_closing_cells(written: Path) -
     assert 'show_quiz("11_ask_your_own_texts"' in cells[6].source
 
 
-def test_its_metadata_is_that_of_the_courses_notebooks(written: Path) -> None:
+def test_its_metadata_is_that_of_the_courses_notebooks(written):
     other = json.loads((FOLDER / "01_embeddings.ipynb").read_text(encoding="utf-8"))
     own = json.loads(written.read_text(encoding="utf-8"))
     assert own["metadata"].items() <= other["metadata"].items()
     assert own["nbformat"] == other["nbformat"] and own["nbformat_minor"] == other["nbformat_minor"]
 
 
-def test_its_terms_are_in_the_glossary_and_its_code_passes_the_linter(written: Path) -> None:
+def test_its_terms_are_in_the_glossary_and_its_code_passes_the_linter(written):
     notebook = nbformat.read(written, as_version=4)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert "glossary.md#" in text and broken_links(text) == []
@@ -57,9 +55,7 @@ def test_its_terms_are_in_the_glossary_and_its_code_passes_the_linter(written: P
         assert result.returncode == 0, result.stdout
 
 
-def test_it_runs_from_top_to_bottom_and_its_section_right_after_the_set_up_cell(
-    written: Path, tmp_path: Path
-) -> None:
+def test_it_runs_from_top_to_bottom_and_its_section_right_after_the_set_up_cell(written, tmp_path):
     notebook = nbformat.read(written, as_version=4)
     run_notebooks.execute(notebook, FOLDER / written.name, tmp_path, cell_seconds=120)
     outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
@@ -74,16 +70,14 @@ BAD_NAMES += ["11__x", "../11_x", "11_x.ipynb"]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_badly_formed_name_is_refused_with_an_example(name: str, tmp_path: Path) -> None:
+def test_a_badly_formed_name_is_refused_with_an_example(name, tmp_path):
     with pytest.raises(new_notebook.NameProblem, match="as in: make new-notebook NAME=11_title"):
         new_notebook.write(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["11_title", "11_other"])
-def test_a_number_that_is_taken_is_refused_and_the_notebook_stays_as_it_is(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_number_that_is_taken_is_refused_and_the_notebook_stays_as_it_is(name, tmp_path):
     (tmp_path / "11_title.ipynb").write_text("mine")
     with pytest.raises(
         new_notebook.NameProblem, match=r"is a notebook 11 already, 11_title\.ipynb"
@@ -94,7 +88,7 @@ def test_a_number_that_is_taken_is_refused_and_the_notebook_stays_as_it_is(
     assert new_notebook.write("11b_title", tmp_path).is_file()
 
 
-def test_on_the_command_line_a_refusal_is_one_line_and_nothing_is_written() -> None:
+def test_on_the_command_line_a_refusal_is_one_line_and_nothing_is_written():
     before = sorted(FOLDER.iterdir())
     for arguments, words in (
         (["01_again"], "there is a notebook 01 already"),
@@ -115,5 +109,5 @@ def test_on_the_command_line_a_refusal_is_one_line_and_nothing_is_written() -> N
 @pytest.mark.parametrize(
     "notebook", run_notebooks.find_notebooks(FOLDER), ids=lambda path: path.stem
 )
-def test_no_notebook_of_the_course_still_has_lines_for_its_author(notebook: Path) -> None:
+def test_no_notebook_of_the_course_still_has_lines_for_its_author(notebook):
     assert new_notebook.AUTHOR_MARK not in notebook.read_text(encoding="utf-8")

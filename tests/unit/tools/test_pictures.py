@@ -1,7 +1,5 @@
 """The README's pictures are those of the stored notebooks, with words for who does not see them."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
@@ -54,12 +52,12 @@ def test_a_figure_that_is_missing_or_not_the_only_one_is_named(tmp_path, calls):
 
 
 @pytest.mark.parametrize("file", pictures.FIGURES, ids=lambda file: file.name)
-def test_the_figures_are_those_of_the_stored_notebooks(file: Path):
+def test_the_figures_are_those_of_the_stored_notebooks(file):
     """`python tools/pictures.py --figures` writes them again, as `make notebooks` does."""
     assert file.read_bytes() == pictures.figure(*pictures.FIGURES[file])[0]
 
 
-def test_the_readme_shows_every_picture_and_says_what_is_on_it(course: Path):
+def test_the_readme_shows_every_picture_and_says_what_is_on_it(course):
     shown = dict(
         re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", (course / "README.md").read_text(encoding="utf-8"))
     )

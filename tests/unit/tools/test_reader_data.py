@@ -1,7 +1,5 @@
 """tools/reader_data.py, make_teacher.py: passages that do not answer, and what is kept of them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from datasets import Dataset
