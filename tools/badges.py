@@ -6,8 +6,6 @@ pyproject.toml says where the course is published. As long as a placeholder is t
 GitHub is no link, and a sentence says why: nothing looks alive that is not.
 """
 
-from __future__ import annotations
-
 import html
 import re
 import tomllib

@@ -7,8 +7,6 @@ are stored in it; each page says which. A site whose inputs did not change is ke
 nothing of any other host. Sphinx's settings are in tools/pages/conf.py.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -24,9 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from src.teaching import glossary  # noqa: E402
-from tools import badges, minutes, run_notebooks  # noqa: E402
-from tools.checks import OUTSIDE  # noqa: E402
+from src.teaching import glossary
+from tools import badges, minutes, run_notebooks
+from tools.checks import OUTSIDE
 
 PAGES, DOCS = ROOT / "tools" / "pages", ROOT / "docs"
 EXECUTED = ROOT / "build" / "notebooks"  # by `make run`

@@ -9,8 +9,6 @@ asked with and without the article that answers it. No answer changes by it.
 An answer is right here with an F1 of 0.5.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -22,20 +20,20 @@ from src import runtime
 
 runtime.configure_libraries()
 
-import numpy as np  # noqa: E402
-from datasets import Dataset, DatasetDict  # noqa: E402
+import numpy as np
+from datasets import Dataset, DatasetDict
 
-from src.files import write_json  # noqa: E402
-from src.qa import QuestionAnswerer, Retriever, WikipediaAnswerer, load_squad  # noqa: E402
-from src.qa.calibration import Scaling, at_threshold, fit_scaling, reliability  # noqa: E402
-from src.qa.course_set import open_domain_questions  # noqa: E402
-from src.qa.evaluation import CARD_DIGITS, Judged, judge  # noqa: E402
-from src.qa.metrics import HALF_RIGHT  # noqa: E402
-from src.qa.models import CARD, WEIGHTS, card_folder, read_card  # noqa: E402
-from src.qa.retriever import Hit  # noqa: E402
-from tools import make_weights  # noqa: E402
-from tools.cards import write_page  # noqa: E402
-from tools.reader_data import development_questions, everyday_questions  # noqa: E402
+from src.files import write_json
+from src.qa import QuestionAnswerer, Retriever, WikipediaAnswerer, load_squad
+from src.qa.calibration import Scaling, at_threshold, fit_scaling, reliability
+from src.qa.course_set import open_domain_questions
+from src.qa.evaluation import CARD_DIGITS, Judged, judge
+from src.qa.metrics import HALF_RIGHT
+from src.qa.models import CARD, WEIGHTS, card_folder, read_card
+from src.qa.retriever import Hit
+from tools import make_weights
+from tools.cards import write_page
+from tools.reader_data import development_questions, everyday_questions
 
 SURE = 0.9  # what the demo calls sure
 

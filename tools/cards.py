@@ -3,8 +3,6 @@
 python tools/cards.py            write the pages of weights/ again, from their cards
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -6,8 +6,6 @@
 Bad input ends with status 2 and one line.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from src import runtime
 
 runtime.configure_libraries()
 
-import pandas as pd  # noqa: E402
-from datasets import Dataset  # noqa: E402
+import pandas as pd
+from datasets import Dataset
 
-from src.qa import course_set  # noqa: E402
+from src.qa import course_set
 
 
 def questions_report(splits: dict[str, Dataset], topics: dict[str, str]) -> pd.DataFrame:

@@ -10,8 +10,6 @@ list of common mistakes; of a notebook the cells are read, not the outputs: a sm
 may spell as it likes. Words that are right here are in pyproject.toml, [tool.codespell].
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import posixpath
@@ -30,7 +28,7 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from src.teaching.glossary import anchor  # noqa: E402
+from src.teaching.glossary import anchor
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 OUTSIDE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)  # https:, mailto:, and the like

@@ -6,8 +6,6 @@ Standard library only, since nothing is installed yet. A run that was interrupte
 the next one, and a stamp in the environment makes a run with nothing to do end at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import hashlib

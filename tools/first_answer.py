@@ -5,15 +5,13 @@
 The last step of `make course`. The file says what was trained, and what the model answered.
 """
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from src import runtime  # noqa: E402
+from src import runtime
 
 MINUTES = 1.0
 QUESTION = "What is the atomic number of oxygen?"  # of the validation articles: none is trained on

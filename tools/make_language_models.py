@@ -8,8 +8,6 @@ seeds for less time, to see how much a score owes to chance, and all models that
 compares are scored into data/language_models.json.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -18,10 +16,10 @@ from src import runtime
 
 runtime.configure_libraries()  # before torch is imported
 
-import torch  # noqa: E402
+import torch
 
-from src.files import write_json  # noqa: E402
-from src.language_models import (  # noqa: E402
+from src.files import write_json
+from src.language_models import (
     GPTModel,
     LanguageData,
     LanguageModel,
@@ -32,9 +30,9 @@ from src.language_models import (  # noqa: E402
     TrainableModel,
     train_language_model,
 )
-from src.ngrams import NgramModel  # noqa: E402
-from src.transformer import GPT  # noqa: E402
-from tools.cards import card_of, made_here, parse_options, save_with_page, tell  # noqa: E402
+from src.ngrams import NgramModel
+from src.transformer import GPT
+from tools.cards import card_of, made_here, parse_options, save_with_page, tell
 
 LSTM = {"batch_size": 16, "learning_rate": 5e-3}
 SMALL = {"D": 256, "H": 4, "L": 2, "max_T": 256, "dropout": 0.1}

@@ -6,8 +6,6 @@ in less than 3.5 minutes. Settings were chosen on development articles; the scor
 are those of test articles. Results go to build/weights/, with --release to weights/.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -16,9 +14,9 @@ from src import runtime
 
 runtime.configure_libraries()  # before torch is imported
 
-import torch  # noqa: E402
+import torch
 
-from src.pretraining import (  # noqa: E402
+from src.pretraining import (
     Discriminator,
     FrozenEncoder,
     MaskedWordGenerator,
@@ -38,8 +36,8 @@ from src.pretraining import (  # noqa: E402
     train_masked_words,
     train_pairs,
 )
-from src.training import Run, load_run  # noqa: E402
-from tools.cards import card_of, parse_options, save_with_page, tell  # noqa: E402
+from src.training import Run, load_run
+from tools.cards import card_of, parse_options, save_with_page, tell
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
 PAIRS: dict[str, Negatives] = {"next-sentence": "another article", "sentence-order": "swapped"}

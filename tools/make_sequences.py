@@ -6,8 +6,6 @@ the cards are those of the test splits, of the stored file. Results go to build/
 and topics-*; with --release to weights/, and the classifiers are trained with three seeds.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -16,17 +14,17 @@ from src import runtime
 
 runtime.configure_libraries()  # before torch is imported
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
+import numpy as np
+import torch
+from torch import nn
 
-from src.attention import AttentionEncoderDecoder  # noqa: E402
-from src.dates import exact_match_by_length, make_dates, train_dates  # noqa: E402
-from src.rnn import EncoderDecoder, TextClassifier  # noqa: E402
-from src.topics import TopicData, accuracy, train_topics, true_topics  # noqa: E402
-from src.training import load_run, save_run  # noqa: E402
-from src.transformer import Transformer  # noqa: E402
-from tools.cards import card_of, parse_options, save_with_page, tell  # noqa: E402
+from src.attention import AttentionEncoderDecoder
+from src.dates import exact_match_by_length, make_dates, train_dates
+from src.rnn import EncoderDecoder, TextClassifier
+from src.topics import TopicData, accuracy, train_topics, true_topics
+from src.training import load_run, save_run
+from src.transformer import Transformer
+from tools.cards import card_of, parse_options, save_with_page, tell
 
 # Models for dates, and what `train_dates` is given besides the minutes.
 DATES: dict[str, tuple[type[nn.Module], dict]] = {

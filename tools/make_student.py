@@ -11,8 +11,6 @@ Results go to build/weights/qa-student. The shipped files in weights/ are writte
 once for a release, when every choice is made.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
@@ -22,16 +20,16 @@ from src import runtime
 
 runtime.configure_libraries()
 
-from datasets import Dataset, concatenate_datasets  # noqa: E402
+from datasets import Dataset, concatenate_datasets
 
-from src.compression import distil, halve_layers, save_student  # noqa: E402
-from src.qa import QuestionAnswerer, load_squad  # noqa: E402
-from src.qa.dataset import answerable_only  # noqa: E402
-from src.qa.models import WEIGHTS, load_model, read_card  # noqa: E402
-from src.training import Run  # noqa: E402
-from tools.cards import made_here, parse_options, tell, write_page  # noqa: E402
-from tools.make_weights import LICENCES, NOTE, calibrated, scores_of  # noqa: E402
-from tools.reader_data import SHARED, WIKI, load_wiki  # noqa: E402
+from src.compression import distil, halve_layers, save_student
+from src.qa import QuestionAnswerer, load_squad
+from src.qa.dataset import answerable_only
+from src.qa.models import WEIGHTS, load_model, read_card
+from src.training import Run
+from tools.cards import made_here, parse_options, tell, write_page
+from tools.make_weights import LICENCES, NOTE, calibrated, scores_of
+from tools.reader_data import SHARED, WIKI, load_wiki
 
 SEED = 0
 RECIPE = {"temperature": 2.0, "batch_size": 16}

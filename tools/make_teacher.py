@@ -9,8 +9,6 @@ likeliest first and last tokens of the answer, as characters of the passage, wit
 `make weights` needs no teacher.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile
@@ -23,20 +21,20 @@ from src import runtime
 
 runtime.configure_libraries()
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import torch  # noqa: E402
-import typer  # noqa: E402
-from datasets import Dataset, DatasetDict, concatenate_datasets  # noqa: E402
-from torch import Tensor  # noqa: E402
-from transformers.modeling_outputs import BaseModelOutput  # noqa: E402
-from transformers.models.mpnet import modeling_mpnet as mpnet  # noqa: E402
+import numpy as np
+import pandas as pd
+import torch
+import typer
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.mpnet import modeling_mpnet as mpnet
 
-from src.qa import QuestionAnswerer, finetune  # noqa: E402
-from src.qa.cpu_attention import CPUAttention  # noqa: E402
-from src.qa.features import prepare_features  # noqa: E402
-from tools import reader_data  # noqa: E402
-from tools.passage_training import SAID  # noqa: E402
+from src.qa import QuestionAnswerer, finetune
+from src.qa.cpu_attention import CPUAttention
+from src.qa.features import prepare_features
+from tools import reader_data
+from tools.passage_training import SAID
 
 REQUIREMENTS = runtime.COURSE / "tools" / "teacher.txt"
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")

@@ -5,8 +5,6 @@ two. Results go to build/weights/wikipedia-vectors; with --release to weights/, 
 `src.qa.dense` finds them. From such a vector nobody can read the text back.
 """
 
-from __future__ import annotations
-
 import shutil
 import sys
 import time
@@ -17,10 +15,10 @@ from src import runtime
 
 runtime.configure_libraries()
 
-from src.files import write_json  # noqa: E402
-from src.qa import dense  # noqa: E402
-from src.qa.documents import wikipedia  # noqa: E402
-from tools.cards import made_here, parse_options, write_page  # noqa: E402
+from src.files import write_json
+from src.qa import dense
+from src.qa.documents import wikipedia
+from tools.cards import made_here, parse_options, write_page
 
 
 def main() -> None:

@@ -9,8 +9,6 @@ Results go to build/weights/qa-minilm. The shipped files in weights/ are written
 --release, which also scores the test files: do that once for a release, when every choice is made.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -21,18 +19,18 @@ from src import runtime
 
 runtime.configure_libraries()
 
-import numpy as np  # noqa: E402
-from datasets import Dataset, DatasetDict, concatenate_datasets  # noqa: E402
-from scipy.stats import bootstrap  # noqa: E402
-from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
+import numpy as np
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from scipy.stats import bootstrap
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.qa import QuestionAnswerer, evaluate, finetune, load_squad  # noqa: E402
-from src.qa.evaluation import fit_calibration, judge  # noqa: E402
-from src.qa.models import ModelError, load_model, save_released, scaling_of  # noqa: E402
-from src.qa.runs import FinetuneRun  # noqa: E402
-from tools.cards import made_here, parse_options, write_page  # noqa: E402
-from tools.passage_training import SAID, PassageTrainer  # noqa: E402
-from tools.reader_data import (  # noqa: E402
+from src.qa import QuestionAnswerer, evaluate, finetune, load_squad
+from src.qa.evaluation import fit_calibration, judge
+from src.qa.models import ModelError, load_model, save_released, scaling_of
+from src.qa.runs import FinetuneRun
+from tools.cards import made_here, parse_options, write_page
+from tools.passage_training import SAID, PassageTrainer
+from tools.reader_data import (
     SHARED,
     TRAIN_FILES,
     WIKI,

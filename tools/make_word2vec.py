@@ -8,8 +8,6 @@ only with --release, which also answers the test half of the analogies and train
 for the rank of `queen`: once, when every choice is made.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

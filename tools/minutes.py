@@ -8,8 +8,6 @@ where NAME is "sections" or the name of a plan in docs/plans.yaml. Seconds are t
 tools/run_notebooks.py noted in an executed copy; nothing here is measured or written by hand.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re
@@ -24,7 +22,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from src.teaching.quizzes import load_set  # noqa: E402
+from src.teaching.quizzes import load_set
 
 GUIDE, PLANS = ROOT / "docs" / "teaching.md", ROOT / "docs" / "plans.yaml"
 TABLE = re.compile(r"(<!-- table (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -7,8 +7,6 @@ a hang catches it. The tests must pass on the unchanged copy first. Look at each
 hole in the tests, or it changes nothing that anybody could see.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import copy

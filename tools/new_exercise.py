@@ -4,8 +4,6 @@ Three cells come before the notebook's last section: a heading, the stub, its ch
 solution. Move them to where they belong.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

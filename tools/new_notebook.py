@@ -5,8 +5,6 @@ one section as an example, closing cells. What to put in place of the example is
 that begin with AUTHOR_MARK; a test sees to it that none of them stays.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from pathlib import Path

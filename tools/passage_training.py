@@ -7,8 +7,6 @@ passages can be compared. Clark and Gardner 2018, "Simple and Effective Multi-Pa
 Comprehension", section 3. Labels are people's, or partly the teacher's probabilities.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -6,8 +6,6 @@
 The files go where FIGURES and SCREENSHOTS say. Screenshots need Chromium or Chrome.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json

@@ -7,8 +7,6 @@ The files are in ../shared/data, beside the project and no part of it. Whoever l
 measures on the course's own set.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import sys
@@ -21,19 +19,19 @@ from src import runtime
 
 runtime.configure_libraries()
 
-import numpy as np  # noqa: E402
-import yaml  # noqa: E402
-from datasets import Dataset, concatenate_datasets  # noqa: E402
-from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
-from sklearn.linear_model import LogisticRegression  # noqa: E402
-from sklearn.metrics import roc_auc_score  # noqa: E402
-from sklearn.model_selection import GroupKFold, cross_val_predict  # noqa: E402
+import numpy as np
+import yaml
+from datasets import Dataset, concatenate_datasets
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
-from src.qa import Retriever, load_squad  # noqa: E402
-from src.qa.cloze import cloze_questions  # noqa: E402
-from src.qa.documents import wikipedia  # noqa: E402
-from src.qa.metrics import normalize_answer  # noqa: E402
-from src.qa.rows import FEATURES, dataset_of  # noqa: E402
+from src.qa import Retriever, load_squad
+from src.qa.cloze import cloze_questions
+from src.qa.documents import wikipedia
+from src.qa.metrics import normalize_answer
+from src.qa.rows import FEATURES, dataset_of
 
 SHARED = runtime.COURSE.parent / "shared" / "data"
 WIKI = "squadshifts/new_wiki_v1.0.json"

@@ -122,9 +122,6 @@ def test_what_cannot_be_found_or_loaded_is_one_line(tmp_path, monkeypatch):
             "answer 1: the answer 'Oxygen' is",
         ),
         ({"answers": {"text": ["Oxygen"], "answer_start": []}}, "1 answer texts, 0 offsets"),
-        ({"answers": None}, "has no `answers`; give it one"),
-        ({"question": 5}, "`question` is 5; make it text"),
-        ({"context": None}, "`context` is null; make it text"),
         ({"id": "h0"}, "this id is already in row 0 'h0'; give every question its own"),
     ],
 )

@@ -24,19 +24,13 @@ def test_the_course_passes_every_check():
     ("text", "why"),
     [
         ("[a](gone.md)", "no such file"),
-        ("[a](docs/page)", "no such file"),
         ("![a picture](docs/gone.png)", "no such file"),
-        ('<img src="gone.png" alt="a">', "no such file"),
-        ("[a][one]\n\n[one]: gone.md", "no such file"),
         ("[a](docs/page.md#one-way)", "no heading with the anchor 'one-way'"),
         ("[a](#elsewhere)", "README.md has no heading with the anchor 'elsewhere'"),
         ("```\n# not a heading\n```\n\n[a](#not-a-heading)", "no heading"),
-        ("[a](lesson.ipynb#nowhere)", "no heading"),
         ("[a](build/site.html)", "built, or ignored by git"),
         ("[a](../outside.md)", "leaves the repository"),
         ("[a](Docs/page.md)", "no such file"),
-        ("```\ncode\n```\n\n[a](gone.md)", "no such file"),
-        ("`code` [a](gone.md) `code`", "no such file"),
     ],
 )
 def test_a_link_that_leads_nowhere_is_named_with_its_place_and_the_reason(clone, add, text, why):
@@ -53,17 +47,13 @@ def test_a_link_that_leads_nowhere_is_named_with_its_place_and_the_reason(clone,
     "text",
     [
         "[a](docs/page.md) and [b](<docs/page.md>) and [c](docs/page.md 'its title')",
-        "[a](docs) and [b](docs/)",
         "[a](docs/page.md#two-ways) and [b](docs/page.md#two-ways-1)",
         "[a](docs/page.md#the-ranked-list) and [b](docs/page.md#by-hand)",
-        "[a](#top)",
         "[a](lesson.ipynb#a-lesson)",
         "[a](with%20space.md)",
         "[a](https://example.com/gone.md) and <https://example.com>",
-        "[a](mailto:a@example.com) and [b](//example.com/x)",
         "`[a](gone.md)` and ``[b](gone.md) ` ``",
         "```\n[a](gone.md)\n# no heading\n```",
-        "a list[int](text) in code: `x`[0]",
     ],
 )
 def test_a_link_that_leads_somewhere_and_what_is_only_code_pass(clone, add, text):
@@ -137,31 +127,13 @@ def test_the_words_and_files_of_pyproject_and_both_englishes_pass(clone, add):
     assert checks.misspellings(checks.files(clone), clone) == []
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["spelling", "gone.md"], "gone.md"),
-        (["sizes", "/etc/hostname"], "/etc/hostname"),
-        (["words"], "words"),
-    ],
-)
-def test_a_wrong_command_line_is_one_sentence(arguments, says):
-    result = subprocess.run(
-        [sys.executable, checks.__file__, *arguments],
-        cwd=checks.ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 1 and says in result.stderr and result.stderr.count("\n") == 1
-
-
-def test_the_tool_ends_with_status_1_and_a_line_for_each_finding(tmp_path):
+def test_the_tool_ends_with_status_1_and_a_line_for_each_finding_or_what_is_wrong(tmp_path):
     misspelt = checks.ROOT / "build" / "misspelt.md"
     misspelt.parent.mkdir(exist_ok=True)
     misspelt.write_text(f"{WRONG}\n")
-    try:
-        command = [sys.executable, checks.__file__, "spelling", str(misspelt)]
+    found = f"build/misspelt.md:1: {WRONG} ==> the\n"
+    for name, says in ((misspelt, found), ("gone.md", "gone.md")):
+        command = [sys.executable, checks.__file__, "spelling", str(name)]
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    finally:
-        misspelt.unlink()
-    assert (result.returncode, result.stderr) == (1, f"build/misspelt.md:1: {WRONG} ==> the\n")
+        misspelt.unlink(missing_ok=True)
+        assert result.returncode == 1 and says in result.stderr and result.stderr.count("\n") == 1
