@@ -215,7 +215,7 @@ def code(text: str, lines: str | None, python: bool = True) -> str:
     if not 0 < len(shown) <= LINES or widest > WIDE:
         asked = f"give 1 to {LINES} lines of at most {WIDE} characters, such as lines: 1-{LINES}"
         raise ValueError(f"{len(shown)} lines, {widest} wide, are shown; {asked}")
-    size = min(34, int(1110 / 0.602 / max(widest, 1)))
+    size = min(34, int(1158 / 0.602 / max(widest, 1)))
     body = (highlight if python else html.escape)("\n".join(shown))
     return f'<pre style="font-size:{size}px"><code>{body}</code></pre>'
 
