@@ -39,17 +39,10 @@ SURE = 0.9  # what the demo calls sure
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--model", default="qa-minilm", help="the released weights, or a folder with their card"
-    )
-    parser.add_argument(
-        "--search",
-        action="store_true",
-        help="the scaling for searched passages instead, after new weights",
-    )
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument("--model", default="qa-minilm", help="weights, or a folder with a card")
+    parser.add_argument("--search", action="store_true", help="the scaling for searched passages")
     options = parser.parse_args()
     folder = card_folder(options.model)
     if folder is None:

@@ -42,10 +42,7 @@ def training_sets(course: Dataset) -> dict[str, Dataset]:
     """What the teacher is asked, by name; what is missing is said."""
     wiki = load_wiki("train")
     if wiki is None:
-        print(
-            f"Missing: {SHARED / WIKI}; training goes on without it and the result will be weaker.",
-            flush=True,
-        )
+        print(f"Missing: {SHARED / WIKI}; the result will be weaker.", flush=True)
         return {"course": course}
     return {"course": course, "new_wiki": wiki}
 
@@ -55,17 +52,10 @@ def history_so_far(rounds: int) -> list[dict]:
     history: list[dict] = []
     for number in range(1, rounds + 1):
         step, seconds = (history[-1]["step"], history[-1]["seconds"]) if history else (0, 0.0)
-        for entry in json.loads(
-            (RUNS / f"round-{number}" / "history.json").read_text(encoding="utf-8")
-        ):
-            history.append(
-                entry
-                | {
-                    "step": entry["step"] + step,
-                    "seconds": entry["seconds"] + seconds,
-                    "planned_seconds": None,
-                }
-            )
+        file = RUNS / f"round-{number}" / "history.json"
+        for entry in json.loads(file.read_text(encoding="utf-8")):
+            later = {"step": entry["step"] + step, "seconds": entry["seconds"] + seconds}
+            history.append(entry | later | {"planned_seconds": None})
     return history
 
 
@@ -75,21 +65,14 @@ def main() -> None:
     parts = training_sets(course["train"])
     train = concatenate_datasets(list(parts.values()))
     for number, learning_rate in enumerate(LEARNING_RATES, start=1):
-        if runtime.is_finished(RUNS / f"round-{number}"):
+        folder = RUNS / f"round-{number}"
+        if runtime.is_finished(folder):
             continue
         last = RUNS / f"round-{number - 1}"
         student = load_model(last)[0] if number > 1 else halve_layers(teacher.model)
-        about = {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number}
-        about["report"] = tell(f"round {number}", "agreement")
-        run = distil(
-            student,
-            teacher,
-            train,
-            answerable_only(course["validation"]),
-            folder=RUNS / f"round-{number}",
-            **about,
-            **RECIPE,
-        )
+        about = RECIPE | {"minutes": MINUTES, "learning_rate": learning_rate, "seed": SEED + number}
+        about |= {"folder": folder, "report": tell(f"round {number}", "agreement")}
+        run = distil(student, teacher, train, answerable_only(course["validation"]), **about)
         if not run.finished:
             sys.exit("Stopped; the same command goes on with it.")
 
@@ -106,11 +89,8 @@ def main() -> None:
         "data": {name: len(part) for name, part in parts.items()},
         "licences": {name: LICENCES[name] for name in parts},
         "recipe": RECIPE
-        | {
-            "minutes_per_round": MINUTES,
-            "learning_rates": LEARNING_RATES,
-            "precision": teacher.precision,
-        },
+        | {"minutes_per_round": MINUTES, "learning_rates": LEARNING_RATES}
+        | {"precision": teacher.precision},
         "seed": SEED,
         "steps": history[-1]["step"],
         "questions_read": history[-1]["step"] * RECIPE["batch_size"],
@@ -123,20 +103,13 @@ def main() -> None:
     run = Run(model, history, history[-1]["seconds"], card["recipe"], finished=True)
     save_student(run, target, card)
     student = QuestionAnswerer.load(target)  # the scores are those of the stored file
-    splits = (
-        {"development": "validation", "test": "test"}
-        if options.release
-        else {"development": "validation"}
-    )
+    splits = {"development": "validation"} | ({"test": "test"} if options.release else {})
     card["teacher_scores"] = {}
     for part, split in splits.items():
         card[part] = scores_of(student, load_wiki(part), course[split])
         # On the articles the teacher has been scored already; the course has more questions since.
-        known = {
-            name: scores
-            for name, scores in read_card(WEIGHTS / card["teacher"])[part].items()
-            if name == "articles"
-        }
+        stated = read_card(WEIGHTS / card["teacher"])[part]
+        known = {"articles": stated["articles"]} if "articles" in stated else {}
         card["teacher_scores"][part] = known | scores_of(teacher, None, course[split])
     save_student(run, target, card)
     write_page(target)

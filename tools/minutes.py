@@ -37,38 +37,22 @@ NOT_TAUGHT = {"set-up", "exercise", "open-exercise", "check", "solution"}  # tag
 
 @dataclass(frozen=True)
 class Section:
-    """What is between two `##` headings; what comes before the first is the "Opening".
-
-    Attributes:
-        title: the heading.
-        minutes: to teach it, without its exercises; 1 at least.
-        core: minutes of its part of the core path.
-        exercises: how many there are.
-        quizzes: how many there are.
-        slow: how many cells make a room wait.
-        seconds: to run it; None where nobody measured.
-    """
+    """What is between two `##` headings; what comes before the first is the "Opening"."""
 
     title: str
-    minutes: int
-    core: int
+    minutes: int  # to teach it, without its exercises; 1 at least
+    core: int  # minutes of its part of the core path
     exercises: int
     quizzes: int
-    slow: int
-    seconds: float | None
+    slow: int  # cells that make a room wait
+    seconds: float | None  # to run it; None where nobody measured
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """A notebook as an instructor plans it.
+    """A notebook as an instructor plans it."""
 
-    Attributes:
-        name: the file's, such as "04_attention".
-        title: the first heading.
-        sections: in their order.
-    """
-
-    name: str
+    name: str  # the file's, such as "04_attention"
     title: str
     sections: tuple[Section, ...]
 
@@ -107,15 +91,7 @@ def read(notebook: Path) -> Lesson:
 def sections_of(
     cells: Sequence[Mapping[str, Any]], cell_seconds: Sequence[float] | None
 ) -> Iterator[Section]:
-    """The sections of a notebook.
-
-    Args:
-        cells: with their sources joined.
-        cell_seconds: float[cells], to run each; None where nobody measured.
-
-    Yields:
-        The sections in their order.
-    """
+    """The sections of a notebook: of its cells, sources joined, and the seconds to run each."""
     starts = [(0, "Opening")]
     for number, cell in enumerate(cells):
         heading = re.match(r"## (.+)", cell["source"])
@@ -186,7 +162,7 @@ def section_table(found: Sequence[Lesson]) -> str:
     for lesson in found:
         for place, section in enumerate((lesson.total, *lesson.sections)):
             counts = (section.core, section.exercises, section.quizzes, section.slow)
-            numbers = [str(section.minutes), *map(_count, counts)]
+            numbers = [str(section.minutes), *(str(count or "") for count in counts)]
             numbers += [f"{section.seconds or 0:.0f}"] * measured
             words = [section.title.replace("|", "\\|"), *numbers]
             if place == 0:
@@ -196,19 +172,8 @@ def section_table(found: Sequence[Lesson]) -> str:
     return "\n".join(rows)
 
 
-def _count(number: int) -> str:
-    return str(number) if number else ""
-
-
 def plan_table(name: str, plan: Mapping[str, Any], found: Sequence[Lesson]) -> str:
-    """One plan by the clock of each of its blocks.
-
-    Args:
-        name: of the plan.
-        plan: its `blocks`, as docs/plans.yaml describes them.
-
-    Returns:
-        The table, in Markdown.
+    """One plan of docs/plans.yaml by the clock of each of its blocks, as Markdown.
 
     Raises:
         ValueError: a block has fewer minutes than its parts take, or a part is not there.

@@ -25,18 +25,13 @@ from src import runtime
 from tools.browser import CHROMIUM, Browser
 
 DOCS = runtime.COURSE / "docs" / "pictures"
+STATIC = runtime.COURSE / "tools" / "pages" / "_static"
 # File -> notebook, and what only the cell that draws the figure says.
 FIGURES = {
-    runtime.COURSE / "tools" / "pages" / "_static" / "question_to_answer.png": (
-        "08_bert_squad",
-        "draw_question_to_answer(",
-    ),
+    STATIC / "question_to_answer.png": ("08_bert_squad", "draw_question_to_answer("),
     DOCS / "word_map.png": ("02_word2vec_tsne", "plot_word_map(words, places)"),
     DOCS / "attention.png": ("05_transformer", "plot_attention(attention[layer, head], tokens)"),
-    DOCS / "fine_tuning.png": (
-        "08_bert_squad",
-        'LiveCurve("Our questions, from the warmed-up model")',
-    ),
+    DOCS / "fine_tuning.png": ("08_bert_squad", 'LiveCurve("Our questions, from the warmed-up'),
 }
 SCREENSHOTS = {"demo": DOCS / "demo.png", "poll": DOCS / "poll.png"}
 VOTES = (0, 0, 1, 1, 1, 1, 1, 1, 2, 1, 1, 3)  # the choices of a class that does not exist

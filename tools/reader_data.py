@@ -1,7 +1,7 @@
 """What the released reader learns from: questions that people wrote, and passages that do not
 answer them.
 
-    python tools/reader_data.py        print what there is, and how well style alone tells apart
+    python tools/reader_data.py        print what there is
 
 The files are in ../shared/data, beside the project and no part of it. Whoever lacks them trains and
 measures on the course's own set.
@@ -12,6 +12,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,9 +24,6 @@ import numpy as np
 import yaml
 from datasets import Dataset, concatenate_datasets
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from src.qa import Retriever, load_squad
 from src.qa.cloze import cloze_questions
@@ -96,9 +94,8 @@ def development_questions() -> Dataset:
 
 def everyday_questions(part: str) -> Dataset:
     """The questions of data/everyday_questions.yaml, "development" or "test", without passages."""
-    topics = yaml.safe_load(
-        (runtime.COURSE / "data" / "everyday_questions.yaml").read_text("utf-8")
-    )
+    file = runtime.COURSE / "data" / "everyday_questions.yaml"
+    topics = yaml.safe_load(file.read_text("utf-8"))
     asked = [one for topic in topics if topic["split"] == part for one in topic["questions"]]
     rows = []
     for number, one in enumerate(asked):
@@ -163,11 +160,8 @@ def negatives(
     asked = [row for row in rows.select(order) if row["answers"]["text"]]
     for row, passages in zip(asked, search(asked), strict=True) if count else ():
         golds = [normalize_answer(text) for text in row["answers"]["text"]]
-        other = [
-            passage
-            for passage in passages
-            if passage != row["context"] and not holds(passage, golds)
-        ][:NEAREST]
+        others = (one for one in passages if one != row["context"] and not holds(one, golds))
+        other = list(islice(others, NEAREST))
         if other:
             # The one drawn least so far: a passage that is like many would be told by its words.
             passage = min(other, key=lambda passage: drawn[passage])
@@ -194,10 +188,8 @@ def likest_of(passages: Sequence[str]) -> Callable[[Sequence[dict]], Iterator[li
     def search(rows: Sequence[dict]) -> Iterator[list[str]]:
         for start in range(0, len(rows), 256):
             part = rows[start : start + 256]
-            asked = vectorizer.transform(
-                [f"{2 * row['question']} {row['context']}" for row in part]
-            )
-            for scores in (asked @ vectors.T).toarray():
+            asked = [f"{2 * row['question']} {row['context']}" for row in part]
+            for scores in (vectorizer.transform(asked) @ vectors.T).toarray():
                 best = np.argsort(-scores, kind="stable")[: 3 * NEAREST]
                 yield [passages[i] for i in best]
 
@@ -224,10 +216,8 @@ def training_rows(collections: dict[str, Dataset]) -> dict[str, Dataset]:
     found = dict(collections)
     for name, rows in collections.items():
         if name not in INTRODUCTIONS:
-            search = likest_of(rows["context"])
-            found[f"{name}, another passage"] = negatives(
-                rows, search, negatives_wanted(rows), ANOTHER
-            )
+            drawn = negatives(rows, likest_of(rows["context"]), negatives_wanted(rows), ANOTHER)
+            found[f"{name}, another passage"] = drawn
     asked = concatenate_datasets([rows for name, rows in collections.items() if name != GAPS])
     asked = asked.filter(lambda row: bool(NAMES_ITS_SUBJECT.search(row["question"])))
     introductions = concatenate_datasets([collections[name] for name in INTRODUCTIONS])
@@ -253,32 +243,11 @@ def negatives_wanted(rows: Dataset) -> int:
     return max(0, int(UNANSWERABLE * len(rows)) - lacking)
 
 
-def style_auc(rows: Dataset) -> float:
-    """How well passages alone tell questions with an answer from those without: 0.5 is not at all.
-
-    Letters and words of a passage, by logistic regression; no passage is in two of the folds.
-    """
-    passages = list(rows["context"])
-    answerable = np.array([bool(answers["text"]) for answers in rows["answers"]])
-    vectors = TfidfVectorizer(sublinear_tf=True, max_features=50_000).fit_transform(passages)
-    groups = np.unique(passages, return_inverse=True)[1]
-    guesses = cross_val_predict(
-        LogisticRegression(max_iter=300),
-        vectors,
-        answerable,
-        groups=groups,
-        cv=GroupKFold(3),
-        method="predict_proba",
-    )
-    return float(roc_auc_score(answerable, guesses[:, 1]))
-
-
 def main() -> None:
     parts = training_rows(collections())
     for name, rows in parts.items():
         lacking = sum(not answers["text"] for answers in rows["answers"])
         print(f"{name}: {len(rows):,} questions, {lacking:,} without an answer", flush=True)
-    print(f"style alone: AUC {style_auc(concatenate_datasets(list(parts.values()))):.3f}")
 
 
 if __name__ == "__main__":

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP_CELL = ROOT / "tools" / "setup_cell.py"
 SET_UP_TAG = "set-up"
-RUNS = (
-    ROOT / "build" / "notebook-runs"
-)  # what executed notebooks train; a reader's is in build/runs
+RUNS = ROOT / "build" / "notebook-runs"  # what executed notebooks train; a reader's: build/runs
 CELL_SECONDS = 900  # for one cell; a notebook's metadata `execution.timeout` overrides it
 SOURCES = ("src", "data", "weights", "constraints.txt")  # what outputs depend on, with the notebook
 NOT_SOURCES = {"__pycache__", "cache", ".ipynb_checkpoints"}  # fetched, or made
@@ -218,11 +216,8 @@ def describe_failure(
 def tidy(notebook: NotebookNode) -> None:
     """Drop what differs from run to run, or keeps GitHub from drawing the notebook."""
     notebook.metadata.pop("widgets", None)
-    notebook.metadata["kernelspec"] = {
-        "display_name": "Python 3",
-        "language": "python",
-        "name": "python3",
-    }
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata["kernelspec"] = kernel
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

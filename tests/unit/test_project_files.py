@@ -1,6 +1,7 @@
 """The files that say what the course needs agree with each other and with the environment."""
 
 import ast
+import functools
 import importlib.util
 import json
 import re
@@ -111,6 +112,9 @@ def imported_modules(file: Path) -> set[str]:
     return {name.split(".")[0] for name in modules} - OWN_FOLDERS - beside - sys.stdlib_module_names
 
 
+owners_of_modules = functools.cache(metadata.packages_distributions)
+
+
 @pytest.mark.parametrize("folder", sorted(OWN_FOLDERS | {"notebooks"}))
 def test_every_package_that_the_code_imports_is_stated_and_not_only_there_by_way_of_another(folder):
     """For src and the notebooks the groups for building and testing do not count."""
@@ -118,7 +122,7 @@ def test_every_package_that_the_code_imports_is_stated_and_not_only_there_by_way
     lines = PROJECT["dependencies"] + groups["lab"]
     if folder not in ("src", "notebooks"):
         lines += groups["build"] + groups["test"]
-    stated, owners = names_of(lines), metadata.packages_distributions()
+    stated, owners = names_of(lines), owners_of_modules()
     for file in checks.files():
         if file.startswith(f"{folder}/") and file.endswith((".py", ".ipynb")):
             for module in imported_modules(ROOT / file):

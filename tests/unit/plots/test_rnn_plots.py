@@ -32,17 +32,6 @@ FIGURES = {
         "most with LSTM (0.5), least with tanh RNN (1e-06)",
         "tanh RNN: 1 at 0, 0.001 at 1, 1e-06 at 2; LSTM: 0.5 at 0",
     ),
-    "plot_gradient_norms of two starts each": (
-        lambda: rnn.plot_gradient_norms(
-            {
-                f"{cell}{start}": [1.0, step, step**2]
-                for cell in ("tanh RNN", "LSTM", "GRU")
-                for start, step in (("", 0.1), (", keeping", 0.9))
-            }
-        ),
-        "What is left of the gradient 2 steps back: "
-        "most with tanh RNN, keeping (0.81), least with tanh RNN (0.01)",
-    ),
     "plot_scores": (
         lambda: rnn.plot_scores(
             {"bag": [0.5, 0.7], "LSTM": [0.9]}, "topics right", 0.2, "always the commonest"

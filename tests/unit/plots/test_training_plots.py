@@ -46,10 +46,6 @@ FIGURES = {
         "The loss goes from 5.00 to 3.00 (plain), from 2.00 to 1.00 (warm)",
         "plain: 5 at 90, 3 at 180; warm: 2 at 45, 1 at 90",
     ),
-    "plot_runs of many steps": (
-        lambda: training.plot_runs({"long": history([8.234] + [2.0] * 98 + [1e-5] * 21)}),
-        "The loss goes from 8.23 to 0.00 (long)",
-    ),
     "plot_losses": (
         lambda: training.plot_losses(
             {"training": [0.7, 0.2], "held out": [0.7, 0.45]}, "epoch", {"a coin": 0.69}

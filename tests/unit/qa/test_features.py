@@ -84,7 +84,7 @@ def reference_windows(row: dict, tokenizer, max_length: int, doc_stride: int) ->
         first += room - doc_stride
 
 
-SIZES = [(32, 0), (32, 1), (32, 18), (33, 7), (48, 16), (64, 3), (64, 39), (384, 128)]
+SIZES = [(32, 0), (32, 18), (33, 7), (48, 16), (64, 39), (384, 128)]
 QUESTIONS = ("Who?", "   What is the atomic number of oxygen?", "\n Wo liegt 北京? ")
 QUESTIONS += ("very " * 100 + "long?", "cafe\u0301?")
 

@@ -326,10 +326,12 @@ def test_all_kinds_of_problems_are_told_at_once(tmp_path):
     first, *others, last = message.split(" Also article 1 'A', paragraph ")
     assert first.startswith(", article 1 'A', paragraph 1, question 1 'q0', answer 1: the answer")
     assert first.endswith("question 5 'q4', answer 1 and 2 more).")
-    context, question = others[:2]
+    context, question, none = others
     assert context == "2: `context` is 3; make it text."
     assert question.endswith("is empty; fill it in (also paragraph 3, question 2 'q20').")
-    assert len(others) == 3 and "already in article 1 'A', paragraph 3, question 4 'q22'" in last
+    assert (
+        "has no `answers`" in none and "already in article 1 'A', paragraph 3, question 4" in last
+    )
     assert last.endswith(" And problems of 2 more kinds.")
 
 

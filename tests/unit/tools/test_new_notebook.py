@@ -1,6 +1,5 @@
 """tools/new_notebook.py: what it writes has the house's form and runs; other names are refused."""
 
-import json
 import re
 import subprocess
 import sys
@@ -36,13 +35,6 @@ def test_it_has_title_set_up_cell_one_section_and_closing_cells(written):
     assert 'show_quiz("11_ask_your_own_texts"' in cells[6].source
 
 
-def test_its_metadata_is_that_of_the_courses_notebooks(written):
-    other = json.loads((FOLDER / "01_embeddings.ipynb").read_text(encoding="utf-8"))
-    own = json.loads(written.read_text(encoding="utf-8"))
-    assert own["metadata"].items() <= other["metadata"].items()
-    assert own["nbformat"] == other["nbformat"] and own["nbformat_minor"] == other["nbformat_minor"]
-
-
 def test_its_terms_are_in_the_glossary_and_its_code_passes_the_linter(written):
     notebook = nbformat.read(written, as_version=4)
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
@@ -65,11 +57,7 @@ def test_it_runs_from_top_to_bottom_and_its_section_right_after_the_set_up_cell(
     assert not (FOLDER / written.name).exists()
 
 
-BAD_NAMES = ["", "title", "8_title", "11", "11_", "11_Title", "11_two words", "11_two-words"]
-BAD_NAMES += ["11__x", "../11_x", "11_x.ipynb"]
-
-
-@pytest.mark.parametrize("name", BAD_NAMES)
+@pytest.mark.parametrize("name", ["", "8_title", "11_", "11_Title", "11_two words", "../11_x"])
 def test_a_badly_formed_name_is_refused_with_an_example(name, tmp_path):
     with pytest.raises(new_notebook.NameProblem, match="as in: make new-notebook NAME=11_title"):
         new_notebook.write(name, tmp_path)
