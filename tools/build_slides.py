@@ -28,13 +28,13 @@ from pydantic.dataclasses import dataclass
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from src.apps.poll.room import as_choices  # noqa: E402
-from src.teaching.panel import inline_html  # noqa: E402
-from src.teaching.quizzes import load_quiz  # noqa: E402
-from src.teaching.schema import FORBID, Text, checked  # noqa: E402
-from src.teaching.sources import highlight  # noqa: E402
-from tools.browser import Browser  # noqa: E402
-from tools.build_site import notebooks_to_show  # noqa: E402
+from src.apps.poll.room import as_choices
+from src.teaching.panel import inline_html
+from src.teaching.quizzes import load_quiz
+from src.teaching.schema import FORBID, Text, checked
+from src.teaching.sources import highlight
+from tools.browser import Browser
+from tools.build_site import notebooks_to_show
 
 DECKS, LOOK = ROOT / "slides", ROOT / "tools" / "slides"
 REVEAL = ("dist/reveal.js", "dist/reveal.css", "plugin/notes/notes.js", "revealjs/LICENSE")
@@ -46,12 +46,11 @@ POLL = "http://127.0.0.1:8008/instructor#"  # and the question
 
 @dataclass(frozen=True, config=FORBID)
 class Slide:
-    """One idea: `say`, a sentence that could be true or false, and one of KINDS below it.
+    """One idea: `say`, a sentence that could be true or false, and one of KINDS.
 
-    text: up to three lines. cell: what a cell of the notebook drew, `prints` what it printed,
-    `source` its code: the cell's id, after "NOTEBOOK/" where it is another's. `output` counts its
-    outputs from 1 (left out: the last that fits), `lines` are such as "3-9". code: lines of its
-    own. ask: a question to the room. poll: "QUIZ/QUESTION". part: begins one. credit: of a text.
+    cell, prints, source: what a cell drew, printed, is; its id, in another notebook "NOTEBOOK/ID".
+    output: which of its outputs, from 1 (else the last that fits). lines: such as "3-9".
+    ask: to the room. poll: "QUIZ/QUESTION". part: begins one. credit: whose words are shown.
     """
 
     say: Text
@@ -71,14 +70,16 @@ class Slide:
 
     @model_validator(mode="after")
     def _one_idea(self) -> Slide:
-        if (words := len(self.say.split())) > HEADLINE or self.say.endswith("?"):
-            is_now = "a question" if self.say.endswith("?") else f"{words} words long"
+        words = len(self.say.split())
+        if words > HEADLINE or self.say.endswith("?"):
             raise ValueError(
-                f"the headline {self.say!r} is {is_now}; assert it in {HEADLINE} words"
+                f"the headline {self.say!r} is {words} words, or a question; "
+                f"assert it in {HEADLINE} at most"
             )
-        if len(held := [kind for kind in KINDS if getattr(self, kind)]) != 1:
-            held = " and ".join(held) or "nothing"
-            raise ValueError(f"{self.say!r} shows {held}; show one of {', '.join(KINDS)}")
+        held = [kind for kind in KINDS if getattr(self, kind)]
+        if len(held) != 1:
+            shows = " and ".join(held) or "nothing"
+            raise ValueError(f"{self.say!r} shows {shows}; show one of {', '.join(KINDS)}")
         return self
 
 
@@ -96,8 +97,10 @@ class Deck:
         for number, slide in enumerate(self.slides, 1):
             silent = 0.0 if slide.ask or slide.poll else silent + slide.minutes
             if silent > UNASKED:
-                said = f"up to slide {number} the room is asked nothing for {silent:g} minutes"
-                raise ValueError(f"{said}; put in an ask or a poll, every {UNASKED} at least")
+                raise ValueError(
+                    f"up to slide {number} the room is asked nothing for {silent:g} minutes; "
+                    f"put in an ask or a poll, every {UNASKED} at least"
+                )
         return self
 
 
@@ -196,10 +199,8 @@ def cells(notebook: str) -> dict[str, dict]:
 
 def view(shown: str) -> str:
     """A cell's HTML on a slide: a picture alone, a frame where a script needs one, or as it is."""
-    images = re.findall(r"<img\b[^>]*>", shown)
-    if len(images) == 1:
-        source, told = (re.search(rf'{key}="([^"]*)"', images[0])[1] for key in ("src", "alt"))
-        return f'<div class="picture"><img src="{source}" alt="{told}"></div>'
+    if len(images := re.findall(r"<img\b[^>]*>", shown)) == 1:
+        return f'<div class="picture">{images[0]}</div>'
     if "<script" in shown:  # in a frame of its own a pointer is where the script thinks it is
         style = (LOOK / "frame.css").read_text(encoding="utf-8")
         framed = html.escape(f"<!doctype html><meta charset=utf-8><style>{style}</style>{shown}")
