@@ -87,6 +87,12 @@ def test_a_key_turns_the_page_and_a_pdf_and_a_sheet_have_every_slide(
     browser.wait("window.fitted")
     browser.press("ArrowRight")
     assert browser.text("section.present .part span") == "3"
+    browser.open(f"{page.as_uri()}?print-pdf", 1280, 720)
+    browser.wait("window.fitted")
+    inside = (
+        "Array.from(document.querySelectorAll('.pdf-page h2'), (h) => h.getBoundingClientRect().x)"
+    )
+    assert set(browser.run(inside)) == {48}
     build_slides.picture(page, pdf=True, sheet=True)
     pdf = page.with_suffix(".pdf").read_bytes()
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == len(slides)

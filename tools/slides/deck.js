@@ -23,7 +23,7 @@
   }
   document.body.classList.remove("measure");
   await Reveal.initialize({
-    width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true, transition: "none", controls: false,
+    width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true, transition: "none", controls: false, defaultTiming: 60,
     pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes],
   });
   window.fitted = true;
