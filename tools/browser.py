@@ -31,6 +31,8 @@ KEYS = {
     " ": (32, " "),
     "End": (35, ""),
     "Home": (36, ""),
+    "PageUp": (33, ""),
+    "PageDown": (34, ""),
     "ArrowRight": (39, ""),
     "ArrowDown": (40, ""),
 }

@@ -119,7 +119,8 @@ def picture_of_poll(browser: Browser) -> bytes:
                 "document.getElementById('said').textContent.startsWith('Your vote is counted.')"
             )
         browser.open(instructor, width=1280, height=720)
-        browser.wait("document.querySelectorAll('#bars li').length > 0")
+        browser.wait("!!document.querySelector('#bars li')")
+        browser.click("#closing")
         browser.run("new Promise((done) => setTimeout(done, 1000))")  # the bars move
         return browser.picture()
 

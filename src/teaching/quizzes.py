@@ -32,19 +32,22 @@ class Question:
     """One question.
 
     The choices of a "numeric" one are wrong numbers that typical slips lead to; it alone has an
-    answer, and if wanted a tolerance and a unit. Choices are shuffled, unless `keep_order` says
-    that they have an order of their own.
+    answer, and if wanted a tolerance and a unit. An "open" one, for polls, has none: it is answered
+    in words. With a passage, the room tries to keep the reader from an accepted answer. Choices are
+    shuffled, unless `keep_order` says that they have an order of their own.
     """
 
     id: Id
-    kind: Literal["single", "multiple", "numeric"]
+    kind: Literal["single", "multiple", "numeric", "open"]
     text: Text
-    choices: tuple[Choice, ...] = Field(min_length=1, max_length=10)
+    choices: tuple[Choice, ...] = Field((), max_length=10)
     keep_order: StrictBool = False
     answer: StrictFloat | None = None
     tolerance: StrictFloat = 0.0
     unit: str = ""
     why: str = ""
+    passage: str = ""
+    accepted: tuple[Text, ...] = ()
 
     def verdict(self, choice: Choice) -> str:
         """What to say to who chose it."""
@@ -55,6 +58,10 @@ class Question:
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Question:
         right = sum(choice.right for choice in self.choices)
+        if (self.kind == "open") == bool(self.choices):
+            raise ValueError("every question has choices, but an open one has none")
+        if bool(self.passage) != bool(self.accepted) or (self.passage and self.choices):
+            raise ValueError("only an open question has a passage, and accepted answers with it")
         if len({choice.text for choice in self.choices}) < len(self.choices):
             raise ValueError("two choices are the same")
         if self.kind == "numeric":
@@ -93,6 +100,12 @@ def load_set(quiz: str, questions: str) -> QuestionSet:
     if questions not in sets:
         raise ValueError(f"quiz {quiz!r} has no set {questions!r}; it has {', '.join(sets)}.")
     return sets[questions]
+
+
+def all_sets() -> list[QuestionSet]:
+    """Every set of every quiz. Raises ValueError as `load_quiz` does."""
+    names = sorted(file.stem for file in QUIZZES.glob("*.json"))
+    return [one for name in names for one in load_quiz(name).values()]
 
 
 @functools.cache

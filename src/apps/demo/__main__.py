@@ -1,7 +1,5 @@
 """The command line: `python -m src.apps.demo`. Bad input ends with status 2 and one line."""
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The demo over HTTP: its page, and POST /ask."""
 
-from __future__ import annotations
-
 import asyncio
 from contextlib import suppress
 from pathlib import Path

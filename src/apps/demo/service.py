@@ -128,16 +128,12 @@ class AnswerService:
         """
         if query.passage is None:
             answer = self.answerer.ask(query.question, threshold=0.0)
-            candidates = [
-                _shown(span, span.passage, span.score, span.title, span.place)
-                for span in answer.candidates[:ANSWERS_SHOWN]
-            ]
+            found = answer.candidates[:ANSWERS_SHOWN]
+            candidates = [_shown(span, span.passage, span.title, span.place) for span in found]
         else:
             read = self.answerer.reader
             spans = read(query.question, query.passage, threshold=0.0, n_best=SPANS_READ).candidates
-            candidates = [
-                _shown(span, query.passage, span.score) for span in _without_overlaps(spans)
-            ]
+            candidates = [_shown(span, query.passage) for span in _without_overlaps(spans)]
         note = NOT_ENGLISH if looks_foreign(query.question) else ""
         return {"candidates": candidates, "note": note}
 
@@ -151,10 +147,8 @@ def _without_overlaps(spans: Sequence[Any]) -> list[Any]:
     return kept[:ANSWERS_SHOWN]
 
 
-def _shown(
-    span: Any, passage: str, score: float, title: str = "", place: str = ""
-) -> dict[str, Any]:
+def _shown(span: Any, passage: str, title: str = "", place: str = "") -> dict[str, Any]:
     """In three pieces of text, since a browser counts characters in another way than Python."""
     before, after = passage[: span.start], passage[span.end :]
-    shown = {"text": span.text, "title": title, "place": place, "before": before, "after": after}
-    return shown | {"score": score}
+    place_of = {"title": title, "place": place, "before": before, "after": after}
+    return {"text": span.text, "score": span.score} | place_of

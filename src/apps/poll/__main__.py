@@ -1,7 +1,5 @@
 """The command line: `python -m src.apps.poll`. Bad input ends with status 2 and one line."""
 
-from __future__ import annotations
-
 import secrets
 import sys
 from pathlib import Path
@@ -13,17 +11,20 @@ from typer import Option
 from src import runtime
 from src.apps.command import run_command
 from src.apps.poll import server
+from src.apps.poll.reader import Reader
 from src.apps.poll.room import Room
 from src.apps.poll.store import Store, put_aside
 from src.apps.web.server import LOOPBACK_NAMES, address, bind, serve_until_interrupted
-from src.teaching.quizzes import load_quiz, load_set
+from src.teaching.quizzes import all_sets, load_quiz, load_set
 
 HERE = LOOPBACK_NAMES[0]
-VOTES = runtime.COURSE / "build" / "poll" / "poll.sqlite"
+VOTES = runtime.COURSE / "build" / "poll" / "votes.sqlite"
 
 
 def poll(
-    quiz: Annotated[str, Option(help="a file of data/quizzes, without .json")] = "00_start_here",
+    quiz: Annotated[
+        str | None, Option(help="a file of data/quizzes, without .json; left out: as it was")
+    ] = None,
     questions: Annotated[
         str | None, Option("--set", help="a set of questions in it; left out: the first")
     ] = None,
@@ -46,7 +47,8 @@ def poll(
     ] = server.VOTERS_PER_ADDRESS,
 ) -> None:
     """Ask a room: questions on the projector, votes from phones, until Ctrl+C."""
-    shown = load_set(quiz, questions or next(iter(load_quiz(quiz))))
+    begins = quiz or "00_start_here"
+    asked = load_set(begins, questions or next(iter(load_quiz(begins))))
     if sum((network, url is not None, host != HERE)) > 1:
         raise ValueError("--network, --host and --url are three ways to be reached; choose one.")
     published = server.public_address(url) if url else None
@@ -54,28 +56,31 @@ def poll(
     server.end_silent_connections(listening)
     port = listening.getsockname()[1]
     here = f"http://{HERE}:{port}/" if network else address(listening)
-    in_network = f"http://{server.network_address()}:{port}/" if network else here
-    attendees = published or in_network
+    attendees = published or (f"http://{server.network_address()}:{port}/" if network else here)
     names = None
     if not network and host in LOOPBACK_NAMES:
-        names = frozenset((*LOOPBACK_NAMES, urlsplit(attendees).hostname))
+        names = {*LOOPBACK_NAMES, urlsplit(attendees).hostname or ""}
     if begin and (aside := put_aside(file)):
         print(f"The old votes are now in {aside}.")
     token = secrets.token_urlsafe()
     server.raise_file_limit()
-    store = Store(file, f"{shown.quiz}/{shown.id}")
+    store, reader = Store(file), Reader()
     try:
-        room = Room(shown, store)
+        room = Room(all_sets(), store, reader)
+        first = [f"{begins}/{question.id}" for question in asked.questions]
+        if (quiz or questions) and room.shown not in first:
+            room.show({"question": first[0]})
         application = server.make_application(room, token, attendees, names, voters_per_address)
         so_far = f"; votes so far: {room.written} (--new begins without)" if room.written else ""
-        print(f"Poll: {shown.title}, {len(room.questions)} questions, kept in {file}{so_far}")
+        print(f"Poll: {room.shown}, kept in {file}{so_far}")
         print(f"Instructor: {published or here}instructor?token={token}")
         print(f"Attendees: {attendees}   (Ctrl+C ends it)", flush=True)
-        behind_proxy = published is not None  # which is then believed about who asks
-        options = server.CONNECTION | {"xheaders": behind_proxy}
+        # A proxy is believed about who asks.
+        options = server.CONNECTION | {"xheaders": published is not None}
         serve_until_interrupted(application, listening, **options)
     finally:
         store.close()
+        reader.close()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,7 +1,5 @@
 """Limits on how often, and on how many at once, for each voter or address by itself."""
 
-from __future__ import annotations
-
 import ipaddress
 import time
 from collections.abc import Callable, Iterator
@@ -29,8 +27,8 @@ class RateLimit:
 class ConcurrencyLimit:
     """How many streams are open at once, for each voter and for each address.
 
-    One more of an address is refused. One more of a voter ends the voter's oldest: that may
-    be a connection that broke without a word, and the newest is what somebody looks at.
+    One more of an address is refused. One more of a voter ends the voter's oldest, which may
+    be a connection that broke without a word.
     """
 
     def __init__(self, per_voter: int, per_address: int):
@@ -39,10 +37,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def opened(self, voter: str, address: str, end: Callable[[], None]) -> Iterator[bool]:
-        """One more while the context lasts; gives whether it is allowed.
-
-        `end` is called when a newer one takes its place.
-        """
+        """One more while the context lasts, or until `end` is called; gives whether it may."""
         if sum(one[1] == address for one in self._open) >= self._per_address:
             yield False
             return
@@ -73,18 +68,15 @@ def rate_key(address: str) -> str:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return str(parsed if parsed.version == 4 else ipaddress.ip_network((parsed, 64), False))
 
 
 class VoterLimits:
     """How often one phone, and all phones behind one address, may vote and listen.
 
-    A room of 200 is far below, a script soon above. `voters_per_address` may vote from one
-    address, then one more every ten seconds; `known` have voted before.
+    `voters_per_address` may vote from one address, then one more every ten seconds; `known`
+    have voted before.
     """
 
     def __init__(self, voters_per_address: int, known: set[str]):

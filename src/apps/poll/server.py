@@ -1,7 +1,5 @@
 """The poll over HTTP: a page to vote on, a page for the projector, and their event streams."""
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import json
@@ -9,7 +7,7 @@ import re
 import resource
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -39,13 +37,9 @@ VOTER_ID = re.compile(r"[A-Za-z0-9_-]{22}")  # as secrets.token_urlsafe(16) make
 DAY = 86_400  # seconds for which a phone is the same voter
 VOTERS_PER_ADDRESS = 250  # a room may have one address for all its phones
 NO_COOKIE = (
-    "This browser sends no cookie of the poll, which tells its vote from others'; "
-    "allow it, and reload."
+    "This browser sends no cookie of the poll, by which votes are counted; allow it, and reload."
 )
-NOT_YOURS = (
-    "This page is the instructor's: open the address that the poll's terminal prints, "
-    "as it prints it now."
-)
+NOT_YOURS = "This page is the instructor's: open the address that the poll's terminal prints now."
 TOO_MANY_VOTES = "Those were too many votes in a short time; wait a few seconds, then vote again."
 TOO_MANY_STREAMS = "This poll is open too many times from here; close some of its pages."
 
@@ -63,7 +57,6 @@ class PollHandler(Handler):
 
     @property
     def source(self) -> str:
-        """Where the request comes from, for the limits."""
         return rate_key(self.request.remote_ip or "")
 
     @property
@@ -75,16 +68,15 @@ class PollHandler(Handler):
         return voter
 
     def keep(self, name: str, value: str, **options: Any) -> None:
-        """Set a cookie that no script reads and no other site makes a browser send.
-
-        Lax, not Strict: who follows a link to the poll must come as who they are.
-        """
+        """Set a cookie that no script reads and no other site's script makes a browser send."""
         secure = self.settings["attendees"].startswith("https:")
-        self.set_cookie(name, value, httponly=True, secure=secure, samesite="Lax", **options)
+        self.set_cookie(
+            name, value, httponly=True, secure=secure, samesite="Lax", **options
+        )  # a link may
 
 
 class EventStream(PollHandler):
-    """Something to show, and again whenever it has changed; what was in between is left out."""
+    """Something to show, again whenever it has changed."""
 
     _task: asyncio.Task | None = None
     _replaced = False
@@ -96,21 +88,19 @@ class EventStream(PollHandler):
         self.set_header("X-Accel-Buffering", "no")  # nginx must not gather what should arrive
         pulse = f"event: pulse\ndata: {HEARTBEAT:g}\n\n"  # how long silence means nothing
         self.write(f"retry: 1000\n{pulse}")  # milliseconds until a browser reconnects
+        event = ""
         with suppress(StreamClosedError, asyncio.CancelledError):
             while True:
                 change = changed.wait(timedelta(seconds=HEARTBEAT))  # from now on, none is missed
-                self.write(f"data: {json.dumps(view())}\n\n")
+                self.write(event or f"data: {json.dumps(view())}\n\n")
                 await self.flush()
                 await asyncio.sleep(REDRAW_SECONDS)
-                while not await change:
-                    change = changed.wait(timedelta(seconds=HEARTBEAT))
-                    self.write(pulse)
-                    await self.flush()
+                event = "" if await change else pulse
         if self._replaced:
             self.write("event: replaced\ndata: by a newer one\n\n")
 
     def give_way(self) -> None:
-        """End for a newer stream of the same browser, whose page would else come back at once."""
+        """End for a newer stream of this browser, whose page would else come back at once."""
         self._replaced = True
         self.on_connection_close()
 
@@ -123,7 +113,7 @@ class EventStream(PollHandler):
 
 
 class VoterPage(PollHandler):
-    """The page to vote on. With it a browser gets the random id that makes it one voter."""
+    """The page to vote on, which makes a browser one voter."""
 
     def get(self) -> None:
         if not VOTER_ID.fullmatch(self.get_cookie(VOTER_COOKIE, "")):
@@ -145,7 +135,7 @@ class VoterEvents(EventStream):
 
 
 class CastVote(PollHandler):
-    """POST {"question": id, "choices": [numbers]}, answered when the vote is written."""
+    """POST to `Room.vote`."""
 
     async def post(self) -> None:
         voter = self.voter
@@ -158,7 +148,7 @@ class CastVote(PollHandler):
 
 
 class InstructorHandler(PollHandler):
-    """What only the instructor may ask for: whoever has this start's token in a cookie."""
+    """What needs this start's token in a cookie."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -204,10 +194,10 @@ class InstructorEvents(InstructorHandler, EventStream):
 
 
 class InstructorAction(InstructorHandler):
-    """POST show: another question. POST phase: open or close voting, or reveal the answer."""
+    """POST to a method of the room."""
 
     def post(self, action: str) -> None:
-        {"show": self.room.show, "phase": self.room.set_phase}[action](self.json_body())
+        getattr(self.room, action)(self.json_body())
         self.finish({})
 
 
@@ -215,8 +205,8 @@ class VotesFile(InstructorHandler):
     """All votes as a table."""
 
     def get(self) -> None:
-        self.set_header("Content-Type", "text/csv; charset=UTF-8")
-        self.set_header("Content-Disposition", f'attachment; filename="{self.room.name}.csv"')
+        self.set_header("Content-Type", "text/csv; charset=UTF-16")
+        self.set_header("Content-Disposition", 'attachment; filename="votes.csv"')
         self.finish(self.room.csv())
 
 
@@ -227,7 +217,7 @@ def make_application(
     room: Room,
     token: str,
     attendees: str,
-    names: frozenset[str] | None = frozenset(LOOPBACK_NAMES),
+    names: Collection[str] | None = LOOPBACK_NAMES,
     voters_per_address: int = VOTERS_PER_ADDRESS,
 ) -> Application:
     """The web application.
@@ -245,7 +235,7 @@ def make_application(
         (r"/vote", CastVote),
         (r"/instructor", InstructorPage),
         (r"/instructor/events", InstructorEvents),
-        (r"/instructor/(show|phase)", InstructorAction),
+        (r"/instructor/(show|set_phase|moderate)", InstructorAction),
         (r"/instructor/votes\.csv", VotesFile),
     ]
     return web.make_application(
@@ -260,11 +250,7 @@ def make_application(
 
 
 def network_address() -> str:
-    """This computer's address in the network through which it reaches others.
-
-    Raises:
-        OSError: there is none.
-    """
+    """This computer's address in its network. Raises OSError where it is in none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:  # sends nothing: it only finds out which way a message would take
             probe.connect(("198.51.100.1", 9))
@@ -277,36 +263,23 @@ def network_address() -> str:
 
 
 def public_address(url: str) -> str:
-    """The address under which a proxy publishes the poll, with a slash at its end.
-
-    Raises:
-        ValueError: it is no such address.
-    """
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits or parts.username or parts.path.strip("/") or parts.query or parts.fragment:
+    """The address of a proxy, with a slash at its end. Raises ValueError where it is none."""
+    if not re.fullmatch(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:[1-9]\d{0,4})?/*", url):
         raise ValueError(
             f"--url is {url!r}; it is an address like https://poll.example.org, "
             "with nothing after the name."
         )
-    return f"{parts.scheme}://{parts.netloc}/"
+    return f"{url.rstrip('/')}/"
 
 
 def end_silent_connections(listening: socket.socket) -> None:
-    """Have the system end connections whose other end is silent, which only Linux can.
-
-    A phone that left says nothing, and would be "here" for 15 more minutes.
-    """
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        milliseconds = 1000 * SILENT_SECONDS
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    """Have Linux end connections to phones that left, which would be "here" for 15 minutes."""
+    if option := getattr(socket, "TCP_USER_TIMEOUT", None):  # in milliseconds
+        listening.setsockopt(socket.IPPROTO_TCP, option, 1000 * SILENT_SECONDS)
 
 
 def raise_file_limit() -> None:
-    """Let this process open as many files as a full room needs, where the system allows it."""
+    """Let this process open as many files as a full room needs, where it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

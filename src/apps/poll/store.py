@@ -1,9 +1,7 @@
-"""Votes and states of polls in one SQLite file.
+"""Votes and what the room is at, in one SQLite file.
 
 What a call has written survives the death of the process, and a power cut.
 """
-
-from __future__ import annotations
 
 import json
 import sqlite3
@@ -12,33 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-APPLICATION, FORMAT = 0x706F6C6C, 1  # "poll": how SQLite's files say whose they are
+SCHEMA = Path(__file__).with_name("schema.sql")
+APPLICATION, FORMAT = 0x706F6C6C, 2  # in SCHEMA: how SQLite's files say whose they are
 BUSY_SECONDS = 1.0  # to wait for another process that has the file
-SCHEMA = f"""
-BEGIN;
-CREATE TABLE votes (
-  poll TEXT NOT NULL, question TEXT NOT NULL, voter TEXT NOT NULL,
-  choices TEXT NOT NULL, at TEXT NOT NULL, UNIQUE (poll, question, voter)
-);
-CREATE TABLE phases (
-  poll TEXT NOT NULL, question TEXT NOT NULL, phase TEXT NOT NULL, PRIMARY KEY (poll, question)
-);
-CREATE TABLE shown (poll TEXT PRIMARY KEY, question TEXT NOT NULL);
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {FORMAT};
-COMMIT;
-"""
 CAST = """
-INSERT INTO votes VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (poll, question, voter) DO UPDATE SET choices = excluded.choices, at = excluded.at
+INSERT INTO votes VALUES (?, ?, ?, ?)
+ON CONFLICT (question, voter) DO UPDATE SET choices = excluded.choices, at = excluded.at
 """
+KEEP = "INSERT OR REPLACE INTO state VALUES (?, ?)"
 
 
 @dataclass(frozen=True)
 class Vote:
     """Who chose what.
 
-    choices: the texts, so that the file can be read without the quiz.
+    choices: the texts; of an open question the answer.
     at: UTC, as ISO 8601 writes it.
     """
 
@@ -49,21 +35,19 @@ class Vote:
 
 
 class Store:
-    """One poll's votes, one for each question and voter, its phases, and what is shown.
+    """Votes, one for each question and voter, and a table of names and values.
 
-    A file holds many polls. One process has it at a time, in one thread. When a method raises
-    sqlite3.Error, nothing is written.
+    One process has it at a time. When a method raises sqlite3.Error, nothing is written.
 
     Args:
         path: the file; made where there is none.
-        poll: its name in the file.
 
     Raises:
         ValueError: the file cannot be used.
     """
 
-    def __init__(self, path: Path, poll: str):
-        self.path, self._poll = path, poll
+    def __init__(self, path: Path):
+        self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
@@ -91,7 +75,7 @@ class Store:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")  # a commit waits for the disk
         if fresh:
-            self._connection.executescript(SCHEMA)
+            self._connection.executescript(SCHEMA.read_text(encoding="utf-8"))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -99,59 +83,41 @@ class Store:
 
     def record(self, votes: Iterable[Vote]) -> None:
         """Write votes, all or none, each in place of an earlier one of the same voter."""
-        rows = [
-            (self._poll, vote.question, vote.voter, json.dumps(vote.choices), vote.at)
-            for vote in votes
-        ]
+        rows = [(v.question, v.voter, json.dumps(v.choices), v.at) for v in votes]
         with self._connection:
             self._connection.executemany(CAST, rows)
 
     def votes(self) -> list[Vote]:
-        """All votes of this poll, in the order in which they were first cast."""
-        rows = self._read("SELECT question, voter, choices, at FROM votes", "ORDER BY rowid")
-        return [
-            Vote(question, voter, tuple(json.loads(choices)), at)
-            for question, voter, choices, at in rows
-        ]
+        """All votes, in the order in which they were first cast."""
+        rows = self._connection.execute("SELECT * FROM votes ORDER BY rowid")
+        return [Vote(question, voter, tuple(json.loads(c)), at) for question, voter, c, at in rows]
 
-    def shown(self) -> str | None:
-        """The question that was shown last; None before the first."""
-        return next((question for (question,) in self._read("SELECT question FROM shown")), None)
+    def state(self) -> dict[str, str]:
+        """What was kept last under each name."""
+        return dict(self._connection.execute("SELECT * FROM state"))
 
-    def show(self, question: str) -> None:
-        """Write which question is shown."""
-        self._replace("INSERT OR REPLACE INTO shown VALUES (?, ?)", question)
-
-    def phases(self) -> dict[str, str]:
-        """Question -> phase, of those that ever had one."""
-        return dict(self._read("SELECT question, phase FROM phases"))
-
-    def set_phase(self, question: str, phase: str) -> None:
-        """Write a question's phase."""
-        self._replace("INSERT OR REPLACE INTO phases VALUES (?, ?, ?)", question, phase)
-
-    def _read(self, select: str, order: str = "") -> list[tuple]:
-        return self._connection.execute(
-            f"{select} WHERE poll = ? {order}", (self._poll,)
-        ).fetchall()
-
-    def _replace(self, statement: str, *values: str) -> None:
+    def keep(self, name: str, value: str) -> None:
+        """Write a value under a name."""
         with self._connection:
-            self._connection.execute(statement, (self._poll, *values))
+            self._connection.execute(KEEP, (name, value))
+
+    def vote_again(self, question: str, first: str) -> None:
+        """Keep the votes on a question as those on `first`, and open it."""
+        with self._connection:
+            move = "UPDATE votes SET question = ? WHERE question = ?"
+            self._connection.execute(move, (first, question))
+            self._connection.execute(KEEP, (question, "open"))
 
 
 def put_aside(path: Path) -> Path | None:
-    """Rename a file of votes, so that a new one can begin.
-
-    Returns:
-        The new name, which has the time in it; None where there is no file.
+    """Rename a file of votes; returns the new name, which has the time in it, or None.
 
     Raises:
         ValueError: it is no such file, or in use.
     """
     if not path.exists():
         return None
-    Store(path, "").close()  # nobody has it; and closing brings everything into the one file
+    Store(path).close()  # nobody has it; and closing brings everything into the one file
     aside = path.with_name(f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
     if aside.exists():
         raise ValueError(f"{aside} is there already; wait a second, then try again.")

@@ -1,7 +1,5 @@
 """Safe answers, problems told in one sentence, and a port, by tornado, Jupyter's own server."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import socket

@@ -1,7 +1,5 @@
 """Questions of every kind, a room that asks them, and a reader without a model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +21,7 @@ def questions() -> QuestionSet:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Where votes are kept."""
-    return tmp_path / "new folder" / "poll.sqlite"
+    return tmp_path / "new folder" / "votes.sqlite"
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +43,7 @@ def every_store_is_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def room(questions: QuestionSet, file: Path) -> Room:
     """A poll that has just begun."""
-    return Room(questions, Store(file, "q/mixed"))
+    return Room([questions], Store(file))
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Questions of every kind with markup in them, and a reader without a model."""
 
-from __future__ import annotations
-
 import threading
 from types import SimpleNamespace
 
@@ -12,45 +10,38 @@ HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>
 PASSAGE = "🙂 Gold <b>79</b> & silver 47."
 
 
-def choice(text: str, right: bool, why: str) -> dict:
-    return {"text": text, "right": right, "why": why}
+def question(key: str, kind: str, text: str, *choices: tuple, **more: object) -> dict:
+    offered = [dict(zip(("text", "right", "why"), one, strict=True)) for one in choices]
+    return {"id": key, "kind": kind, "text": text, "choices": offered} | more
 
 
 QUESTIONS = [
-    {
-        "id": "one",
-        "kind": "single",
-        "keep_order": True,
-        "text": f"Which `word` is **right**, {HOSTILE}?",
-        "choices": [
-            choice(f"the first {HOSTILE}", False, f"Wrong because {HOSTILE} of secret-a."),
-            choice("the `second`", True, "Right because of *secret-b*."),
-            choice("the third", False, "Wrong because of secret-c."),
-        ],
-    },
-    {
-        "id": "several",
-        "kind": "multiple",
-        "keep_order": True,
-        "text": "Which are even?",
-        "choices": [
-            choice("2", True, "Even: secret-d."),
-            choice("3", False, "Odd: secret-e."),
-            choice("4, a very long word: " + "o" * 120, True, "Even: secret-f."),
-        ],
-    },
-    {
-        "id": "number",
-        "kind": "numeric",
-        "text": "How many are 3 x 4?",
-        "answer": 12,
-        "unit": "things",
-        "why": "Twelve: secret-g.",
-        "choices": [
-            choice("7", False, "That is the sum: secret-h."),
-            choice("100", False, "Far too many: secret-i."),
-        ],
-    },
+    question(
+        "one",
+        "single",
+        f"Which `word` is **right**, {HOSTILE}?",
+        (f"the first {HOSTILE}", False, f"Wrong because {HOSTILE} of secret-a."),
+        ("the `second`", True, "Right because of *secret-b*."),
+        ("the third", False, "Wrong because of secret-c."),
+        keep_order=True,
+    ),
+    question(
+        "several",
+        "multiple",
+        "Which are even?",
+        ("2", True, "Even: secret-d."),
+        ("3", False, "Odd: secret-e."),
+        ("4, a very long word: " + "o" * 120, True, "Even: secret-f."),
+        keep_order=True,
+    ),
+    question(
+        "number",
+        "numeric",
+        "How many are 3 x 4?",
+        ("7", False, "That is the sum: secret-h."),
+        ("100", False, "Far too many: secret-i."),
+        **{"answer": 12, "unit": "things", "why": "Twelve: secret-g."},
+    ),
 ]
 
 

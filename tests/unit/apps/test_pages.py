@@ -1,7 +1,5 @@
 """What holds for the pages of both programs: who is answered, what is refused, what a page is."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -44,7 +42,7 @@ def program(request, room, answerer) -> Program:
         return Program(make_demo(AnswerService(answerer)), "demo", [""], "ask", question)
     application = make_poll(room, "token", "http://127.0.0.1:8008/")
     cookie = f"poll_voter={'a' * 22}; poll_token=token"
-    vote = {"question": "one", "choices": [0]}
+    vote = {"question": "q/one", "choices": [0]}
     return Program(application, "poll", ["", "instructor"], "vote", vote, cookie)
 
 
@@ -69,7 +67,7 @@ def test_pages_and_files_have_headers_that_keep_the_browser_here(course, program
         (b"[" * 1_900, {}, 400, "not JSON"),
         (b"NaN", {}, 400, "reload the page"),
         (b'"text"', {}, 400, "reload the page"),
-        (b'{"question": ["one"], "choices": [0]}', {}, 400, "reload the page"),
+        (b'{"question": ["q/one"], "choices": [0]}', {}, 400, "reload the page"),
         (None, {"Content-Type": "text/plain"}, 400, "not JSON"),
         (None, {"Content-Type": "application/x-www-form-urlencoded"}, 400, "not JSON"),
         (None, {"Host": "elsewhere.example"}, 403, "this computer only"),

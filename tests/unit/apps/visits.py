@@ -1,7 +1,5 @@
 """A program that answers on a port of its own, and what people ask of it."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 

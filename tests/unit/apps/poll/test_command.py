@@ -1,7 +1,5 @@
 """`python -m src.apps.poll`: where it listens, what it says, and what it refuses in one line."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import socket
@@ -14,7 +12,7 @@ from src.apps.poll.__main__ import main
 from src.apps.poll.room import Room
 from src.apps.poll.server import network_address
 from src.apps.poll.store import Store
-from src.teaching.quizzes import load_quiz, load_set
+from src.teaching.quizzes import all_sets, load_quiz, load_set
 
 
 @pytest.fixture
@@ -40,7 +38,7 @@ def test_it_says_where_the_pages_are_and_each_start_has_a_token_of_its_own(capsy
     for _ in range(2):
         assert start(file) == 0
         said = re.fullmatch(
-            r"Poll: the opening poll, 3 questions, kept in (.*)\n"
+            r"Poll: 00_start_here/subset, kept in (.*)\n"
             r"Instructor: (http://127\.0\.0\.1:\d+/)instructor\?token=([\w-]{43})\n"
             r"Attendees: (http://127\.0\.0\.1:\d+/)   \(Ctrl\+C ends it\)\n",
             capsys.readouterr().out,
@@ -77,22 +75,29 @@ def test_behind_a_proxy_it_listens_here_and_is_called_by_both_names(capsys, star
     assert application.settings["names"] == names
 
 
-def test_sets_are_polls_of_one_file_and_new_puts_all_of_it_aside(capsys, started, file):
-    store = Store(file, "00_start_here/poll")
-    room = Room(load_set("00_start_here", "poll"), store)
+def test_it_goes_on_where_it_was_and_new_puts_all_votes_aside(capsys, started, file):
+    def shown(*arguments):
+        assert start(file, *arguments) == 0
+        return started[-1][0].settings["room"].shown
+
+    assert shown() == "00_start_here/subset"
+    store = Store(file)
+    room = Room(all_sets(), store)
     asyncio.run(room.vote("a" * 22, {"question": room.shown, "choices": [0]}))
     store.close()
-    assert start(file) == 0
-    assert "poll.sqlite; votes so far: 1 (--new begins without)\n" in capsys.readouterr().out
-    assert start(file, "--quiz", "04_attention", "--set", "masks") == 0
+    capsys.readouterr()
+    masks = [f"04_attention/{one.id}" for one in load_set("04_attention", "masks").questions]
+    assert shown("--quiz", "04_attention", "--set", "masks") == masks[0]
+    assert "votes.sqlite; votes so far: 1 (--new begins without)\n" in capsys.readouterr().out
+    store = Store(file)
+    store.keep("shown", masks[1])
+    store.close()
+    assert shown() == shown("--quiz", "04_attention", "--set", "masks") == masks[1]
+    assert shown("--quiz", "04_attention") != masks[1], "it is not of the first set"
+    assert shown("--new") == "00_start_here/subset"
     said = capsys.readouterr().out
-    assert "3 questions" in said and "votes so far" not in said
-    assert start(file, "--quiz", "04_attention") == 0
-    assert started[-1][0].settings["room"].name == "04_attention-alignment", "its first set"
-    assert start(file, "--new") == 0
-    said = capsys.readouterr().out
-    aside = r"^The old votes are now in .*poll-\d{8}-\d{6}\.sqlite\.$"
-    assert re.search(aside, said, re.MULTILINE) and "votes so far" not in said
+    aside = r"^The old votes are now in .*votes-\d{8}-\d{6}\.sqlite\.$"
+    assert re.search(aside, said, re.MULTILINE) and said.count("votes so far") == 3
 
 
 @pytest.mark.parametrize(

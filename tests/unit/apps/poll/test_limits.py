@@ -1,7 +1,5 @@
 """Limits let through what they should, and never more, for each key by itself."""
 
-from __future__ import annotations
-
 import secrets
 
 import pytest

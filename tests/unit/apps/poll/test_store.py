@@ -1,7 +1,5 @@
 """What the store has written is there after anything: another start, `kill -9`, a full disk."""
 
-from __future__ import annotations
-
 import random
 import signal
 import sqlite3
@@ -20,32 +18,31 @@ def vote(voter, *choices, question="one", at="2026-01-01T00:00:00.000+00:00"):
     return Vote(question, voter, choices, at)
 
 
-def test_votes_and_state_of_each_poll_are_there_again_in_the_order_of_the_first_votes(file):
-    store = Store(file, "q/one")
-    assert (store.votes(), store.shown(), store.phases()) == ([], None, {})
+def test_votes_and_state_are_there_again_in_the_order_of_the_first_votes(file):
+    store = Store(file)
+    assert (store.votes(), store.state()) == ([], {})
     store.record([vote("ann", "x"), vote("bob", "y"), vote("bob", "x")])
     store.record([vote("ann", "y", "ü & <z>", at="later"), vote("ann", "x", question="two")])
-    store.show("two")
-    store.set_phase("one", "closed")
-    store.set_phase("one", "revealed")
+    for name, value in (("shown", "two"), ("one", "closed"), ("one", "revealed")):
+        store.keep(name, value)
     store.close()
-    store = Store(file, "q/one")
+    store = Store(file)
     last = [vote("ann", "y", "ü & <z>", at="later"), vote("bob", "x")]
     assert store.votes() == [*last, vote("ann", "x", question="two")]
-    assert (store.shown(), store.phases()) == ("two", {"one": "revealed"})
+    assert store.state() == {"shown": "two", "one": "revealed"}
+    store.vote_again("one", "one/first")
+    store.record([vote("ann", "x")])
     store.close()
-    other = Store(file, "q/other")
-    assert (other.votes(), other.shown(), other.phases()) == ([], None, {})
-    other.record([vote("ann", "z")])
-    other.close()
-    assert Store(file, "q/one").votes()[:2] == last
+    moved = [(one.question, one.voter, one.choices) for one in Store(file).votes()]
+    assert moved[:2] == [("one/first", "ann", ("y", "ü & <z>")), ("one/first", "bob", ("x",))]
+    assert moved[2:] == [("two", "ann", ("x",)), ("one", "ann", ("x",))]
 
 
 WRITER = """
 import sys
 from pathlib import Path
 from src.apps.poll.store import Store, Vote
-store = Store(Path(sys.argv[1]), "q/one")
+store = Store(Path(sys.argv[1]))
 for i in range(0, 300_000, 3):
     store.record([Vote("one", f"{j % 50}", (f"{j}",), "now") for j in range(i, i + 3)])
     print(i + 2, flush=True)
@@ -62,7 +59,7 @@ def test_every_vote_that_was_written_survives_kill_9(file, course, seed):
     written = [first, *map(int, writer.stdout.read().split())][-1]
     assert writer.wait() == -signal.SIGKILL
     assert written > 2, "it was killed in the middle"
-    last = {row.voter: int(row.choices[0]) for row in Store(file, "q/one").votes()}
+    last = {row.voter: int(row.choices[0]) for row in Store(file).votes()}
     # Each is there, or what its voter voted later; and of the call that was cut short all or none.
     for acknowledged in range(max(0, written - 49), written + 1):
         assert last[f"{acknowledged % 50}"] >= acknowledged
@@ -71,7 +68,7 @@ def test_every_vote_that_was_written_survives_kill_9(file, course, seed):
 
 
 def test_a_vote_that_does_not_fit_on_the_disk_is_refused_and_leaves_nothing(file):
-    store = Store(file, "q/one")
+    store = Store(file)
     store.record([vote("ann", "x")])
     pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
     store._connection.execute(f"PRAGMA max_page_count = {pages}")
@@ -81,11 +78,11 @@ def test_a_vote_that_does_not_fit_on_the_disk_is_refused_and_leaves_nothing(file
     store._connection.execute("PRAGMA max_page_count = 1000000")
     store.record([vote("bob", "y")])
     store.close()
-    assert Store(file, "q/one").votes() == [vote("ann", "x"), vote("bob", "y")]
+    assert Store(file).votes() == [vote("ann", "x"), vote("bob", "y")]
 
 
 def test_a_commit_waits_for_the_disk(file):
-    connection = Store(file, "q/one")._connection
+    connection = Store(file)._connection
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
@@ -98,25 +95,25 @@ def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path):
         connection.commit()
     for path in (text, other):
         before = path.read_bytes()
-        for use in (lambda path: Store(path, "q/one"), put_aside):
+        for use in (Store, put_aside):
             with pytest.raises(ValueError, match=r"cannot be used .* choose another --file\."):
                 use(path)
         assert path.read_bytes() == before
     for path in (text / "poll.sqlite", tmp_path):
         with pytest.raises(ValueError, match=r"cannot be made .* choose another --file\."):
-            Store(path, "q/one")
+            Store(path)
 
 
 def test_a_poll_has_its_file_alone_and_votes_put_aside_are_complete_in_another(file):
     assert put_aside(file) is None
-    store = Store(file, "q/one")
+    store = Store(file)
     store.record([vote("ann", "x")])
-    for use in (lambda path: Store(path, "q/other"), put_aside):
+    for use in (Store, put_aside):
         with pytest.raises(ValueError, match=r"cannot be used \(in use by another poll; end that"):
             use(file)
     store.close()
     aside = put_aside(file)
     assert aside is not None and aside.suffix == ".sqlite"
     assert list(file.parent.iterdir()) == [aside]
-    assert Store(file, "q/one").votes() == []
-    assert Store(aside, "q/one").votes() == [vote("ann", "x")]
+    assert Store(file).votes() == []
+    assert Store(aside).votes() == [vote("ann", "x")]
