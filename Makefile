@@ -25,7 +25,7 @@ export TOLD
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: python-asked-for told assets-once help course run test test-full lab notebooks site slides demo \
-  poll weights assets bench lint new-notebook clean
+  poll handout weights assets bench lint new-notebook clean
 
 help: ## print this list
 	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2, tests at a time]"
@@ -77,6 +77,9 @@ demo: assets-once ## ask Wikipedia, or a passage of your own, on a page in your 
 
 poll: $(STAMP) ## ask a room: a question on the projector, votes from phones (their network: ARGS='--network')
 	@$(PY) -m src.apps.poll $(ARGS)
+
+handout: $(STAMP) ## write the notebooks to hand out, without solutions and outputs, into build/handout
+	@$(PY) tools/handout.py build/handout
 
 weights: assets-once ## train the released weights again, into build/weights
 	@$(PY) tools/make_word2vec.py $(ARGS)
