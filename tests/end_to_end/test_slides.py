@@ -88,7 +88,7 @@ def test_a_key_turns_the_page_and_a_pdf_and_a_sheet_have_every_slide(
     browser.press("ArrowRight")
     assert browser.text("section.present .part span") == "3"
     browser.open(f"{page.as_uri()}?print-pdf", 1280, 720)
-    browser.wait("window.fitted")
+    browser.wait("document.querySelectorAll('.pdf-page h2').length")
     inside = (
         "Array.from(document.querySelectorAll('.pdf-page h2'), (h) => h.getBoundingClientRect().x)"
     )
