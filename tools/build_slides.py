@@ -230,10 +230,8 @@ def poll(name: str) -> str:
     asked = as_choices(questions[wanted])
     choices = "".join(f"<li>{inline_html(choice.text)}</li>" for choice in asked.choices)
     many = " Choose all that apply." * (asked.kind == "multiple")
-    start = f'<a href="{POLL}{name}">Vote: make poll ARGS="--network --quiz {quiz}"</a>'
-    return (
-        f'<div class="poll"><p>{inline_html(asked.text)}{many}</p><ol>{choices}</ol>{start}</div>'
-    )
+    vote = f'<footer><a href="{POLL}{name}">Put it to the vote</a> (make poll)</footer>'
+    return f'<div class="poll"><p>{inline_html(asked.text)}{many}</p><ol>{choices}</ol>{vote}</div>'
 
 
 def picture(page: Path, pdf: bool, sheet: bool) -> None:

@@ -1,6 +1,7 @@
 /* Views and what can be explored are as large as fits, then reveal.js takes over; `fitted` says so. */
 (async () => {
   const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  await new Promise((done) => addEventListener("load", done)); // what is in the frames, too
   document.body.classList.add("measure");
   for (const view of document.querySelectorAll(".view > div")) {
     const box = view.parentElement;
