@@ -1,15 +1,46 @@
 """What notebook 03 says of memory and order: trains for ten minutes, writes data/memory.json."""
 
 import json
+import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from src import runtime
-from src.rnn import STARTS, learn_first_symbol, start
-from src.topics import READERS, TopicData, train_reader
+from src.rnn import STARTS, TextClassifier, learn_first_symbol, start
+from src.topics import TopicData, accuracy, train_topics
+
+READERS = {  # kind, width, learning rate, whether words are shuffled in training and in the test
+    "mean of the word vectors": ("bag", 64, 3e-2, False),
+    "LSTM on shuffled words": ("lstm", 64, 4e-3, True),
+    "a hidden layer for each word": ("words", 256, 1e-2, False),
+    "LSTM": ("lstm", 64, 4e-3, False),
+    "LSTM, both directions": ("bilstm", 64, 4e-3, False),
+}
+
+
+def shuffle_words(data: TopicData, seed: int) -> TopicData:
+    """The same texts, the words of each in an order drawn once."""
+    rng = random.Random(seed)
+    splits = {
+        split: [replace(one, words=tuple(rng.sample(one.words, len(one.words)))) for one in texts]
+        for split, texts in data.splits.items()
+    }
+    return replace(data, splits=splits)
+
+
+def train_reader(name: str, data: TopicData, seed: int) -> float:
+    """Train one of READERS; returns the share of test texts, 0 to 1, whose topic is right."""
+    kind, D, rate, shuffled = READERS[name]
+    data = shuffle_words(data, seed) if shuffled else data
+    torch.manual_seed(seed)
+    model = TextClassifier(kind, data.embeddings.shape[1], len(data.topics), D=D)
+    train_topics(model, data, seed=seed, passes=12, learning_rate=rate)
+    return accuracy(model, data, "test")
+
 
 symbols, order, data = {}, {}, TopicData.load()
 for seed in range(3):

@@ -36,7 +36,7 @@ from src import compute
 from src.batching import batch_passes
 from src.files import make_folder
 from src.qa import QuestionAnswerer, prepare_features
-from src.qa.batches import PAD_TO
+from src.qa.batches import PAD_TO, span_loss
 from src.qa.dataset import gold_answers
 from src.qa.metrics import score_questions
 from src.qa.models import MODEL_INPUTS, prepare_network, save_released
@@ -454,10 +454,4 @@ def save_student(run: Run, folder: Path, card: Mapping) -> None:
 
 def labels_loss(student: PreTrainedModel, batch: Mapping[str, Tensor]) -> Tensor:
     """The cross-entropy of the right start and the right end, without padding."""
-    given = student(**{name: batch[name] for name in MODEL_INPUTS if name in batch})
-    losses = []
-    for side in ("start", "end"):
-        logits = given[f"{side}_logits"].float()
-        logits = logits.masked_fill(~batch["attention_mask"].bool(), FORBIDDEN)
-        losses.append(F.cross_entropy(logits, batch[f"{side}_positions"]))
-    return sum(losses) / 2
+    return span_loss(student, batch)[0]

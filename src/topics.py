@@ -15,7 +15,7 @@ import math
 import random
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -83,16 +83,6 @@ class TopicData:
         """Words of several texts as a batch: inputs float[B, T, D_in] and mask bool[B, T]."""
         token_ids, mask = pad([self.vocabulary.encode(words) for words in texts])
         return self.embeddings[token_ids], mask
-
-
-def shuffle_words(data: TopicData, seed: int) -> TopicData:
-    """The same texts, the words of each in an order drawn once: what a reader without order has."""
-    rng = random.Random(seed)
-    splits = {
-        split: [replace(one, words=tuple(rng.sample(one.words, len(one.words)))) for one in texts]
-        for split, texts in data.splits.items()
-    }
-    return replace(data, splits=splits)
 
 
 def split_of(title: str) -> Split:
@@ -199,24 +189,3 @@ def true_topics(data: TopicData, split: Split) -> np.ndarray:
 def accuracy(model: TextClassifier, data: TopicData, split: Split) -> float:
     """The share of texts of a split, 0 to 1, whose topic is right."""
     return float((predicted_topics(model, data, split) == true_topics(data, split)).mean())
-
-
-# --- what order is worth ------------------------------------------------------------------------
-
-READERS = {  # kind, width, learning rate, whether words are shuffled in training and in the test
-    "mean of the word vectors": ("bag", 64, 3e-2, False),
-    "LSTM on shuffled words": ("lstm", 64, 4e-3, True),
-    "a hidden layer for each word": ("words", 256, 1e-2, False),
-    "LSTM": ("lstm", 64, 4e-3, False),
-    "LSTM, both directions": ("bilstm", 64, 4e-3, False),
-}
-
-
-def train_reader(name: str, data: TopicData, seed: int, passes: int = 12) -> float:
-    """Train one of READERS; returns the share of test texts, 0 to 1, whose topic is right."""
-    kind, D, rate, shuffled = READERS[name]
-    data = shuffle_words(data, seed) if shuffled else data
-    torch.manual_seed(seed)
-    model = TextClassifier(kind, data.embeddings.shape[1], len(data.topics), D=D)
-    train_topics(model, data, seed=seed, passes=passes, learning_rate=rate)
-    return accuracy(model, data, "test")

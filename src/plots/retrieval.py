@@ -344,6 +344,3 @@ def plot_passages_read(f1: Mapping[str, Mapping[int, float]]) -> Figure:
         for name, each in f1.items()
     ]
     return finish(figure, f"F1 {'; '.join(changes)}")
-
-
-# --- several processes ----------------------------------------------------------------------------

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from src import assets, runtime
+from src import runtime
+from src.command import OPTIONS, run_app
 from src.qa.metrics import check_threshold
 
 if TYPE_CHECKING:
@@ -24,15 +23,7 @@ if TYPE_CHECKING:
 
 runtime.configure_libraries()  # before the first Hugging Face import: no Hub, no progress bars
 
-BAD_INPUT = 2
-INTERRUPTED = 130
-SECONDS_TO_SPEAK = 3.0  # of the first of several processes, while the others wait
-app = typer.Typer(
-    help="Fine-tune, score and ask a question-answering model.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(help="Fine-tune, score and ask a question-answering model.", **OPTIONS)
 
 _SOURCES = "course, squad, squad_v2, or a JSON, JSONL, CSV or TSV file; can be repeated"
 _MODELS = "released weights, a folder, or a Hub id"
@@ -233,28 +224,7 @@ def _print(result: dict, as_json: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    try:
-        status = app(arguments, standalone_mode=False, prog_name="python -m src.qa") or 0
-    except typer.TyperException as error:  # an unknown option, a word where a number belongs
-        problem = f"{error.format_message().rstrip('.')}; see python -m src.qa --help."
-    except (ValueError, OSError, assets.AssetError) as error:
-        problem = str(error)
-        if isinstance(error, OSError) and error.strerror and error.filename:
-            problem = f"{error.filename}: {error.strerror}; mend that, or name another."
-    else:
-        if status == INTERRUPTED and is_first_process():
-            print("Interrupted.", file=sys.stderr)
-        return status
-    if is_first_process():
-        print("error: " + " ".join(problem.split()), file=sys.stderr, flush=True)
-    else:  # torchrun ends all processes with the first that fails: let that one say why
-        time.sleep(SECONDS_TO_SPEAK)
-    return BAD_INPUT
-
-
-def is_first_process() -> bool:
-    """Whether this is the first, or only, process of a command here: torchrun numbers them."""
-    return os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")) == "0"
+    return run_app(app, "python -m src.qa", arguments)
 
 
 if __name__ == "__main__":

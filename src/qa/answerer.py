@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,12 @@ class QuestionAnswerer:
             the model has fewer positions.
         precision: "fp32" or "bf16"; "auto" measures once which is faster here.
         scaling: makes scores true; see `fit_calibration`.
+
+    Attributes:
+        card: of the model that `load` loaded; {} where there is none.
     """
+
+    card: Mapping = {}
 
     def __init__(
         self,
@@ -95,7 +100,9 @@ class QuestionAnswerer:
         card = read_card(name)
         if threshold is None:
             threshold = card.get("threshold", DEFAULT_THRESHOLD)
-        return cls(model, tokenizer, threshold, **{"scaling": scaling_of(card)} | options)
+        reader = cls(model, tokenizer, threshold, **{"scaling": scaling_of(card)} | options)
+        reader.card = card
+        return reader
 
     def __call__(
         self,

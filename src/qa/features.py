@@ -83,17 +83,6 @@ def prepare_features(
     return Dataset.from_dict(columns)
 
 
-def choose_answer(answers: dict) -> tuple[int, int] | None:
-    """The answer most people gave, as (start, end) characters; None where there is none.
-
-    Args:
-        answers: {"text": list[str], "answer_start": list[int]}; of equally frequent spans the first
-            is taken.
-    """
-    spans = Counter(_spans(answers)).most_common(1)
-    return spans[0][0] if spans else None
-
-
 def _spans(answers: dict) -> list[tuple[int, int]]:
     return [
         (start, start + len(text))

@@ -149,10 +149,10 @@ class WikipediaAnswerer:
                 warnings.warn(f"not read: {', '.join(found.failed)}", stacklevel=2)
         runtime.configure_libraries()  # before the import that reads the settings
         from src.qa.answerer import QuestionAnswerer
-        from src.qa.models import read_card, scaling_of
+        from src.qa.models import scaling_of
 
         reader = QuestionAnswerer.load(model)  # first: a wrong name should not cost a minute
-        scaling = scaling_of(read_card(model).get("calibration", {}).get("search", {}))
+        scaling = scaling_of(reader.card.get("calibration", {}).get("search", {}))
         searched = Retriever.open(documents, folder=folder, report=report)
         answerer = cls(searched, reader, scaling=scaling)
         answerer.texts = found

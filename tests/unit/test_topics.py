@@ -18,9 +18,7 @@ from src.topics import (
     predict,
     predicted_topics,
     probabilities,
-    shuffle_words,
     topic_batches,
-    train_reader,
     train_topics,
     true_topics,
 )
@@ -115,19 +113,6 @@ def test_training_by_passes_takes_the_same_steps_every_time(toy):
         assert torch.equal(weights, runs[1].model.state_dict()[name])
     with pytest.raises(ValueError, match="give one of them"):
         train_topics(TextClassifier("rnn", 3, 2, D=4), toy, minutes=1, passes=1)
-
-
-def test_shuffling_keeps_the_words_of_each_text_and_its_topic(data):
-    shuffled = shuffle_words(data, seed=0)
-    assert shuffled == shuffle_words(data, seed=0)
-    pairs = list(zip(data.splits["test"], shuffled.splits["test"], strict=True))
-    assert all(sorted(a.words) == sorted(b.words) and a.topic == b.topic for a, b in pairs)
-    assert sum(a.words == b.words for a, b in pairs) < 0.02 * len(pairs)
-
-
-@pytest.mark.parametrize("name", ["a hidden layer for each word", "LSTM on shuffled words"])
-def test_a_reader_that_is_blind_to_order_learns_what_one_word_tells(toy, name):
-    assert train_reader(name, toy, seed=0, passes=40) == 1
 
 
 @pytest.mark.parametrize("kind", TOPICS)

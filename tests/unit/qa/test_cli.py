@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from src import assets
-from src.qa import __main__ as command_line
+from src import assets, command
 from src.qa import course_set, evaluate, evaluation
 from src.qa.__main__ import main
 from src.qa.answerer import QuestionAnswerer
@@ -288,7 +287,7 @@ def test_of_several_processes_the_first_speaks_and_all_end_with_status_2(
     capsys, monkeypatch, tmp_path, name
 ):
     waited = []
-    monkeypatch.setattr(command_line.time, "sleep", waited.append)
+    monkeypatch.setattr(command.time, "sleep", waited.append)
     monkeypatch.setenv(name, "0")
     assert "missing.json" in refused(capsys, "evaluate", "--data", tmp_path / "missing.json")
     assert waited == []
@@ -296,7 +295,7 @@ def test_of_several_processes_the_first_speaks_and_all_end_with_status_2(
     assert main(["evaluate", "--data", str(tmp_path / "missing.json")]) == 2
     assert tuple(capsys.readouterr()) == ("", "")
     # Or torchrun might end the first before it has spoken.
-    assert waited == [command_line.SECONDS_TO_SPEAK]
+    assert waited == [command.SECONDS_TO_SPEAK]
 
 
 # --- as a process of its own ------------------------------------------------------------------

@@ -9,7 +9,7 @@ from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import BertProcessing
 from transformers import PreTrainedTokenizerFast
 
-from src.qa.features import choose_answer, prepare_features
+from src.qa.features import prepare_features
 
 # Accents apart and together, other scripts, emoji of several code points, invisible characters,
 # letters that grow when made small, words of many pieces, words that are unknown.
@@ -151,21 +151,6 @@ def test_a_character_of_several_tokens_that_no_window_holds_is_nowhere_labelled(
     sizes = [window["token_starts"].count(50) for window in features]
     assert sizes[:2] == [2, 2], "the case is not the one meant"
     assert not any(features["start_positions"])
-
-
-@pytest.mark.parametrize(
-    ("answers", "expected"),
-    [
-        ({"text": [], "answer_start": []}, None),
-        ({"text": ["b"], "answer_start": [1]}, (1, 2)),
-        ({"text": ["a", "bc", "bc"], "answer_start": [0, 1, 1]}, (1, 3)),
-        ({"text": ["bc", "a", "a", "bc"], "answer_start": [1, 0, 0, 1]}, (1, 3)),
-        ({"text": ["a", "b"], "answer_start": [0, 1]}, (0, 1)),
-        ({"text": ["a", "a", "b", "b"], "answer_start": [0, 4, 1, 1]}, (1, 2)),  # "a" elsewhere
-    ],
-)
-def test_the_most_frequent_answer_is_the_label_and_the_first_of_equals(answers, expected):
-    assert choose_answer(answers) == expected
 
 
 def test_blanks_around_a_question_change_nothing_even_where_a_tokenizer_counts_them(
