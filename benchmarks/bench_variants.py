@@ -4,7 +4,7 @@ Quality, seconds per question and megabytes of each, on open-domain questions of
 part, asked one at a time, each in all variants before the next. `--write` makes
 data/qa_variants.csv of the run.
 
-The rule for "supported" (src/qa/variants.py) was adjusted on the questions of data/qa_variants.csv.
+The rule for "supported" (grading.py) was adjusted on the questions of data/qa_variants.csv.
 `--others` asks the open-domain test questions that are not among them, and writes
 build/bench/variants-others.csv with every answer beside its passage: read some, and count where the
 rule is wrong.
@@ -16,6 +16,7 @@ import argparse
 import sys
 
 import common
+import grading
 import pandas as pd
 
 from src.compression import megabytes
@@ -75,13 +76,13 @@ def main() -> int:
         rows = open_domain_questions(load_squad("course")["test"])
         rows = rows.filter(lambda row: row["id"] not in shipped)
     else:
-        rows = variants.choose_questions(options.questions, options.seed)
+        rows = grading.choose_questions(options.questions, options.seed)
     writer = GenerativeAnswerer("smollm2")
     common.announce(
         "Three variants",
         f"{len(rows)} open-domain questions of the course's test part, seed {options.seed}",
     )
-    table = variants.ask_variants(rows, reader, writer, progress).round(DIGITS)
+    table = grading.ask_variants(rows, reader, writer, progress).round(DIGITS)
 
     summary = variants.summarise(table)
     summary["megabytes"] = [megabytes(reader.model), *[megabytes(writer.model)] * 2]

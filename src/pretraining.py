@@ -344,29 +344,6 @@ def train_masked_words(
     )
 
 
-# --- yes or no ----------------------------------------------------------------------------------
-
-
-def binary_accuracy(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
-    """The share, 0 to 1, of logits on the right side of 0; labels float[N], 0 or 1."""
-    with in_eval_mode(model):
-        return ((model(inputs) > 0) == (labels > 0.5)).float().mean().item()
-
-
-def _fit_binary(
-    model: nn.Module, batches: Iterator[Examples], development: Examples, **options: Any
-) -> Run:
-    """Train a model that gives one logit per row; `options` are those of `fit`."""
-
-    def loss_of(examples: Examples) -> Tensor:
-        inputs, labels = examples
-        return F.binary_cross_entropy_with_logits(model(inputs), labels)
-
-    score = ("accuracy", lambda: binary_accuracy(model, *development))
-    batches = with_replay(batches, 3, options["seed"])
-    return fit(model, batches, loss_of, score=score, **options)
-
-
 # --- two sentences ------------------------------------------------------------------------------
 
 Negatives = Literal["another article", "swapped"]
@@ -458,26 +435,6 @@ def pair_batches(
     pairs = sentence_pairs(articles, negatives, seed)
     for batch in length_grouped(pairs, length, PAIRS, random.Random(seed)):
         yield pair_features(encoder, batch), torch.tensor([float(pair.follows) for pair in batch])
-
-
-def train_pairs(
-    classifier: PairClassifier,
-    encoder: FrozenEncoder,
-    articles: Mapping[Split, Sequence[Article]],
-    negatives: Negatives,
-    minutes: float,
-    seed: int = 0,
-    **options: Any,
-) -> Run:
-    """Teach a classifier, in place, which sentences follow each other.
-
-    The rest is as in `train_masked_words`; `accuracy` is that on development pairs.
-    """
-    development = collect(pair_batches(encoder, articles["development"], negatives, seed=1), 4)
-    batches = pair_batches(encoder, articles["train"], negatives, seed)
-    options |= {"minutes": minutes, "seed": seed, "unit": "pairs"}
-    options |= {"batch_size": PAIRS, "learning_rate": 1e-3}
-    return _fit_binary(classifier, batches, development, **options)
 
 
 # --- replaced tokens ----------------------------------------------------------------------------
@@ -580,27 +537,6 @@ def replaced_batches(
         text = ~encoder.kinds.special[token_ids]
         features = token_features(encoder, example.inputs)
         yield features[text], example.replaced[text].float()
-
-
-def train_discriminator(
-    discriminator: Discriminator,
-    encoder: FrozenEncoder,
-    articles: Mapping[Split, Sequence[Article]],
-    draw: TokenGenerator,
-    minutes: float,
-    seed: int = 0,
-    **options: Any,
-) -> Run:
-    """Teach a discriminator, in place, which tokens were replaced; `draw` replaces them.
-
-    The rest is as in `train_masked_words`; `accuracy` is that on development sentences, about
-    1 - QUERY_SHARE for one that never says "replaced".
-    """
-    development = collect(replaced_batches(encoder, articles["development"], draw, seed=1), 2)
-    batches = replaced_batches(encoder, articles["train"], draw, seed)
-    options |= {"minutes": minutes, "seed": seed, "unit": "sentences"}
-    options |= {"batch_size": BATCH_SIZE, "learning_rate": 2e-3}
-    return _fit_binary(discriminator, batches, development, **options)
 
 
 def discriminator_scores(

@@ -7,7 +7,9 @@ are those of test articles. Results go to build/weights/, with --release to weig
 """
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
@@ -15,15 +17,20 @@ from src import runtime
 runtime.configure_libraries()  # before torch is imported
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from src.pretraining import (
+    BATCH_SIZE,
+    PAIRS,
     Discriminator,
+    Examples,
     FrozenEncoder,
     MaskedWordGenerator,
     MaskedWordHead,
     Negatives,
     PairClassifier,
-    binary_accuracy,
+    TokenGenerator,
     collect,
     discriminator_scores,
     load_articles,
@@ -32,19 +39,77 @@ from src.pretraining import (
     masked_batches,
     pair_batches,
     replaced_batches,
-    train_discriminator,
     train_masked_words,
-    train_pairs,
+    with_replay,
 )
-from src.training import Run, load_run
+from src.training import Run, fit, in_eval_mode, load_run
 from tools.cards import card_of, parse_options, save_with_page, tell
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
-PAIRS: dict[str, Negatives] = {"next-sentence": "another article", "sentence-order": "swapped"}
+NEGATIVES: dict[str, Negatives] = {"next-sentence": "another article", "sentence-order": "swapped"}
 SEED = 0
 TEST_BATCHES = 24  # that the scores on the cards are taken on
 
 Found = tuple[Run, dict[str, float], str, int]  # the stored run, its scores, on how many of what
+
+
+def binary_accuracy(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
+    """The share, 0 to 1, of logits on the right side of 0; labels float[N], 0 or 1."""
+    with in_eval_mode(model):
+        return ((model(inputs) > 0) == (labels > 0.5)).float().mean().item()
+
+
+def train_binary(
+    model: nn.Module, batches: Callable[..., Iterator[Examples]], scored: int, **options: Any
+) -> Run:
+    """Teach a model that gives one logit for each row, in place.
+
+    Args:
+        batches: split and seed -> examples without end.
+        scored: batches of the development split, on which the history's `accuracy` is taken.
+        options: of `fit`.
+    """
+    development = collect(batches("development", seed=1), scored)
+
+    def loss_of(examples: Examples) -> Tensor:
+        inputs, labels = examples
+        return F.binary_cross_entropy_with_logits(model(inputs), labels)
+
+    score = ("accuracy", lambda: binary_accuracy(model, *development))
+    fresh = with_replay(batches("train", seed=SEED), 3, SEED)
+    return fit(model, fresh, loss_of, score=score, seed=SEED, **options)
+
+
+def train_pairs(
+    classifier: PairClassifier,
+    encoder: FrozenEncoder,
+    articles: dict,
+    negatives: Negatives,
+    **options: Any,
+) -> Run:
+    """Teach a classifier which sentences follow each other."""
+
+    def batches(split: str, seed: int) -> Iterator[Examples]:
+        return pair_batches(encoder, articles[split], negatives, seed)
+
+    how = {"unit": "pairs", "batch_size": PAIRS, "learning_rate": 1e-3}
+    return train_binary(classifier, batches, 4, **how, **options)
+
+
+def train_discriminator(
+    discriminator: Discriminator,
+    encoder: FrozenEncoder,
+    articles: dict,
+    draw: TokenGenerator,
+    **options: Any,
+) -> Run:
+    """Teach a discriminator which tokens `draw` replaced."""
+
+    def batches(split: str, seed: int) -> Iterator[Examples]:
+        return replaced_batches(encoder, articles[split], draw, seed)
+
+    how = {"unit": "sentences", "batch_size": BATCH_SIZE, "learning_rate": 2e-3}
+    return train_binary(discriminator, batches, 2, **how, **options)
 
 
 def make_head(encoder: FrozenEncoder, articles: dict, target: Path, options: dict) -> Found:
@@ -67,9 +132,9 @@ def make_pair_classifier(
     encoder: FrozenEncoder, articles: dict, target: Path, options: dict
 ) -> Found:
     """Train a classifier of sentence pairs, and score the stored file on pairs of test articles."""
-    negatives = PAIRS[target.name]
+    negatives = NEGATIVES[target.name]
     classifier = PairClassifier(encoder.D)
-    train_pairs(classifier, encoder, articles, negatives, seed=SEED, folder=target, **options)
+    train_pairs(classifier, encoder, articles, negatives, folder=target, **options)
     stored = load_run(target, PairClassifier)
     batches = pair_batches(encoder, articles["test"], negatives, SEED)
     features, follows = collect(batches, TEST_BATCHES)
@@ -83,7 +148,7 @@ def make_discriminator(
     """Train the discriminator against the head in the folder beside, and score it likewise."""
     head = load_run(target.parent / "mlm-head", MaskedWordHead).model
     draw, model = MaskedWordGenerator(head, encoder), Discriminator(encoder.D, encoder.D_words)
-    train_discriminator(model, encoder, articles, draw, seed=SEED, folder=target, **options)
+    train_discriminator(model, encoder, articles, draw, folder=target, **options)
     stored = load_run(target, Discriminator)
     batches = replaced_batches(encoder, articles["test"], draw, SEED)
     features, replaced = collect(batches, TEST_BATCHES)
@@ -93,7 +158,7 @@ def make_discriminator(
 
 MAKERS = {
     "mlm-head": make_head,
-    **dict.fromkeys(PAIRS, make_pair_classifier),
+    **dict.fromkeys(NEGATIVES, make_pair_classifier),
     "replaced-tokens": make_discriminator,
 }
 

@@ -64,7 +64,7 @@ def plot_kinds(table: pd.DataFrame) -> Figure:
     """Plot what became of the questions, a bar for each way to answer.
 
     Args:
-        table: of `src.qa.variants.ask_variants` or `load_variants`.
+        table: as of `src.qa.variants.load_variants`.
     """
     counts = variants.count_kinds(table)
     counts = counts.loc[:, counts.sum() > 0]

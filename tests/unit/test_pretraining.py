@@ -28,7 +28,6 @@ from src.pretraining import (
     PairClassifier,
     TokenKinds,
     as_sequences,
-    binary_accuracy,
     collect,
     discriminator_scores,
     fill_in,
@@ -45,9 +44,7 @@ from src.pretraining import (
     sentence_batches,
     sentence_pairs,
     tokenize_articles,
-    train_discriminator,
     train_masked_words,
-    train_pairs,
     with_replay,
 )
 from src.runtime import COURSE
@@ -55,6 +52,7 @@ from src.text import tokenize_words
 from src.topics import split_of
 from src.training import load_run
 from src.transformer import Encoder
+from tools.make_pretraining import binary_accuracy, train_discriminator, train_pairs
 
 TOKENIZER = AutoTokenizer.from_pretrained(assets.path("minilm"))
 KINDS = TokenKinds.of(TOKENIZER)

@@ -8,21 +8,20 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from src.qa import variants
-from src.qa.course_set import course_topics, open_domain_questions
-from src.qa.dataset import load_squad
-from src.qa.metrics import score_questions
-from src.qa.variants import (
+from benchmarks.grading import (
+    COLUMNS,
     ask_variants,
     choose_questions,
     grade,
     is_right,
     is_supported,
     kind_of,
-    load_variants,
-    summarise,
-    telling_failures,
 )
+from src.qa import variants
+from src.qa.course_set import course_topics, open_domain_questions
+from src.qa.dataset import load_squad
+from src.qa.metrics import score_questions
+from src.qa.variants import load_variants, summarise, telling_failures
 
 UNSUPPORTED = "right but unsupported"
 NUMBER, WHO = "What is the atomic number of oxygen?", "Who isolated oxygen?"
@@ -86,7 +85,7 @@ def asked(questions):
 
 def test_every_question_is_asked_in_every_variant_and_every_answer_gets_its_kind(asked):
     table, shown, told = asked
-    assert tuple(table.columns) == variants.COLUMNS
+    assert tuple(table.columns) == COLUMNS
     columns = ["id", "variant", "answer", "supported", "kind"]
     assert table[columns].to_numpy().tolist() == [
         ["q0", "extractive", "8", True, "right"],
@@ -256,7 +255,7 @@ def rows():
 
 def test_the_shipped_run_asks_a_hundred_questions_of_the_set_in_every_variant(rows):
     table = load_variants()
-    assert tuple(table.columns) == variants.COLUMNS and len(table) == 300
+    assert tuple(table.columns) == COLUMNS and len(table) == 300
     for _, part in table.groupby("id"):
         assert tuple(part["variant"]) == variants.VARIANTS
     for row in table.itertuples():
