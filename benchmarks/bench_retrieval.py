@@ -92,7 +92,7 @@ def find(retriever: Retriever, rows: Dataset, by: str) -> dict[str, float]:
     }
 
 
-# --- choosing, on the validation part ------------------------------------------------------------
+# --- choosing, on the validation part
 
 
 def choose_keyword(documents: Sequence[Document], rows: Dataset) -> None:
@@ -241,7 +241,7 @@ def fit(read: Read, free: Sequence[int], rows: np.ndarray) -> np.ndarray:
     return found.x * free
 
 
-# --- end to end ------------------------------------------------------------
+# --- end to end
 
 
 def grow(reader: QuestionAnswerer, rows: Dataset) -> dict[str, dict[str, float]]:

@@ -183,7 +183,7 @@ ASSETS: dict[str, Asset] = {
 }
 
 
-# --- what the course calls -----------------------------------------------------------------------
+# --- what the course calls
 
 
 def path(name: str) -> Path:
@@ -278,7 +278,7 @@ def load_passages(language: str = "en-us") -> dict[str, Passage]:
     }
 
 
-# --- folders and their state ---------------------------------------------------------------------
+# --- folders and their state
 
 
 def _wheel_files(asset: Asset) -> Path:
@@ -333,7 +333,7 @@ def _pin(asset: Asset) -> tuple[str, str]:
     return pinned[1], pinned[2]
 
 
-# --- building a folder ---------------------------------------------------------------------------
+# --- building a folder
 
 
 @contextmanager

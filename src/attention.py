@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from src.dates import CHARACTERS, START_ID
 from src.rnn import EncoderDecoder, FastLayer
 
-# --- masks: what may be attended to --------------------------------------------------------------
+# --- masks: what may be attended to
 
 
 def padding_mask(lengths: Tensor, S: int | None = None) -> Tensor:
@@ -47,7 +47,7 @@ def causal_mask(T: int, S: int | None = None, device: torch.device | None = None
     return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
 
 
-# --- dot products: the attention of transformers -------------------------------------------------
+# --- dot products: the attention of transformers
 
 
 def scaled_dot_product_attention(
@@ -170,7 +170,7 @@ class MultiHeadAttention(nn.Module):
         return x.view(B, T, self.H, D // self.H).transpose(1, 2)
 
 
-# --- positions -----------------------------------------------------------------------------------
+# --- positions
 
 
 def sinusoidal_positions(T: int, D: int, base: float = 10_000) -> Tensor:
@@ -186,7 +186,7 @@ def sinusoidal_positions(T: int, D: int, base: float = 10_000) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(T, D)
 
 
-# --- additive attention: the bottleneck of the encoder-decoder removed ---------------------------
+# --- additive attention: the bottleneck of the encoder-decoder removed
 
 
 class AdditiveAttention(nn.Module):

@@ -42,7 +42,7 @@ from src.qa.metrics import score_questions
 from src.qa.models import MODEL_INPUTS, prepare_network, save_released
 from src.training import Run, fit, in_eval_mode
 
-# --- measuring ----------------------------------------------------------------------------------
+# --- measuring
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
-# --- quantise -----------------------------------------------------------------------------------
+# --- quantise
 
 LARGEST = 127  # of 8 bits with a sign; -128 is left unused, so that both sides are alike
 
@@ -239,7 +239,7 @@ def to_16_bits(model: PreTrainedModel) -> PreTrainedModel:
     return copy.deepcopy(model).bfloat16()
 
 
-# --- prune --------------------------------------------------------------------------------------
+# --- prune
 
 
 def smallest(weights: Tensor, share: float) -> Tensor:
@@ -287,7 +287,7 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> PreTrainedModel:
     return small
 
 
-# --- distil -------------------------------------------------------------------------------------
+# --- distil
 
 HELD_OUT = 48  # questions that the agreement on the way is measured on
 FORBIDDEN = -1e4  # the logit of padding: probability 0, and no 0 times infinity in the loss

@@ -40,7 +40,7 @@ CHARACTERS = Vocabulary(
 PAD_ID, START_ID, END_ID = (CHARACTERS.ids[name] for name in (PAD, START, END))
 TARGET_LENGTH = len("2026-11-23/2026-12-01") + 1  # most characters of an answer, with END
 
-# --- writing a date -----------------------------------------------------------------------------
+# --- writing a date
 
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2099, 12, 31)
 # Not `strftime`: its names depend on the machine's language.
@@ -179,7 +179,7 @@ def _draw_day(rng: random.Random, split: Split) -> date:
             return day
 
 
-# --- from characters to numbers and back --------------------------------------------------------
+# --- from characters to numbers and back
 
 
 def _padded(rows: list[list[int]]) -> Tensor:
@@ -216,7 +216,7 @@ def decode_ids(token_ids: Tensor) -> list[str]:
     return texts
 
 
-# --- scoring a model ----------------------------------------------------------------------------
+# --- scoring a model
 
 
 class DateModel(Protocol):
@@ -283,7 +283,7 @@ def exact_match_by_length(
     return found
 
 
-# --- training -----------------------------------------------------------------------------------
+# --- training
 
 DEVELOPMENT = 256  # dates that the scores on the way are taken on
 

@@ -192,7 +192,7 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("vd,vd->v", vectors, vectors))
 
 
-# --- opening them --------------------------------------------------------------------------------
+# --- opening them
 
 
 def _load_glove() -> WordVectors:
@@ -286,7 +286,7 @@ def _numbers(fields: Sequence[str]) -> np.ndarray | None:
     return row if np.isfinite(row).all() else None
 
 
-# --- the Google analogies ------------------------------------------------------------------------
+# --- the Google analogies
 
 
 @dataclass(frozen=True)
@@ -401,7 +401,7 @@ def evaluate_analogies(
     return AnalogyReport(questions, tuple(answers), V)
 
 
-# --- what people say of pairs --------------------------------------------------------------------
+# --- what people say of pairs
 
 PAIRS: Mapping[str, str] = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
 

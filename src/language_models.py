@@ -39,7 +39,7 @@ from src.topics import Split, split_of
 from src.training import Run, fit, in_eval_mode, load_run, save_run
 from src.transformer import GPT
 
-# --- texts as tokens ----------------------------------------------------------------------------
+# --- texts as tokens
 
 
 @dataclass
@@ -67,7 +67,7 @@ class LanguageData:
         return cls(tokenizer, texts, rows)
 
 
-# --- the interface ------------------------------------------------------------------------------
+# --- the interface
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class LanguageModel(ABC):
         return Continuation(beginning, text, tokens, tuple(token_ids), tuple(probs), ended)
 
 
-# --- networks -----------------------------------------------------------------------------------
+# --- networks
 
 
 def window_start(place: int, context: int | None) -> int:
@@ -369,7 +369,7 @@ class PretrainedModel(NetworkModel):
         return output.logits.cpu(), output.past_key_values
 
 
-# --- training -----------------------------------------------------------------------------------
+# --- training
 
 ROW_LENGTH = 128  # tokens of a training row, for a model that could read any number
 DEVELOPMENT_TEXTS = 16  # that the scores on the way are taken on
@@ -467,7 +467,7 @@ def train_language_model(
     return model.run
 
 
-# --- ways to go on ------------------------------------------------------------------------------
+# --- ways to go on
 
 
 def likeliest_tokens(model: LanguageModel, text: str, n: int = 3) -> dict[str, float]:

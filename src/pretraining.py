@@ -46,7 +46,7 @@ REPLAY_BUFFER = 64  # batches: less than 1 GB
 Item = TypeVar("Item")
 Examples = tuple[Tensor, Tensor]  # what a head reads, and the labels
 
-# --- the encoder and the texts ------------------------------------------------------------------
+# --- the encoder and the texts
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def collect(batches: Iterator[Examples], count: int) -> Examples:
     return torch.cat(inputs), torch.cat(labels)
 
 
-# --- masked words -------------------------------------------------------------------------------
+# --- masked words
 
 
 class MaskedTokens(NamedTuple):
@@ -344,7 +344,7 @@ def train_masked_words(
     )
 
 
-# --- two sentences ------------------------------------------------------------------------------
+# --- two sentences
 
 Negatives = Literal["another article", "swapped"]
 
@@ -437,7 +437,7 @@ def pair_batches(
         yield pair_features(encoder, batch), torch.tensor([float(pair.follows) for pair in batch])
 
 
-# --- replaced tokens ----------------------------------------------------------------------------
+# --- replaced tokens
 
 # ELECTRA's generator: token_ids int64[B, T], chosen bool[B, T], random numbers -> int64[N].
 TokenGenerator = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -559,7 +559,7 @@ def discriminator_scores(
     return {name: values.float().mean().item() for name, values in shares.items()}
 
 
-# --- tasks as one sequence ----------------------------------------------------------------------
+# --- tasks as one sequence
 
 # New tokens; what GPT makes of the last one goes to the task's own layer.
 BEGIN, DELIMITER, EXTRACT = "<s>", "$", "<e>"

@@ -29,7 +29,7 @@ from src.dates import CHARACTERS, START_ID
 
 State = Tensor | tuple[Tensor, Tensor]  # an LSTM's (h, c), else h alone; each float[B, D]
 
-# --- one step ------------------------------------------------------------------------------------
+# --- one step
 
 
 class Cell(nn.Module):
@@ -116,7 +116,7 @@ class GRUCell(Cell):
         return gates["update"] * h + (1 - gates["update"]) * gates["candidate"]
 
 
-# --- a cell over a sequence ----------------------------------------------------------------------
+# --- a cell over a sequence
 
 
 def choose(keep: Tensor, new: State, old: State) -> State:
@@ -205,7 +205,7 @@ def copy_weights(layer: Layer, source: nn.RNNBase) -> None:
         layer.reverse_cell.load_state_dict({name: weights[f"{name}_l0_reverse"] for name in names})
 
 
-# --- padding -------------------------------------------------------------------------------------
+# --- padding
 
 
 def all_real(inputs: Tensor) -> Tensor:
@@ -347,7 +347,7 @@ def learn_first_symbol(
     return (logits.argmax(-1) == symbols[:, 0]).float().mean().item()
 
 
-# --- a text's topic ------------------------------------------------------------------------------
+# --- a text's topic
 
 KINDS = ("bag", "words", "rnn", "lstm", "bilstm")
 
@@ -407,7 +407,7 @@ class TextClassifier(nn.Module):
         return self.output(self.dropout(mean))
 
 
-# --- encoder and decoder -------------------------------------------------------------------------
+# --- encoder and decoder
 
 
 class EncoderDecoder(nn.Module):

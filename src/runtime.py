@@ -113,7 +113,7 @@ def cache() -> Path:
     return Path(os.environ.get("COURSE_CACHE") or COURSE / "data/cache").expanduser().absolute()
 
 
-# --- packages ------------------------------------------------------------------------------------
+# --- packages
 
 
 def missing_packages(requirements: Iterable[str] | None = None) -> list[str]:
@@ -210,7 +210,7 @@ def _versions_of_what_is_loaded() -> dict[str, str]:
     return {package: metadata.version(package) for package in loaded}
 
 
-# --- seeds ---------------------------------------------------------------------------------------
+# --- seeds
 
 
 def set_seed(seed: int) -> None:
@@ -226,7 +226,7 @@ def set_seed(seed: int) -> None:
     wrapt.register_post_import_hook(lambda torch: torch.manual_seed(seed), "torch")
 
 
-# --- fast mode, device, machine ------------------------------------------------------------------
+# --- fast mode, device, machine
 
 
 def is_fast() -> bool:
@@ -301,7 +301,7 @@ def gpu_name() -> str:
     return "no GPU"
 
 
-# --- progress of a training ----------------------------------------------------------------------
+# --- progress of a training
 
 
 def progress_line(progress: Mapping[str, Any]) -> str:
@@ -355,7 +355,7 @@ def as_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-# --- results of slow cells -----------------------------------------------------------------------
+# --- results of slow cells
 
 
 def run_folder(name: str) -> Path:

@@ -53,7 +53,7 @@ def without_addresses(messages: Sequence[Message]) -> list[Message]:
     return [Message(ADDRESS.sub("", message.text), message.is_spam) for message in messages]
 
 
-# --- counting errors ----------------------------------------------------------------------------
+# --- counting errors
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def count_errors(is_spam: Callable[[str], bool], messages: Sequence[Message]) ->
     return Errors(len(wrong) - missed, missed, len(messages))
 
 
-# --- rules, written by a person -----------------------------------------------------------------
+# --- rules, written by a person
 
 # They were written before the splits were drawn, so part of what is now the test split had been
 # read: that can only flatter the rules.
@@ -119,7 +119,7 @@ def rules_filter(text: str) -> bool:
     return len(matching_rules(text)) >= RULES_NEEDED
 
 
-# --- weights, learned from examples -------------------------------------------------------------
+# --- weights, learned from examples
 
 
 def count_words(texts: Sequence[str], vocabulary: Vocabulary) -> np.ndarray:

@@ -23,7 +23,7 @@ from src.files import WRITE_AGAIN
 START = "<|endoftext|>"  # begins and ends every text; named as in GPT-2 and SmolLM2
 CONTINUES = "##"  # begins a piece that continues a word
 
-# --- byte-pair encoding and WordPiece, step by step ---------------------------------------------
+# --- byte-pair encoding and WordPiece, step by step
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def longest_match(word: str, vocabulary: Container[str]) -> list[str]:
     return pieces
 
 
-# --- tokenizers learned from texts --------------------------------------------------------------
+# --- tokenizers learned from texts
 
 
 class BytePairTokenizer:

@@ -66,7 +66,7 @@ def score_labels(examples: Sequence[dict], judge: Callable[[dict], str]) -> Scor
     return Score(len(examples) - len(wrong), commonest, len(examples), wrong)
 
 
-# --- a prompt with a few examples: sentiment, entailment ----------------------------------------
+# --- a prompt with a few examples: sentiment, entailment
 
 
 def load_writer() -> GenerativeAnswerer:
@@ -142,7 +142,7 @@ def entailment(
     return choose(prompt, options, writer)
 
 
-# --- similar texts ------------------------------------------------------------------------------
+# --- similar texts
 
 
 def most_similar(
@@ -155,7 +155,7 @@ def most_similar(
     return texts[int(np.argmax(cosines))]
 
 
-# --- auto-completion and language modelling -----------------------------------------------------
+# --- auto-completion and language modelling
 
 
 def next_words(
@@ -183,7 +183,7 @@ def next_words(
     return found
 
 
-# --- classification: which topic ----------------------------------------------------------------
+# --- classification: which topic
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def train_topics(
     return TopicClassifier(features, model, score)
 
 
-# --- nine of them, one after the other ----------------------------------------------------------
+# --- nine of them, one after the other
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,11 @@ def split_sentences(text: str) -> list[str]:
     return [*sentences, rest] if rest else sentences
 
 
-def sentence_stream(texts: Iterable[str], lower: bool = True) -> Iterator[list[str]]:
-    """The sentences of all texts as lists of words; those without any word are left out."""
+def sentence_stream(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The sentences of all texts as lists of lower-case words; those without any are left out."""
     for text in texts:
         for sentence in split_sentences(text):
-            if words := tokenize_words(sentence, lower):
+            if words := tokenize_words(sentence):
                 yield words
 
 
@@ -90,12 +90,12 @@ def close_spellings(word: str, known: Sequence[str], n: int = 3) -> list[str]:
 class UnknownWordError(KeyError):
     """A word that is not in the vocabulary; `suggestions` are close spellings that are."""
 
-    def __init__(self, word: str, suggestions: Sequence[str], where: str = "the vocabulary"):
+    def __init__(self, word: str, suggestions: Sequence[str]):
         self.word, self.suggestions = word, list(suggestions)
         hint = "Nothing there is spelled like it."
         if suggestions:
             hint = f"Did you mean {', '.join(map(repr, suggestions))}?"
-        super().__init__(f"{word!r} is not in {where}. {hint}")
+        super().__init__(f"{word!r} is not in the vocabulary. {hint}")
 
     def __str__(self) -> str:  # KeyError shows the repr of its argument, with every quote escaped
         return self.args[0]

@@ -91,7 +91,7 @@ def split_of(title: str) -> Split:
     return {0: "test", 1: "test", 2: "development"}.get(place, "train")
 
 
-# --- training and scoring -----------------------------------------------------------------------
+# --- training and scoring
 
 
 def topic_batches(

@@ -351,7 +351,7 @@ class Log:
         return self.step if self.passes is None else self.passes
 
 
-# --- keeping a run -------------------------------------------------------------------------------
+# --- keeping a run
 
 
 def save_run(run: Run, folder: str | Path, others: Mapping[str, bytes] | None = None) -> None:

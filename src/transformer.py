@@ -38,7 +38,7 @@ from src.dates import CHARACTERS, START_ID
 if TYPE_CHECKING:
     from transformers import BertModel
 
-# --- the blocks ----------------------------------------------------------------------------------
+# --- the blocks
 
 
 class FeedForward(nn.Module):
@@ -167,7 +167,7 @@ class DecoderBlock(nn.Module):
         return self.feed_forward_norm.after(x, update), weights, source_weights
 
 
-# --- the encoder: BERT ---------------------------------------------------------------------------
+# --- the encoder: BERT
 
 # Where each parameter of a BERT goes in `Encoder`. In "encoder.layer.3.attention.self.query.weight"
 # the first half names the block, which is blocks.3 here; the second is looked up below.
@@ -327,7 +327,7 @@ def _check_length(T: int, positions: nn.Embedding) -> None:
         raise ValueError(f"{found}; cut the text into shorter pieces.")
 
 
-# --- encoder and decoder: a translator -----------------------------------------------------------
+# --- encoder and decoder: a translator
 
 # The paper's 10,000 is for longer texts: more than a third of its waves turn by less than 20
 # degrees within the 72 characters of a date.
@@ -422,7 +422,7 @@ class Transformer(nn.Module):
         return torch.cat(written[1:], dim=1)
 
 
-# --- the decoder alone: GPT ----------------------------------------------------------------------
+# --- the decoder alone: GPT
 
 
 class GPT(nn.Module):
@@ -485,7 +485,7 @@ class GPT(nn.Module):
         return [KeyValueCache() for _ in self.blocks]
 
 
-# --- what has changed since: ModernBERT ----------------------------------------------------------
+# --- what has changed since: ModernBERT
 
 
 def rotate_positions(x: Tensor, base: float = 10_000) -> Tensor:

@@ -51,7 +51,7 @@ VOCABULARY = "vocabulary.json"  # in the folder of a run
 FIELDS = ("finished", "architecture", "settings", "seconds", "words_per_second")  # of run.json
 
 
-# --- from a text to training examples ------------------------------------------------------------
+# --- from a text to training examples
 
 
 def load_sentences() -> list[list[str]]:
@@ -140,7 +140,7 @@ def noise_distribution(counts: Sequence[int] | np.ndarray, power: float = 0.75) 
     return weights / weights.sum()
 
 
-# --- the two models ------------------------------------------------------------------------------
+# --- the two models
 
 
 class EmbeddingModel(nn.Module):
@@ -254,7 +254,7 @@ class CBOW(EmbeddingModel):
         return negative_sampling_loss(hidden, u, centres, negatives, weight)
 
 
-# --- training ------------------------------------------------------------------------------------
+# --- training
 
 
 @dataclass
@@ -457,7 +457,7 @@ def _read_text(
     return text, vocabulary
 
 
-# --- two sets of vectors side by side ------------------------------------------------------------
+# --- two sets of vectors side by side
 
 
 def nearest_words(
@@ -492,7 +492,7 @@ def shared_neighbours(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     return float(np.mean(shares)), float(1.96 * np.std(shares) / math.sqrt(len(shares)))
 
 
-# --- keeping a run -------------------------------------------------------------------------------
+# --- keeping a run
 
 
 def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None) -> None:

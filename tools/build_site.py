@@ -149,7 +149,7 @@ def vendor_mathjax(folder: Path) -> None:
     shutil.copy(str(source.locate()), folder / name)
 
 
-# --- pages ---------------------------------------------------------------------------------------
+# --- pages
 
 
 def page_of(content: dict, name: str, linked: Callable[[str], str]) -> dict:

@@ -62,7 +62,7 @@ def cells(notebook: Path, kind: str | None = None) -> Iterator[tuple[int, str]]:
             yield number, "".join(cell["source"])
 
 
-# --- links ---------------------------------------------------------------------------------------
+# --- links
 
 
 def broken_links(root: Path = ROOT) -> list[str]:
@@ -137,7 +137,7 @@ def problem_of(root: Path, name: str, target: str, places: set[str]) -> str | No
     return None
 
 
-# --- spelling and sizes --------------------------------------------------------------------------
+# --- spelling and sizes
 
 
 def misspellings(names: Sequence[str], root: Path = ROOT) -> list[str]:

@@ -106,7 +106,7 @@ def wanted_fingerprint() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# --- the virtual environment ---------------------------------------------------------------------
+# --- the virtual environment
 
 
 def python_of(venv: Path) -> Path:
@@ -153,7 +153,7 @@ def check_space(venv: Path) -> None:
         )
 
 
-# --- torch ---------------------------------------------------------------------------------------
+# --- torch
 
 
 def installed_torch(venv: Path) -> str | None:
@@ -195,7 +195,7 @@ def answers(url: str) -> bool:
         return False
 
 
-# --- pip -----------------------------------------------------------------------------------------
+# --- pip
 
 
 def pip(venv: Path, *arguments: str) -> None:
@@ -249,7 +249,7 @@ def explain_pip(output: str, venv: Path) -> str:
     )
 
 
-# --- small things --------------------------------------------------------------------------------
+# --- small things
 
 
 @contextlib.contextmanager

@@ -147,7 +147,7 @@ def shown_lines(source: str) -> int:
     return sum(len(ast.unparse(node).splitlines()) for node in shown)
 
 
-# --- tables --------------------------------------------------------------------------------------
+# --- tables
 
 
 def section_table(found: Sequence[Lesson]) -> str:

@@ -138,7 +138,7 @@ def answers_that_occur_once(rows: Dataset) -> Dataset:
     return rows.map(once, features=FEATURES, load_from_cache_file=False)
 
 
-# --- passages that do not answer -----------------------------------------------------------------
+# --- passages that do not answer
 
 
 def negatives(

@@ -235,7 +235,7 @@ def write_atomically(notebook: NotebookNode, target: Path) -> None:
     partial.replace(target)
 
 
-# --- what a notebook's outputs depend on ---------------------------------------------------------
+# --- what a notebook's outputs depend on
 
 
 def sources_hash(notebook: Path) -> str:

@@ -1,7 +1,6 @@
 """Figures of attention: maps of weights, masks, positions, blocks and heads; two to explore.
 
-In every map a row is a token that looks, a column one that is looked at; what is not allowed is
-grey.
+In every map a row is a token that looks, a column one that is looked at; grey is not allowed.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ MARKS = frozenset(("[CLS]", "[SEP]", "[PAD]", "<start>", "<end>", "<pad>"))
 SHARE = "share of attention"
 LOOKS, LOOKED_AT = "query: who looks", "key: who is looked at"
 
-# --- maps of weights ------------------------------------------------------------------------------
+# --- maps of weights
 
 
 def plot_attention(
@@ -62,8 +61,7 @@ def plot_attention(
 
     Args:
         weights: float[T, S], each row sums to one.
-        rows: str[T].
-        columns: str[S]; None where the tokens look at each other.
+        rows, columns: str[T] and str[S]; no columns where the tokens look at each other.
         mask: bool[T, S], True where attention is allowed.
         finding: the headline; None names the strongest look.
         axes: what the rows do, and the columns.
@@ -110,8 +108,7 @@ def _strongest(weights: np.ndarray, rows: Sequence[str], columns: Sequence[str])
 def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
     """Plot where a model looked in a written date while it wrote each character of the answer.
 
-    Args:
-        weights: float[T, S], T characters of `iso`, S of `written`.
+    `weights` are float[T, S], T characters of `iso`, S of `written`.
     """
     weights = _weights(weights, len(iso), len(written))
     figure, ax = subplots(figsize=(8.6, 1.9 + 0.2 * len(iso)))
@@ -125,7 +122,7 @@ def plot_alignment(weights: Any, written: str, iso: str) -> Figure:
 
 
 def _aligned_words(weights: np.ndarray, written: str, iso: str) -> list[dict[str, str]]:
-    """Of each date of `iso` part -> the words that its characters look at most; [] if no date."""
+    """Of each date of `iso` part -> the words its characters look at most; [] if no date."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?", iso):
         return []
     words = [match.span() for match in re.finditer(r"[^\s,]+", written)]
@@ -140,35 +137,25 @@ def _aligned_words(weights: np.ndarray, written: str, iso: str) -> list[dict[str
 
 
 def plot_head_maps(
-    weights: Any,
-    rows: Sequence[str],
-    columns: Sequence[str] | None = None,
-    names: Sequence[str] | None = None,
-    across: int = 4,
+    weights: Any, tokens: Sequence[str], names: Sequence[str] | None = None
 ) -> Figure:
     """Plot the maps of several heads in a grid; the headline says how far they agree.
 
-    Args:
-        weights: float[H, T, S].
-        rows: str[T].
-        columns: str[S]; None where the tokens look at each other.
-        names: of the heads; None counts them.
-        across: maps side by side.
+    `weights` are float[H, T, T], `tokens` str[T]; without names the heads are counted.
     """
-    columns = rows if columns is None else columns
-    H, T, S = len(weights), len(rows), len(columns)
-    weights = _weights(weights, H, T, S)
+    H, T = len(weights), len(tokens)
+    weights = _weights(weights, H, T, T)
     names = names or [f"head {h + 1}" for h in range(H)]
-    across = min(across, H)
+    across = min(4, H)
     down = math.ceil(H / across)
-    height = 6.6 / across * max(T / S, 0.4)
-    figure, axes = subplots(down, across, figsize=(8.6, 1.5 + down * height), squeeze=False)
+    size = (8.6, 1.5 + down * 6.6 / across)
+    figure, axes = subplots(down, across, figsize=size, squeeze=False)
     for h, ax in enumerate(axes.flat):
         if h >= H:
             ax.set_axis_off()
             continue
-        outer = rows if h % across == 0 else None, columns if h + across >= H else None
-        picture = heatmap(ax, weights[h], *outer, high=1, size=8.5 if max(T, S) <= 16 else 7)
+        outer = tokens if h % across == 0 else None, tokens if h + across >= H else None
+        picture = heatmap(ax, weights[h], *outer, high=1, size=8.5 if T <= 16 else 7)
         title(ax, names[h], 10)
     figure.told.clear()  # only maps with both axes named tell theirs; below, all do
     figure.colorbar(picture, ax=axes, label=SHARE, shrink=0.6, pad=0.02, aspect=30)
@@ -177,16 +164,14 @@ def plot_head_maps(
     most = weights.argmax(axis=-1)  # int[H, T]
     same = int((most == most[0]).all(axis=0).sum())
     finding = f"{H} heads agree on where to look most for {same} of {T} tokens"
-    each = {n: _strongest(w, rows, columns) for n, w in zip(names, weights, strict=True)}
+    each = {n: _strongest(w, tokens, tokens) for n, w in zip(names, weights, strict=True)}
     return finish(figure, finding, f"Heatmaps of attention between tokens, {listed(each)}")
 
 
 def draw_masks(masks: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
     """Draw masks side by side: coloured where a row's token may look, grey where it may not.
 
-    Args:
-        masks: name -> bool[T, T], or [1, T] for one that is the same in all rows.
-        tokens: str[T].
+    A mask is bool[T, T], or [1, T] for one that is the same in all rows; tokens are str[T].
     """
     T = len(tokens)
     spread = {n: np.broadcast_to(np.asarray(m, dtype=bool), (T, T)) for n, m in masks.items()}
@@ -215,40 +200,29 @@ def _rule(mask: np.ndarray, tokens: Sequence[str]) -> str:
     return f"nobody looks at {told}" if told else "everybody looks at everybody"
 
 
-def plot_outputs(
-    outputs: Mapping[str, tuple[Sequence[str], Any]], finding: str, numbers: bool = False
-) -> Figure:
+def plot_outputs(outputs: Mapping[str, tuple[Sequence[str], Any]], finding: str) -> Figure:
     """Plot several matrices of vectors side by side, a row for each token.
 
-    Args:
-        outputs: name -> (tokens str[T], vectors float[T, D]).
-        finding: the headline.
-        numbers: write them into the cells.
+    `outputs`: name -> (tokens str[T], vectors float[T, D]).
     """
     values = {name: np.asarray(vectors, dtype=float) for name, (_, vectors) in outputs.items()}
     low, high = min(v.min() for v in values.values()), max(v.max() for v in values.values())
     size = (8.6, 1.7 + 0.34 * max(map(len, values.values())))
     widths = [v.shape[1] for v in values.values()]
     figure, axes = subplots(1, len(values), figsize=size, squeeze=False, width_ratios=widths)
-    form = "{:.2g}".format if numbers else None
     for ax, (name, (tokens, _)) in zip(axes[0], outputs.items(), strict=True):
-        picture = heatmap(ax, values[name], tokens, None, form, low, high)
+        picture = heatmap(ax, values[name], tokens, low=low, high=high)
         title(ax, name)
         ax.set_xlabel("place in the vector")
-    if not numbers:
-        figure.colorbar(picture, ax=axes, label="value", pad=0.02)
+    figure.colorbar(picture, ax=axes, label="value", pad=0.02)
     rows = {name: " ".join(tokens) for name, (tokens, _) in outputs.items()}
     return finish(figure, finding, f"Heatmaps of vectors, a row for each token, {listed(rows)}")
 
 
 def draw_projection(words: Sequence[str], x: Any, weights: Any, names: Sequence[str]) -> Figure:
-    """Draw x times a matrix with its numbers; the finding spells out the first one.
+    """Draw x, int[T, D], times a matrix, int[D, D], with numbers; the finding spells out the first.
 
-    Args:
-        words: str[T].
-        x: int[T, D].
-        weights: int[D, D].
-        names: of the vectors, the matrix and the result.
+    `words` are the T rows, `names` those of the vectors, the matrix and the result.
     """
     tables = x, weights, made = np.asarray(x), np.asarray(weights), np.asarray(x) @ weights
     D, places = len(weights), np.cumsum([0, *(t.shape[1] + 1.5 for t in tables)])
@@ -269,7 +243,7 @@ def draw_projection(words: Sequence[str], x: Any, weights: Any, names: Sequence[
     return finish(figure, finding, f"{names[0]} times {names[1]} is {names[2]}: {made.tolist()}")
 
 
-# --- positions as clocks, and the whole transformer ----------------------------------------------
+# --- positions as clocks, and the whole transformer
 
 ATTENTION, FEED_FORWARD, NORM = START, ANSWER, "C4"
 BLOCKS = {  # from bottom to top; a sublayer is an attention or a feed-forward layer
@@ -315,7 +289,7 @@ def draw_transformer(
 
 
 def _block(ax: Axes, x: float, kind: str, norm_first: bool) -> None:
-    """Draw one block: for each sublayer its box, the way around it, the sum and the layer norm."""
+    """Draw one block: each sublayer with the way around it, the sum and the layer norm."""
     top = 2.0 * len(BLOCKS[kind])
     box(ax, x + 0.1, top / 2, 4.26, top + 0.06, edge=MUTED, face="#fafafa", rounded=0.08)
     arrow(ax, (x, -1.15), (x, top + 1.45))
@@ -339,7 +313,7 @@ def draw_clocks(positions: Sequence[int], bases: Sequence[float], D: int) -> Fig
     Args:
         positions: a clock for each, from left to right.
         bases: of the waves, a row of clocks for each.
-        D: width, two numbers for a hand; the faster a hand the longer.
+        D: two numbers for a hand; the faster a hand the longer.
     """
     limits = (-1.9, 2.4 * len(positions) - 1), (2.4 * len(bases) - 1, -1.9)
     figure, ax = drawing((8.6, 1.2 + 1.35 * len(bases)), *limits)
@@ -360,14 +334,13 @@ def draw_clocks(positions: Sequence[int], bases: Sequence[float], D: int) -> Fig
     return finish(figure, finding, f"Clocks of {D // 2} hands at the positions {places}")
 
 
-# --- what a real encoder does, and how it learns --------------------------------------------------
+# --- what a real encoder does, and how it learns
 
 
 def plot_layers(cosines: Mapping[str, Sequence[float]]) -> Figure:
     """Plot cosines of pairs of vectors layer by layer.
 
-    Args:
-        cosines: name of the pairs -> float[L + 1], before the first block and after each.
+    `cosines`: name of the pairs -> float[L + 1], before the first block and after each.
     """
     figure, ax = subplots(figsize=(8.4, 3.9))
     lowest = min(map(min, cosines.values()))
@@ -440,8 +413,7 @@ def explore_numbers(
     """Show attention of a few words with every number to change. Needs scripts, no network.
 
     Args:
-        query, key: numbers[T, D].
-        value: numbers[T, D_v].
+        query, key, value: numbers[T, D], and [T, D_v] for the last.
         words: str[T].
         divisor: of the scores, usually the root of D.
     """

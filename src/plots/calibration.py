@@ -17,9 +17,6 @@ def plot_reliability(diagrams: Mapping[str, Reliability]) -> Figure:
 
     A dot has the mean confidence and the accuracy of its bin, with the 95 % interval of its
     accuracy. On the diagonal it says the truth. Below: how many answers each bin holds.
-
-    Args:
-        diagrams: name -> Reliability, such as {"as it is": report.before}.
     """
     size, ratios = (min(9, 3.6 * len(diagrams)), 4.6), (3, 1)
     options = {"sharex": True, "sharey": "row", "squeeze": False, "height_ratios": ratios}
@@ -57,10 +54,7 @@ def _draw_reliability(ax: Axes, diagram: Reliability) -> None:
 def plot_coverage(curves: Mapping[str, Coverage], wanted: float, chosen: AtThreshold) -> Figure:
     """Plot the share of answers that are right against the share of questions answered.
 
-    Args:
-        curves: name -> Coverage, the surest first.
-        wanted: a share to draw a line at.
-        chosen: what a threshold gave, marked (`Calibration.held_out`).
+    `wanted` is a share to draw a line at, `chosen` what a threshold gave (`Calibration.held_out`).
     """
     figure, ax = subplots(figsize=(8, 4))
     points = {name: 100 * np.stack([c.coverage, c.accuracy], axis=1) for name, c in curves.items()}

@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 def plot_model_sizes(sizes: Sequence[Mapping[str, Any]], ours: Mapping[str, int]) -> Figure:
     """Plot how many parameters language models have, by the year they appeared.
 
-    Args:
-        sizes: one dict per model with year, model, parameters.
-        ours: models of this course -> parameters, drawn as lines.
+    `sizes` have year, model and parameters; `ours` are models of this course, drawn as lines.
     """
     figure, ax = subplots(figsize=(8.6, 5.6))
     points = np.array([[float(row["year"]), float(row["parameters"])] for row in sizes])
@@ -87,12 +85,10 @@ def plot_pruning(
     layers: Sequence[tuple[float, Measurement]],
     whole: Measurement,
 ) -> Figure:
-    """Plot quality and speed against the share of the encoder that is gone.
+    """Plot quality and speed against the share of the encoder that is gone, 0 to 1.
 
-    Args:
-        zeros, layers: (share from 0 to 1, what was measured), for weights set to zero and for
-            layers taken out.
-        whole: the model as it was.
+    `zeros` and `layers` are of weights set to zero and layers taken out; `whole` is the model as
+    it was.
     """
     figure, axes = subplots(1, 2, figsize=(8.6, 3.8))
     series = {"zeros": [(0.0, whole), *zeros], "layers out": [(0.0, whole), *layers]}
@@ -125,15 +121,14 @@ def _ends(m: Measurement, first: Measurement, measure: str) -> tuple[float, floa
     return (m.slowest, m.fastest) if measure == "questions_per_second" else (m.megabytes,) * 2
 
 
-# --- a student, and all together ------------------------------------------------------------------
+# --- a student, and all together
 
 
 def draw_soft_targets(tokens: Sequence[str], logits: Any, right: int) -> Figure:
     """Draw what there is to learn from one question: the label, and the teacher's probabilities.
 
     Args:
-        tokens: str[T].
-        logits: float[T], the teacher's start logits; the eight likeliest are drawn.
+        tokens, logits: str[T], float[T], the teacher's start logits; the eight likeliest are drawn.
         right: the label's place.
     """
     logits = np.asarray(logits, dtype=float)

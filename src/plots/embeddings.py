@@ -28,7 +28,7 @@ from src.plots import (
 )
 from src.plots.primitives import arrow, bars, heatmap, label_points, legend, title, write
 
-# --- words as numbers, counts ---------------------------------------------------------------------
+# --- words as numbers, counts
 
 
 def draw_word_numbers(words: Sequence[str], word: str) -> Figure:
@@ -54,8 +54,7 @@ def plot_counts(
 ) -> Figure:
     """Plot how often each word occurs in each text, and beneath it what TF-IDF makes of that.
 
-    Args:
-        counts, weights: float[texts, words].
+    `counts` and `weights` are float[texts, words].
     """
     figure, axes = subplots(2, 1, figsize=(8, 1.9 + 0.72 * len(texts)))
     panels = (("count", counts, "{:.0f}", None), ("TF-IDF", weights, "{:.2f}", words))
@@ -71,15 +70,11 @@ def plot_counts(
     return finish(figure, finding, f"Of each text the words {', '.join(words)}")
 
 
-# --- angles and vectors ---------------------------------------------------------------------------
+# --- angles and vectors
 
 
 def draw_angles(vectors: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw vectors of the plane, the angle from the first to each other one, and their cosines.
-
-    Args:
-        vectors: name -> (x, y), two to four of them.
-    """
+    """Draw two to four vectors of the plane, their angles to the first, and their cosines."""
     names, rows = list(vectors), np.array(list(vectors.values()), dtype=float)
     lengths = np.linalg.norm(rows, axis=1)
     cosines = rows @ rows[0] / (lengths * lengths[0])
@@ -148,7 +143,7 @@ def plot_neighbours(wv: WordVectors, words: Sequence[str]) -> Figure:
     return finish(figure, finding)
 
 
-# --- equations ------------------------------------------------------------------------------------
+# --- equations
 
 
 def draw_equation(wv: WordVectors, a: str, b: str, c: str) -> Figure:
@@ -197,11 +192,8 @@ def draw_pairs(
 ) -> Figure:
     """Draw pairs of words as arrows in the plane that shows most of how these words differ.
 
-    The title compares the steps with those to the wrong words: from each first word of a pair to
-    the second of every other pair.
-
-    Args:
-        first, second: what the words of a pair are, for the title: "country", "capital".
+    The title compares the steps with those to the wrong words: from each first word to the second
+    of every other pair. `first` and `second` name them: "country", "capital".
     """
     N, colours = len(pairs), {first: START, second: END}
     words = [pair[side] for side in (0, 1) for pair in pairs]
@@ -231,10 +223,9 @@ def _degrees_apart(steps: np.ndarray) -> float:
 
 
 def _plane(vectors: np.ndarray, used: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the plane in which the first `used` vectors differ most.
+    """Points float[N, 2] of the plane in which the first `used` vectors differ most.
 
-    Returns:
-        The points float[N, 2], and the share of the variance that each axis shows, float[2].
+    Also the share of the variance that each axis shows, float[2].
     """
     from sklearn.decomposition import PCA  # half a second to import, and needed here only
 
@@ -254,7 +245,7 @@ def _plane_axes(ax: Axes, points: np.ndarray, shown: Sequence[float] = ()) -> No
     ax.grid()
 
 
-# --- evaluation -----------------------------------------------------------------------------------
+# --- evaluation
 
 
 def plot_analogies(report: AnalogyReport, name: str) -> Figure:
@@ -294,11 +285,7 @@ TESTS = {"wordsim353": "WordSim-353", "simlex999": "SimLex-999"}
 def plot_similarity(
     reports: Sequence[SimilarityReport], marked: Sequence[tuple[str, str]]
 ) -> Figure:
-    """Plot people's marks of pairs of words against their cosines, a panel for each test.
-
-    Args:
-        marked: pairs to name where they are.
-    """
+    """Plot people's marks of pairs of words against cosines, a panel a test; `marked` are named."""
     figure, axes = subplots(1, len(reports), figsize=(8, 4.3), squeeze=False, sharey=True)
     wanted = {frozenset(pair) for pair in marked}
     found = {TESTS[report.name]: report.correlation for report in reports}
@@ -327,9 +314,8 @@ def plot_associations(
 ) -> Figure:
     """Plot to which of two groups of words each word leans, between the spread of ordinary words.
 
-    Args:
-        associations: word -> mean cosine with the group `right` minus that with `left`.
-        usual: the same for many ordinary words; nine in ten of them lie in the grey band.
+    `associations` are mean cosines with the group `right` minus those with `left`, `usual` the same
+    of many ordinary words; nine in ten of them lie in the grey band.
     """
     leans = dict(sorted(associations.items(), key=lambda item: item[1]))
     low, high = np.quantile(usual, [0.05, 0.95])

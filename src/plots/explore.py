@@ -15,7 +15,7 @@ def explorable(kind: str, data: Mapping[str, Any], script: str, text: str) -> Pa
     """Make a box that a script beside this file brings to life in the page, without a network.
 
     Args:
-        kind: the name by which the script finds its boxes, in `begin(kind, ...)`.
+        kind: by which the script finds its boxes, in `begin(kind, ...)`.
         data: what the script is given, anything that JSON holds.
         script: a file such as "word_map.js"; explore.js goes before it.
         text: what reads where no script runs.

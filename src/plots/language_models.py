@@ -63,16 +63,11 @@ def scientific(value: float) -> str:
     return f"{digits} × 10{raised}"
 
 
-# --- the chain rule, and completion ---------------------------------------------------------------
+# --- the chain rule, and completion
 
 
 def draw_chain_rule(tokens: Sequence[str], probs: Sequence[float]) -> Figure:
-    """Draw how likely each token of a text is after all before it, and below the product so far.
-
-    Args:
-        tokens: str[T], 16 at most.
-        probs: float[T].
-    """
+    """Draw how likely each of up to 16 tokens is after all before it, and the product so far."""
     values = np.asarray(probs, dtype=float)
     T, products = len(tokens), np.cumprod(values)
     figure, ax = subplots(figsize=(8.6, 3.5))
@@ -91,15 +86,13 @@ def draw_chain_rule(tokens: Sequence[str], probs: Sequence[float]) -> Figure:
     return finish(figure, finding, f"Bars, one for each token: {'; '.join(said)}")
 
 
-# --- counting -------------------------------------------------------------------------------------
+# --- counting
 
 
 def plot_bigrams(counts: Any, words: Sequence[str]) -> Figure:
-    """Plot how often each word came after each other one; grey where it never did.
+    """Plot how often each of some 14 words came after each other one; grey where it never did.
 
-    Args:
-        counts: int[V, V], a row for the word before, a column for the word after.
-        words: str[V], some 14 at most.
+    `counts` are int[V, V], a row for the word before, a column for the word after.
     """
     counts, V = np.asarray(counts), len(words)
     figure, ax = subplots(figsize=(min(8.2, 2.4 + 0.62 * V), 1.6 + 0.36 * V))
@@ -111,11 +104,7 @@ def plot_bigrams(counts: Any, words: Sequence[str]) -> Figure:
 
 
 def draw_pieces(text: str, cuts: Mapping[str, Sequence[str]]) -> Figure:
-    """Draw one text cut into pieces in several ways, a row for each, and how many there are.
-
-    Args:
-        cuts: name -> the pieces.
-    """
+    """Draw one text cut into pieces in several ways, a row for each: name -> the pieces."""
     letters = max(sum(map(len, pieces)) for pieces in cuts.values())
     room = 0.45 * max(map(len, cuts)) + 1
     limits = (-room, max(letters + 3, 50 - room)), (len(cuts) - 0.4, -0.6)
@@ -134,8 +123,7 @@ def draw_pieces(text: str, cuts: Mapping[str, Sequence[str]]) -> Figure:
 def draw_vocabularies(table: Mapping[str, Mapping[str, Sequence[str]]]) -> Figure:
     """Draw how words fall into pieces under several vocabularies, a column for each.
 
-    Args:
-        table: word -> vocabulary -> pieces.
+    `table`: word -> vocabulary -> pieces.
     """
     rows = list(table.values())
     names = list(rows[0])
@@ -172,8 +160,7 @@ def _pieces(
 def plot_orders(perplexities: Mapping[str, Mapping[int, float]]) -> Figure:
     """Plot perplexity per word against n; an infinite one is a triangle at the upper edge.
 
-    Args:
-        perplexities: way of counting -> n -> perplexity per word of held-out texts.
+    `perplexities`: way of counting -> n -> perplexity per word of held-out texts.
     """
     points = [(value, n, name) for name, each in perplexities.items() for n, value in each.items()]
     finite = [value for value, *_ in points if np.isfinite(value)]
@@ -203,7 +190,7 @@ def plot_orders(perplexities: Mapping[str, Mapping[int, float]]) -> Figure:
     return finish(figure, finding, f"Perplexity against n, {listed(perplexities, number)}")
 
 
-# --- what a model looks back at -------------------------------------------------------------------
+# --- what a model looks back at
 
 REACH = {  # kind -> its colour, and what it knows
     "counting": (COUNTING, "counting, n = {n}: the last {last}, and nothing before"),
@@ -212,21 +199,19 @@ REACH = {  # kind -> its colour, and what it knows
 }
 
 
-def draw_reach(tokens: Sequence[str], kinds: Sequence[str] = tuple(REACH), n: int = 3) -> Figure:
-    """Draw what each kind of model knows of a text when it predicts the next token.
+def draw_reach(tokens: Sequence[str], n: int = 3) -> Figure:
+    """Draw what each kind of model knows of 3 to 10 tokens when it predicts the next one.
 
-    Args:
-        tokens: str[T], 3 to 10.
-        kinds: of "counting" (the last n - 1 tokens), "recurring" (a state), "attending".
+    The one that counts knows the last n - 1.
     """
     T, words = len(tokens), [*tokens, "?"]
     widths = np.array([max(len(word), 3) + 1.2 for word in words])
     middles = np.cumsum(widths + 0.8) - widths / 2
-    size = (8.6, 0.55 + 1.4 * len(kinds))
-    figure, axes = drawing(size, (0, middles[-1] + 3), (2.4 * len(kinds), 0))
+    size = (8.6, 0.55 + 1.4 * len(REACH))
+    figure, axes = drawing(size, (0, middles[-1] + 3), (2.4 * len(REACH), 0))
     last = f"{n - 1} tokens" if n > 2 else "token"
-    says = [REACH[kind][1].format(n=n, last=last) for kind in kinds]
-    for row, (kind, text) in enumerate(zip(kinds, says, strict=True)):
+    says = [REACH[kind][1].format(n=n, last=last) for kind in REACH]
+    for row, (kind, text) in enumerate(zip(REACH, says, strict=True)):
         colour, y = REACH[kind][0], 2.4 * row + 2
         write(axes, 0.8, y - 1.8, text, colour, 10.5, bold=True, ha="left")
         for t, (word, x) in enumerate(zip(words, middles, strict=True)):
@@ -240,7 +225,7 @@ def draw_reach(tokens: Sequence[str], kinds: Sequence[str] = tuple(REACH), n: in
             bend = -min(0.42, 2.6 / (middles[T] - middles[t]))
             target = middles[T] - 0.2 * (T - t) / T
             arrow(axes, (middles[t], y - 0.36), (target, y - 0.36), colour, bend=bend)
-    finding = f"What a model knows when it predicts the next token: {', '.join(kinds)}"
+    finding = f"What a model knows when it predicts the next token: {', '.join(REACH)}"
     return finish(figure, finding, f"The tokens “{' '.join(tokens)}” and a “?”", ". ".join(says))
 
 
@@ -251,7 +236,7 @@ def _token(ax: Axes, x: float, y: float, width: float, word: str, colour: str) -
 
 
 def _states(ax: Axes, middles: np.ndarray, y: float, colour: Any) -> None:
-    """A state above each token, handed on to the next, and from the last one to the question."""
+    """A state above each token, handed on, and from the last one to the question."""
     *seen, asked = middles
     for x, following in zip(seen, [*seen[1:], None], strict=True):
         arrow(ax, (x, y - 0.36), (x, y - 0.84), colour)
@@ -261,7 +246,7 @@ def _states(ax: Axes, middles: np.ndarray, y: float, colour: Any) -> None:
     arrow(ax, (seen[-1] + 0.68, y - 1.1), (asked - 0.15, y - 0.36), colour)
 
 
-# --- what text and size buy -----------------------------------------------------------------------
+# --- what text and size buy
 
 
 @dataclass(frozen=True)
@@ -303,15 +288,15 @@ def plot_ladder(rungs: Sequence[Rung]) -> Figure:
     return finish(figure, finding, listed(said))
 
 
-# --- sampling -------------------------------------------------------------------------------------
+# --- sampling
 
 
 def plot_samplers(probs: Mapping[str, Any], pieces: Callable[[list[int]], list[str]]) -> Figure:
     """Plot one distribution as it is, and as several samplers change it.
 
     Args:
-        probs: sampler -> float[V], the first as it is.
-        pieces: token numbers -> tokens (`tokenizer.pieces`); the twelve likeliest are drawn.
+        probs: sampler -> float[V], the first as it is; its twelve likeliest are drawn.
+        pieces: token numbers -> tokens (`tokenizer.pieces`).
     """
     tables = {name: np.asarray(values, dtype=float) for name, values in probs.items()}
     original = next(iter(tables.values()))

@@ -37,7 +37,7 @@ LINE = 84  # letters that fit side by side in a figure as wide as the page
 
 
 def _flow(texts: Sequence[str], most: float = LINE) -> list[tuple[int, float, float]]:
-    """Where boxes of these texts go, line by line: line, middle and width of each, in letters."""
+    """Where boxes of these texts go: line, middle and width of each, in letters."""
     places: list[tuple[int, float, float]] = []
     line, x = 0, 0.0
     for text in texts:
@@ -52,7 +52,7 @@ def _flow(texts: Sequence[str], most: float = LINE) -> list[tuple[int, float, fl
 def _draw_tokens(
     tokens: Sequence[str], below: Sequence[str], looks: Sequence[Mapping[str, Any]], key: Mapping
 ) -> Figure:
-    """Draw tokens as boxes in lines, what was there below them, and a key of colours above."""
+    """Draw tokens as boxes in lines, what was there below, and a key of colours above."""
     places = _flow([max(pair, key=len) for pair in zip(tokens, below, strict=True)])
     lines = places[-1][0] + 1
     size = (8.6, 0.95 + 0.62 * lines)
@@ -68,7 +68,7 @@ def _draw_tokens(
     return figure
 
 
-# --- masked words ---------------------------------------------------------------------------------
+# --- masked words
 
 CHOSEN = {"hidden": HIDDEN, "replaced by another": OTHER, "left as it is": KEPT}
 
@@ -76,9 +76,7 @@ CHOSEN = {"hidden": HIDDEN, "replaced by another": OTHER, "left as it is": KEPT}
 def draw_masking(tokens: Sequence[str], inputs: Sequence[str], asked: Sequence[bool]) -> Figure:
     """Draw what masking made of a sentence: what the model sees, and below it the labels.
 
-    Args:
-        tokens, inputs: str[T], the sentence before and after.
-        asked: bool[T], which tokens were chosen.
+    `tokens` and `inputs` are str[T], before and after; `asked`, bool[T], are the chosen ones.
     """
     kinds = [_kind(*three) for three in zip(tokens, inputs, asked, strict=True)]
     looks = []
@@ -108,8 +106,7 @@ def _kind(token: str, shown: str, asked: bool) -> str:
 def draw_fill_ins(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
     """Draw what several heads put into the blanks of several sentences.
 
-    Args:
-        table: sentence with [MASK] -> head -> the likeliest three words with probabilities.
+    `table`: sentence with [MASK] -> head -> its likeliest words with probabilities.
     """
     heads = list(next(iter(table.values())))
     column, height = LINE / len(heads), 1.7 * len(table) - 0.5
@@ -171,7 +168,7 @@ def plot_shares(
     return finish(figure, f"{finding}; {told}")
 
 
-# --- two views of one place -----------------------------------------------------------------------
+# --- two views of one place
 
 
 def draw_views(
@@ -181,10 +178,7 @@ def draw_views(
 ) -> Figure:
     """Draw what models see of a sentence, and what they expect at one place.
 
-    Args:
-        words: str[T].
-        place: of the word that is asked for.
-        views: model -> which words it sees, bool[T], and its likeliest tokens.
+    `views`: model -> which words it sees, bool[T], and its likeliest tokens.
     """
     size, widths = (8.6, 0.7 + 1.45 * len(views)), (1.65, 1)
     figure, axes = subplots(len(views), 2, figsize=size, width_ratios=widths, squeeze=False)

@@ -48,7 +48,7 @@ from src.teaching.panel import UNBOXED, Panel
 
 GREY = "#555555"  # of notes and arrows
 
-# --- drawings: boxes, arrows, text ----------------------------------------------------------------
+# --- drawings: boxes, arrows, text
 
 
 def drawing(
@@ -159,7 +159,7 @@ def arrow(
     ax.add_patch(FancyArrowPatch(tuple(start), tuple(end), **style, **look))
 
 
-# --- charts: heatmaps, bars, lines ----------------------------------------------------------------
+# --- charts: heatmaps, bars, lines
 
 
 def title(ax: Axes, text: str, size: float = 10.5, bold: bool = True) -> None:
@@ -301,26 +301,21 @@ def stacked_bars(
     ax: Axes,
     table: Mapping[str, Mapping[str, float]],
     colours: Mapping[str, Any],
-    label: str = "",
-    shown: str = "{:.0f}",
-    least: float = 0,
+    label: str,
 ) -> None:
     """Draw horizontal bars made of parts, each part with its value in it.
 
-    Args:
-        table: name -> part -> length, the same parts in each.
-        colours: part -> colour; its order is that of the parts.
-        least: a part no longer than this gets no text.
+    `table`: name -> part -> length, the same parts in each, in the order of `colours`.
     """
     for y, parts in enumerate(table.values()):
         left = 0.0
         for part, colour in colours.items():
             ax.barh(y, parts[part], 0.62, left=left, color=colour)
-            if parts[part] > least:
-                text, ink = shown.format(parts[part]), readable_on(colour)
-                write(ax, left + parts[part] / 2, y, text, ink, bold=True)
+            if parts[part]:
+                at, ink = left + parts[part] / 2, readable_on(colour)
+                write(ax, at, y, f"{parts[part]:.0f}", ink, bold=True)
             left += parts[part]
-    tell(ax, "Stacked bars", listed(table, shown or number))
+    tell(ax, "Stacked bars", listed(table, "{:.0f}"))
     name_bars(ax, list(table), label)
 
 
@@ -329,22 +324,19 @@ def grouped_bars(
     table: Mapping[str, Mapping[str, float]],
     colours: Mapping[str, Any],
     label: str,
-    shown: str = "{:.2f}",
 ) -> None:
     """Draw groups of horizontal bars, each bar with its value.
 
-    Args:
-        table: name -> kind -> length, the same kinds in each.
-        colours: kind -> colour; its order is that of the kinds.
+    `table`: name -> kind -> length, the same kinds in each, in the order of `colours`.
     """
     height = 0.8 / len(colours)
     for y, lengths in enumerate(table.values()):
         for k, (kind, colour) in enumerate(colours.items()):
             at = y + (k - (len(colours) - 1) / 2) * height
             ax.barh(at, lengths[kind], 0.92 * height, color=colour)
-            write(ax, lengths[kind], at, shown.format(lengths[kind]), shift=(4, 0), ha="left")
+            write(ax, lengths[kind], at, f"{lengths[kind]:.2f}", shift=(4, 0), ha="left")
     ax.set_xlim(0, 1.2 * max(max(lengths.values()) for lengths in table.values()))
-    tell(ax, "Bars", listed(table, shown))
+    tell(ax, "Bars", listed(table))
     name_bars(ax, list(table), label)
 
 
@@ -410,9 +402,7 @@ def lines(
 def label_line_ends(ax: Axes, ends: list[tuple[float, float, str, Any]]) -> None:
     """Write each line's name right of its last point, moved until no two names overlap.
 
-    Args:
-        ax: its limits and scales must be final.
-        ends: (x, y, name, colour) of the last point of each line, in data units.
+    Limits and scales must be final; `ends` are (x, y, name, colour) in data units.
     """
     figure = ax.get_figure(root=True)
     height = 72 * ax.get_position().height * figure.get_figheight()  # points, before the layout
@@ -450,8 +440,7 @@ def level(
 ) -> None:
     """Draw a dashed line to compare with: at a height, or with axis="x" at a place.
 
-    Args:
-        below, left: where its name goes, which else is above the line, at its right end.
+    Its name is above it at its right end, or `below` or `left`.
     """
     (ax.axhline if axis == "y" else ax.axvline)(
         value, color=MUTED, linestyle="--", linewidth=1.3, zorder=1
@@ -477,10 +466,9 @@ def label_points(
     bold: Sequence[bool] | bool = False,
     avoid: np.ndarray | None = None,
 ) -> None:
-    """Write a name at each point, shifted until none covers another or a point.
+    """Write a name at each of N points, shifted until none covers another or a point.
 
     Args:
-        points: float[N, 2].
         colours, bold: one for all names, or one for each.
         avoid: float[M, 2], points that no name may cover; None means `points`.
     """
@@ -505,33 +493,26 @@ def label_points(
 
 
 def legend(figure: Figure, entries: Mapping[str, Any], columns: int = 4) -> None:
-    """Name colours below a figure. entries: name -> colour."""
+    """Name colours, name -> colour, below a figure."""
     patches = [Patch(facecolor=c, edgecolor=MUTED, label=plain(n)) for n, c in entries.items()]
     look = {"frameon": False, "fontsize": 10, "handlelength": 1.2, "columnspacing": 1.4}
     place = "outside lower center"
     figure.legend(handles=patches, loc=place, ncols=min(columns, len(patches)), **look)
 
 
-# --- text in colours ------------------------------------------------------------------------------
+# --- text in colours
 
 
 def html_panel(content: str, text: str, style: str = "") -> Panel:
-    """HTML for light and dark pages, and the same as text where there is no page.
-
-    Args:
-        style: CSS of the element around the content.
-    """
+    """HTML for light and dark pages, in an element of this style; `text` where there is no page."""
     div = f'<div class="wta" style="max-width:52em;{style}">{content}</div>'
     return Panel(f"<style>{UNBOXED}</style>{div}", text)
 
 
 def tinted_words(words: Sequence[tuple[str, float]], strongest: float, caption: str) -> Panel:
-    """Show a text with each word on a background as strong as its value.
+    """Show a text with each word on a background as strong as its value, and a line below.
 
-    Args:
-        words: each with its value: orange above zero, blue below, no colour at zero.
-        strongest: the value that gets the full colour.
-        caption: a line below.
+    A word is orange above zero, blue below; the value `strongest` gets the full colour.
     """
     spans = []
     for word, value in words:

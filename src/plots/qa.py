@@ -49,15 +49,13 @@ if TYPE_CHECKING:
 Rows = Iterable[Mapping[str, Any]]  # a datasets.Dataset, or a list of its rows
 
 
-# --- windows --------------------------------------------------------------------------------------
+# --- windows
 
 
 def draw_windows(features: Rows, tokenizer: PreTrainedTokenizerBase) -> Figure:
     """Draw the windows of one question's passage: what each covers and shares, and the answer.
 
-    Args:
-        features: the rows of one question from `src.qa.prepare_features`, with labels or without.
-        tokenizer: the one they were made with.
+    `features` are the rows of one question from `src.qa.prepare_features`.
     """
     rows = list(features)
     places, answers = _passage_places(rows)
@@ -126,13 +124,13 @@ def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], li
     return [place[place >= 0] for place in places], answers
 
 
-# --- scores ---------------------------------------------------------------------------------------
+# --- scores
 
 
 def _draw_scores(
     axes: Sequence[Axes], start: np.ndarray, end: np.ndarray, span: tuple[int, int], name: str
 ) -> None:
-    """Bars of the start scores and of the end scores of tokens, the answer's tokens marked."""
+    """Bars of the start scores and of the end scores, the answer's tokens marked."""
     sides = zip(axes, (start, end), span, (START, END), ("start", "end"), strict=True)
     for ax, values, at, colour, side in sides:
         colours = [colour if i == at else tint(colour, 0.4) for i in range(len(values))]
@@ -166,10 +164,8 @@ def plot_span_matrix(
 ) -> Figure:
     """Draw the score of every span, start + end: rows are first tokens, columns last ones.
 
-    Args:
-        start_logits, end_logits: float[T].
-        tokens: str[T], the passage's part of a window.
-        max_answer_tokens: longer spans are not allowed.
+    The logits are float[T], for the passage's part of a window; longer spans than
+    `max_answer_tokens` are not allowed.
     """
     start, end = np.asarray(start_logits, dtype=float), np.asarray(end_logits, dtype=float)
     T = len(tokens)
@@ -208,7 +204,7 @@ def plot_threshold(
 
     Args:
         scores: float[N] in [0, 1], how sure the reader is of its best answer.
-        has_answer: bool[N], whether there is one.
+        has_answer: bool[N].
         f1: float[N] in [0, 1] of the best answers. By SQuAD 2.0's rule a refusal scores 1 where
             there is no answer, else 0.
         chosen: the threshold to mark.
@@ -244,7 +240,7 @@ def plot_threshold(
     return finish(figure, finding, f"F1 over all questions is {100 * total[at]:.1f} there")
 
 
-# --- pictures -------------------------------------------------------------------------------------
+# --- pictures
 
 
 def draw_question_to_answer(
@@ -257,10 +253,7 @@ def draw_question_to_answer(
 ) -> Figure:
     """Draw one question on its way: text, tokens, two logits for each, the answer read off.
 
-    Args:
-        tokens: str[T], some 30 at most: a short passage.
-        start_logits, end_logits: float[T].
-        span: first and last token of the answer.
+    `tokens` are some 30 at most, `span` the answer's first and last.
     """
     start, end = np.asarray(start_logits, dtype=float), np.asarray(end_logits, dtype=float)
     T, (first, last) = len(tokens), span
@@ -289,17 +282,13 @@ def draw_question_to_answer(
     return finish(figure, finding, written(figure))
 
 
-# --- answers in their passage ---------------------------------------------------------------------
+# --- answers in their passage
 
 
 def show_answer(answer: Answer, context: str, question: str | None = None) -> Panel:
     """Show the passage with the answer highlighted and how sure the reader is, or its refusal.
 
-    Args:
-        answer: of `QuestionAnswerer`.
-
-    Raises:
-        ValueError: the answer is not at its place in `context`.
+    ValueError where the answer is not at its place in `context`.
     """
     if context[answer.start : answer.end] != answer.text:
         raise ValueError(
@@ -333,10 +322,7 @@ def answer_box(
 ) -> str:
     """A question, a passage, a bar of how sure and the verdict, in a box with a coloured edge.
 
-    Args:
-        passage, verdict, below: HTML; `below` is at the very end.
-        score: in [0, 1].
-        question: text.
+    `passage`, `verdict` and `below`, the very end, are HTML, `question` is text.
     """
     colour = "#8a8a8a" if refused else "#009e73"
     frame = f"width:90px;height:9px;border:1px solid {colour};border-radius:5px;overflow:hidden"

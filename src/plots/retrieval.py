@@ -52,7 +52,7 @@ WAY_COLOURS = {"keyword": KEYWORD, "dense": DENSE, "fused": FUSED}
 WAY_NAMES = {"keyword": "by keyword", "dense": "by meaning", "fused": "both, fused"}
 
 
-# --- an answer with its evidence ------------------------------------------------------------------
+# --- an answer with its evidence
 
 
 def show_open_answer(answer: OpenAnswer, question: str | None = None) -> Panel:
@@ -135,7 +135,7 @@ def draw_open_pipeline(passages: int, pool: int, read: int) -> Figure:
     )
 
 
-# --- by keyword -----------------------------------------------------------------------------------
+# --- by keyword
 
 
 def draw_inverted_index(index: Mapping[str, Mapping[str, int]], asked: Sequence[str]) -> Figure:
@@ -284,7 +284,7 @@ def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
     return finish(figure, finding)
 
 
-# --- reading --------------------------------------------------------------------------------------
+# --- reading
 
 
 def plot_candidates(

@@ -41,7 +41,7 @@ INPUT, STATE = START, END  # what the colours mean in the drawings of this file
 COLOURS = {"tanh RNN": "C1", "LSTM": "C0", "GRU": "C2"}
 
 
-# --- order ----------------------------------------------------------------------------------------
+# --- order
 
 
 def draw_bags(sentences: Sequence[Sequence[str]]) -> Figure:
@@ -63,15 +63,13 @@ def draw_bags(sentences: Sequence[Sequence[str]]) -> Figure:
     return finish(figure, f"{len(sentences)} sentences, {same}", "; ".join(told))
 
 
-# --- one cell, unrolled ---------------------------------------------------------------------------
+# --- one cell, unrolled
 
 
 def draw_unrolled(words: Sequence[str], inputs: Any, states: Any) -> Figure:
     """Draw one cell once per word, with the numbers that go in, along and out.
 
-    Args:
-        words: str[T].
-        inputs, states: float[T, D_in] and float[T, D], few numbers each, which are written out.
+    `inputs` and `states` are float[T, D_in] and float[T, D], few numbers each.
     """
     inputs, states = np.asarray(inputs, dtype=float), np.asarray(states, dtype=float)
     T, told = len(words), []
@@ -102,15 +100,14 @@ def _vector(values: np.ndarray) -> str:
     return ", ".join(f"{value:.2f}".replace("-0.00", "0.00") for value in values)
 
 
-# --- gradients ------------------------------------------------------------------------------------
+# --- gradients
 
 
 def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     """Plot the gradient of the last state by each input against the steps between them.
 
-    Args:
-        norms: layer -> float[distances], the norm at distance 0 first. Before a comma the name is
-            the cell's, which has one colour, pale where nothing follows.
+    `norms`: layer -> float[distances], from distance 0 on. Before a comma the name is the cell's,
+    which has one colour, pale where nothing follows.
     """
     figure, ax = subplots(figsize=(8.4, 3.9))
     colours = {
@@ -140,7 +137,7 @@ def plot_scores(
     Args:
         scores: name -> shares in [0, 1], one for each seed.
         label: of the axis: what was right, and of how many.
-        guess, guessing: the share that the cheapest rival gets right, and its name.
+        guess, guessing: what the cheapest rival gets right, and its name.
     """
     means = {name: float(np.mean(values)) for name, values in scores.items()}
     figure, ax = subplots(figsize=(8.4, 1.6 + 0.42 * len(scores)))
@@ -166,7 +163,7 @@ def _tenths(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-# --- LSTM -----------------------------------------------------------------------------------------
+# --- LSTM
 
 LSTM_STAGES = (  # gates, arrows, signs, where its note is; what the title and the note say
     (
@@ -221,7 +218,7 @@ def draw_lstm_cell(stage: int = 3) -> Figure:
     return finish(figure, f"Stage {stage}: {does[-1]}", f"{told}. All boxes read word and state")
 
 
-# --- both directions ------------------------------------------------------------------------------
+# --- both directions
 
 
 def plot_directions(
@@ -229,9 +226,7 @@ def plot_directions(
 ) -> Figure:
     """Plot how far the states of two sentences are apart at each place, for each direction.
 
-    Args:
-        first, second: str[T], two sentences of one length.
-        differences: direction -> float[T], norm of the difference of the states.
+    The sentences are of one length; `differences`: direction -> float[T], norm of the difference.
     """
     T, width = len(first), 0.8 / len(differences)
     figure, ax = subplots(figsize=(8.2, 3.7))
@@ -256,15 +251,13 @@ def plot_directions(
     return finish(figure, finding)
 
 
-# --- encoder and decoder --------------------------------------------------------------------------
+# --- encoder and decoder
 
 
 def draw_encoder_decoder(date: str, iso: str, D: int) -> Figure:
     """Draw an encoder-decoder with its wires: characters in, one vector, characters out.
 
-    Args:
-        date, iso: what is read and what is written, shortened in the drawing.
-        D: numbers of the vector.
+    `date` is read and `iso` written, shortened in the drawing; the vector has D numbers.
     """
     read = list(date) if len(date) <= 12 else [*date[:7], "…", *date[-4:]]
     wrote, R = [*iso[:5], "…"], len(read)
@@ -315,9 +308,7 @@ def plot_accuracy_by_length(
 ) -> Figure:
     """Plot the share of dates that come out right, by the length of what is read.
 
-    Args:
-        curves: name -> {(low, high): (right, count)}, of `src.dates.exact_match_by_length`. The
-            band around a curve is one standard error to either side.
+    The curves are of `src.dates.exact_match_by_length`, each in a band of one standard error.
     """
     bins = sorted({edges for curve in curves.values() for edges in curve})
     points, bands = {}, {}

@@ -49,8 +49,7 @@ STEP = {"colour": "#444444", "width": 1.6, "head": 13}  # arrows from box to box
 def task_gallery(rows: Sequence[tuple[str, str, object]]) -> Panel:
     """Show tasks one below the other: what each is called, what goes in, what comes out.
 
-    Args:
-        rows: name, text, and result: a text, or label -> share, of which the first two are shown.
+    What comes out is a text, or label -> share, of which the first two are shown.
     """
     cell = '<td style="text-align:left;vertical-align:top;padding:.35em 1em .35em 0">'
     content, text = "", []
@@ -68,7 +67,7 @@ def task_gallery(rows: Sequence[tuple[str, str, object]]) -> Panel:
     return html_panel(f"<table>{content}</table>", "\n".join(text))
 
 
-# --- sets and maps --------------------------------------------------------------------------------
+# --- sets and maps
 
 SETS = {  # name: middle, size, colour, where its text goes, what this course puts into it
     "Artificial\nintelligence": (
@@ -133,7 +132,7 @@ def draw_course_map() -> Figure:
     return finish(figure, finding, "Boxes joined by arrows", told)
 
 
-# --- how training works ---------------------------------------------------------------------------
+# --- how training works
 
 LOOP = {  # step: what it means, for the best-fit line, for the spam filter
     "forward": (
@@ -193,9 +192,7 @@ def plot_line_training(
 ) -> Figure:
     """Plot a line on its way to the points, and beside it the way of its two numbers downhill.
 
-    Args:
-        x, y: float[N].
-        history: (slope, intercept, error), at the start and after each epoch.
+    `history` has (slope, intercept, error), at the start and after each epoch.
     """
     epochs = len(history) - 1
     shown = [0, *(10**power for power in range(9) if 5 * 10**power <= epochs), epochs]
@@ -234,9 +231,7 @@ def contours(
 ) -> None:
     """Draw lines of equal error over slope and intercept, and a cross where it is lowest.
 
-    Args:
-        x, y: float[N], the points.
-        slopes, intercepts: float[epochs + 1], what must be in sight.
+    `slopes` and `intercepts` must be in sight.
     """
     best = np.polyfit(x, y, deg=1)
     sides = []
@@ -251,7 +246,7 @@ def contours(
     ax.set(xlabel="slope", ylabel="intercept")
 
 
-# --- spam and tasks -------------------------------------------------------------------------------
+# --- spam and tasks
 
 
 def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
@@ -276,11 +271,7 @@ def plot_filter_errors(errors: Mapping[str, Errors]) -> Figure:
 
 
 def plot_filter_losses(losses: Mapping[str, Sequence[float]]) -> Figure:
-    """Plot the loss of a filter by epoch on what it learns from, and on what was kept aside.
-
-    Args:
-        losses: "training" and "validation" -> float[epochs], before each epoch's step.
-    """
+    """Plot the loss of a filter by epoch, "training" and "validation", before each step."""
     figure, ax = subplots(figsize=(8, 3.6))
     lines(ax, {name: list(enumerate(values)) for name, values in losses.items()}, "epoch", "loss")
     level(ax, math.log(2), "a coin: 0.69", below=True)
@@ -294,11 +285,7 @@ def plot_filter_losses(losses: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def plot_beliefs(beliefs: Mapping[str, Sequence[float]]) -> Figure:
-    """Plot how likely spam a filter in training takes some messages to be, epoch by epoch.
-
-    Args:
-        beliefs: name of a message -> float[epochs], its probability after each.
-    """
+    """Plot how likely spam a filter takes some messages to be, after each epoch of training."""
     curves = {name: np.column_stack([np.arange(len(p)) + 1, p]) for name, p in beliefs.items()}
     figure, ax = subplots(figsize=(8, 3.9))
     lines(ax, curves, "epoch, logarithmic", "probability of spam", ylim=(0, 1), log="x")

@@ -45,8 +45,7 @@ class LiveCurve:
     def __call__(self, progress: Mapping[str, Any]) -> None:
         """Take in the state of the training and show it if it is time to.
 
-        Args:
-            progress: what `src.runtime.progress_line` takes, and the history of a finished run.
+        `progress` is what `src.runtime.progress_line` takes, with the history of a finished run.
         """
         with contextlib.suppress(Exception):  # an interrupt is not an Exception
             phase = str(progress.get("phase") or "training")
@@ -134,9 +133,7 @@ class LiveCurve:
 def plot_runs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Plot the loss of one run or several against seconds, smoothed.
 
-    Args:
-        runs: name -> history, one dict per log with seconds and loss (`finetune(...).history`);
-            logs without a loss are passed over, and runs without any.
+    A history has one dict per log (`finetune(...).history`); logs without a loss are passed over.
     """
     curves = {}
     for name, history in runs.items():
@@ -177,15 +174,14 @@ def plot_losses(
     return finish(figure, f"The loss goes {', '.join(said)}")
 
 
-# --- weights --------------------------------------------------------------------------------------
+# --- weights
 
 
 def plot_weight_change(changes: Mapping[str, Sequence[float]]) -> Figure:
     """Draw how far each part of the encoder moved in fine-tuning, by layer, as a heatmap.
 
-    Args:
-        changes: part -> float[layers], ||after - before|| / ||before||; one number for a part
-            outside the layers, such as the word embeddings. Exactly 0 says frozen.
+    `changes`: part -> float[layers], ||after - before|| / ||before||; one number for a part outside
+    the layers, such as the word embeddings. Exactly 0 says frozen.
     """
     parts = {name: 100 * np.asarray(values, dtype=float) for name, values in changes.items()}
     layers = max(map(len, parts.values()))
@@ -215,7 +211,7 @@ def plot_weight_change(changes: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Mean of each value and its neighbours, a twentieth of the series to either side: float[N]."""
+    """Mean of each value and its neighbours, a twentieth of the series to either side."""
     if len(values) < 20:
         return values
     window = np.ones(2 * (len(values) // 20) + 1)

@@ -37,8 +37,7 @@ PANELS = {  # column of `summarise` -> what is above it, and the columns of a li
 def plot_variants(summary: pd.DataFrame) -> Figure:
     """Plot how good each way to answer is, how true to the passage, and how long it takes.
 
-    Args:
-        summary: of `src.qa.variants.summarise`.
+    `summary` is of `src.qa.variants.summarise`.
     """
     size = (8.6, 1.9 + 0.62 * len(summary))
     figure, axes = subplots(2, 3, figsize=size, sharey=True)
@@ -61,11 +60,7 @@ def plot_variants(summary: pd.DataFrame) -> Figure:
 
 
 def plot_kinds(table: pd.DataFrame) -> Figure:
-    """Plot what became of the questions, a bar for each way to answer.
-
-    Args:
-        table: as of `src.qa.variants.load_variants`.
-    """
+    """Plot what became of the questions of `load_variants`, a bar for each way to answer."""
     counts = variants.count_kinds(table)
     counts = counts.loc[:, counts.sum() > 0]
     colours = {kind: KIND_COLOURS[kind] for kind in counts.columns}

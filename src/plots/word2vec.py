@@ -54,16 +54,11 @@ hundreds thousand thousands million millions billion billions trillion
 """
 NUMBER_WORDS = frozenset(_NUMBER_WORDS.split())
 
-# --- windows and pairs ----------------------------------------------------------------------------
+# --- windows and pairs
 
 
 def draw_windows(words: Sequence[str], window: int) -> Figure:
-    """Draw a window sliding over a sentence, a row for each place, with the size of each context.
-
-    Args:
-        words: str[T], about 20 at most.
-        window: places to either side.
-    """
+    """Draw a window, `window` places to either side, sliding over a sentence of about 20 words."""
     T = len(words)
     widths = np.array([max(len(word), 2) + 1.6 for word in words])
     middles, width = np.cumsum(widths) - widths / 2 - 0.2, widths.sum()
@@ -91,7 +86,7 @@ def draw_windows(words: Sequence[str], window: int) -> Figure:
     return finish(figure, finding, shows, f"Centre and context, {listed(pairs)}")
 
 
-# --- the networks ---------------------------------------------------------------------------------
+# --- the networks
 
 
 def draw_network(V: int, D: int, word: str) -> Figure:
@@ -160,7 +155,7 @@ def _draw_architecture(ax: Axes, name: str, asks: str, around: Sequence[str], ce
     write(ax, 5.2, 0.05, "output, softmax", MUTED, 9.5)
 
 
-# --- losses and sampling --------------------------------------------------------------------------
+# --- losses and sampling
 
 
 def draw_negative_sampling(
@@ -168,9 +163,7 @@ def draw_negative_sampling(
 ) -> Figure:
     """Draw what one pair trains: the probability of each word, and where training pushes it.
 
-    Args:
-        scores: float[1 + K], dot products with the centre's vector, the context's first.
-        V: words in the vocabulary.
+    `scores`, float[1 + K], are dot products with the centre's vector, the context's first.
     """
     K = len(negatives)
     probs = expit(np.asarray(scores, dtype=float))
@@ -201,7 +194,7 @@ def plot_keep_probability(
     """Plot how likely each word is to stay in the text against how frequent it is.
 
     Args:
-        words, counts, keep: str[V], int[V], float[V] of the vocabulary, by falling count.
+        words, counts, keep: str[V], int[V], float[V], by falling count.
         labels: the words to name.
     """
     shares, stays = 100 * np.asarray(counts) / np.sum(counts), 100 * np.asarray(keep)
@@ -226,7 +219,7 @@ def plot_keep_probability(
     return finish(figure, f"{finding}in all, {left:.0f} % of the text is left", rare, named)
 
 
-# --- maps of words --------------------------------------------------------------------------------
+# --- maps of words
 
 
 def is_number(word: str) -> bool:
@@ -276,7 +269,7 @@ def plot_word_map(words: Sequence[str], places: np.ndarray, around: str | None =
     Args:
         words: str[N], the most frequent first; some all over the map are named.
         places: float[N, 2], of `tsne`.
-        around: a word to look at closely: of the map its 40 nearest words, all of them named.
+        around: a word to look at closely: its 40 nearest words, all of them named.
     """
     numbers = np.array([is_number(word) for word in words])
     if around is not None:
@@ -359,16 +352,15 @@ def plot_word_maps(
     return finish(figure, finding, shows, f"Marked, some of each: {groups}")
 
 
-def kept_neighbours(first: np.ndarray, second: np.ndarray, n: int = 10) -> float:
-    """The share of each point's n nearest in one arrangement that are so in another, on average.
+def kept_neighbours(first: np.ndarray, second: np.ndarray) -> float:
+    """The share of each point's ten nearest in one arrangement that are so in another.
 
-    Args:
-        first, second: float[N, D] and float[N, D2], the same N points; n is less than N.
+    The same N points are float[N, D] and float[N, D2].
     """
     from sklearn.neighbors import NearestNeighbors
 
     found = [
-        NearestNeighbors(n_neighbors=n).fit(points).kneighbors(return_distance=False)
+        NearestNeighbors(n_neighbors=10).fit(points).kneighbors(return_distance=False)
         for points in (first, second)
     ]
     return shared_neighbours(*found)[0]
@@ -380,8 +372,8 @@ def explore_word_map(words: Sequence[str], places: np.ndarray, neighbours: np.nd
     Args:
         words: str[N], the most frequent first.
         places: float[N, 2], of `tsne`.
-        neighbours: int[N, k], the words nearest by their vectors, of `WordVectors.nearest`; lines
-            lead to them from the word pointed at.
+        neighbours: int[N, k], the nearest by their vectors, of `WordVectors.nearest`; lines lead to
+            them from the word pointed at.
     """
     low, span = places.min(axis=0), float(np.ptp(places, axis=0).max()) or 1.0
     grid = np.round((places - low) / span * 9999).astype(int)

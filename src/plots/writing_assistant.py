@@ -29,9 +29,7 @@ LEGEND = (
 def show_continuations(continuations: Sequence[Continuation], model: str = "") -> Panel:
     """Show continuations of one beginning, each token tinted by its probability.
 
-    Args:
-        continuations: at least one.
-        model: the name of the model that wrote them, if it is to be shown.
+    `model` is the name of the model that wrote them, if it is to be shown.
     """
     beginning, by = continuations[0].beginning, f" ({model})" if model else ""
     items = [f'<li style="margin:.35em 0">{tinted(each)}</li>' for each in continuations]
@@ -73,12 +71,7 @@ class WritingAssistant:
     """Type a beginning, choose a model, get three continuations, take one, and go on.
 
     In a notebook it shows an example, and below it the line to type in where ipywidgets is
-    installed.
-
-    Args:
-        models: name -> LanguageModel, the first is chosen at first.
-        beginning: to start with.
-        n: tokens of a continuation, at most.
+    installed. The first model is chosen at first; a continuation has n tokens at most.
     """
 
     def __init__(

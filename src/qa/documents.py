@@ -73,34 +73,14 @@ def wikipedia() -> list[Document]:
     return [Document(passage.title, passage.text) for passage in assets.load_passages().values()]
 
 
-def read_folder(folder: str | Path) -> list[Document]:
-    """Read your own textbook: all files of text in `folder` and below it, by name.
-
-    They are .txt, .md, .html, .epub, .docx and .pdf. Each is cut into passages of about
-    PASSAGE_WORDS words, at headings, between paragraphs and sentences, as `scan_folder` does.
-
-    Raises:
-        RetrievalError: the folder has no such files, or some cannot be read or hold no words; it
-            names them all. `scan_folder` reads the others.
-    """
-    found = scan_folder(folder)
-    if found.failed:
-        raise _unreadable(folder, found)
-    return found.documents
-
-
-def _unreadable(folder: str | Path, found: Folder) -> RetrievalError:
-    problems = ", ".join(str(Path(folder, named)) for named in found.failed)
-    advice = "save as another kind, or take out of the folder"
-    return RetrievalError(f"found what cannot be read: {problems}; {advice}.")
-
-
 def scan_folder(folder: str | Path) -> Folder:
-    """Read the files of text in a folder and below it, and say which could not be read.
+    """Read your own textbook: the files of text in a folder and below it, by name.
 
-    A passage's title is the file's name, and the heading above it. A passage that is not the first
-    below its heading begins with the last sentences of the one before. Names that begin with a dot
-    are skipped: Jupyter keeps older copies in .ipynb_checkpoints. Links are named, not followed.
+    They are .txt, .md, .html, .epub, .docx and .pdf, cut into passages of about PASSAGE_WORDS words
+    at headings, between paragraphs and sentences. A passage's title is the file's name, and the
+    heading above it. One that is not the first below its heading begins with the last sentences of
+    the one before. Names that begin with a dot are skipped: Jupyter keeps older copies in
+    .ipynb_checkpoints. Links are named, not followed.
 
     Raises:
         RetrievalError: it is not a folder, or has no files of text, or none can be read.
@@ -122,7 +102,9 @@ def scan_folder(folder: str | Path) -> Folder:
         problem = "has no file of text" if folder.is_dir() else "is not a folder"
         raise RetrievalError(f"{folder} {problem} ({' '.join(READERS)}); name one that has some.")
     if not found.read:
-        raise _unreadable(folder, found)
+        problems = ", ".join(str(folder / named) for named in found.failed)
+        advice = "save as another kind, or take out of the folder"
+        raise RetrievalError(f"found what cannot be read: {problems}; {advice}.")
     return found
 
 

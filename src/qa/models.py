@@ -128,7 +128,7 @@ def prepare_network(network: PreTrainedModel) -> None:
         use_cpu_attention(network)
 
 
-# --- checks -----------------------------------------------------------------------------------
+# --- checks
 
 
 def _refusal(name: str | Path, problem: str, advice: str) -> ModelError:
@@ -235,7 +235,7 @@ def _check_tokenizer(
         raise _refusal(name, f"{found}, so that capital letters are lost", advice)
 
 
-# --- cards and released weights ---------------------------------------------------------------
+# --- cards and released weights
 
 
 def card_folder(name: str | Path) -> Path | None:

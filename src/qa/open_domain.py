@@ -131,7 +131,7 @@ class WikipediaAnswerer:
 
         Args:
             model: as `QuestionAnswerer.load` takes it.
-            documents: such as `read_folder("my textbook")`; None is Wikipedia.
+            documents: what to search; None is Wikipedia.
             texts: instead: a folder of .txt, .md, .html, .epub, .docx and .pdf files. A warning
                 names those that cannot be read.
             folder, report: as in `Retriever.open`.

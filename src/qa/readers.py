@@ -117,7 +117,7 @@ def _read_jsonl(questions: Questions, text: str, file_name: str) -> None:
                 questions.add(fields, **({"id": f"{file_name}:{line}"} if no_id else {}))
 
 
-# --- tables -----------------------------------------------------------------------------------
+# --- tables
 
 
 def _read_csv(questions: Questions, text: str, file_name: str) -> None:
@@ -207,7 +207,7 @@ def _read_answer(row: dict[str, str]) -> dict[str, list]:
     return {"text": [answer], "answer_start": starts[:1]}
 
 
-# --- text and JSON ----------------------------------------------------------------------------
+# --- text and JSON
 
 
 def _read_text(file: Path) -> str:

@@ -2,7 +2,7 @@
 
     retriever = Retriever.open()                            # over Wikipedia's introductions
     retriever.search("Who found oxygen?", n=5)              # hits, the best first
-    retriever.add(read_folder("my textbook"))               # only what is new is computed
+    Retriever.open(scan_folder("my textbook").documents)    # only what is new is computed
 
 Vectors are kept in `runtime.cache() / "retrieval"`, which can be deleted at any time. Those of
 Wikipedia's introductions come with the course.
@@ -77,16 +77,11 @@ def top_k(scores: np.ndarray, k: int) -> list[int]:
 class Retriever:
     """Finds passages by keyword, by meaning ("dense"), or by both. `Retriever.open()` makes one.
 
-    Args:
-        documents: what is searched.
-        indexes: "keyword" and "dense", or one of them.
-        folder: where `add` keeps the vectors it computes.
+    `indexes` holds "keyword" and "dense", or one of them.
     """
 
-    def __init__(
-        self, documents: Sequence[Document], indexes: Indexes, folder: str | Path | None = None
-    ):
-        self.documents, self.indexes, self._folder = list(documents), indexes, folder
+    def __init__(self, documents: Sequence[Document], indexes: Indexes):
+        self.documents, self.indexes = list(documents), indexes
 
     @classmethod
     def open(
@@ -117,7 +112,7 @@ class Retriever:
             indexes["keyword"] = KeywordIndex.build(documents)
         if "dense" in kinds:
             indexes["dense"] = DenseIndex.open(documents, folder, report)
-        return cls(documents, indexes, folder)
+        return cls(documents, indexes)
 
     def search(self, question: str, n: int = 5, by: str | None = None) -> list[Hit]:
         """Find the n passages that most likely answer the question, best first.
@@ -150,20 +145,6 @@ class Retriever:
         if kind == "keyword":  # a document without any of the words was not found
             ranking = {number: score for number, score in ranking.items() if score > 0}
         return ranking
-
-    def add(self, documents: Iterable[Document], report: Report | None = None) -> None:
-        """Search these, too, from now on; vectors are computed for new ones only."""
-        together = unique_documents([*self.documents, *documents])
-        if together == self.documents:
-            return
-        indexes: Indexes = {}
-        for kind, index in self.indexes.items():
-            if isinstance(index, DenseIndex):  # its encoder is not loaded twice
-                indexes[kind] = DenseIndex.open(together, self._folder, report, index.encoder)
-            else:
-                indexes[kind] = KeywordIndex.build(together)
-        # Only now: an interruption leaves all as it was.
-        self.documents, self.indexes = together, indexes
 
 
 def _indexes_for(by: str) -> tuple[str, ...]:

@@ -211,7 +211,7 @@ def _check_characters(field: str, text: str) -> None:
         raise Problem(says, "surrogate") from None
 
 
-# --- the place of an answer -------------------------------------------------------------------
+# --- the place of an answer
 
 
 def _check_span(context: str, text: str, start: int) -> None:
@@ -263,13 +263,13 @@ def why_absent(text: str, context: str) -> str:
     return alike if text in context else ""
 
 
-# --- how errors show things -------------------------------------------------------------------
+# --- how errors show things
 
 
-def show(value: Any, limit: int = 60) -> str:
+def show(value: Any) -> str:
     """`value` for an error message: one line, printable, short; as Python or JSON writes it."""
     shown = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
-    return shown if len(shown) <= limit else f"{shown[:limit]}..."
+    return shown if len(shown) <= 60 else f"{shown[:60]}..."
 
 
 def name_of(source: object) -> str:

@@ -261,7 +261,7 @@ def working_in(run: FinetuneRun, state: PartialState) -> Iterator[None]:
         yield
 
 
-# --- what is left at the end ------------------------------------------------------------------
+# --- what is left at the end
 
 
 def save_reader(reader: QuestionAnswerer, run: FinetuneRun) -> None:

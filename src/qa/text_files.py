@@ -103,7 +103,7 @@ def _bounded(blocks: Iterator[Block]) -> list[Block]:
     return kept
 
 
-# --- text, Markdown, HTML, EPUB, Word -------------------------------------------------------------
+# --- text, Markdown, HTML, EPUB, Word
 
 
 def _decoded(data: bytes) -> str:
@@ -242,7 +242,7 @@ def _read_docx(file: Path) -> Iterator[Block]:
             yield Block(item.text, None, is_heading)
 
 
-# --- PDF ------------------------------------------------------------------------------------------
+# --- PDF
 
 
 def _read_pdf(file: Path) -> Iterator[Block]:
@@ -362,7 +362,7 @@ def _letters(text: str) -> str:
     return re.sub(r"[\W\d_]+", "", text).lower()
 
 
-# --- the process that reads -----------------------------------------------------------------------
+# --- the process that reads
 
 READERS: dict[str, Callable[[Path], Iterator[Block]]] = {
     ".txt": _read_plain_text,

@@ -88,7 +88,7 @@ def report_panel(findings: list[Finding]) -> Panel:
     return Panel(page, "\n".join(lines))
 
 
-# --- one thing each -------------------------------------------------------------------------------
+# --- one thing each
 
 
 def _python(wanted: str) -> Finding:

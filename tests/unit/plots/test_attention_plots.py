@@ -90,9 +90,9 @@ FIGURES = {
         "Both: nobody looks at [PAD] or at what comes later; none: everybody looks at everybody",
     ),
     "plot_outputs": (
-        lambda: attention.plot_outputs({"x": (TOKENS, waves(T, 4))}, "A small matrix", True),
+        lambda: attention.plot_outputs({"x": (TOKENS, waves(T, 4))}, "A small matrix"),
         "A small matrix",
-        "Heatmap of x: [CLS]: 0, 0, 1, 1; the: 0.84, 0.032, 0.54, 1;",
+        "Heatmaps of vectors, a row for each token, x: [CLS] the",
     ),
     "draw_projection": (
         lambda: attention.draw_projection(

@@ -67,8 +67,8 @@ FIGURES = {
         "counting, n = 3: the last 2 tokens, and nothing before",
     ),
     "draw_reach of one": (
-        lambda: lm.draw_reach(["the", "cat", "sat"], ["counting"], n=2),
-        "What a model knows when it predicts the next token: counting",
+        lambda: lm.draw_reach(["the", "cat", "sat"], n=2),
+        "What a model knows when it predicts the next token: counting, recurring, attending",
         "counting, n = 2: the last token, and nothing before",
     ),
     "plot_ladder": (

@@ -1,6 +1,5 @@
 """Both searches together: fused by rank, added to, and asked for what cannot be had."""
 
-import math
 import time
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 
 from src import assets
 from src.qa import dense
-from src.qa.dense import text_to_encode
 from src.qa.documents import Document, RetrievalError
 from src.qa.retriever import Retriever, fuse, top_k
 
@@ -108,29 +106,6 @@ def test_a_retriever_opened_one_way_is_asked_that_way(documents):
             alone.search("gold", by=by)
     with pytest.raises(ValueError, match="by is 'magic'"):
         Retriever.open(documents, "magic")
-
-
-def test_added_documents_are_found_and_only_they_are_encoded(retriever, monkeypatch, documents):
-    monkeypatch.setattr(dense, "SentenceEncoder", lambda: pytest.fail("the model was loaded again"))
-    encoder = retriever.indexes["dense"].encoder
-    before = len(encoder.texts)
-    retriever.add([QUARK, documents[0]])
-    assert encoder.texts[before:] == [text_to_encode(QUARK)]
-    assert retriever.documents == [*documents, QUARK]
-    assert retriever.search("What is a quark?", 1, "keyword")[0].title == "Quark"
-    assert len(retriever.search("What is a quark?", 9)) == 6
-    indexes = dict(retriever.indexes)
-    retriever.add([QUARK])
-    assert len(retriever.documents) == 6 and retriever.indexes == indexes
-
-
-def test_an_interrupted_addition_leaves_a_retriever_as_it_was(retriever, documents):
-    retriever.indexes["dense"].encoder.stop_after = 5
-    with pytest.raises(KeyboardInterrupt):
-        retriever.add([QUARK])
-    assert retriever.documents == documents
-    retriever.indexes["dense"].encoder.stop_after = math.inf
-    assert len(retriever.search("What is a quark?", 9)) == 5
 
 
 def test_passages_of_the_asset_are_documents_too():
