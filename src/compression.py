@@ -110,7 +110,6 @@ def measure(
 
 
 def _answer(qa: QuestionAnswerer, questions: Dataset) -> tuple[dict[str, str], float]:
-    """A reader's answers by id, and the seconds that it took."""
     start = time.perf_counter()
     asked = list(questions["question"]), list(questions["context"])
     answers = qa(*asked, threshold=0.0, n_best=1)
@@ -193,7 +192,6 @@ class Int8Linear(nn.Module):
 
 
 def _wanted_dtype(x: Tensor) -> torch.dtype:
-    """What a layer gives: the dtype of autocast, or that of its input."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
@@ -429,7 +427,6 @@ def _lessons(
 def _agreement(
     student: PreTrainedModel, teacher: QuestionAnswerer, held_out: Dataset
 ) -> Callable[[], float]:
-    """Measures the share of windows in which the student marks what its teacher marks."""
     windows = _windows(held_out.select(range(min(HELD_OUT, len(held_out)))), teacher)
     reader = reader_of(student, teacher, teacher.precision)
 

@@ -45,9 +45,9 @@ class ThreadTuner:
     """Chooses how many threads torch computes with, by timing real work.
 
     Beside another busy program two threads can be slower than one, since they wait for each other
-    at every operation. Only the clock tells: each count takes its turn with a few pieces of work,
-    and the fastest stays. It is tried again when the work becomes much slower, and from time to
-    time while fewer than all cores are used: work on one core cannot tell that another is free.
+    at every operation. Each count takes its turn with a few pieces of work, and the fastest stays.
+    It is tried again when the work becomes much slower, and from time to time while fewer than all
+    cores are used: work on one core cannot tell that another is free.
 
         tuner = ThreadTuner()
         for batch in batches:
@@ -55,8 +55,7 @@ class ThreadTuner:
                 step(batch)
 
     Args:
-        counts: numbers of threads to choose from; None takes what torch has now, one less, half
-            of it, and one.
+        counts: to choose from; None takes what torch has now, one less, half of it, and one.
     """
 
     PIECES = 2  # of work that a count is timed with
@@ -82,11 +81,7 @@ class ThreadTuner:
 
     @contextmanager
     def timed(self, work: float) -> Iterator[None]:
-        """Within it torch has the chosen number of threads.
-
-        Args:
-            work: how much is done, in any unit, such as tokens.
-        """
+        """Within it torch has the chosen number of threads; `work` says how much is done."""
         count = self.left[0] if self.left else self.count
         start = time.perf_counter()
         with threads(count):
@@ -129,16 +124,12 @@ class ThreadTuner:
 
 
 def faster_precision(work: Callable[[], object], device: torch.device, half: str = "bf16") -> str:
-    """The precision in which `work` takes less time; nearly a tie goes to "fp32".
+    """The precision in which `work` takes less time: `half` or, if it is nearly a tie, "fp32".
 
     Args:
-        work: computes something typical on `device`. It is called twice in each precision, and
-            the first call does not count.
-        device: where it computes.
+        work: computes something typical on `device`; called twice in each precision, and the first
+            call does not count.
         half: "bf16" or "fp16", what autocast computes matrix products in.
-
-    Returns:
-        "fp32" or `half`.
     """
     import torch
 
@@ -165,8 +156,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def bf16_autocast() -> torch.autocast:
     """Within it the CPU multiplies matrices in bf16 where it has instructions for it (AMX).
 
-    Sums, softmax and losses stay in fp32. For training and for frozen models; a result that is
-    compared to the last digit is better computed without it. Elsewhere it changes nothing.
+    Sums, softmax and losses stay in fp32. A result that is compared to the last digit is better
+    computed without it.
     """
     import torch
 

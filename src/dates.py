@@ -307,14 +307,10 @@ def train_dates(
     learning_rate: float = 3e-3,
     steps: int | None = None,
 ) -> Run:
-    """Teach a model to rewrite dates, by teacher forcing.
+    """Teach a `DateModel`, in place, to rewrite dates, by teacher forcing.
 
     The history's loss is per character, ln 44 for a model that guesses; its `exact_match`, 0
-    to 1, is that of development dates.
-
-    Args:
-        model: a `DateModel`; it is trained in place.
-        minutes, steps: see `src.training.fit`, also for the other arguments.
+    to 1, is that of development dates. For the arguments see `src.training.fit`.
     """
     development = make_dates(DEVELOPMENT, seed=0, split="development")
 

@@ -33,17 +33,10 @@ NUMBERS = re.compile(r"[-+.0-9eE ]+")  # Python would take "1_000" and digits of
 
 
 class WordVectors:
-    """Words and their vectors. A word is found in any capitalisation.
+    """Words and their vectors, float[V, D], a row for each. A word is found in any capitalisation.
 
-    One that is not there raises UnknownWordError, which names close spellings.
-
-    Args:
-        vocabulary: the words.
-        vectors: float[V, D], a row for each word, in its order.
-        name: for messages.
-
-    Raises:
-        ValueError: there is not one row of numbers for each word.
+    One that is not there raises UnknownWordError, which names close spellings. `name` is for
+    messages. ValueError where there is not one row of numbers for each word.
     """
 
     def __init__(self, vocabulary: Vocabulary, vectors: np.ndarray, name: str = "these vectors"):
@@ -133,15 +126,9 @@ class WordVectors:
     def most_similar_to(
         self, vector: np.ndarray, n: int = 10, leave_out: Iterable[str] = ()
     ) -> dict[str, float]:
-        """The n words whose vectors point most nearly the way `vector` does.
+        """The n words whose vectors point most nearly the way `vector`, float[D], does.
 
-        Args:
-            vector: float[D].
-            n: how many.
-            leave_out: words not to give.
-
-        Returns:
-            The words with their cosines, best first.
+        The best first, with their cosines, without those to `leave_out`.
         """
         left_out = [self.vocabulary[word] for word in leave_out]
         token_ids, cosines = self.nearest(np.asarray(vector)[None], n, [left_out])
@@ -188,7 +175,6 @@ class WordVectors:
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
-    """The length of each row."""
     return np.sqrt(np.einsum("vd,vd->v", vectors, vectors))
 
 
@@ -207,7 +193,6 @@ def _load_glove() -> WordVectors:
 
 
 def _load_folder(folder: Path) -> WordVectors:
-    """A folder with model.safetensors, with a tensor `embeddings.weight`, and vocabulary.json."""
     from safetensors import SafetensorError, safe_open
 
     file = folder / "model.safetensors"
@@ -382,11 +367,10 @@ def evaluate_analogies(
     """Answer the Google analogies: the word nearest to b - a + c that is none of the three.
 
     Args:
-        wv: the vectors.
         half: see `google_analogies`.
         among: how many words are searched, the most frequent; a question with another word
-            counts as unknown. None takes all; 300,000 is what gensim's `evaluate_word_analogies`
-            takes, and the numbers are the same.
+            counts as unknown. None takes all; 300,000 gives the numbers of gensim's
+            `evaluate_word_analogies`.
     """
     questions = google_analogies(half)
     V = min(len(wv), among or len(wv))
@@ -411,10 +395,9 @@ class SimilarityReport:
     """How far cosines order pairs of words as people do.
 
     Attributes:
-        name: of the list of pairs.
         correlation: Spearman's, over the used pairs: 1 for the same order, 0 for none.
         used, missing: (word, word, people's mark); missing are those with an unknown word.
-        cosines: float[len(used)], the vectors' own marks for the used pairs.
+        cosines: float[len(used)].
     """
 
     name: str
@@ -444,8 +427,7 @@ def evaluate_similarity(
 ) -> SimilarityReport:
     """Compare the cosines of pairs of words with people's marks; see `word_pairs`.
 
-    Raises:
-        ValueError: fewer than two pairs have known words, so there is nothing to order.
+    ValueError where fewer than two pairs have known words, so that there is nothing to order.
     """
     from scipy.stats import spearmanr  # 0.3 s, and needed here only
 

@@ -34,15 +34,9 @@ def write_together(files: Mapping[Path, bytes | None]) -> None:
     """Write files that belong together, all or none.
 
     They are written under other names first, so a full disk changes nothing. Then they are moved
-    into place, the last one at the end: while it is missing, the others do not count. The umask
-    decides who may read them.
-
-    Args:
-        files: what goes into each; None removes a file, such as one of an older set. The last
-            one is not None.
-
-    Raises:
-        OSError: the operating system refuses; see `writing`.
+    into place, the last one, which is not None, at the end: while it is missing, the others do not
+    count. None removes a file, such as one of an older set. The umask decides who may read them.
+    OSError where the operating system refuses; see `writing`.
     """
     partial = {file: file.with_name(f".{file.name}.{os.getpid()}") for file in files}
     try:
@@ -67,10 +61,7 @@ def writing(
 ) -> Iterator[None]:
     """Within it, a refusal of the operating system becomes one sentence: disk full, no permission.
 
-    Args:
-        place: what is written, for the sentence.
-        option: the argument by which another place is chosen.
-        error: what to raise.
+    `place` is what is written, `option` the argument by which another is chosen.
     """
     try:
         yield
@@ -82,10 +73,8 @@ def writing(
 def make_folder(folder: str | Path) -> Path:
     """Make a folder where there is none, and see that files can be written into it.
 
-    To be called before a training, so that nothing is lost after it.
-
-    Raises:
-        OSError: they cannot, in one sentence.
+    To be called before a training, so that nothing is lost after it. OSError, in one sentence,
+    where they cannot.
     """
     folder = Path(folder)
     with writing(folder):

@@ -255,7 +255,6 @@ class NetworkModel(LanguageModel):
             return [self._log_probs([self.tokenizer.start_id, *row]) for row in rows]
 
     def _log_probs(self, token_ids: list[int]) -> Tensor:
-        """Those of one row, which begins with START."""
         parts = [torch.empty(0)]
         for start, first, end in windows(len(token_ids) - 1, self.context):
             read = torch.tensor([token_ids[start : end + 1]])
@@ -349,10 +348,8 @@ class PretrainedModel(NetworkModel):
     """A language model that others have trained, with its own vocabulary.
 
     It has read far more text than this course has, most likely these Wikipedia articles too,
-    the test ones included. SmolLM2's weights have been rounded to four bits (Q4_1) before.
-
-    Args:
-        name: "smollm2" (SmolLM2-135M-Instruct), or the folder of a causal language model.
+    the test ones included. SmolLM2's weights have been rounded to four bits (Q4_1) before. `name`
+    is "smollm2" (SmolLM2-135M-Instruct), or the folder of a causal language model.
     """
 
     def __init__(self, name: str | Path = "smollm2"):
@@ -415,14 +412,11 @@ def train_language_model(
 ) -> Run:
     """Teach a model, in place, to predict the next token.
 
-    The history's loss is per token, ln V for a model that guesses; its
-    `perplexity_per_word` is that of some development texts. For `minutes`,
-    `seed`, `learning_rate`, `report` and the option `steps` see
-    `src.training.fit`.
+    The history's loss is per token, ln V for a model that guesses; its `perplexity_per_word` is
+    that of some development texts. For the other arguments see `src.training.fit`.
 
     Args:
         model: its vocabulary must be that of the data.
-        data: the texts.
         folder: where to keep the model, if anywhere; see `TrainableModel.save`.
         batch_size: rows per step, each of as many tokens as the model reads at once.
         beginning: with each score the history keeps what the model then writes after it,

@@ -55,9 +55,6 @@ def count_ngrams(
 
     Args:
         rows: the texts as tokens. Each gets order - 1 STARTs in front and one at its end.
-        order: n, the longest run.
-        V: size of the vocabulary.
-        start_id: the id of START.
         continuations: for m below `order`, count after how many different tokens each m-gram
             occurs, not how often (Kneser and Ney 1995).
     """
@@ -98,7 +95,6 @@ class NgramModel(LanguageModel):
     per length.
 
     Args:
-        tokenizer: the vocabulary.
         rows: the training texts as tokens.
         order: n, the length of the runs; 1 looks at no token before.
         smoothing: "kneser-ney" takes the same discount off every count and gives what it
@@ -182,7 +178,6 @@ class NgramModel(LanguageModel):
         return [self._log_probs(row) for row in rows]
 
     def _log_probs(self, token_ids: Sequence[int]) -> Tensor:
-        """One row of `log_probs`, at all places at once."""
         V, T = self.tokenizer.V, len(token_ids)
         tokens = np.array(self._after_start(token_ids), dtype=np.int64)
         probs = np.full(T, 1 / V)

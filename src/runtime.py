@@ -37,14 +37,8 @@ def start(seed: int = 0) -> None:
 
     Can be called twice. On Colab, and in a folder where the set-up cell fetched the course,
     missing packages are installed first. Prints one line where torch was loaded first and its
-    threads will spin while they wait, and nothing else.
-
-    Args:
-        seed: where random numbers start.
-
-    Raises:
-        ImportError: packages or part of the course are missing, and the reader has to decide
-            what to do.
+    threads will spin while they wait, and nothing else. ImportError where packages or part of the
+    course are missing, and the reader has to decide what to do.
     """
     _check_clone()
     ensure_packages()
@@ -117,11 +111,7 @@ def cache() -> Path:
 
 
 def missing_packages(requirements: Iterable[str] | None = None) -> list[str]:
-    """Those of the course's requirements that are not installed in a tested version.
-
-    Args:
-        requirements: like "torch>=2.13,<3"; None takes the dependencies of pyproject.toml.
-    """
+    """Those of some requirements, or of pyproject.toml's, not installed in a tested version."""
     from packaging.requirements import Requirement
 
     if requirements is None:
@@ -143,11 +133,8 @@ def ensure_packages() -> None:
     """Install what is missing on Colab and where the set-up cell fetched the course.
 
     Packages that are there and fit the ranges stay as they are: a hosted notebook's own torch is
-    the one built for its GPU.
-
-    Raises:
-        ImportError: packages are missing and may not, or cannot, be installed; or one was
-            replaced that is loaded already.
+    the one built for its GPU. ImportError where packages are missing and may not, or cannot, be
+    installed; or where one was replaced that is loaded already.
     """
     missing = missing_packages()
     if not missing:
@@ -203,7 +190,6 @@ def _check_clone() -> None:
 
 
 def _versions_of_what_is_loaded() -> dict[str, str]:
-    """Versions on disk of the packages whose modules are loaded."""
     owners = metadata.packages_distributions()
     loaded = {package for module in list(sys.modules) for package in owners.get(module, ())}
     loaded.discard(None)  # what half an installation is called
@@ -377,10 +363,7 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
     Args:
         folder: a run, or a folder of runs, such as `run_folder("08_bert_squad")`; runs beside it,
             as live-2 beside live, count too.
-        shipped: the folder that comes with the course.
-
-    Raises:
-        FileNotFoundError: there is neither.
+        shipped: the folder that comes with the course; FileNotFoundError where there is neither.
     """
     folder, shipped = COURSE / folder, COURSE / shipped
     inside = folder.iterdir() if folder.is_dir() else ()
@@ -415,5 +398,4 @@ def is_finished(run: Path) -> bool:
 
 
 def _short(path: Path) -> str:
-    """The path as seen from the course's folder, where it lies in it."""
     return str(path.relative_to(COURSE)) if path.is_relative_to(COURSE) else str(path)

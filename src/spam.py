@@ -140,9 +140,7 @@ def sigmoid(scores: np.ndarray) -> np.ndarray:
 def log_loss(is_spam: np.ndarray, probabilities: np.ndarray) -> float:
     """The mean of -log(probability given to the truth): 0 is perfect, a coin gets log 2 = 0.69.
 
-    Args:
-        is_spam: bool or 0/1[N].
-        probabilities: of being spam, float[N].
+    `is_spam` is bool or 0/1[N], the probabilities of being spam float[N].
     """
     of_the_truth = np.where(is_spam, probabilities, 1 - np.asarray(probabilities))
     return float(-np.log(np.maximum(of_the_truth, 1e-300)).mean())
@@ -190,15 +188,8 @@ def train_filter(
 ) -> tuple[LearnedFilter, list[dict[str, float]]]:
     """Learn one weight per word by gradient descent on all messages at once.
 
-    Args:
-        messages: to learn from.
-        epochs: how many steps.
-        learning_rate: of each step.
-        decay: pulls weights back to 0; scikit-learn calls 1 / decay C.
-        min_count: words seen less often get no weight.
-
-    Returns:
-        The filter, and its loss by epoch.
+    `decay` pulls weights back to 0 (scikit-learn calls 1 / decay C); words seen less often than
+    `min_count` get no weight. Returns the filter, and its loss by epoch.
     """
     texts = [message.text for message in messages]
     words = map(tokenize_words, texts)

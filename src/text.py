@@ -36,14 +36,10 @@ _ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 
 
 def tokenize_words(text: str, lower: bool = True) -> list[str]:
-    """The words of a text; punctuation is left out, and hyphens separate.
+    """The words of a text, in lower case or as written.
 
-    Letters with two spellings ("é" as one character or two) come out as one, and curly
-    apostrophes as straight ones.
-
-    Args:
-        text: any text.
-        lower: write them in lower case, so that "The" and "the" are one word.
+    Punctuation is left out, and hyphens separate. Letters with two spellings ("é" as one character
+    or two) come out as one, and curly apostrophes as straight ones.
     """
     text = unicodedata.normalize("NFC", text).replace("’", "'")
     return _WORD.findall(text.lower() if lower else text)
@@ -110,9 +106,6 @@ class Vocabulary:
     Args:
         words: each once; the position is the number.
         counts: int[V], how often each occurs in the corpus, if known.
-
-    Raises:
-        ValueError: a word occurs twice, or words and counts differ in number.
     """
 
     def __init__(self, words: Iterable[str], counts: Sequence[int] | np.ndarray | None = None):
@@ -135,10 +128,8 @@ class Vocabulary:
     ) -> Vocabulary:
         """Count the words of all sentences; the most frequent gets number 0.
 
-        Args:
-            sentences: lists of words.
-            min_count: leave out words that occur less often.
-            specials: entries such as "<pad>" in front, with the count 0.
+        Words with a lower count than `min_count` are left out; `specials`, such as "<pad>", go in
+        front, with the count 0.
         """
         counted = Counter(word for sentence in sentences for word in sentence)
         pairs = [(word, count) for word, count in counted.items() if count >= min_count]
@@ -183,10 +174,8 @@ class Vocabulary:
     ) -> list[int]:
         """Words to numbers, as they are spelled.
 
-        Args:
-            words: cut by the tokenizer that the vocabulary was made with.
-            unknown: for words that are not there: "error" raises UnknownWordError, "drop"
-                leaves them out.
+        For words that are not there `unknown` "error" raises UnknownWordError, "drop" leaves them
+        out.
         """
         if unknown == "drop":
             return [self.ids[word] for word in words if word in self.ids]

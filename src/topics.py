@@ -121,16 +121,11 @@ def train_topics(
     learning_rate: float = 4e-3,
     passes: int | None = None,
 ) -> Run:
-    """Teach a classifier the topics.
+    """Teach a classifier, in place, the topics.
 
     The history's loss is per text, ln 11 for a model that guesses; its `accuracy`, 0 to 1, is
-    that on the development split.
-
-    Args:
-        model: is trained in place.
-        minutes: see `src.training.fit`, also for the other arguments.
-        passes: over the training texts, instead of minutes; compares models fairly on any
-            machine.
+    that on the development split. `passes` over the training texts, instead of minutes, compare
+    models fairly on any machine; for the rest see `src.training.fit`.
     """
 
     def loss_of(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:

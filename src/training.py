@@ -367,9 +367,8 @@ def save_run(run: Run, folder: str | Path, others: Mapping[str, bytes] | None = 
 def load_run(folder: str | Path, model_class: type[Model]) -> Run:
     """Read what `save_run` wrote: the run, its model in float32 and eval mode.
 
-    Raises:
-        FileNotFoundError, ValueError: see `read_run`; also where the model is not of this class,
-            or its settings or weights do not fit.
+    FileNotFoundError or ValueError as `read_run`; also where the model is not of this class, or its
+    settings or weights do not fit.
     """
     folder, name = Path(folder), model_class.__name__
     weights, about, history, card = read_run(folder, ("model", "model_settings"))
@@ -404,7 +403,7 @@ def write_run(
 
     Raises:
         ValueError: a weight is not a number, or too large for half precision; nothing is written.
-        OSError: the disk is full, or one may not write there, in one sentence.
+        OSError: it cannot be written, in one sentence.
     """
     halves = {}
     for name, w in weights.items():
@@ -422,11 +421,7 @@ def write_run(
 def read_run(
     folder: Path, fields: Iterable[str] = ()
 ) -> tuple[dict[str, Tensor], dict, list[dict], dict]:
-    """Read what `write_run` wrote.
-
-    Args:
-        folder: of the run.
-        fields: what run.json must say besides finished, seconds and settings.
+    """Read what `write_run` wrote; run.json must say `fields`, too.
 
     Returns:
         The weights in float32, and what run.json, history.json and card.json say.

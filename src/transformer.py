@@ -231,11 +231,8 @@ class Encoder(nn.Module):
     def from_pretrained(cls, name: str | Path) -> Encoder:
         """The encoder of a BERT, in evaluation mode.
 
-        Args:
-            name: "minilm", a folder, or a Hub id, which needs COURSE_ONLINE=1.
-
-        Raises:
-            ValueError: no model of BERT's kind can be had or read; one sentence.
+        `name` is "minilm", a folder, or a Hub id, which needs COURSE_ONLINE=1. ValueError, one
+        sentence, where no model of BERT's kind can be had or read.
         """
         bert = _read_bert(name)
         config, state = bert.config, bert.state_dict()
@@ -320,7 +317,6 @@ def _read_bert(name: str | Path) -> BertModel:
 
 
 def _check_length(T: int, positions: nn.Embedding) -> None:
-    """Raise ValueError for more tokens than there are positions."""
     most = positions.num_embeddings
     if most < T:
         found = f"the model has positions for {most} tokens, and {T} are asked for"

@@ -86,12 +86,8 @@ def context_windows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each word of one sentence the words around it, as CBOW takes them.
 
-    Args:
-        token_ids, window, rng: as in `training_pairs`.
-
-    Returns:
-        contexts int64[T, 2 * window], 0 where there is no word, and mask bool[T, 2 * window],
-        True where there is one.
+    Arguments as in `training_pairs`. Returns contexts int64[T, 2 * window], 0 where there is no
+    word, and mask bool[T, 2 * window], True where there is one.
     """
     token_ids = np.asarray(token_ids, dtype=np.int64)
     T = len(token_ids)
@@ -105,17 +101,11 @@ def context_windows(
 
 
 def subsampling_keep(counts: Sequence[int] | np.ndarray, threshold: float) -> np.ndarray:
-    """How likely each word is kept when frequent words are thinned out.
+    """How likely each word is kept when frequent words are thinned out: float64[V].
 
     min(1, sqrt(threshold / share)), "Distributed representations", section 2.3. The authors' C
-    code, and gensim, keep a few more: they add threshold / share.
-
-    Args:
-        counts: int[V], how often each word occurs; its share of the text is count / sum.
-        threshold: words whose share is no greater are all kept; 0 keeps every word.
-
-    Returns:
-        float64[V].
+    code, and gensim, keep a few more: they add threshold / share. The share of a word is its
+    count, int[V], by the sum; a threshold of 0 keeps every word.
     """
     counts = np.asarray(counts, dtype=np.float64)
     if threshold == 0:
@@ -125,16 +115,10 @@ def subsampling_keep(counts: Sequence[int] | np.ndarray, threshold: float) -> np
 
 
 def noise_distribution(counts: Sequence[int] | np.ndarray, power: float = 0.75) -> np.ndarray:
-    """How likely each word is drawn as a negative: in proportion to count ** power.
+    """How likely each word is drawn as a negative: in proportion to count ** power, float64[V].
 
-    "Distributed representations", section 2.2.
-
-    Args:
-        counts: int[V], how often each word occurs.
-        power: 1 follows the counts, 0 makes all words equally likely.
-
-    Returns:
-        float64[V], which sums to one.
+    "Distributed representations", section 2.2. A power of 1 follows the counts, int[V], 0 makes
+    all words equally likely.
     """
     weights = np.asarray(counts, dtype=np.float64) ** power
     return weights / weights.sum()
@@ -262,7 +246,6 @@ class Word2VecRun:
     """A trained word2vec.
 
     Attributes:
-        architecture: "skipgram" or "cbow".
         vocabulary: V words with their counts.
         embeddings: float32[V, D], the first layer.
         output: float32[V, D], the second; None after loading, since it is not stored.
@@ -272,7 +255,6 @@ class Word2VecRun:
             such loss.
         words_per_second: of the text, with words that were left out.
         seconds: from the call to the end, without reports.
-        settings: what it was trained with.
         finished: False after Ctrl-C, which leaves the vectors as they are then.
     """
 
@@ -312,7 +294,6 @@ def train_word2vec(
 
     Args:
         sentences: lists of words; no window reaches over the end of one.
-        architecture: "skipgram" or "cbow".
         D: width of the vectors.
         window: how many places before and after a word its neighbours are found.
         negatives: per target.
@@ -321,12 +302,10 @@ def train_word2vec(
         min_count: rarer words are left out.
         subsample: threshold of `subsampling_keep`, applied anew in every pass.
         learning_rate: its peak; None takes the one of LEARNING_RATES.
-        seed: for everything that is drawn.
         report: called with every new entry of the history (`LiveCurve` is one).
 
     Raises:
-        ValueError: settings that cannot work, or a text from which nothing can be learned; in
-            one sentence.
+        ValueError: settings that cannot work, or a text from which nothing can be learned.
     """
     peak = LEARNING_RATES.get(architecture) if learning_rate is None else learning_rate
     settings = {"D": D, "window": window, "negatives": negatives, "epochs": epochs}
@@ -425,7 +404,6 @@ def from_gensim(model: gensim.models.Word2Vec, seconds: float) -> Word2VecRun:
 
 
 def _check_settings(architecture: str, settings: dict[str, Any]) -> None:
-    """What `Budget` and `Log` do not check."""
     if architecture not in LEARNING_RATES:
         known = ", ".join(LEARNING_RATES)
         raise ValueError(f"there is no architecture {architecture!r}; there are {known}.")
@@ -481,12 +459,8 @@ def nearest_words(
 def shared_neighbours(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     """The share of the neighbours in one set of vectors that are neighbours in another.
 
-    Args:
-        first, second: int[words, n] and int[words, m] of the same words.
-
-    Returns:
-        The mean over words of the share of the n that are among the m, and half of its 95 %
-        interval.
+    Of int64[words, n] and int64[words, m], the mean over words of the share of the n that are among
+    the m, and half of its 95 % interval.
     """
     shares = [len({*a} & {*b}) / len(a) for a, b in zip(first, second, strict=True)]
     return float(np.mean(shares)), float(1.96 * np.std(shares) / math.sqrt(len(shares)))
@@ -498,17 +472,9 @@ def shared_neighbours(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
 def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None) -> None:
     """Write a run without its second layer, whole or not at all.
 
-    `WordVectors.load(folder)` reads the vectors, `load_word2vec(folder)` all of it.
-
-    Args:
-        run: of `train_word2vec` or `from_gensim`.
-        folder: made where there is none. model.safetensors holds embeddings.weight, float16[V, D];
-            vocabulary.json the words and their counts; for the other files see
-            `src.training.write_run`.
-        card: for card.json.
-
-    Raises:
-        ValueError, OSError: see `src.training.write_run`.
+    `WordVectors.load(folder)` reads the vectors, `load_word2vec(folder)` all of it. In the folder
+    model.safetensors holds embeddings.weight, float16[V, D], vocabulary.json the words and their
+    counts; for the other files, and errors, see `src.training.write_run`.
     """
     weights = {"embeddings.weight": torch.from_numpy(run.embeddings)}
     about = {name: getattr(run, name) for name in FIELDS}
@@ -518,10 +484,7 @@ def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None
 def load_word2vec(folder: str | Path) -> Word2VecRun:
     """Read what `save_word2vec` wrote; the vectors come back in float32.
 
-    Raises:
-        FileNotFoundError: a file is missing, by name.
-        ValueError: a file is damaged, weights do not fit the vocabulary, or one is not a number;
-            in one sentence.
+    FileNotFoundError or ValueError, in one sentence, where a file is missing or damaged.
     """
     folder = Path(folder)
     _, about, history, _ = read_run(folder, FIELDS)

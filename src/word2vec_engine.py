@@ -41,12 +41,9 @@ def cut_blocks(
     """Some of the blocks of a text, each with the words around it.
 
     Args:
-        token_ids: int64[n], the words of the text.
-        sentences: int64[n], the number of the sentence of each.
-        reach: int64[n], how far the window of each reaches, from 1 to window.
+        token_ids, sentences, reach: int64[n], the words of the text, the number of the sentence of
+            each, and how far its window reaches, from 1 to `window`.
         chosen: int64[R], numbers of blocks; block b begins with word b * L.
-        window: the longest reach.
-        L: words in a block.
 
     Returns:
         centres int64[R, L], contexts int64[R, L + 2 * window] (the same words and `window` more
@@ -69,8 +66,7 @@ class Batch:
     """What one step learns from.
 
     Attributes:
-        centres: int64[R, L].
-        contexts: int64[R, C].
+        centres, contexts: int64[R, L], int64[R, C].
         pairs: float[R, L, C], 1 where a centre goes with a context, else 0.
         noise: int64[K], the negatives, shared by all pairs.
         epoch: passes over the text before this step, such as 1.25.
@@ -96,7 +92,7 @@ class EncodedText:
     Attributes:
         token_ids: int64[n], the words that are in the vocabulary, sentence after sentence.
         sentences: int64[n], the number of the sentence of each.
-        words: how many words the text had, with those left out.
+        words: how many the text had, with those left out.
     """
 
     token_ids: np.ndarray
@@ -118,15 +114,11 @@ class EncodedText:
     def batches(
         self, window: int, keep: np.ndarray, noise: np.ndarray, rng: np.random.Generator
     ) -> Iterator[Batch]:
-        """Pass after pass over the text, without end.
+        """Pass after pass over the text, without end, all drawn by `rng`.
 
-        In each pass words are thinned out and reaches drawn anew, and blocks come in a new order.
-
-        Args:
-            window: the longest reach of a window.
-            keep: float64[V], how likely a word is kept; see `subsampling_keep`.
-            noise: float64[V], how likely it is drawn as a negative; see `noise_distribution`.
-            rng: draws all of it.
+        In each pass words are thinned out and reaches, up to `window`, drawn anew, and blocks come
+        in a new order. `keep` and `noise`, float64[V], are of `subsampling_keep` and
+        `noise_distribution`.
         """
         keep, noise_sums = keep[self.token_ids], noise.cumsum()[:-1]
         for epoch in itertools.count():
@@ -159,13 +151,9 @@ class AdagradRows:
         self.squares = torch.zeros(len(weights))
 
     def take(self, *token_ids: Tensor) -> list[Tensor]:
-        """The vectors of these words; gradients lead back to one copy of each row in use.
+        """The vectors, float[..., D], of any number of int64[...].
 
-        Args:
-            token_ids: any number of int64[...].
-
-        Returns:
-            float[..., D] for each.
+        Gradients lead back to one copy of each row in use.
         """
         flat = torch.cat([ids.flatten() for ids in token_ids])
         self.used, places = flat.unique(return_inverse=True)
@@ -188,14 +176,8 @@ def batch_loss(
     """The negative-sampling loss of a batch, summed over its targets.
 
     Vectors of the words that predict are from the first layer, those of targets and negatives
-    from the second: for skip-gram the centres predict, for CBOW the contexts.
-
-    Args:
-        architecture: "skipgram" or "cbow".
-        first: the layer of the words that predict.
-        second: the layer of targets and negatives.
-        batch: R blocks of L centres and C contexts, with K negatives.
-        weight: how much each negative counts.
+    from the second: for skip-gram the centres predict, for CBOW the contexts. `weight` is how much
+    each negative counts.
     """
     pairs, neighbours = batch.pairs, batch.pairs.sum(-1)  # [R, L, C], [R, L]
     if architecture == "skipgram":
@@ -220,11 +202,7 @@ def train_step(
     weight: float,
     learning_rate: float,
 ) -> float:
-    """Learn from one batch.
-
-    Returns:
-        The loss before the change, summed over the targets.
-    """
+    """Learn from one batch; returns the loss before the change, summed over the targets."""
     loss = batch_loss(architecture, first, second, batch, weight)
     loss.backward()
     first.step(learning_rate)

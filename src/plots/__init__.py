@@ -111,7 +111,6 @@ def tell(ax: Axes, kind: str, text: str) -> None:
 
 
 def _named(ax: Axes) -> str:
-    """What a chart is of: its title, or else its axes."""
     title = ax.get_title(loc="left")
     axes = [label.partition(":")[0] for label in (ax.get_ylabel(), ax.get_xlabel())]
     named = " by ".join(filter(None, [title] if title else axes))

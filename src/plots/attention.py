@@ -84,7 +84,6 @@ def plot_attention(
 
 
 def _weights(values: Any, *shape: int) -> np.ndarray:
-    """The weights as an array; ValueError where they do not fit their tokens."""
     weights = np.asarray(values, dtype=float)
     if weights.shape != shape:
         raise ValueError(f"these tokens need weights of shape {shape}; got {weights.shape}.")
@@ -92,7 +91,6 @@ def _weights(values: Any, *shape: int) -> np.ndarray:
 
 
 def _strongest(weights: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> str:
-    """The largest weight between two different words, as a sentence."""
     themselves = list(rows) == list(columns)
     pairs = [
         (weight, rows[i], columns[j])
@@ -193,7 +191,6 @@ def draw_masks(masks: Mapping[str, Any], tokens: Sequence[str]) -> Figure:
 
 
 def _rule(mask: np.ndarray, tokens: Sequence[str]) -> str:
-    """What a mask forbids, in words."""
     hidden = list(dict.fromkeys(tokens[j] for j in np.flatnonzero(~mask.any(axis=0))))
     ahead = [] if np.triu(mask, 1).any() else ["what comes later"]
     told = " or at ".join(hidden + ahead)
@@ -402,7 +399,6 @@ def plot_learned_looks(steps: Sequence[int], looks: Any, words: Sequence[str], g
 
 
 def _shades() -> list[str]:
-    """The colour map of the figures in 32 steps, for the scripts."""
     colours = matplotlib.colormaps[matplotlib.rcParams["image.cmap"]]
     return [matplotlib.colors.to_hex(colours(i / 31)) for i in range(32)]
 

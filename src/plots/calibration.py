@@ -36,7 +36,6 @@ def plot_reliability(diagrams: Mapping[str, Reliability]) -> Figure:
 
 
 def _draw_reliability(ax: Axes, diagram: Reliability) -> None:
-    """One panel: the diagonal, the gap of each bin, and its dot with the interval."""
     filled = diagram.counts > 0
     said, true = 100 * diagram.confidence[filled], 100 * diagram.accuracy[filled]
     counts = diagram.counts[filled].astype(int)

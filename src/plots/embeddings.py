@@ -216,7 +216,6 @@ def draw_pairs(
 
 
 def _degrees_apart(steps: np.ndarray) -> float:
-    """The mean angle between two of the steps, float[N, D]."""
     units = steps / np.linalg.norm(steps, axis=1, keepdims=True)
     cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
     return float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).mean())
@@ -274,7 +273,6 @@ def plot_analogies(report: AnalogyReport, name: str) -> Figure:
 
 
 def _category(name: str) -> str:
-    """gram6-nationality-adjective -> nationality adjective"""
     words = name.split("-")
     return " ".join(words[1:] if words[0].startswith("gram") else words)
 

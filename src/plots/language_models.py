@@ -230,13 +230,11 @@ def draw_reach(tokens: Sequence[str], n: int = 3) -> Figure:
 
 
 def _token(ax: Axes, x: float, y: float, width: float, word: str, colour: str) -> None:
-    """A token in its box, FAINT where the model does not see it; the question in an open one."""
     edge, face = (INK, "white") if word == "?" else (colour, tint(colour, 0.25))
     box(ax, x, y, width, 0.72, word, edge, face, colour=MUTED if colour == FAINT else INK)
 
 
 def _states(ax: Axes, middles: np.ndarray, y: float, colour: Any) -> None:
-    """A state above each token, handed on, and from the last one to the question."""
     *seen, asked = middles
     for x, following in zip(seen, [*seen[1:], None], strict=True):
         arrow(ax, (x, y - 0.36), (x, y - 0.84), colour)

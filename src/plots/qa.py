@@ -96,7 +96,6 @@ def _window_parts(place: np.ndarray, held: np.ndarray) -> list[tuple[str, np.nda
 
 
 def _windows_in_words(rows: list, places: list, answers: list, T: int, tokenizer: Any) -> str:
-    """How many windows there are, what they share, and how many hold the answer."""
     finding = f"{len(rows)} window{'s' * (len(rows) > 1)}"
     finding += f" of up to {max(len(row['input_ids']) for row in rows)} tokens for a passage of {T}"
     if len(rows) > 1:
@@ -130,7 +129,6 @@ def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], li
 def _draw_scores(
     axes: Sequence[Axes], start: np.ndarray, end: np.ndarray, span: tuple[int, int], name: str
 ) -> None:
-    """Bars of the start scores and of the end scores, the answer's tokens marked."""
     sides = zip(axes, (start, end), span, (START, END), ("start", "end"), strict=True)
     for ax, values, at, colour, side in sides:
         colours = [colour if i == at else tint(colour, 0.4) for i in range(len(values))]
@@ -143,7 +141,6 @@ def _draw_scores(
 
 
 def _write_tokens(ax: Axes, tokens: Sequence[str], span: tuple[int, int]) -> None:
-    """Write tokens upright, the answer's in its colour, special ones grey."""
     for i, token in enumerate(tokens):
         chosen, special = span[0] <= i <= span[1], re.fullmatch(r"\[[A-Z]+\]|<.+>|⋯", token)
         colour = ANSWER if chosen else MUTED if special else INK
@@ -152,7 +149,6 @@ def _write_tokens(ax: Axes, tokens: Sequence[str], span: tuple[int, int]) -> Non
 
 
 def _join(tokens: Sequence[str]) -> str:
-    """Word pieces as text for a reader: "ox", "##ygen" becomes "oxygen"."""
     return " ".join(tokens).replace(" ##", "").removeprefix("##")
 
 
@@ -193,7 +189,6 @@ def plot_span_matrix(
 
 
 def _sum(a: float, b: float) -> str:
-    """The addition as people write it, with true minus signs."""
     return f"{a:.1f} {'+' if b >= 0 else '−'} {abs(b):.1f} = {a + b:.1f}".replace("-", "−")
 
 

@@ -66,7 +66,6 @@ class LiveCurve:
             self._next = max(self._next, time.monotonic() + 40 * (time.thread_time() - began))
 
     def _keep(self, progress: Mapping[str, Any]) -> None:
-        """Remember the loss of this step, once."""
         loss, step = as_number(progress.get("loss")), as_number(progress.get("step"))
         step = float(len(self.points)) if step is None else step
         if loss is not None and (not self.points or step > self.points[-1][0]):
@@ -111,7 +110,6 @@ class LiveCurve:
         return alt(figure, f"{self.title}, loss against seconds of training: {line}.{began}")
 
     def _blank(self) -> Figure:
-        """The figure before its first moment; keeps hold of what changes."""
         figure, ax = subplots(figsize=(8, 2.7), layout="none")  # a layout would double the time
         figure.subplots_adjust(left=0.085, right=0.975, top=0.76, bottom=0.19)
         self._lines = (
@@ -220,5 +218,4 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _in_notebook() -> bool:
-    """Whether this process is a notebook's kernel, whose front end updates a display in place."""
     return getattr(get_ipython(), "kernel", None) is not None

@@ -136,7 +136,6 @@ def draw_architectures() -> Figure:
 
 
 def _draw_architecture(ax: Axes, name: str, asks: str, around: Sequence[str], centre: str) -> None:
-    """Draw one of the two: words that are read on the left, words to predict on the right."""
     cbow = name == "CBOW"
     write(ax, 0, 4.5, name, size=13, bold=True, ha="left")
     write(ax, 0, 4.1, asks, GREY, 10.5, ha="left")
@@ -314,7 +313,6 @@ def _spread(places: np.ndarray, numbers: np.ndarray) -> list[int]:
 
 
 def _numbers_finding(places: np.ndarray, numbers: np.ndarray) -> str:
-    """How many of the numbers have a number as their nearest word on the map."""
     nearest = KDTree(places).query(places[numbers], 2)[1][:, 1]
     finding = f"{numbers[nearest].sum()} of the {numbers.sum()} numbers have another number as"
     return f"{finding} their nearest word; {percent(numbers.mean())} would by chance"

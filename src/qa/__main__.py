@@ -187,7 +187,6 @@ def _ask_passages(
 
 
 def _told(found: Answer | Candidate | OpenAnswer) -> dict:
-    """Text, place and scores, for JSON."""
     names = ("text", "start", "end", "score", "null_score", "title", "passage", "retrieval_score")
     names += ("file", "page") if getattr(found, "file", "") else ()
     told = {name: getattr(found, name) for name in names if hasattr(found, name)}
@@ -195,7 +194,6 @@ def _told(found: Answer | Candidate | OpenAnswer) -> dict:
 
 
 def _leave() -> None:
-    """Part from the other processes of a command that has come to its end."""
     from accelerate import PartialState
 
     if PartialState().num_processes > 1:

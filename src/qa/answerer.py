@@ -142,7 +142,6 @@ class QuestionAnswerer:
         return answers
 
     def _windows(self, questions: list[str], contexts: list[str]) -> tuple[Dataset, Dataset]:
-        """The questions as rows, and their windows."""
         ids = [str(i) for i in range(len(questions))]
         rows = Dataset.from_dict({"id": ids, "question": questions, "context": contexts})
         size = (self.max_length, self.doc_stride)

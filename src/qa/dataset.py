@@ -163,7 +163,6 @@ def _load_dataset(name: str, advice: str, path: str, **options: Any) -> Mapping[
 
 
 def _checked(splits: Mapping[str, Dataset], name: str, answers: bool) -> DatasetDict:
-    """Splits with exactly our features, every row checked."""
     checked = DatasetDict()
     for split, part in splits.items():
         questions = Questions(f"{name}, split {split!r}", answers)

@@ -159,7 +159,6 @@ def store_vectors(folder: Path, documents: Sequence[Document], vectors: np.ndarr
 
 
 def _key(document: Document) -> bytes:
-    """16 bytes for what a document says and the model that reads it."""
     content = f"{ENCODER} {MAX_TOKENS}\0{document.title}\0{document.text}"
     return hashlib.sha256(content.encode("utf-8", "replace")).digest()[:16]
 
@@ -169,7 +168,6 @@ def _name(content: bytes) -> str:
 
 
 def _read_vectors(folder: Path) -> dict[bytes, np.ndarray]:
-    """Key -> float16[D], of all undamaged files."""
     found: dict[bytes, np.ndarray] = {}
     for file in folder.glob("*.npy"):
         try:

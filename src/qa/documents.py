@@ -182,7 +182,6 @@ def _parts(paragraph: str) -> list[str]:
 
 
 def _last_sentences(text: str) -> str:
-    """As many of the last sentences as OVERLAP_WORDS allow."""
     kept: list[str] = []
     for sentence in reversed(_sentences(text)):
         if _count_words(" ".join([sentence, *kept])) > OVERLAP_WORDS:

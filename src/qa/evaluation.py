@@ -97,7 +97,6 @@ def _results_at(threshold: float, answers: Sequence[Answer], dataset: Dataset) -
 def _by_id(
     answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset
 ) -> tuple[dict[str, list[str]], dict[str, str], dict[str, float]]:
-    """Gold answers, answers and scores, by the ids of questions."""
     golds = gold_answers(dataset)
     texts = {qid: answer.text for qid, answer in zip(golds, answers, strict=True)}
     return golds, texts, {qid: answer.score for qid, answer in zip(golds, answers, strict=True)}

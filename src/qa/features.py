@@ -116,7 +116,6 @@ def _passage_offsets(encoded) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def _add_labels(columns: dict, dataset: Dataset, cls_token_id: int, doc_stride: int) -> None:
-    """Add to each window where the most frequent answer is, and where all that were given are."""
     rows_of: dict[int, list[int]] = {}
     for row, i in enumerate(columns["example_index"]):
         rows_of.setdefault(i, []).append(row)

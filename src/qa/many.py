@@ -119,7 +119,6 @@ def _asked(questions: Dataset, qa: QuestionAnswerer) -> dict:
 
 
 def _compare(who: str, theirs: dict, asked: dict, advice: str) -> None:
-    """RunError that names the first difference."""
     for name, value in asked.items():
         if theirs.get(name) != value:
             difference = f"{name}={theirs.get(name)!r}, and this one has {name}={value!r}"
@@ -190,7 +189,6 @@ def _answer_rest(
 
 
 def _answer(rows: dict[str, list], qa: QuestionAnswerer) -> list[dict]:
-    """The answers to one chunk, as they are written."""
     answers = zip(rows["id"], qa(rows["question"], rows["context"], n_best=1), strict=True)
     return [
         {"id": question_id, "text": answer.text, "start": answer.start, "end": answer.end}

@@ -193,7 +193,6 @@ def _check_weights(
 
 
 def _listed(weights: Sequence[str]) -> str:
-    """How many weights, and the first of them."""
     one = len(weights) == 1
     return f"{weights[0]} is" if one else f"{len(weights)} weights, the first {weights[0]}, are"
 
@@ -201,7 +200,6 @@ def _listed(weights: Sequence[str]) -> str:
 def _check_tokenizer(
     name: str | Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Set what the code relies on. ModelError where the tokenizer does not fit the model."""
     if not tokenizer.is_fast:
         kind = f"its tokenizer, {type(tokenizer).__name__}"
         problem = f"{kind}, does not tell where in the text a token is"

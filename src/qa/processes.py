@@ -109,7 +109,6 @@ def folder_lock(folder: Path, state: PartialState, doing: str, option: str) -> I
 
 
 def _holder(folder: Path) -> str:
-    """The process that has the lock, for a message; nothing where it cannot be read."""
     with suppress(OSError, ValueError):
         return f" (pid {int((folder / HOLDER).read_text(encoding='utf-8'))})"
     return ""

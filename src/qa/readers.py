@@ -162,13 +162,11 @@ def _count_columns(text: str, separator: str) -> int:
 
 
 def _column(cell: str) -> str:
-    """What a cell of the header names."""
     name = cell.strip().lower()
     return "context" if name == "passage" else name
 
 
 def _columns(header: list[str], where: str, answers: bool) -> list[str]:
-    """The names of the columns. Raises SquadFormatError where one is missing or comes twice."""
     columns = [_column(cell) for cell in header]
     for name, count in Counter(columns).items():
         if count > 1 and name in COLUMNS:

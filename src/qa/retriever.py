@@ -139,7 +139,6 @@ class Retriever:
         return [Hit(number, self.documents[number], scores[number]) for number in list(scores)[:n]]
 
     def _ranking(self, kind: str, question: str, k: int) -> dict[int, float]:
-        """The k best documents of one index, best first, with their scores."""
         scores = self.indexes[kind].scores(question)
         ranking = {number: float(scores[number]) for number in top_k(scores, k)}
         if kind == "keyword":  # a document without any of the words was not found

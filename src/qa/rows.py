@@ -158,7 +158,6 @@ class Questions:
 
 
 def _tell(problems: list[Problem]) -> str:
-    """The first problem of a kind, and the places of others."""
     first, *others = problems
     also = ""
     if others:
@@ -169,7 +168,6 @@ def _tell(problems: list[Problem]) -> str:
 
 
 def _list_of_answers(answers: dict) -> list[dict[str, Any]]:
-    """The Hub's layout as SQuAD's list of answers."""
     check_fields(answers, {"text": list, "answer_start": list}, _ANSWER)
     texts, starts = answers["text"], answers["answer_start"]
     if len(texts) != len(starts):
@@ -215,7 +213,6 @@ def _check_characters(field: str, text: str) -> None:
 
 
 def _check_span(context: str, text: str, start: int) -> None:
-    """Raise a Problem unless `text` is in `context` at `start`, in characters."""
     if not text.strip():
         says = f"the answer {show(text)} is blank; copy it from the passage, or leave it out"
         raise Problem(says, "blank answer")

@@ -187,7 +187,6 @@ def write_manifest(checkpoint: Path, record: dict) -> None:
 
 
 def _sums(checkpoint: Path) -> dict[str, str]:
-    """The sha256 of each file but the manifest, by name."""
     sums = {}
     for file in checkpoint.iterdir():
         if file.name != MANIFEST:

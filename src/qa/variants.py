@@ -74,7 +74,6 @@ def stems(text: str) -> tuple[str, ...]:
 
 
 def _plain_words(text: str) -> list[str]:
-    """The words with their capitals, numbers without commas."""
     return tokenize_words(re.sub(r"(?<=\d),(?=\d{3})", "", text), lower=False)
 
 

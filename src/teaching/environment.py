@@ -102,7 +102,6 @@ def _python(wanted: str) -> Finding:
 
 
 def _packages(requirements: list[str]) -> list[Finding]:
-    """One line for all packages that fit, and one for each that does not."""
     from packaging.requirements import Requirement
 
     unfit = set(runtime.missing_packages(requirements))

@@ -97,7 +97,6 @@ def glossary_page() -> str:
 
 
 def _plain(name: str) -> str:
-    """`name` with the marks of Markdown in it escaped."""
     return re.sub(r"([\[\]_*])", r"\\\1", name)
 
 

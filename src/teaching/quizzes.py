@@ -144,7 +144,6 @@ def parse_quiz(data: object, name: str) -> dict[str, QuestionSet]:
 
 
 def _shuffled(question: Question, quiz: str) -> Question:
-    """The question with its choices in an order that stays the same from run to run."""
     if question.keep_order or question.kind == "numeric":
         return question
     choices = list(question.choices)

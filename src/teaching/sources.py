@@ -90,7 +90,6 @@ def _written(item: object) -> object:
 
 
 def _source_lines(item: object) -> tuple[list[str], int]:
-    """The lines of an object's source and the number of the first."""
     try:
         lines, line = inspect.getsourcelines(_written(item))  # type: ignore[arg-type]
     except (OSError, TypeError):
@@ -102,7 +101,6 @@ def _source_lines(item: object) -> tuple[list[str], int]:
 
 
 def _heading(item: object) -> str:
-    """Where the object is written: a path in the course, a package's file, or the notebook."""
     _, line = _source_lines(item)
     path = Path(inspect.getsourcefile(_written(item)) or "")  # type: ignore[arg-type]
     if "ipykernel" in str(path) or path.name.startswith("<ipython-input"):

@@ -79,7 +79,6 @@ def grade_answer(found: Exercise, answer: object) -> Verdict:
 
 
 def _what_is_wrong(found: Exercise, outcomes: list[_Outcome], failing: list[int]) -> list[str]:
-    """The first failing case and the mistake it looks like, in paragraphs."""
     number = failing[0]
     case, first, expected = found.cases[number], outcomes[number], found.expected[number]
     if first.error is None:
@@ -122,7 +121,6 @@ def _diagnose(found: Exercise, outcomes: list[_Outcome], first: int) -> str:
 
 @functools.cache
 def _tried_mistakes(found: Exercise) -> list[tuple[list[_Outcome], str]]:
-    """For each wrong answer, what comes out of every case, and the sentence that names it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of numpy: many mistakes divide by zero
         return [(_run(wrong, found.cases), says) for wrong, says in found.wrong_answers]
@@ -165,7 +163,6 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 
 def _line_in(answer: Callable[..., Any], error: BaseException) -> str:
-    """Where in the reader's own code the error arose, as "in line 4 of its cell: ..."."""
     code = getattr(inspect.unwrap(answer), "__code__", None)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if code is not None and frame.filename == code.co_filename and frame.line:
@@ -201,7 +198,6 @@ def same(value: Any, expected: Any) -> bool:
 
 
 def _shape_advice(value: Any, expected: Any) -> str:
-    """A sentence where the kind of result is wrong, whatever its content."""
     value, expected = _plain(value), _plain(expected)
     rows = [isinstance(item, list | tuple) for item in (value, expected)]
     if all(rows) and len(value) != len(expected):
@@ -222,7 +218,6 @@ def _shown(value: Any, limit: int = 160) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Plain data with four digits a number."""
     value = _plain(value)
     if isinstance(value, float):
         return float(f"{value:.4g}")

@@ -111,7 +111,6 @@ class Exercise:
         return made[self.name]
 
     def _changed(self, changes: str) -> str:
-        """The body of the solution after changes "old -> new", one a line."""
         body = self._head_and_body[1]
         for change in changes.replace("\n->", " ->").splitlines():
             old, _, new = (part.strip() for part in change.partition("->"))
@@ -122,7 +121,6 @@ class Exercise:
 
     @functools.cached_property
     def _head_and_body(self) -> tuple[str, str]:
-        """The solution's source up to its docstring, and the rest without indent."""
         source = source_of(self.solution)
         end = ast.parse(source).body[0].body[0].end_lineno  # type: ignore[attr-defined]
         lines = source.splitlines(keepends=True)
@@ -134,7 +132,6 @@ class Exercise:
 
     @property
     def _imports(self) -> str:
-        """The lines of its file's imports that the solution needs."""
         tree = ast.parse(source_of(self.solution))
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         file = source_of(sys.modules[self.solution.__module__])
