@@ -32,13 +32,7 @@ QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of qu
 
 @dataclass(frozen=True)
 class TokenScores:
-    """The reader's view of one window.
-
-    Attributes:
-        tokens: str[T].
-        start_logits, end_logits: float[T].
-        in_passage: bool[T].
-    """
+    """The reader's view of one window: str[T], float[T] twice, and bool[T]."""
 
     tokens: list[str]
     start_logits: np.ndarray
@@ -113,11 +107,8 @@ class QuestionAnswerer:
     ) -> Answer | list[Answer]:
         """Answer one question about one passage, or lists of both in their order.
 
-        Args:
-            question: in words, or a list.
-            context: the passage, or a list as long.
-            threshold: the lowest score that is answered; None is this answerer's.
-            n_best: how many candidates each answer keeps.
+        `threshold` is the lowest score that is answered, None this answerer's; `n_best` candidates
+        are kept with each answer.
 
         Raises:
             ValueError: the lengths differ, a question is blank, or the threshold is not in [0, 1].

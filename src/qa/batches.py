@@ -24,10 +24,8 @@ class LengthGroupedBatches:
 
     Args:
         lengths: int[windows], in tokens.
-        batch_size: windows a step, over all processes.
-        seed: of the order.
+        batch_size: windows a step, over all `processes`, each of which takes its share.
         epochs: how many passes make `steps` steps; None has no end.
-        processes: that share a step, `batch_size` / `processes` windows each.
     """
 
     def __init__(

@@ -53,8 +53,7 @@ class Reliability:
 def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = 10) -> Reliability:
     """Sort answers by confidence into bins of equal width from 0 to 1.
 
-    Raises:
-        ValueError: a confidence is not in [0, 1].
+    ValueError where a confidence is not in [0, 1].
     """
     confidences = np.asarray(confidences, dtype=float)
     if not ((confidences >= 0) & (confidences <= 1)).all():
@@ -106,10 +105,8 @@ class Scaling:
 def fit_scaling(scores: np.ndarray, correct: np.ndarray, offset: bool = False) -> Scaling:
     """Fit a temperature, and an offset where asked for: logistic regression of `correct` on logits.
 
-    Fit it on other questions than those it is judged by.
-
-    Raises:
-        ValueError: all answers are right, or all wrong.
+    Fit it on other questions than those it is judged by. ValueError where all answers are right, or
+    all wrong.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -199,11 +196,9 @@ class Calibration:
     """Fitted and chosen on validation questions, measured on test questions.
 
     Attributes:
-        scaling: the one that was fitted.
         before, after: of the test scores as they are, and scaled.
         by_chance: the calibration error that would be there if the scaled scores were true.
-        threshold: for `threshold=`.
-        chosen_on, held_out: what it gave on validation and on test questions.
+        chosen_on, held_out: what the threshold gave on validation and on test questions.
         curve: coverage against accuracy on the test questions.
     """
 
@@ -226,13 +221,8 @@ def compare(
 ) -> Calibration:
     """Fit scaling and threshold on validation questions, and see what they are worth on others.
 
-    Args:
-        confidences, correct: of the validation questions, see `evaluation.judge`.
-        test_confidences, test_correct: of the test questions.
-        wanted: how often an answer at the threshold or above should be right.
-
-    Raises:
-        ValueError: all validation answers are right, or all wrong.
+    The answers to both are of `evaluation.judge`. `wanted` is how often an answer at the threshold
+    or above should be right. ValueError where all validation answers are right, or all wrong.
     """
     scaling = fit_scaling(confidences, correct, offset=True)
     threshold = threshold_for(confidences, correct, wanted)

@@ -1,9 +1,8 @@
 """Questions that nobody wrote: a sentence with a gap becomes a question, and the gap its answer.
 
 A few hundred human questions are too few to teach an encoder what an answer is. Ten thousand
-introductions hold tens of thousands of names and numbers to take out, so the label costs nothing:
-this is self-supervision, as in pretraining. The questions are crude ("when Einstein published in
-four papers?"), and that is enough to warm up on.
+introductions hold tens of thousands of names and numbers to take out, so the label costs nothing.
+The questions are crude ("when Einstein published in four papers?"), and enough to warm up on.
 After Lewis, Denoyer and Riedel 2019, "Unsupervised Question Answering by Cloze Translation".
 """
 
@@ -44,15 +43,9 @@ class Gap(NamedTuple):
 
 
 def cloze_questions(passages: Mapping[str, str], count: int, seed: int) -> Dataset:
-    """Make questions from the sentences of passages, at most two a passage.
+    """Make `count` questions, or fewer, from the sentences of passages, two of each at most.
 
-    Args:
-        passages: title -> text.
-        count: how many; there can be fewer.
-        seed: of the choice.
-
-    Returns:
-        Rows in SQuAD's columns, one answer each, in random order.
+    `passages`: title -> text. Returns rows in SQuAD's columns, one answer each, in random order.
     """
     rng = np.random.default_rng(seed)
     rows: list[dict] = []

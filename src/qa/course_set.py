@@ -71,8 +71,7 @@ def build_course_set(
 
     Raises:
         CourseSetError: an unknown title or field, an answer that is not a whole-word span of its
-            passage or occurs there more than once without an `in` phrase, a question asked twice, a
-            title used twice.
+            passage or occurs there more than once without an `in` phrase; something given twice.
     """
     files = question_files() if files is None else list(files)
     if not files:
@@ -106,13 +105,8 @@ def question_id(title: str, question: str) -> str:
 def find_answer(passage: str, answer: str, phrase: str | None = None) -> int:
     """Character offset of `answer` in `passage`, as a whole word or words.
 
-    Args:
-        passage, answer: texts.
-        phrase: words around the answer that occur once in the passage, needed where the answer
-            itself occurs more than once.
-
-    Raises:
-        ValueError: says what to change.
+    `phrase` are words around the answer that occur once in the passage, needed where the answer
+    itself occurs more than once. ValueError says what to change.
     """
     if not answer.strip():
         raise ValueError("the answer is blank; copy the words from the passage.")

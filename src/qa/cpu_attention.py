@@ -1,8 +1,8 @@
 """Attention for training on a CPU, with a backward pass that is a few matrix products.
 
 torch's fused attention is fast forwards, but on a CPU its backward pass in bf16 takes half of a
-training step. Written as batched matrix products, both run on the processor's matrix units. The
-mathematics is that of `src.attention`; tests hold values and gradients against torch's own.
+training step. As batched matrix products, both run on the processor's matrix units. Tests hold
+values and gradients against torch's own.
 """
 
 from __future__ import annotations
@@ -59,15 +59,12 @@ def cpu_attention(
     dropout: float = 0.0,
     **kwargs,
 ) -> tuple[Tensor, None]:
-    """Attention in the form that transformers calls.
+    """Attention in the form that transformers calls: float[B, T, H, D], and no weights.
 
     Args:
         query, key, value: float[B, H, T, D].
         attention_mask: bool[B, 1, T, T], True where attention is allowed, the same for every query
             (padding); None allows all.
-
-    Returns:
-        float[B, T, H, D], and no weights.
 
     Raises:
         ValueError: dropout is above zero, which this path leaves out.

@@ -44,9 +44,8 @@ def load_squad(name_or_path: str | PathLike[str], version: str = "v2") -> Datase
         answer_start: list}, empty lists where there is none. Offsets count characters.
 
     Raises:
-        SquadFormatError: something is wrong, such as an answer that is not at its offset; the
-            message has the first problem of each kind. Articles, paragraphs and lines of a file
-            count from one, rows of a split from zero.
+        SquadFormatError: the message has the first problem of each kind. Articles, paragraphs and
+            lines of a file count from one, rows of a split from zero.
     """
     if version not in ("v1", "v2"):
         advice = "use 'v2' for every question or 'v1' for the answerable ones"
@@ -60,14 +59,9 @@ def load_squad(name_or_path: str | PathLike[str], version: str = "v2") -> Datase
 def load_data(data: Data) -> DatasetDict:
     """Load one source or several: what `finetune(data=...)` takes.
 
-    Splits of the same name are joined, in the order given.
-
-    Args:
-        data: a name or path (as `load_squad`), a Dataset (taken as "train") or DatasetDict in the
-            same columns, or several.
-
-    Raises:
-        SquadFormatError: as `load_squad`; a question id is in two sources.
+    A source is a name or path (as `load_squad`), a Dataset (taken as "train") or DatasetDict in the
+    same columns. Splits of the same name are joined, in the order given. SquadFormatError as
+    `load_squad`, and where a question id is in two sources.
     """
     loaded = [(source, _load(source, answers=True)) for source in _sources(data)]
     names = list(dict.fromkeys(split for _, splits in loaded for split in splits))
@@ -82,9 +76,6 @@ def load_split(data: Data, split: str = "validation", answers: bool = True) -> D
         split: which split of each source; a source with one part only (a file) gives that.
         answers: False for questions that are to be answered: known answers are neither needed nor
             read, and `answers` is empty in every row.
-
-    Raises:
-        SquadFormatError: as `load_data`; a source of several parts has none called `split`.
     """
     parts = []
     for source in _sources(data):

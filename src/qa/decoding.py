@@ -53,7 +53,7 @@ class Answer:
             least), also where it is refused.
         null_score: the probability, in [0, 1], that there is no answer here.
         candidates: the n best spans, best first, also where the answer is a refusal.
-        null_logit: the logit of no answer, the lowest over the windows of the passage.
+        null_logit: of no answer, the lowest over the windows of the passage.
     """
 
     text: str
@@ -208,11 +208,7 @@ def _softmax_with_null(logits: np.ndarray, null_logit: float) -> tuple[np.ndarra
 
 
 def checked_logits(logits: np.ndarray, length: int) -> np.ndarray:
-    """float64[length], the logits of the window's own tokens.
-
-    Raises:
-        ValueError: some are not numbers.
-    """
+    """float64[length], the logits of the window's own tokens; ValueError where one is no number."""
     inside = np.asarray(logits, dtype=np.float64)[:length]
     if not np.isfinite(inside).all():
         found = "the model gives logits that are not numbers (NaN or infinite), so it is damaged"

@@ -98,7 +98,7 @@ class DenseIndex:
 
     Args:
         vectors: float[N, D], rows of length one.
-        encoder: turns a question into such a row; None loads MiniLM at the first question.
+        encoder: of questions; None loads MiniLM at the first.
     """
 
     def __init__(self, vectors: np.ndarray, encoder: Encoder | None = None):
@@ -117,7 +117,6 @@ class DenseIndex:
         """The index of these documents; vectors that are not on disk yet are computed and stored.
 
         Args:
-            documents: what to search.
             folder: where vectors are kept; None is the course's cache.
             report: called after each file with a dict for `runtime.progress_line`.
             encoder: in place of MiniLM; give it a folder of its own.

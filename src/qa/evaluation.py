@@ -49,10 +49,9 @@ def evaluate(
     Returns:
         exact_match, f1, total, seconds; ece, the expected calibration error of the scores, in
         [0, 1]; risk_at_50 and risk_at_80, the share of wrong answers among the surest half and
-        four fifths; with unanswerable questions
-        also HasAns_* and NoAns_* (exact, f1, total), threshold, best_exact and best_f1 with the
-        thresholds that would give them, and auc: how likely the score of an answerable question is
-        the higher one of two, where there are both kinds.
+        four fifths; with unanswerable questions also HasAns_* and NoAns_* (exact, f1, total),
+        threshold, best_exact and best_f1 with the thresholds that would give them, and auc: how
+        likely the score of an answerable question is the higher one of two.
 
     Raises:
         ValueError: a DatasetDict (name the split), or a threshold outside [0, 1].
@@ -124,7 +123,7 @@ class Judged:
 
 
 def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> Judged:
-    """Ask every question of `dataset` (SQuAD's columns), without a threshold.
+    """Ask every question of `dataset`, without a threshold.
 
     A QuestionAnswerer reads each question's own passage; a WikipediaAnswerer has to find one.
     """
@@ -146,13 +145,9 @@ def _judged(answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset) 
 def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
     """The scaling that makes a reader's scores true, and then the threshold with the best F1.
 
-    All questions are answered once. An answer is right with a token F1 of HALF_RIGHT at least; by
-    SQuAD 2.0's rules one to an unanswerable question is wrong. Use questions that the reader did
-    not learn from.
-
-    Args:
-        qa: the reader; its own scaling and threshold play no part.
-        dataset: rows in SQuAD's columns, with known answers.
+    All questions are answered once, whatever the reader's own scaling and threshold. An answer is
+    right with a token F1 of HALF_RIGHT at least; by SQuAD 2.0's rules one to an unanswerable
+    question is wrong. Use questions that the reader did not learn from.
 
     Returns:
         What a card says: temperature, offset, threshold, and under ["calibration"]["passage"]

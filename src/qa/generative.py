@@ -17,9 +17,8 @@ CLOSED_BOOK = "Answer the question in a few words.\n\nQuestion: {question}"
 class GenerativeAnswerer:
     """Writes an answer token by token, always taking the likeliest next token.
 
-    Args:
-        model: "smollm2" (135 million parameters, from the course's assets), or a folder or Hub id
-            of a chat model.
+    `model` is "smollm2" (135 million parameters, from the course's assets), or a folder or Hub id
+    of a chat model.
     """
 
     def __init__(self, model: str = "smollm2"):

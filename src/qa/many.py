@@ -48,9 +48,9 @@ def answer_many(
     number of processes, answers what is missing. A finished file is returned as it is.
 
     Args:
-        questions: rows with the columns id, question and context.
-        output: the file to write; OUTPUT.parts/ beside it keeps what is finished. Only the first
-            process needs to see it.
+        questions: rows with id, question and context.
+        output: OUTPUT.parts/ beside it keeps what is finished. Only the first process needs to see
+            it.
         model, threshold: as `QuestionAnswerer.load` takes them.
         report: called in the first process with a progress dict; None prints a line now and then.
 

@@ -71,13 +71,10 @@ def _token_f1(answer: str, gold: str, v2: bool) -> float:
 
 
 def agreement(texts: Sequence[str], shares: np.ndarray) -> np.ndarray:
-    """float[N]: for each text the sum of the shares of those that agree with it.
+    """float[N]: for each of N answers the sum of the shares of those that agree with it.
 
     Two agree if all words of one are in the other, and their token F1 is HALF_RIGHT at least.
-
-    Args:
-        texts: N answers, in words.
-        shares: float[N], which sum to 1 at most.
+    `shares`, float[N], sum to 1 at most.
     """
     words = [normalize_answer(text).split() for text in texts]
     columns = {word: column for column, word in enumerate({*itertools.chain(*words)})}
@@ -120,10 +117,7 @@ def score_questions(
 
     Args:
         predictions: id -> answer text, "" where the model refuses.
-        references: id -> gold texts, an empty list for an unanswerable question.
-
-    Raises:
-        ValueError: there are no questions.
+        references: id -> gold texts, an empty list for an unanswerable question; at least one.
     """
     if not references:
         raise ValueError("there are no questions to score; the set is empty.")

@@ -247,11 +247,8 @@ def card_folder(name: str | Path) -> Path | None:
 def read_card(name: str | Path) -> dict:
     """The card of released weights or of a run: data, recipe, machine, threshold, scores.
 
-    Args:
-        name: as `load_model`; {} for a model without a card. Only released weights have a `base`.
-
-    Raises:
-        ModelError: it cannot be read, or threshold, temperature or offset is not a number in range.
+    {} for a model without a card. Only released weights have a `base`. ModelError where it cannot
+    be read, or threshold, temperature or offset is not a number in range.
     """
     folder = card_folder(name)
     if folder is None:
@@ -284,14 +281,8 @@ def save_released(
 ) -> None:
     """Write `model` as released weights: half precision, without its base's word embeddings.
 
-    Args:
-        model: a fine-tuned reader.
-        folder: where to.
-        card: names the `base` whose word embeddings the model shares.
-        about, history: of its training, as `write_run`.
-
-    Raises:
-        ModelError: the embeddings differ from the base's, for then they would be lost.
+    The card names the `base`; `about` and `history` of the training are as in `write_run`.
+    ModelError where the embeddings differ from the base's, for then they would be lost.
     """
     weights = model.state_dict()
     frozen = next(name for name in weights if name.endswith(WORD_EMBEDDINGS))
@@ -333,11 +324,8 @@ LAYER_PARTS = {
 def relative_changes(before: PreTrainedModel, after: PreTrainedModel) -> dict[str, list[float]]:
     """How far each weight matrix moved: |after - before| / |before| (Frobenius norms).
 
-    Args:
-        before, after: two models of the BERT family, of one shape.
-
-    Returns:
-        The parts of `LAYER_PARTS`, a number per layer, and "word embeddings", one number.
+    Of two models of the BERT family, of one shape, the parts of `LAYER_PARTS`, a number per layer,
+    and "word embeddings", one number.
     """
     old, new = before.base_model.state_dict(), after.base_model.state_dict()
 

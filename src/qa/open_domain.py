@@ -45,8 +45,8 @@ class OpenAnswer:
     candidate.
 
     Attributes:
-        file: where the passage is from, below the folder of texts; "" in Wikipedia.
-        page: of this file, on which the answer begins, counted from 1; None where it has no pages.
+        file, page: where the passage is from, below the folder of texts ("" in Wikipedia), and on
+            which page, from 1, the answer begins; None where it has no pages.
         score: the probability, in [0, 1], that it is right.
         reader_score: the same, had the reader been given this passage alone.
         retrieval_score: `Hit.score` of the passage.
@@ -95,13 +95,9 @@ NOTHING = OpenAnswer("", 0, 0, "", "", 0.0, 0.0, 0.0)
 class WikipediaAnswerer:
     """Answers a question from all that a retriever searches, or says that nothing there does.
 
-    Args:
-        retriever: finds the passages.
-        reader: reads them.
+    Attributes:
         threshold: the lowest `score` that is answered.
         scaling: makes scores of searched passages true.
-
-    Attributes:
         texts: what `load` found in a folder of texts, read and unread; None without one.
     """
 
@@ -163,13 +159,8 @@ class WikipediaAnswerer:
     ) -> OpenAnswer:
         """Search n passages, read them together, and give the best answer.
 
-        Args:
-            question: in words.
-            n: how many passages to read.
-            threshold: the lowest score that is answered; None is this answerer's.
-
-        Raises:
-            ValueError: a blank question, or a threshold outside [0, 1].
+        `threshold` is the lowest score that is answered; None is this answerer's. ValueError for a
+        blank question, or a threshold outside [0, 1].
         """
         return self.ask_many([question], n, threshold)[0]
 
@@ -243,9 +234,7 @@ def _open_answer(
 def support(logit: float, null_logit: float, rank: int) -> float:
     """How much speaks for a span, as a logit that can be compared between passages.
 
-    Args:
-        logit: the span's, start and end together.
-        null_logit: of no answer in its passage.
-        rank: of the passage, 1 for the one found first.
+    `logit` is the span's, start and end together, `null_logit` that of no answer in its passage;
+    the passage found first has rank 1.
     """
     return LOGIT * logit - NULL * null_logit - RANK * math.log(rank)

@@ -84,8 +84,8 @@ def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
 def folder_lock(folder: Path, state: PartialState, doing: str, option: str) -> Iterator[None]:
     """Keep other commands out of `folder`, which is made where there is none.
 
-    The first process holds the lock, and a kill opens it again. `doing` and `option` are for the
-    message: "training in build/qa", and the argument that chooses the folder.
+    The first process holds the lock, and a kill opens it again. `doing` ("training in build/qa")
+    and `option`, the argument that chooses the folder, are for the message.
     """
     if not state.is_main_process:
         yield

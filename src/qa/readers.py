@@ -49,9 +49,9 @@ _PACKED = {
 def read_file(file: str | PathLike[str], answers: bool = True) -> Dataset:
     """Read a file of questions; the end of its name says what it is.
 
-    .jsonl, .ndjson: one JSON object a line, with id, title, context, question and answers.
-    `answers` is the Hub's {"text": [...], "answer_start": [...]}, empty lists for an unanswerable
-    question, or SQuAD's list of objects, with `is_impossible` where it is empty.
+    .jsonl, .ndjson: one JSON object a line, with id, title, context, question and answers: the
+    Hub's {"text": [...], "answer_start": [...]}, empty lists for an unanswerable question, or
+    SQuAD's list of objects, with `is_impossible` where it is empty.
 
     .csv, .tsv: a table whose first line names its columns: question, answer, passage (or context),
     and where wanted id, title and answer_start, in any order, separated by commas, semicolons or
@@ -65,7 +65,6 @@ def read_file(file: str | PathLike[str], answers: bool = True) -> Dataset:
     `is_impossible` is true. Other fields are ignored.
 
     Args:
-        file: its path.
         answers: False reads no answers, and leaves them empty.
 
     Returns:

@@ -51,13 +51,10 @@ class Hit:
 
 
 def fuse(rankings: Iterable[Iterable[int]], constant: float = FUSION) -> dict[int, float]:
-    """Join rankings by reciprocal rank fusion.
+    """Join rankings by reciprocal rank fusion: document -> sum, highest first.
 
-    A document gets 1 / (constant + rank) from every ranking it is in, ranks beginning at 1.
-    Source: Cormack, Clarke and Buettcher 2009.
-
-    Returns:
-        document -> sum, highest first; of equal ones the lower number.
+    A document gets 1 / (constant + rank) from every ranking it is in, ranks beginning at 1; of
+    equal ones the lower number comes first. Source: Cormack, Clarke and Buettcher 2009.
     """
     totals: dict[int, float] = {}
     for ranking in rankings:
@@ -91,10 +88,9 @@ class Retriever:
         folder: str | Path | None = None,
         report: Report | None = None,
     ) -> Retriever:
-        """Index these documents.
+        """Index these documents; None is Wikipedia.
 
         Args:
-            documents: None is Wikipedia.
             by: "keyword" or "dense" makes one index only.
             folder: where vectors are kept; None is `runtime.cache() / "retrieval"`.
             report: is told of progress where vectors are computed (10 ms a passage).
@@ -120,8 +116,6 @@ class Retriever:
         By keyword there can be fewer: only documents with one of its words are found.
 
         Args:
-            question: in words.
-            n: how many.
             by: "keyword", "dense" or "fused"; None uses all that was opened.
 
         Raises:
@@ -153,11 +147,7 @@ def _indexes_for(by: str) -> tuple[str, ...]:
 
 
 def checked_question(question: str) -> str:
-    """The question without blanks around it.
-
-    Raises:
-        ValueError: it is blank, or no text.
-    """
+    """The question without blanks around it; ValueError where it is blank, or no text."""
     if not isinstance(question, str):
         raise ValueError(f"the question is {reprlib.repr(question)}; ask in words.")
     if not question.strip():

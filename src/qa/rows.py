@@ -60,9 +60,7 @@ class Problem(Exception):
 class Questions:
     """The questions of one source as they are read, and all problems met on the way.
 
-    Args:
-        name: what errors call the source.
-        answers: False reads no answers, and leaves them empty.
+    `name` is what errors call the source. Without `answers` none are read.
     """
 
     def __init__(self, name: str, answers: bool):
@@ -85,15 +83,12 @@ class Questions:
             del self._place[len(self._place) - len(place) :]
 
     def add(self, fields: Any, **given: Any) -> None:
-        """Check a question and take it as a row.
+        """Check a question and take it as a row; Problem where something is wrong with it.
 
         Args:
             fields: SQuAD's, and others, which are ignored. `title` may be left out, `id` and
                 `title` be whole numbers, and `answers` have the Hub's layout.
             given: fields that are found elsewhere in the file.
-
-        Raises:
-            Problem: something is wrong with it.
         """
         check_fields(fields, {}, _QUESTION)
         fields = {**fields, **given}
@@ -179,13 +174,7 @@ def _list_of_answers(answers: dict) -> list[dict[str, Any]]:
 def check_fields(found: Any, fields: Mapping[str, type], shape: str) -> None:
     """Check that `found` is an object with fields of these very types, its text fit for UTF-8.
 
-    Args:
-        found: anything.
-        fields: field -> its type; a bool is no int.
-        shape: what errors say it should be.
-
-    Raises:
-        Problem: it is something else.
+    A bool is no int. `shape` is what the Problem says it should be.
     """
     if not isinstance(found, dict):
         raise Problem(f"found {show(found)} where an object belongs; {shape}", f"object: {shape}")

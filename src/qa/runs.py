@@ -125,11 +125,7 @@ def training_splits(splits: Mapping[str, Dataset]) -> tuple[Dataset, Dataset | N
 
 
 def load_run(folder: str | Path) -> FinetuneRun:
-    """Read the run that `finetune` left in `folder`.
-
-    Raises:
-        RunError: there is none, or it cannot be read.
-    """
+    """Read the run that `finetune` left in `folder`; RunError where that is not possible."""
     folder = Path(folder)
     try:
         card = folder / "card.json"
@@ -145,16 +141,9 @@ def load_run(folder: str | Path) -> FinetuneRun:
 def open_run(output_dir: Path, arguments: dict, resume: bool) -> FinetuneRun:
     """The run in `output_dir` with these arguments, or a new one there or beside it.
 
-    Args:
-        output_dir: build/live; where that holds another run, build/live-2 is looked at, and so on.
-        arguments: what `finetune` was asked for.
-        resume: whether a run with the same arguments is the one that is meant.
-
-    Returns:
-        The run. Its `told` is a sentence where it is not in `output_dir`.
-
-    Raises:
-        RunError: a folder holds files that no run left there.
+    Where build/live holds another run, build/live-2 is looked at, and so on; the run's `told` is
+    then a sentence. `resume` says whether a run with the same arguments is the one that is meant.
+    RunError where a folder holds files that no run left there.
     """
     folder, number, why = output_dir, 1, ""
     while (folder / RUN).is_file():
@@ -199,10 +188,8 @@ def latest_checkpoint(run: FinetuneRun) -> tuple[str | None, dict]:
     """The newest whole checkpoint of a run and its record; (None, {}) where there is none.
 
     One whose files are not those that were written is passed over, and the older one serves. One
-    that was cut off while being saved has no record and does not count.
-
-    Raises:
-        RunError: there are finished checkpoints, and every one of them is damaged.
+    that was cut off while being saved has no record and does not count. RunError where there are
+    finished checkpoints, and every one of them is damaged.
     """
     place, damaged = run.output_dir / CHECKPOINTS, []
     if run.finished:  # a kill may have left some while they were being removed

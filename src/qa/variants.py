@@ -80,10 +80,9 @@ def _plain_words(text: str) -> list[str]:
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """One row per variant: how good, how true to the passage, how fast.
 
-    Returns:
-        questions: how many; exact_match, f1: means; right, supported, fluent_and_wrong: percent of
-        the questions; fluent_low, fluent_high: its 95 % interval (Wilson 1927); median_seconds,
-        seconds_95th: per question, half and 95 % of them took less.
+    questions: how many; exact_match, f1: means; right, supported, fluent_and_wrong: percent of the
+    questions; fluent_low, fluent_high: its 95 % interval (Wilson 1927); median_seconds,
+    seconds_95th: per question, half and 95 % of them took less.
     """
     rows = {}
     for variant, part in table.groupby("variant", sort=False):
@@ -113,15 +112,10 @@ def count_kinds(table: pd.DataFrame) -> pd.DataFrame:
 def telling_failures(table: pd.DataFrame, n: int = 6, kind: str = FLUENT) -> pd.DataFrame:
     """Questions that one variant got right and another did not: the failures worth teaching.
 
-    Args:
-        table: as of `load_variants`.
-        n: at most this many.
-        kind: what became of the other, one of `KINDS`.
-
-    Returns:
-        A row per question: id, title, question, people_said, right_variant, right_answer,
-        other_variant, other_answer. Pairs of variants take turns, the rarest first; of a pair the
-        short answers with a name or number of their own come first.
+    `kind`, one of KINDS, is what became of the other. Returns at most n rows: id, title, question,
+    people_said, right_variant, right_answer, other_variant, other_answer. Pairs of variants take
+    turns, the rarest first; of a pair the short answers with a name or number of their own come
+    first.
     """
     rights = table[table["kind"] == RIGHT]
     pairs = rights.merge(table[table["kind"] == kind], on="id", suffixes=("", "_other"))

@@ -45,9 +45,7 @@ def environment(
 ) -> list[Finding]:
     """Look at everything the course needs, in the order a reader would ask.
 
-    Args:
-        course: the course's folder.
-        verify: says how an outside file is.
+    `verify` says how an outside file is.
     """
     project = tomllib.loads((course / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [

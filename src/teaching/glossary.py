@@ -58,8 +58,7 @@ def glossary() -> Mapping[str, Term]:
 def parse_glossary(data: object) -> dict[str, Term]:
     """The terms of the file's content by name, in alphabetical order.
 
-    Raises:
-        ValueError: an entry is incomplete, double, or refers to nothing; the message names it.
+    ValueError names an entry that is incomplete, double, or refers to nothing.
     """
     terms = {
         name: replace(entry, name=name, definition=" ".join(entry.definition.split()))

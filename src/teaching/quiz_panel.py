@@ -20,12 +20,8 @@ if TYPE_CHECKING:
 def show_quiz(quiz: str, questions: str) -> None:
     """Show one set of questions: click on a choice to see whether it is right and why.
 
-    Args:
-        quiz: name of a file in data/quizzes, such as "08_bert_squad".
-        questions: the id of a set in it, such as "windows".
-
-    Raises:
-        ValueError: there is no such quiz or set; the message names those there are.
+    `quiz` is a file in data/quizzes, such as "08_bert_squad", `questions` the id of a set in it;
+    ValueError names those there are.
     """
     from src.teaching.quizzes import load_set  # here, since pydantic is slow to import
 

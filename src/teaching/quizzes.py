@@ -110,11 +110,7 @@ def all_sets() -> list[QuestionSet]:
 
 @functools.cache
 def load_quiz(name: str) -> dict[str, QuestionSet]:
-    """All sets of a quiz by id.
-
-    Raises:
-        ValueError: there is no such file, or something is wrong in it.
-    """
+    """All sets of a quiz by id; ValueError where its file is not there, or is wrong."""
     path = QUIZZES / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in QUIZZES.glob("*.json"))) or "none"

@@ -11,15 +11,10 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 def checked(kind: Any, data: object, file: str) -> Any:
-    """The content of a data file as a `kind`.
+    """The content of a data file as a `kind`: a type, such as dict[str, Term], of pydantic's.
 
-    Args:
-        kind: a type, such as dict[str, Term]; its dataclasses are pydantic's.
-        data: what JSON or YAML made of the file.
-        file: its name, for the message.
-
-    Raises:
-        ValueError: it is none; the message names file, entry and reason.
+    `data` is what JSON or YAML made of it. ValueError, naming `file`, entry and reason, where it is
+    none.
     """
     try:
         return TypeAdapter(kind).validate_python(data)

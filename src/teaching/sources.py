@@ -14,11 +14,8 @@ from src.teaching.panel import Panel, style
 def show_source(*objects: object) -> None:
     """Show where each of `objects` is written and its highlighted source, in the order given.
 
-    Args:
-        objects: classes, functions, methods, properties or modules written in Python.
-
-    Raises:
-        TypeError: one of them has no Python source; the message says what to do.
+    They are classes, functions, methods, properties or modules; TypeError where one has no Python
+    source.
     """
     if not objects:
         raise TypeError("show_source needs at least one class or function to show.")
@@ -31,8 +28,7 @@ def show_source(*objects: object) -> None:
 def source_of(item: object) -> str:
     """The source of a class, function, method, property or module, without indent.
 
-    Raises:
-        TypeError: it has no Python source.
+    TypeError where it has none in Python.
     """
     lines, _ = _source_lines(item)
     indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]

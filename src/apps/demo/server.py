@@ -67,13 +67,10 @@ def make_application(
     local_only: bool = True,
     texts: Folder | None = None,
 ) -> Application:
-    """The web application.
+    """The web application: what answers, and what is searched, as the page calls it.
 
-    Args:
-        service: answers.
-        source: what is searched, as the page calls it.
-        local_only: whether only this computer may ask.
-        texts: the folder that is searched, for the page to say which files were read.
+    `local_only`: only this computer may ask. `texts`: the folder that is searched, for the page to
+    say which files were read.
     """
     return web.make_application(
         [(r"/", Page), (r"/ask", Ask)],

@@ -50,11 +50,7 @@ class Query:
 
 
 def parse_query(asked: Any) -> Query:
-    """The query in what a page sent: {"question": text, "passage": text or None}.
-
-    Raises:
-        Problem: there is none in it.
-    """
+    """The query in what a page sent: {"question": text, "passage": text or None}; or a Problem."""
     match asked:
         case {"question": str() as question, "passage": None | str() as passage}:
             query = _checked(question, "question", QUESTION_CHARACTERS).strip()
@@ -83,11 +79,7 @@ def looks_foreign(question: str) -> bool:
 
 
 class AnswerService:
-    """Answers queries one after another, with all that the page needs to decide and to show.
-
-    Args:
-        answerer: searches and reads.
-    """
+    """Answers queries one after another, with all that the page needs to decide and to show."""
 
     def __init__(self, answerer: WikipediaAnswerer):
         self.answerer = answerer
@@ -118,13 +110,11 @@ class AnswerService:
             self._waiting -= 1
 
     def answer(self, query: Query) -> dict[str, Any]:
-        """Candidates and a note for a query.
+        """Candidates and a note, a sentence or "", for a query.
 
-        Returns:
-            {"candidates": [...], "note": a sentence or ""}. Candidates are the best first,
-            none refused: that is decided on the page. They have text, the passage's title and
-            its place, such as "manual.pdf, page 7" ("" for one's own), what is before and after
-            the text in it, and score in [0, 1].
+        Candidates are the best first, none refused: that is decided on the page. They have text,
+        the passage's title and its place, such as "manual.pdf, page 7" ("" for one's own), what is
+        before and after the text in it, and score in [0, 1].
         """
         if query.passage is None:
             answer = self.answerer.ask(query.question, threshold=0.0)

@@ -95,12 +95,9 @@ class NotFound(Handler):
 
 
 def make_application(routes: list[tuple], folder: Path, **settings: Any) -> Application:
-    """A web application with the style sheets, scripts and templates of a folder.
+    """A web application with the style sheets, scripts and templates of a program's folder.
 
-    Args:
-        routes: address and handler of everything else.
-        folder: of the program.
-        settings: what its handlers need, `names` among it.
+    `routes` are address and handler of everything else, `settings` what these need, with `names`.
     """
     web = Path(__file__).resolve().parent
     return Application(
@@ -138,13 +135,7 @@ def address(listening: socket.socket) -> str:
 
 
 async def serve(application: Application, listening: socket.socket, **options: Any) -> None:
-    """Answer until cancelled.
-
-    Args:
-        application: what answers.
-        listening: from `bind`.
-        options: as HTTPServer takes them.
-    """
+    """Answer until cancelled, on a socket of `bind`; options as HTTPServer takes them."""
     server = HTTPServer(application, **{"max_body_size": MAX_BODY_BYTES} | options)
     server.add_socket(listening)
     try:
@@ -156,7 +147,7 @@ async def serve(application: Application, listening: socket.socket, **options: A
 def serve_until_interrupted(
     application: Application, listening: socket.socket, **options: Any
 ) -> None:
-    """Answer until Ctrl+C. The arguments are those of `serve`."""
+    """As `serve`, until Ctrl+C."""
     try:
         asyncio.run(serve(application, listening, **options))
     except KeyboardInterrupt:

@@ -24,11 +24,9 @@ COLOURS = {"passed": "good", "wrong": "bad", "not attempted": "open"}
 
 
 def check(exercise: str, answer: object) -> None:
-    """Show whether `answer` solves the exercise; if not, a case that fails and the likely mistake.
+    """Show whether `answer`, the function from the stub's cell, solves "08.best_span", say.
 
-    Args:
-        exercise: for example "08.best_span".
-        answer: the function from the stub's cell.
+    If not, a case that fails and the likely mistake.
     """
     verdict = grade(exercise, answer)
     shown = box(COLOURS[verdict.status], paragraphs_html(verdict.message))
@@ -75,8 +73,7 @@ def exercises(notebook: str) -> Mapping[str, Exercise]:
 def find(exercise: str) -> Exercise:
     """The exercise with this id, or with the number that its notebook had before.
 
-    Raises:
-        ValueError: there is none; the message offers the nearest.
+    ValueError where there is none offers the nearest.
     """
     known = {item.name: item for number in notebooks() for item in exercises(number).values()}
     found = known.get(exercise.partition(".")[2])

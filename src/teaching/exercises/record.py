@@ -38,8 +38,7 @@ class Exercise:
 
     Args:
         solution: a function whose docstring says what to write, with an example "... gives ...".
-        hint: what helps someone who is stuck.
-        insight: what to say after the right answer.
+        hint, insight: what helps someone who is stuck, and what to say after the right answer.
         cases: from plain to subtle; the first that fails is shown.
         mistakes: wrong answers, each with the sentence that names the mistake below it, behind #.
             A wrong answer is one or more changes in the solution, "old -> new", each on a line
@@ -93,8 +92,7 @@ class Exercise:
     def wrong_answers(self) -> list[tuple[Callable[..., Any], str]]:
         """The mistakes as functions, each with its sentence.
 
-        Raises:
-            ValueError: a mistake changes what is not in the solution.
+        ValueError where one changes what is not in the solution.
         """
         lines = textwrap.dedent(self.mistakes).strip().splitlines()
         parts = itertools.groupby(lines, key=lambda line: line.startswith("# "))
