@@ -8,8 +8,6 @@ right here with a token F1 of 0.5. Beside each calibration error is what a perfe
 score would show at that many questions, at the 95th percentile of 200 simulations.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 

@@ -6,8 +6,6 @@ that keep a core busy, and two trainings side by side. F1 is that of the develop
 a longer training from plain MiniLM on the training articles.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import resource

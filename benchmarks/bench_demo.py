@@ -4,8 +4,6 @@ The demo runs as `make demo` starts it; the people are simulated, over HTTP. The
 open-domain ones of the course set. Exit status 1 where a person got anything but an answer.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import itertools

@@ -5,8 +5,6 @@ Both are timed from the texts to the answers, in turns, after one small call eac
 rounds counts.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

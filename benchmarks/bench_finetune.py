@@ -8,8 +8,6 @@ the training articles. In the tutorial recipe the learning rate falls linearly t
 those minutes, too.
 """
 
-from __future__ import annotations
-
 import argparse
 import copy
 import shutil

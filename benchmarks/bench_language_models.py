@@ -5,8 +5,6 @@ same text both ways. SmolLM2 is measured in a process of its own: seconds to ope
 memory, tokens per second in fp32 and bf16.
 """
 
-from __future__ import annotations
-
 import argparse
 import multiprocessing
 import resource

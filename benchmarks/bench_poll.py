@@ -8,8 +8,6 @@ what is on the disk is compared with what the phones were told. With --training,
 the fine-tuning of a reader. Exit status 1 where a vote is lost or refused.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

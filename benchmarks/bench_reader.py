@@ -8,8 +8,6 @@ Reddit's and Amazon's questions a quarter is taken, so that a rung takes about t
 holds here is tried once more at full size.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from dataclasses import dataclass, replace

@@ -8,8 +8,6 @@ as they are, and the test part is asked. `--growth` measures seconds per questio
 10,033 and 100,000 passages.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import shutil

@@ -10,8 +10,6 @@ build/bench/variants-others.csv with every answer beside its passage: read some,
 rule is wrong.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

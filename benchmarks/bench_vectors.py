@@ -6,8 +6,6 @@ words are the same in the same order, or where the cosines of those that are not
 than 1e-5, which is what two orders of adding up float32 numbers come to.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 from collections.abc import Callable

@@ -8,8 +8,6 @@ softmax is its cross-entropy in its last steps, to be compared with ln V. Scores
 has the learning rate that was chosen for it, gensim its default, the full softmax one of Adam's.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import math

@@ -1,7 +1,5 @@
 """What the benchmarks share: questions, the recipe they compare with, machine, tables, results."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

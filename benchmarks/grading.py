@@ -3,8 +3,6 @@
 The rule for "supported" was adjusted on the questions of data/qa_variants.csv.
 """
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Mapping, Sequence

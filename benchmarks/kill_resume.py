@@ -5,8 +5,6 @@ run by minutes must end in the minutes that were left, with a model that answers
 1 when one does not.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import random

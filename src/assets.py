@@ -18,8 +18,6 @@ asset, which the operating system frees when its holder dies, keeps two processe
 work twice. The environment variable COURSE_CACHE names the cache folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import errno
 import functools

@@ -11,8 +11,6 @@ Sources: Bahdanau, Cho and Bengio 2015 (additive attention); Luong, Pham and Man
 the decoder attends); Vaswani et al. 2017, "Attention is all you need" (the rest).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Batches of items of about one length, so that little of a batch is padding."""
 
-from __future__ import annotations
-
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence

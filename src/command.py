@@ -1,7 +1,5 @@
 """The command line of the programs: bad input ends with one line and status 2."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

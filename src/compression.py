@@ -13,8 +13,6 @@ row and token); Han et al. 2015 (pruning); Hinton, Vinyals and Dean 2015 (distil
 al. 2019, "DistilBERT" (every second layer); Sun et al. 2019 (patient: layers, too).
 """
 
-from __future__ import annotations
-
 import copy
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

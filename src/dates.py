@@ -10,8 +10,6 @@ belongs to one split only, however it is written. B: batch, S: characters of the
 source, T: of the longest target, V: how many different ones.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import random

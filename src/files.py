@@ -1,7 +1,5 @@
 """Files written whole or not at all, and what the operating system refuses in one sentence."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

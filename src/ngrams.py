@@ -6,8 +6,6 @@
 Source: Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling".
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal

@@ -14,8 +14,6 @@ Cho et al. 2014 (GRU, encoder-decoder); Schuster and Paliwal 1997 (both directio
 al. 2014 (sequence to sequence).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any

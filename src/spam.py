@@ -9,8 +9,6 @@ The messages are the course's own (data/spam): invented, with invented names. N:
 words.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Callable, Sequence

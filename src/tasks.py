@@ -10,8 +10,6 @@ Models this small make mistakes that larger ones no longer make. `load_examples`
 with known answers, for counting. V: words or tokens.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -7,8 +7,6 @@ as the page where that fits. pyplot is not involved: nothing is drawn twice, no 
 The look itself is in course.mplstyle, applied by `src.runtime.start()`.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import io

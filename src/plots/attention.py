@@ -3,8 +3,6 @@
 In every map a row is a token that looks, a column one that is looked at; grey is not allowed.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 import re

@@ -1,7 +1,5 @@
 """Figures of calibration: is a reader right as often as it says, and what is that worth?"""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures of word vectors: words as numbers, counts, angles, neighbours, equations, evaluations."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """Things to explore in a page, such as a map of words: a box that holds its data, and a script."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Figures of language models: probabilities, counts, pieces, reach, size, sampling."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

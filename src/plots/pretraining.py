@@ -1,7 +1,5 @@
 """Figures of pre-training: masked words, shares of right verdicts, two views of one place."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

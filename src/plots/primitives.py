@@ -5,8 +5,6 @@ they are: `$` begins no formula, and characters the font lacks become a hollow b
 its numbers to the figure's alternative text.
 """
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

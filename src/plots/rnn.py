@@ -1,7 +1,5 @@
 """Figures of recurrent networks: bags, cells, gradients, the LSTM, encoder and decoder."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Figures of the first notebook: sets, tasks, spam, how training works, the map of the course."""
 
-from __future__ import annotations
-
 import html
 import math
 import textwrap

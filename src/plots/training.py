@@ -1,7 +1,5 @@
 """Figures of training: a curve that grows meanwhile, curves of finished runs, moved weights."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import time

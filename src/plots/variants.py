@@ -1,7 +1,5 @@
 """Figures of three ways to answer the same questions: how good each is, and what it got wrong."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from src.plots import ANSWER, END, FAINT, INK, MUTED, PALE, START, Figure, finish, subplots, tint

@@ -1,7 +1,5 @@
 """Figures of word2vec: windows and pairs, networks, sampling, losses, maps of words by t-SNE."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io

@@ -3,8 +3,6 @@
 The names are loaded when they are first used: reading a dataset does not wait for torch.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 
 _HOMES = {

@@ -1,7 +1,5 @@
 """What is learned from at a time: batches of windows of like length, their labels, the loss."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np

@@ -9,8 +9,6 @@ All of it works on arrays: confidences float[N] in [0, 1], correct bool[N]. `src
 makes them of a reader's answers.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The callback that ends a fine-tuning run by the clock, and has it log, score and save."""
 
-from __future__ import annotations
-
 import math
 import os
 import signal

@@ -6,8 +6,6 @@ The questions are crude ("when Einstein published in four papers?"), and enough 
 After Lewis, Denoyer and Riedel 2019, "Unsupervised Question Answering by Cloze Translation".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple

@@ -5,8 +5,6 @@ its title; the text stays in the `wikipedia` asset. `data/course_qa/README.md` e
 `tools/check_questions.py` checks the files.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Mapping

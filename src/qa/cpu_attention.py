@@ -5,8 +5,6 @@ training step. As batched matrix products, both run on the processor's matrix un
 values and gradients against torch's own.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel

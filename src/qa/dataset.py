@@ -5,8 +5,6 @@ Hub's layout, or a file: SQuAD JSON, JSONL, CSV or TSV (see `readers`). Everythi
 it is read; what cannot be right stops with one line that says where it is and what to do.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import tempfile

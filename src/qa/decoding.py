@@ -8,8 +8,6 @@ speaks for a span is the sum of the shares of all that agree with it; a scaling 
 with known answers makes that the probability that it is right: its score.
 """
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What is searched: Wikipedia's introductions, or the texts in a folder of your own."""
 
-from __future__ import annotations
-
 import os
 import re
 import reprlib

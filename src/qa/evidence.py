@@ -4,8 +4,6 @@ falls(reader, question, passage, "words")   # how far its score falls without ea
 with blinded(reader, block, heads): ...     # with heads that look at all tokens alike
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

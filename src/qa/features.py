@@ -4,8 +4,6 @@ A passage longer than the model can read is cut into windows that overlap by `do
 that no answer is lost on a cut. A window is a row: [CLS] question [SEP] part of the passage [SEP].
 """
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

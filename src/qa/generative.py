@@ -1,7 +1,5 @@
 """Answers that are written, not marked: by a small chat model, open-book or closed-book."""
 
-from __future__ import annotations
-
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -6,8 +6,6 @@ when all are there. FILE.parts/run.json says what the answers are made from: the
 on with its own run, and any other is refused.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

@@ -7,8 +7,6 @@ Sources: Rajpurkar et al. 2016 (section 6.1) and 2018 (section 5), and the evalu
 published with the two sets.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import re

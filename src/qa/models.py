@@ -4,8 +4,6 @@ Released weights (`weights/qa-minilm`) hold the trained parameters in half preci
 embeddings were frozen in training, so they come from the asset of the model it began with.
 """
 
-from __future__ import annotations
-
 import inspect
 import os
 import sys

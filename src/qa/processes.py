@@ -4,8 +4,6 @@ One command at a time works in a folder, and where one of its processes is gone 
 a sentence instead of waiting for it.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

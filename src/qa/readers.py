@@ -1,7 +1,5 @@
 """Files of questions: SQuAD JSON, JSONL and CSV, brought into the one form that `rows` checks."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

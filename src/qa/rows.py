@@ -5,8 +5,6 @@ is dropped, shortened or repaired: what is wrong is noted, and one error tells t
 each kind.
 """
 
-from __future__ import annotations
-
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence

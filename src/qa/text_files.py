@@ -7,8 +7,6 @@ and memory: `python src/qa/text_files.py FILE` prints the blocks as JSON. So thi
 nothing of the course, and a library only where its kind of file is read.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

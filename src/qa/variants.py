@@ -9,8 +9,6 @@ writer is not. All have to answer: the reader's threshold is 0, and the writer i
 may refuse. benchmarks/bench_variants.py asks them, benchmarks/grading.py says what is right.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
 

@@ -6,8 +6,6 @@
 Neither torch nor transformers is imported for it, so it still answers where they are broken.
 """
 
-from __future__ import annotations
-
 import html
 import platform
 import tomllib

@@ -6,8 +6,6 @@ beside the notebooks, so that the same link works in Jupyter, on GitHub and on t
     python -m src.teaching.glossary notebooks/glossary.md      write the page
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import sys

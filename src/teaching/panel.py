@@ -1,7 +1,5 @@
 """One way to put something on the page: HTML where there is a page, else the same as plain text."""
 
-from __future__ import annotations
-
 import functools
 import html
 import re

@@ -1,7 +1,5 @@
 """What data files may contain, checked by pydantic; a mistake in one is told in one sentence."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError

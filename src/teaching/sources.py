@@ -1,7 +1,5 @@
 """The source of the course's classes and functions, shown highlighted in notebooks."""
 
-from __future__ import annotations
-
 import html
 import inspect
 import sysconfig

@@ -7,8 +7,6 @@ there, with a docstring that says what to write, and below it an `Exercise` with
     grade("08.best_span", best_span)     the same verdict as data, for tests
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What an exercise is: a solution, the cases it is tried on, and the mistakes that people make."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import itertools
