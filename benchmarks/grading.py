@@ -6,6 +6,7 @@ The rule for "supported" was adjusted on the questions of data/qa_variants.csv.
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -28,17 +29,31 @@ from src.qa.variants import (
     RIGHT_UNSUPPORTED,
     VARIANTS,
     WRONG_WITH_PASSAGE,
-    new_words,
-    stems,
     take_turns,
 )
+from src.text import tokenize_words
 
 COLUMNS = ("id", "title", "question", "people_said", "variant", "answer", "exact_match", "f1")
-COLUMNS += ("seconds", "supported", "kind")
+COLUMNS += ("seconds", "supported", "kind", "specific")
 BETWEEN_ANSWERS = " | "  # where several answers are right
 # The share of an answer's words that must be in the passage. Chosen by reading which answers with
 # the passage said what it does not.
 SUPPORTED_SHARE = 0.8
+# Words without a claim of their own: grammar, hedges, and what one speaks of answers with.
+NO_CLAIM = """
+    about above across after against all along also although always am among an and another any are
+    around as at be became because become been before being below between both but by can could did
+    do does during each either else for from had has have he her here hers him his how however i if
+    in into is it its itself may me might mine more most much must my neither no nor not of off on
+    only onto or other our out over own same shall she should since so some such than that the their
+    them themselves then there these they this those though through thus to together too toward
+    towards under until up upon us very via was we were what when where whether which while who whom
+    whose why will with within without would yet you your
+    actually approximately commonly especially generally indeed largely mainly often primarily
+    probably sometimes specifically still therefore typically usually widely
+    answer ask attribute call cite consider context correct credit describe due include know mean
+    name passage question refer regard say see specific term text use word
+"""
 _REFUSAL = re.compile(
     r"\bI(?:['’]m| am) (?:sorry|not sure|unable|not able)"
     r"|\bI (?:do not|don['’]t|cannot|can['’]t|could not|couldn['’]t) "
@@ -49,6 +64,8 @@ _REFUSAL = re.compile(
     r"(?:in|by) the (?:passage|text|context)",
     re.IGNORECASE,
 )
+_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_NUMBERS += ["eleven", "twelve"]
 
 
 def choose_questions(n: int = 100, seed: int = 0) -> Dataset:
@@ -117,7 +134,8 @@ def grade(said: pd.DataFrame, passages: Mapping[str, str]) -> pd.DataFrame:
 
     Returns:
         The columns `COLUMNS`: also exact_match and f1 (0 to 100, the best over the right answers),
-        supported (`is_supported`) and kind (`kind_of`).
+        supported (`is_supported`), kind (`kind_of`), and whether it is specific: says a name or
+        number of its own.
     """
     rows = said.to_dict("records")
     for row in rows:
@@ -127,6 +145,7 @@ def grade(said: pd.DataFrame, passages: Mapping[str, str]) -> pd.DataFrame:
         row["f1"] = 100 * f1(answer, golds)
         row["supported"] = is_supported(answer, question, passages[row["id"]])
         row["kind"] = kind_of(row["variant"], answer, question, golds, row["supported"])
+        row["specific"] = any(new_words(answer, question).values())
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -158,6 +177,19 @@ def is_supported(answer: str, question: str, passage: str) -> bool:
     return bool(said) and names_and_numbers <= found and enough
 
 
+def new_words(answer: str, question: str) -> dict[str, bool]:
+    """What an answer says beyond the question: stem -> whether it is a name or a number."""
+    known = {*stems(question), *stems(NO_CLAIM)}
+    said: dict[str, bool] = {}
+    for place, word in enumerate(_plain_words(answer)):
+        for stem in stems(word):
+            if stem not in known:
+                is_number = any(character.isdigit() for character in stem)
+                is_name = (place > 0 and word[0].isupper()) or is_number
+                said[stem] = said.get(stem, False) or is_name
+    return said
+
+
 def kind_of(
     variant: str,
     answer: str,
@@ -186,6 +218,21 @@ def kind_of(
     if not new_words(answer, question):
         return REPEATS
     return WRONG_WITH_PASSAGE if variant == OPEN_BOOK and supported else FLUENT
+
+
+@cache
+def stems(text: str) -> tuple[str, ...]:
+    """What to compare words by: "The king's 1,000 horses, and two" is king, 1000, hors, and, 2."""
+    from gensim.parsing.porter import PorterStemmer  # takes a second, and needed here only
+
+    words = [word.lower().removesuffix("'s") for word in _plain_words(text)]
+    words = [word for word in words if word not in ("a", "an", "the")]
+    stem = PorterStemmer().stem
+    return tuple(stem(str(_NUMBERS.index(w)) if w in _NUMBERS else w) for w in words)
+
+
+def _plain_words(text: str) -> list[str]:
+    return tokenize_words(re.sub(r"(?<=\d),(?=\d{3})", "", text), lower=False)
 
 
 def _contains(answer: str, gold: str) -> bool:

@@ -9,14 +9,10 @@ writer is not. All have to answer: the reader's threshold is 0, and the writer i
 may refuse. benchmarks/bench_variants.py asks them, benchmarks/grading.py says what is right.
 """
 
-import re
-from functools import cache
-
 import pandas as pd
 from scipy.stats import binomtest
 
 from src import runtime
-from src.text import tokenize_words
 
 VARIANTS = ("extractive", "open-book", "closed-book")
 EXTRACTIVE, OPEN_BOOK, CLOSED_BOOK = VARIANTS
@@ -27,52 +23,6 @@ FLUENT, REPEATS, REFUSED = "fluent and wrong", "repeats the question", "refused"
 KINDS = (RIGHT, RIGHT_UNSUPPORTED, MARKED_WRONG, WRONG_WITH_PASSAGE, FLUENT, REPEATS, REFUSED)
 
 SHIPPED = runtime.COURSE / "data" / "qa_variants.csv"
-
-# Words without a claim of their own: grammar, hedges, and what one speaks of answers with.
-NO_CLAIM = """
-    about above across after against all along also although always am among an and another any are
-    around as at be became because become been before being below between both but by can could did
-    do does during each either else for from had has have he her here hers him his how however i if
-    in into is it its itself may me might mine more most much must my neither no nor not of off on
-    only onto or other our out over own same shall she should since so some such than that the their
-    them themselves then there these they this those though through thus to together too toward
-    towards under until up upon us very via was we were what when where whether which while who whom
-    whose why will with within without would yet you your
-    actually approximately commonly especially generally indeed largely mainly often primarily
-    probably sometimes specifically still therefore typically usually widely
-    answer ask attribute call cite consider context correct credit describe due include know mean
-    name passage question refer regard say see specific term text use word
-"""
-_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-_NUMBERS += ["eleven", "twelve"]
-
-
-def new_words(answer: str, question: str) -> dict[str, bool]:
-    """What an answer says beyond the question: stem -> whether it is a name or a number."""
-    known = {*stems(question), *stems(NO_CLAIM)}
-    said: dict[str, bool] = {}
-    for place, word in enumerate(_plain_words(answer)):
-        for stem in stems(word):
-            if stem not in known:
-                is_number = any(character.isdigit() for character in stem)
-                is_name = (place > 0 and word[0].isupper()) or is_number
-                said[stem] = said.get(stem, False) or is_name
-    return said
-
-
-@cache
-def stems(text: str) -> tuple[str, ...]:
-    """What to compare words by: "The king's 1,000 horses, and two" is king, 1000, hors, and, 2."""
-    from gensim.parsing.porter import PorterStemmer  # takes a second, and needed here only
-
-    words = [word.lower().removesuffix("'s") for word in _plain_words(text)]
-    words = [word for word in words if word not in ("a", "an", "the")]
-    stem = PorterStemmer().stem
-    return tuple(stem(str(_NUMBERS.index(w)) if w in _NUMBERS else w) for w in words)
-
-
-def _plain_words(text: str) -> list[str]:
-    return tokenize_words(re.sub(r"(?<=\d),(?=\d{3})", "", text), lower=False)
 
 
 def summarise(table: pd.DataFrame) -> pd.DataFrame:
@@ -117,12 +67,10 @@ def telling_failures(table: pd.DataFrame, n: int = 6, kind: str = FLUENT) -> pd.
     """
     rights = table[table["kind"] == RIGHT]
     pairs = rights.merge(table[table["kind"] == kind], on="id", suffixes=("", "_other"))
-    said = zip(pairs["answer_other"], pairs["question"], strict=True)
-    pairs["specific"] = [any(new_words(*what).values()) for what in said]
     pairs["letters"] = pairs["answer_other"].str.len()
     both = ["variant", "variant_other"]
     pairs["times"] = pairs.groupby(both)["id"].transform("size")
-    order, up = ["times", "specific", "letters"], [True, False, True]
+    order, up = ["times", "specific_other", "letters"], [True, False, True]
     pairs = take_turns(pairs.sort_values(order, ascending=up, kind="stable"), both)
     pairs = pairs.drop_duplicates("id")[:n].reset_index(drop=True)
     renamed = {"variant": "right_variant", "answer": "right_answer"}
