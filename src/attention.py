@@ -275,15 +275,15 @@ class AttentionEncoderDecoder(nn.Module):
 
     def forward(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
         """Teacher forcing: the decoder reads the right characters, whatever it would write."""
-        source, last = self.encode(source_ids, source_mask)
-        state = EncoderDecoder.first_state(last)
-        return self.decode(target_ids, state, source, source_mask)[0]
+        return self._decode_all(source_ids, source_mask, target_ids)[0]
 
     def alignments(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> Tensor:
         """What the decoder attends to: float[B, T, S]; row t is for character t + 1."""
+        return self._decode_all(source_ids, source_mask, target_ids)[2]
+
+    def _decode_all(self, source_ids: Tensor, source_mask: Tensor, target_ids: Tensor) -> tuple:
         source, last = self.encode(source_ids, source_mask)
-        state = EncoderDecoder.first_state(last)
-        return self.decode(target_ids, state, source, source_mask)[2]
+        return self.decode(target_ids, EncoderDecoder.first_state(last), source, source_mask)
 
     @torch.no_grad()
     def greedy_decode(self, source_ids: Tensor, source_mask: Tensor, max_length: int) -> Tensor:

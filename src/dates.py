@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import torch
@@ -26,7 +25,7 @@ from torch.nn import functional as F
 
 from src.batching import batches_by_length, length_grouped
 from src.text import Vocabulary
-from src.training import Report, Run, fit, in_eval_mode
+from src.training import Run, fit, in_eval_mode
 from src.training import load_run as load_dates  # noqa: F401, its name in notebooks 03 to 05
 
 Split = Literal["train", "development", "test"]
@@ -299,16 +298,14 @@ def train_dates(
     model: nn.Module,
     minutes: float | None,
     seed: int = 0,
-    folder: str | Path | None = None,
-    report: Report | None = None,
     batch_size: int = 32,
     learning_rate: float = 3e-3,
-    steps: int | None = None,
+    **options: Any,
 ) -> Run:
     """Teach a `DateModel`, in place, to rewrite dates, by teacher forcing.
 
     The history's loss is per character, ln 44 for a model that guesses; its `exact_match`, 0
-    to 1, is that of development dates. For the arguments see `src.training.fit`.
+    to 1, is that of development dates. For arguments and options see `src.training.fit`.
     """
     development = make_dates(DEVELOPMENT, seed=0, split="development")
 
@@ -328,7 +325,5 @@ def train_dates(
         learning_rate=learning_rate,
         seed=seed,
         unit="dates",
-        report=report,
-        folder=folder,
-        steps=steps,
+        **options,
     )

@@ -16,7 +16,7 @@ import random
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from src.dates import Split
 from src.embeddings import WordVectors
 from src.rnn import TextClassifier, pad
 from src.text import Vocabulary, tokenize_words
-from src.training import Report, Run, fit, in_eval_mode
+from src.training import Run, fit, in_eval_mode
 
 UNLABELLED = "Uncategorized"
 MOST_WORDS = 64  # of an introduction that are read; half of all have fewer than 74
@@ -115,17 +115,16 @@ def train_topics(
     data: TopicData,
     minutes: float | None = None,
     seed: int = 0,
-    folder: str | Path | None = None,
-    report: Report | None = None,
     batch_size: int = 32,
     learning_rate: float = 4e-3,
     passes: int | None = None,
+    **options: Any,
 ) -> Run:
     """Teach a classifier, in place, the topics.
 
     The history's loss is per text, ln 11 for a model that guesses; its `accuracy`, 0 to 1, is
     that on the development split. `passes` over the training texts, instead of minutes, compare
-    models fairly on any machine; for the rest see `src.training.fit`.
+    models fairly on any machine; for the rest, and options, see `src.training.fit`.
     """
 
     def loss_of(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -143,9 +142,8 @@ def train_topics(
         learning_rate=learning_rate,
         seed=seed,
         unit="texts",
-        report=report,
         steps=None if passes is None else passes * per_pass,
-        folder=folder,
+        **options,
     )
 
 

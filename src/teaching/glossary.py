@@ -21,7 +21,6 @@ from src.runtime import COURSE
 from src.teaching.schema import FORBID, Text, checked
 
 GLOSSARY = COURSE / "data" / "glossary.yaml"
-LINK = re.compile(r"\]\(glossary\.md(?:#([^)\s]*))?\)")
 
 
 @dataclass(frozen=True, config=FORBID)
@@ -95,12 +94,6 @@ def glossary_page() -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"([\[\]_*])", r"\\\1", name)
-
-
-def broken_links(markdown: str) -> list[str]:
-    """The anchors of glossary links in `markdown` that lead to no term."""
-    anchors = {entry.anchor for entry in glossary().values()}
-    return [found for found in LINK.findall(markdown) if found and found not in anchors]
 
 
 if __name__ == "__main__":

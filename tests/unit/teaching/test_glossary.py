@@ -1,12 +1,11 @@
 """The glossary: every term defined once, every link to it leads somewhere, one page of it."""
 
-import json
 import re
 
 import pytest
 
 from src.runtime import COURSE
-from src.teaching.glossary import anchor, broken_links, glossary, glossary_page, parse_glossary
+from src.teaching.glossary import anchor, glossary, glossary_page, parse_glossary
 
 ENTRY = {"definition": "What it is.", "notebook": "06"}
 NOTEBOOKS = sorted((COURSE / "notebooks").glob("*.ipynb"))
@@ -56,18 +55,6 @@ def test_a_broken_glossary_is_refused_with_the_term_and_the_reason(data, complai
     with pytest.raises(ValueError, match=complaint) as error:
         parse_glossary(data)
     assert "\n" not in str(error.value)
-
-
-def test_broken_links_are_found():
-    links = "a [good](glossary.md#doc-stride), [bad](glossary.md#doc-strides), [page](glossary.md)"
-    assert broken_links(f"{links}, [other](x.md#y)") == ["doc-strides"]
-
-
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_glossary_links_of_every_notebook_lead_to_a_term(notebook):
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    texts = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    assert broken_links("\n".join(texts)) == []
 
 
 def test_the_page_beside_the_notebooks_is_the_current_one():
