@@ -111,7 +111,7 @@ def cache() -> Path:
 
 
 def missing_packages(requirements: Iterable[str] | None = None) -> list[str]:
-    """Those of some requirements, or of pyproject.toml's, not installed in a tested version."""
+    """The requirements, pyproject.toml's by default, of which no tested version is installed."""
     from packaging.requirements import Requirement
 
     if requirements is None:

@@ -151,7 +151,7 @@ class AdagradRows:
         self.squares = torch.zeros(len(weights))
 
     def take(self, *token_ids: Tensor) -> list[Tensor]:
-        """The vectors, float[..., D], of any number of int64[...].
+        """The vectors, float[..., D], of any number of tensors int64[...].
 
         Gradients lead back to one copy of each row in use.
         """

@@ -283,7 +283,7 @@ def plot_filter_losses(losses: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def plot_beliefs(beliefs: Mapping[str, Sequence[float]]) -> Figure:
-    """Plot how likely spam a filter takes some messages to be, after each epoch of training."""
+    """Plot how likely a filter takes some messages to be spam, after each epoch of training."""
     curves = {name: np.column_stack([np.arange(len(p)) + 1, p]) for name, p in beliefs.items()}
     figure, ax = subplots(figsize=(8, 3.9))
     lines(ax, curves, "epoch, logarithmic", "probability of spam", ylim=(0, 1), log="x")

@@ -32,7 +32,7 @@ QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of qu
 
 @dataclass(frozen=True)
 class TokenScores:
-    """The reader's view of one window: str[T], float[T] twice, and bool[T]."""
+    """The reader's view of one window: tokens, float[T] of logits, bool[T] on the passage."""
 
     tokens: list[str]
     start_logits: np.ndarray
