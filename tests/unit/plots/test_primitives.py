@@ -62,9 +62,9 @@ def test_stacked_bars_begin_where_the_part_before_ends(chart):
 
 
 def test_grouped_bars_have_one_bar_for_each_kind(chart):
-    ax, alt = chart(primitives.grouped_bars, TABLE, COLOURS, "things", "{:.1f}")
+    ax, alt = chart(primitives.grouped_bars, TABLE, COLOURS, "things")
     assert [bar.get_width() for bar in ax.patches] == [3, 1, 0, 5]
-    assert alt == "A finding. Bars of things: one: a 3.0, b 1.0; two: a 0.0, b 5.0."
+    assert alt == "A finding. Bars of things: one: a 3.00, b 1.00; two: a 0.00, b 5.00."
 
 
 def test_lines_go_through_their_points_and_long_ones_are_told_by_their_ends(chart):
