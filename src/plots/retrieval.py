@@ -56,11 +56,7 @@ WAY_NAMES = {"keyword": "by keyword", "dense": "by meaning", "fused": "both, fus
 
 
 def show_open_answer(answer: OpenAnswer, question: str | None = None) -> Panel:
-    """Show an answer in its passage, its sentence tinted, with what else was found; or a refusal.
-
-    Args:
-        answer: of `WikipediaAnswerer`.
-    """
+    """Show an answer in its passage, its sentence tinted, with the runners-up; or a refusal."""
     others = answer.runners_up[:3]
     listing = [f"{found.score:.2f}  {found.text}  (in: {found.source})" for found in others]
     if answer.is_refusal:
@@ -97,10 +93,7 @@ def sentence_around(passage: str, start: int, end: int) -> tuple[int, int]:
 def draw_open_pipeline(passages: int, pool: int, read: int) -> Figure:
     """Draw the way of a question: two searches, one list, passages read, an answer or none.
 
-    Args:
-        passages: in the library.
-        pool: kept of each search.
-        read: read for an answer.
+    Of the library's `passages` each search keeps `pool`, and `read` are read.
     """
     figure, ax = drawing((8.6, 3.1), (-0.5, 100.5), (2, 38))
     boxes = {  # name -> middle, width, colour, text
@@ -141,9 +134,7 @@ def draw_open_pipeline(passages: int, pool: int, read: int) -> Figure:
 def draw_inverted_index(index: Mapping[str, Mapping[str, int]], asked: Sequence[str]) -> Figure:
     """Draw an inverted index, a row for each text; the columns that are looked up stand out.
 
-    Args:
-        index: word -> name of a text -> times, some 22 words at most.
-        asked: the question's words.
+    `index`: some 22 words -> name of a text -> times.
     """
     words = list(index)
     names = list(dict.fromkeys(name for places in index.values() for name in places))
@@ -169,12 +160,9 @@ def draw_inverted_index(index: Mapping[str, Mapping[str, int]], asked: Sequence[
 
 
 def draw_pooling(tokens: Sequence[str], vectors: Any, mean: Any) -> Figure:
-    """Draw the vectors of a sentence's tokens as rows, and below them the one that is their mean.
+    """Draw the vectors of tokens as rows, and below them their mean, float[D].
 
-    Args:
-        tokens: str[T].
-        vectors: float[T, D], of which the first 40 numbers are drawn.
-        mean: float[D].
+    Of the vectors, float[T, D], the first 40 numbers are drawn.
     """
     both = np.concatenate([np.asarray(vectors, dtype=float), np.asarray(mean)[None]])
     T, D = both.shape[0] - 1, both.shape[1]
@@ -195,11 +183,7 @@ def draw_pooling(tokens: Sequence[str], vectors: Any, mean: Any) -> Figure:
 def plot_two_searches(
     question: str, texts: Sequence[str], scores: Mapping[str, Sequence[float]]
 ) -> Figure:
-    """Plot the scores that two searches give the same texts, the highest of each marked.
-
-    Args:
-        scores: "keyword" and "dense" -> float[len(texts)].
-    """
+    """Plot the scores, "keyword" and "dense", that two searches give the same texts."""
     size = (8.6, 1.35 + 0.5 * len(texts))
     figure, axes = subplots(1, len(scores), figsize=size, sharey=True, squeeze=False)
     labels = {"keyword": "score by keyword (BM25)", "dense": "score by meaning (cosine)"}
@@ -221,9 +205,7 @@ def plot_two_searches(
 def draw_fusion(rankings: Mapping[str, Sequence[str]], fused: Mapping[str, float]) -> Figure:
     """Draw how two lists become one: lines from each document's places to that on the fused list.
 
-    Args:
-        rankings: "keyword" and "dense" -> documents, best first.
-        fused: document -> sum, best first.
+    The lists, "keyword" and "dense", have the best first, and so has `fused`, document -> sum.
     """
     (one, left), (other, right) = rankings.items()
     columns = {one: left, "fused": list(fused), other: right}
@@ -255,9 +237,7 @@ def draw_fusion(rankings: Mapping[str, Sequence[str]], fused: Mapping[str, float
 def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
     """Plot for how many questions the right article is among the first k found, with intervals.
 
-    Args:
-        ranks: "keyword", "dense", "fused" -> the right article's rank for each question,
-            infinite where it was not found.
+    `ranks`: way -> the right article's rank for each question, infinite where it was not found.
     """
     figure, ax = subplots(figsize=(8, 3.7))
     depths = {1: "the first", 5: "the first 5", 20: "the first 20"}
@@ -325,11 +305,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def plot_passages_read(f1: Mapping[str, Mapping[int, float]]) -> Figure:
-    """Plot F1 against the number of passages read, a line for each way to choose an answer.
-
-    Args:
-        f1: name -> passages read -> F1, 0 to 100.
-    """
+    """Plot F1, 0 to 100, against the number of passages read, a line for each way to choose."""
     figure, ax = subplots(figsize=(8, 3.6))
     curves = {name: list(values.items()) for name, values in f1.items()}
     values = [value for each in f1.values() for value in each.values()]
