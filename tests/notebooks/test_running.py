@@ -58,35 +58,34 @@ def run_tool(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_notebook_runs_in_its_own_folder_with_this_python(make, tmp_path):
-    notebook = make("import os, sys; print(os.getcwd()); print(sys.executable)")
+PLACE = """import os, sys
+print(os.getcwd(), sys.executable, os.environ["COURSE_RUNS"], os.getpid(), sep="\\n")"""
+
+
+def test_a_notebook_runs_in_its_own_folder_with_this_python_and_times_are_noted(make, tmp_path):
+    notebook = make(PLACE, "import time; time.sleep(0.7)", "")
     assert run_notebooks.run(notebook, tmp_path / "out" / notebook.name)
-    assert printed(tmp_path / "out" / notebook.name).split("\n")[:2] == [
-        str(notebook.parent),
-        sys.executable,
-    ]
+    folder, python, runs, kernel = printed(tmp_path / "out" / notebook.name).splitlines()
+    assert (folder, python) == (str(notebook.parent), sys.executable)
+    # Each execution deletes what the one before it trained: two workers must not share a folder.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    assert Path(runs).parent.name == f"tests-{worker}" and Path(runs).name.startswith(notebook.stem)
+    with pytest.raises(ProcessLookupError):  # the kernel ended with its notebook
+        os.kill(int(kernel), 0)
+    noted = nbformat.read(tmp_path / "out" / notebook.name, as_version=4).metadata.course
+    text, first, second, empty = noted.cell_seconds
+    assert text == empty == 0 and 0.6 <= second < 5 and first + second <= noted.seconds
 
 
-def test_each_notebook_gets_a_clean_kernel(make, tmp_path):
+def test_each_notebook_gets_a_clean_kernel_and_copies_of_those_that_are_gone_go(make, tmp_path):
     for name in ("01_first", "02_second"):
         make("print('x' in globals()); x = 1", name=name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "09_gone.ipynb").write_text("{}")
     result = run_tool(tmp_path / "some notebooks", "--to", tmp_path / "out")
     assert result.returncode == 0 and result.stdout.count(" s\n") == 2, result.stderr
-    assert [printed(path) for path in sorted((tmp_path / "out").glob("*.ipynb"))] == [
-        "False\n",
-        "False\n",
-    ]
-
-
-def test_two_processes_of_the_tests_can_run_the_same_notebook_at_the_same_time(make, tmp_path):
-    """Each execution deletes what the one before it trained: they must not share a folder."""
-    notebook = make("import os; print(os.environ['COURSE_RUNS'])")
-    run_notebooks.run(notebook, tmp_path / "out.ipynb")
-    runs = Path(printed(tmp_path / "out.ipynb").strip())
-    assert (
-        runs.parent.name == f"tests-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
-        and runs.name.startswith(notebook.stem)
-    )
+    copies = sorted((tmp_path / "out").glob("*.ipynb"))
+    assert [printed(path) for path in copies] == ["False\n", "False\n"]
 
 
 @pytest.mark.usefixtures("steady_sources")
@@ -136,24 +135,7 @@ def test_an_unchanged_notebook_is_not_run_again_and_a_changed_one_is(make, tmp_p
     assert run_notebooks.run(notebook, target), "outputs of fast mode never stand in for full ones"
 
 
-@pytest.mark.usefixtures("steady_sources")
-def test_a_copy_says_how_long_the_notebook_and_each_of_its_cells_took(make, tmp_path):
-    notebook = make("1 + 1", "import time; time.sleep(0.7)", "")
-    run_notebooks.run(notebook, tmp_path / "out.ipynb")
-    noted = nbformat.read(tmp_path / "out.ipynb", as_version=4).metadata.course
-    text, first, second, empty = noted.cell_seconds
-    assert text == empty == 0 and 0.6 <= second < 5 and first + second <= noted.seconds
-    run_notebooks.run(notebook, notebook)
-    assert (
-        not {"seconds", "cell_seconds"}
-        & nbformat.read(notebook, as_version=4).metadata.course.keys()
-    ), "they differ at every run"
-
-
-@pytest.mark.parametrize(
-    "changed",
-    ["src/new.py", "src/qa/deep.py", "data/words.txt", "weights/card.json", "constraints.txt"],
-)
+@pytest.mark.parametrize("changed", ["src/qa/deep.py", "weights/card.json", "constraints.txt"])
 def test_a_change_in_what_notebooks_use_makes_them_stale(make, tmp_path, monkeypatch, changed):
     monkeypatch.setattr(run_notebooks, "ROOT", tmp_path)
     notebook = make("pass")
@@ -169,48 +151,31 @@ def test_a_change_in_what_notebooks_use_makes_them_stale(make, tmp_path, monkeyp
     assert run_notebooks.sources_hash(notebook) != before
 
 
+FIGURE = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
+WIDGET = "import ipywidgets; ipywidgets.IntSlider()"
+
+
 @pytest.mark.usefixtures("steady_sources")
-def test_outputs_do_not_count_as_sources(make):
-    notebook = make("print(1)")
+def test_written_back_notebooks_hold_nothing_that_differs_by_run(make, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")  # figures are stored all the same
+    notebook = make("", "print(1)", FIGURE, WIDGET)
     before = run_notebooks.sources_hash(notebook)
     assert run_notebooks.run(notebook, notebook)
-    assert "outputs" in notebook.read_text() and printed(notebook) == "1\n"
-    assert run_notebooks.sources_hash(notebook) == before
-    assert not run_notebooks.run(notebook, notebook), "written back once, it is up to date"
-
-
-@pytest.mark.usefixtures("steady_sources")
-def test_written_back_notebooks_hold_nothing_that_differs_by_run(make):
-    notebook = make("", "print(1)", "import IPython.display as d; d.HTML('<b>x</b>')", "print(2)")
-    run_notebooks.run(notebook, notebook)
     content = nbformat.read(notebook, as_version=4)
     nbformat.validate(content)
-    assert [
-        cell.execution_count for cell in content.cells if cell.cell_type == "code" and cell.source
-    ] == [1, 2, 3]
-    assert (
-        all("execution" not in cell.metadata for cell in content.cells)
-        and "widgets" not in content.metadata
-    )
-    assert content.metadata.course.code == run_notebooks.code_hash(notebook)
+    code = [cell for cell in content.cells if cell.cell_type == "code" and cell.source]
+    assert [cell.execution_count for cell in code] == [1, 2, 3] and printed(notebook) == "1\n"
+    assert all("execution" not in cell.metadata for cell in content.cells)
     first = notebook.read_bytes()
+    assert b"image/png" in first and b"widget-view" not in first and b'"widgets"' not in first
+    marks = {"code": run_notebooks.code_hash(notebook), "sources": before}
+    assert content.metadata.course == marks, "seconds differ at every run"
+    assert run_notebooks.sources_hash(notebook) == before, "outputs are no sources"
+    assert not run_notebooks.run(notebook, notebook), "written back once, it is up to date"
     content.metadata.pop("course")
     nbformat.write(content, notebook)
     run_notebooks.run(notebook, notebook)
     assert notebook.read_bytes() == first
-
-
-def test_figures_are_stored_whatever_backend_the_caller_draws_with(make, monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    notebook = make("import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
-    run_notebooks.run(notebook, notebook)
-    assert "image/png" in notebook.read_text()
-
-
-def test_widgets_leave_neither_state_nor_views(make):
-    notebook = make("import ipywidgets; ipywidgets.IntSlider()")
-    run_notebooks.run(notebook, notebook)
-    assert "widget-view" not in notebook.read_text() and '"widgets"' not in notebook.read_text()
 
 
 def test_a_failing_cell_stops_everything_and_is_named(make, tmp_path):
@@ -239,12 +204,6 @@ def test_a_cell_that_takes_too_long_is_named(make, tmp_path):
         run_notebooks.run(notebook, tmp_path / "out.ipynb", cell_seconds=2)
 
 
-def test_a_kernel_ends_with_its_notebook(make, tmp_path):
-    run_notebooks.run(make("import os; print(os.getpid())"), tmp_path / "out" / "trial.ipynb")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(printed(tmp_path / "out" / "trial.ipynb")), 0)
-
-
 def test_a_kernel_that_dies_is_named_with_its_last_words(make, tmp_path):
     notebook = make("x = 1", "import os; os.write(2, b'out of luck\\n'); os._exit(9)", "y = 2")
     with pytest.raises(
@@ -253,25 +212,16 @@ def test_a_kernel_that_dies_is_named_with_its_last_words(make, tmp_path):
         run_notebooks.run(notebook, tmp_path / "out.ipynb")
 
 
-def test_copies_of_notebooks_that_are_gone_are_removed(make, tmp_path):
-    make("pass")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "09_gone.ipynb").write_text("{}")
-    assert run_tool(tmp_path / "some notebooks", "--to", tmp_path / "out").returncode == 0
-    assert [path.name for path in (tmp_path / "out").glob("*.ipynb")] == ["01_trial.ipynb"]
-
-
 def test_the_set_up_cell_is_written_second_and_then_kept_in_step(make):
     notebook = make("print('the lesson')")
-    expected = run_notebooks.SET_UP_CELL.read_text().strip()
-    assert run_tool(notebook, "--set-up-cell").returncode == 0
-    cells = nbformat.read(notebook, as_version=4).cells
-    assert [cell.source for cell in cells][1:] == [expected, "print('the lesson')"]
+    expected = [run_notebooks.SET_UP_CELL.read_text().strip(), "print('the lesson')"]
+
+    def sources() -> list[str]:
+        return [cell.source for cell in nbformat.read(notebook, as_version=4).cells][1:]
+
+    assert run_tool(notebook, "--set-up-cell").returncode == 0 and sources() == expected
     content = json.loads(notebook.read_text())
     content["cells"][1]["source"] = "an old set-up cell"
     notebook.write_text(json.dumps(content))
-    assert run_tool(notebook, "--set-up-cell").returncode == 0
-    assert [cell.source for cell in nbformat.read(notebook, as_version=4).cells][1:] == [
-        expected,
-        "print('the lesson')",
-    ]
+    run_notebooks.write_set_up_cell(notebook)
+    assert sources() == expected
