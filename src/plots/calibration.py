@@ -29,8 +29,8 @@ def plot_reliability(diagrams: Mapping[str, Reliability]) -> Figure:
         lower.set_xlabel("said: % sure")
     axes[0, 0].set_ylabel("true: % of answers right")
     axes[1, 0].set_ylabel("% of\nanswers")
-    errors = [f"{name}, by {100 * each.error:.1f} points" for name, each in diagrams.items()]
-    return finish(figure, f"What it says is off on average: {'; '.join(errors)}")
+    errors = [f"{100 * each.error:.1f} points ({name})" for name, each in diagrams.items()]
+    return finish(figure, f"Said and true differ on average by {', '.join(errors)}")
 
 
 def _draw_reliability(ax: Axes, diagram: Reliability) -> None:

@@ -31,6 +31,7 @@ from src.plots.primitives import (
     logarithmic,
     percents,
     title,
+    write,
 )
 
 if TYPE_CHECKING:
@@ -101,15 +102,16 @@ def plot_pruning(
             ends = [_ends(m, whole, measure) for _, m in points]
             bands[name] = tuple(zip(*ends, strict=True))
         percents(ax, "x")
-        lines(ax, curves, x, label, colours, bands, xlim=(-0.02, 1), marker="o")
+        most = 1.05 * max(max(upper) for _, upper in bands.values())
+        lines(ax, curves, x, label, colours, bands, (-0.02, 1), (0, most), marker="o")
     spared = [(share, m) for share, m in zeros if m.f1 >= whole.f1 - 2]
     share, named = max(spared or zeros[:1], key=lambda each: each[0])
     speed = named.questions_per_second / whole.questions_per_second
     steady = named.slowest <= whole.fastest and whole.slowest <= named.fastest
     times = "no clear change of speed" if steady else f"{speed:.1f} times the speed"
-    kept = f"Even {percent(share)} of the weights set to zero cost two points of F1"
+    kept = f"Even with {percent(share)} of the weights zero F1 falls by more than two points"
     if spared:
-        kept = f"{percent(share)} of the weights can be zero for two points of F1"
+        kept = f"With {percent(share)} of the weights zero F1 falls by two points at most"
     finding = f"{kept}, but zeros are multiplied like any other number: {times}"
     return finish(figure, finding)
 
@@ -166,23 +168,27 @@ def plot_measurements(measured: Sequence[Measurement]) -> Figure:
         shown = []
         for m in measured:
             value, ratio = getattr(m, measure), getattr(m, measure) / getattr(first, measure)
-            text = f"   {value:.0f}" if value >= 100 else f"   {value:.1f}"
+            text = f"{value:.0f}" if value >= 100 else f"{value:.1f}"
             if m is not first:
                 text += f"  ×{ratio:.2f}" if ratio < 0.995 else f"  ×{ratio:.1f}"
             if measure == "f1":
-                text = f"     {value:.1f}"
+                text = f"{value:.1f}"
                 if m is not first:
                     text += f" ({m.f1_low:+.1f} to {m.f1_high:+.1f})"
             shown.append(text)
         shades = [tint(colour, 0.9 if i else 0.4) for i in range(len(measured))]
         values = {m.name: float(getattr(m, measure)) for m in measured}
-        bars(ax, values, shown, shades, room=2.1 if measure == "f1" else 1.7)
+        bars(ax, values, "", shades, room=2.1 if measure == "f1" else 1.7, told=shown)
         for y, m in enumerate(measured):
-            ax.plot(_ends(m, first, measure), (y, y), color=INK, linewidth=1.4)
+            ends = _ends(m, first, measure)
+            ax.plot(ends, (y, y), color=INK, linewidth=1.4)
+            at = max(values[m.name], *ends)
+            write(ax, at, y, shown[y], size=9.5, shift=(5, 0), ha="left")
     near = [reader for reader in others if reader.f1_low <= 0 <= reader.f1_high]
-    finding = f"Every step costs F1 on {first.questions} questions, beyond chance"
+    finding = f"All have less F1 than “{first.name}”, beyond chance on {first.questions} questions"
     if near:
         best = max(near, key=lambda reader: reader.questions_per_second)
-        finding = f"F1 as before, as far as {first.questions} questions can tell: the fastest is "
-        finding += f"“{best.name}”, {first.megabytes / best.megabytes:.1f} times smaller"
+        finding = f"F1 as before, as far as {first.questions} questions can tell: {len(near)} of "
+        finding += f"{len(others)}; the fastest of these is “{best.name}”, with "
+        finding += f"{percent(best.megabytes / first.megabytes)} of the megabytes"
     return finish(figure, finding, f"Measured on {first.questions} questions")

@@ -230,8 +230,8 @@ def plot_threshold(
         ax.plot(place, 100 * values[at], "o", color=colours[name], markeredgecolor="white")
     level(ax, place, f"threshold {chosen:.2f}", "x", below=True, left=chosen < 0.7)
     answers, refuses, _ = (percent(values[at]) for values in shares.values())
-    finding = f"At {chosen:.2f} the reader answers {answers} of the answerable questions"
-    finding += f" and refuses {refuses} of the unanswerable ones"
+    finding = f"At {chosen:.2f} the reader answers {answers} of {answerable.sum()} answerable"
+    finding += f" questions and refuses {refuses} of {(~answerable).sum()} unanswerable ones"
     return finish(figure, finding, f"F1 over all questions is {100 * total[at]:.1f} there")
 
 

@@ -240,7 +240,7 @@ def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
     `ranks`: way -> the right article's rank for each question, infinite where it was not found.
     """
     figure, ax = subplots(figsize=(8, 3.7))
-    depths = {1: "the first", 5: "the first 5", 20: "the first 20"}
+    depths = {1: "the first", 5: "the first 5", 10: "the first 10"}
     count, width = len(next(iter(ranks.values()))), 0.8 / len(ranks)
     recall, colours = {}, {WAY_NAMES[name]: tint(WAY_COLOURS[name], 0.75) for name in ranks}
     for i, (name, places) in enumerate(ranks.items()):
@@ -259,8 +259,8 @@ def plot_recall(ranks: Mapping[str, Sequence[float]]) -> Figure:
     table = {way: dict(zip(depths.values(), each, strict=True)) for way, each in recall.items()}
     tell(ax, "Bars with 95 % intervals", listed(table, "{:.0f} %"))
     best = sorted(recall, key=lambda way: -recall[way][1])
-    shares = ", ".join(f"{way} {recall[way][1]:.0f} %" for way in best)
-    finding = f"The right article is among the first 5 of all: {shares}, of {count} questions"
+    shares = "; ".join(f"{way} for {recall[way][1]:.0f} %" for way in best)
+    finding = f"The right article is among the first 5: {shares} of {count} questions"
     return finish(figure, finding)
 
 

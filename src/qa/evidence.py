@@ -17,23 +17,18 @@ from src.qa.metrics import HALF_RIGHT, f1
 BORDERS = {"words": r"\s+", "sentences": r"(?<=[.!?])\s+"}
 
 
-def belief(
-    reader: QuestionAnswerer,
-    questions: Sequence[str],
-    passages: Sequence[str],
-    said: str,
-) -> np.ndarray:
-    """The score of `said`, or of the best span that agrees with it, else 0.
+def belief(answers: Sequence[Answer], said: str) -> np.ndarray:
+    """In each of N answers the best score of a span that agrees, else 0.
 
     Args:
-        questions, passages: N of each.
+        answers: with many candidates.
         said: an answer, in words.
 
     Returns:
         float[N] in [0, 1].
     """
     scores = []
-    for answer in reader(questions, passages, threshold=0, n_best=SPANS):
+    for answer in answers:
         found = answer.candidates
         same = [c for c in found if f1(c.text, [said]) >= HALF_RIGHT]
         scores.append(max((each.score for each in same), default=0.0))
@@ -58,13 +53,11 @@ def falls(
     text = question if what == "words" else passage
     pieces = re.split(BORDERS[what], text.strip())
     n = len(pieces)
-    less = [" ".join(pieces[:i] + pieces[i + 1 :]) for i in range(n)]
-    answer = reader(question, passage, threshold=0)
-    if what == "words":
-        after = belief(reader, less, [passage] * n, answer.text)
-    else:
-        after = belief(reader, [question] * n, less, answer.text)
-    return pieces, answer.score - after, answer
+    less = [" ".join(pieces[:i] + pieces[i + 1 :]) or "?" for i in range(n)]
+    asked, read = [question] * (n + 1), [passage] * (n + 1)
+    (asked if what == "words" else read)[1:] = less
+    answer, *others = reader(asked, read, threshold=0, n_best=SPANS)
+    return pieces, answer.score - belief(others, answer.text), answer
 
 
 @contextmanager

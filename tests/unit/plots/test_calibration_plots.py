@@ -14,7 +14,7 @@ CHOSEN, SILENT = (at_threshold(SCORES, CORRECT, threshold) for threshold in (0.9
 FIGURES = {
     "plot_reliability": (
         lambda: plot_reliability({"as it is": DIAGRAM, "scaled": reliability(SCORES**2, CORRECT)}),
-        "What it says is off on average: as it is, by 25.6 points; scaled, by 33.0 points",
+        "Said and true differ on average by 25.6 points (as it is), 33.0 points (scaled)",
         "0 % right at 8 % sure, 100 % right at 30 % sure, 50 % right at 71 % sure, 67 % right at",
     ),
     "plot_coverage": (

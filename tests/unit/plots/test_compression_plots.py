@@ -37,14 +37,14 @@ FIGURES = {
     ),
     "plot_pruning": (
         lambda: compression.plot_pruning(ZEROS, LAYERS, reader()),
-        "60 % of the weights can be zero for two points of F1, "
+        "With 60 % of the weights zero F1 falls by two points at most, "
         "but zeros are multiplied like any other number: no clear change of speed",
         "zeros: 78 at 0 %, 77.5 at 30 %, 76.4 at 60 %, 10 at 90 %; layers out: 78 at 0 %, 20 at",
         "layers out: 40 at 0 %, 80 at 50 %",
     ),
     "plot_pruning at a price": (
         lambda: compression.plot_pruning([(0.3, reader(f1=50))], LAYERS, reader()),
-        "Even 30 % of the weights set to zero cost two points of F1, "
+        "Even with 30 % of the weights zero F1 falls by more than two points, "
         "but zeros are multiplied like any other number: no clear change of speed",
     ),
     "draw_soft_targets": (
@@ -56,18 +56,19 @@ FIGURES = {
     ),
     "plot_pruning that gains time": (
         lambda: compression.plot_pruning([(0.3, reader(speed=80))], LAYERS, reader()),
-        "30 % of the weights can be zero for two points of F1, "
+        "With 30 % of the weights zero F1 falls by two points at most, "
         "but zeros are multiplied like any other number: 2.0 times the speed",
     ),
     "plot_measurements": (
         lambda: compression.plot_measurements([reader("fp32"), INT8, TINY]),
-        "F1 as before, as far as 100 questions can tell: the fastest is “int8”, 4.0 times smaller",
+        "F1 as before, as far as 100 questions can tell: 1 of 2; "
+        "the fastest of these is “int8”, with 25 % of the megabytes",
         "Bars of megabytes: fp32: 90.0; int8: 22.5 ×0.25; tiny: 9.0 ×0.10",
         "int8: 80.0 ×2.0; tiny: 400 ×10.0. Bars of F1, %: fp32: 78.0; int8: 77.5 (-1.5 to +0.5)",
     ),
     "plot_measurements where none is good": (
         lambda: compression.plot_measurements([reader("fp32"), TINY]),
-        "Every step costs F1 on 100 questions, beyond chance",
+        "All have less F1 than “fp32”, beyond chance on 100 questions",
     ),
 }
 

@@ -54,9 +54,9 @@ FIGURES = {
     ),
     "plot_recall": (
         lambda: retrieval.plot_recall(RANKS),
-        "The right article is among the first 5 of all: "
-        "both, fused 100 %, by keyword 75 %, by meaning 25 %, of 4 questions",
-        "by keyword: the first 50 %, the first 5: 75 %, the first 20: 75 %; by meaning: the first",
+        "The right article is among the first 5: "
+        "both, fused for 100 %; by keyword for 75 %; by meaning for 25 % of 4 questions",
+        "by keyword: the first 50 %, the first 5: 75 %, the first 10: 75 %; by meaning: the first",
     ),
     "plot_candidates": (
         lambda: retrieval.plot_candidates(*CANDIDATES, [0.9, 0.95], [0.9, 0.85], 0.29),

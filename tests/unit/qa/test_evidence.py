@@ -42,9 +42,12 @@ def test_what_is_left_out_is_a_word_of_the_question_or_a_sentence_of_the_passage
 
 
 def test_an_answer_is_believed_as_far_as_the_best_span_that_agrees_with_it():
-    assert belief(counting, [ASKED] * 2, [PASSAGE, "It rains."], "in 1842") == pytest.approx(
-        [0.4, 0]
-    )
+    answers = counting([ASKED] * 2, [PASSAGE, "It rains."])
+    assert belief(answers, "in 1842") == pytest.approx([0.4, 0])
+
+
+def test_a_question_of_one_word_can_lose_it():
+    assert falls(counting, "1907?", PASSAGE, "words")[1] == pytest.approx([0.1])
 
 
 def test_in_planted_cases_one_word_of_the_question_decides_between_two_years():
