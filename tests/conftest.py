@@ -63,39 +63,16 @@ def clean_environment() -> dict[str, str]:
 def repository(tmp_path_factory) -> Path:
     """A git repository with one commit: the working tree, without what git ignores."""
     folder = tmp_path_factory.mktemp("published") / "words-to-answers.git"
-    listing = subprocess.run(
-        [
-            "git",
-            "-c",
-            "safe.directory=*",
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
+    command = "git -c safe.directory=* ls-files -z --cached --others --exclude-standard"
+    listing = subprocess.check_output(command.split(), cwd=ROOT, text=True)
     for name in filter(None, listing.split("\0")):
         source = ROOT / name
         if source.is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
-    git = [
-        "git",
-        "-c",
-        "user.name=test",
-        "-c",
-        "user.email=test@example.invalid",
-        "-c",
-        "commit.gpgsign=false",
-    ]
-    for command in (
-        ["init", "--quiet"],
-        ["add", "--all"],
-        ["commit", "--quiet", "--message", "as it is"],
-    ):
-        subprocess.run([*git, *command], cwd=folder, check=True, capture_output=True)
+    # 80 MB, most of them weights: compressed, they would be hardly smaller, and seconds later.
+    settings = "user.name=test user.email=test@example.invalid commit.gpgsign=false"
+    options = [word for one in f"{settings} core.compression=0".split() for word in ("-c", one)]
+    for command in ("init --quiet", "add --all", "commit --quiet --message first"):
+        subprocess.run(["git", *options, *command.split()], cwd=folder, check=True)
     return folder

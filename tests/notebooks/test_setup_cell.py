@@ -324,28 +324,26 @@ def missing_piece(folder: Path, version: str) -> None:
 def test_where_it_fetched_the_course_it_installs_what_is_missing_and_nothing_else(
     fetched, tmp_path, index
 ):
+    """And asks for a new kernel where that replaces a package whose old code is loaded."""
     missing_piece(tmp_path, "1.5")
     python = hosted_python(tmp_path / "python")
     before = contents(python)
-    after = f"{WHERE}\nimport course_missing_piece as piece; assert piece.version == '1.5'"
-    assert course_of(start_cell(fetched.parent, index, after=after, python=python)) == fetched
+    load = "import course_missing_piece as piece"
+    after = f"{WHERE}\n{load}; assert piece.version == '1.5'"
+
+    def start(code: str = STOPPABLE) -> subprocess.Popen[str]:
+        return start_cell(fetched.parent, index, before=code, after=after, python=python)
+
+    assert course_of(start()) == fetched
     new = {"course_missing_piece", "course_missing_piece-1.5.dist-info"}
     assert contents(python) - before == new
-
-
-def test_a_package_that_is_loaded_and_gets_replaced_asks_for_a_new_kernel(fetched, tmp_path, index):
-    """As if the kernel had loaded a numpy that is too old: its code would meet the new files."""
-    python = hosted_python(tmp_path / "python")
     missing_piece(tmp_path, "0.9")
-    command = [python, "-m", "pip", "install", "--quiet", "course-missing-piece"]
+    command = [python, "-m", "pip", "install", "--quiet", "course-missing-piece==0.9"]
     subprocess.run(command, env=index, check=True, capture_output=True)
-    missing_piece(tmp_path, "1.5")
-    load = "import course_missing_piece as piece"
-    error = error_of(start_cell(fetched.parent, index, before=load, python=python))
+    error = error_of(start(load))
     assert error.startswith("ImportError: ") and "(course-missing-piece)" in error
     assert "restart the kernel" in error
-    after = f"{WHERE}\n{load}; assert piece.version == '1.5'"
-    assert course_of(start_cell(fetched.parent, index, after=after, python=python)) == fetched
+    assert course_of(start()) == fetched
 
 
 @pytest.fixture(scope="module")
