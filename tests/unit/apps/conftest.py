@@ -20,7 +20,6 @@ def questions() -> QuestionSet:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where votes are kept."""
     return tmp_path / "new folder" / "votes.sqlite"
 
 
@@ -42,11 +41,9 @@ def every_store_is_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def room(questions: QuestionSet, file: Path) -> Room:
-    """A poll that has just begun."""
     return Room([questions], Store(file))
 
 
 @pytest.fixture
 def answerer() -> ScriptedAnswerer:
-    """Stands in for a WikipediaAnswerer."""
     return ScriptedAnswerer()

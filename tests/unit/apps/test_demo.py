@@ -44,9 +44,7 @@ def test_what_a_browser_sends_becomes_a_query():
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        (None, "not a question"),
-        (["Who?"], "not a question"),
-        ({}, "not a question"),
+        *((asked, "not a question") for asked in (None, ["Who?"], {}, {"question": "Who?"})),
         ({"question": 7, "passage": None}, "not a question"),
         ({"question": "Who?", "passage": {}}, "not a question"),
         ({"question": "", "passage": None}, "no word in the question"),

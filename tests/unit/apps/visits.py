@@ -11,12 +11,10 @@ JSON = {"Content-Type": "application/json"}
 
 
 def voter(i: int) -> str:
-    """The id of a voter."""
     return f"{i:022}"
 
 
 def cookie_of(i: int) -> str:
-    """A voter's cookie."""
     return f"poll_voter={voter(i)}"
 
 
@@ -36,7 +34,6 @@ class Visit:
         return await self.fetch(path, cookie, JSON | (headers or {}), method="POST", body=body)
 
     async def vote(self, i: int, question: str, *choices: int, headers=None):
-        """Vote as the voter with this number."""
         asked = {"question": question, "choices": list(choices)}
         return await self.post("vote", asked, cookie_of(i), headers)
 
@@ -62,7 +59,6 @@ class Visit:
         return states, client.close
 
     async def connect(self, sent: bytes):
-        """The reader and writer of a connection that has sent these bytes."""
         port = int(self.url.rstrip("/").rsplit(":", 1)[1])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
@@ -87,14 +83,12 @@ def visit(scenario, application, **options):
 
 
 def problem(reply) -> str:
-    """The sentence that a refusal tells."""
     told = json.loads(reply.body)["problem"]
     assert told.endswith(".") and "\n" not in told and len(told) < 150
     return told
 
 
 async def until(condition) -> None:
-    """Wait until something is so."""
     for _ in range(2000):
         if condition():
             return
