@@ -16,7 +16,7 @@ from tools.make_sequences import DATES
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--minutes", type=float, default=1.0, help="of training for each model")
 minutes = parser.parse_args().minutes
-print(f"dates\nmachine: {runtime.machine()}; {torch.get_num_threads()} threads", flush=True)
+print(f"dates\nmachine: {runtime.machine_line()}; {torch.get_num_threads()} threads", flush=True)
 pairs, results = make_dates(5000, 0, "test"), {}
 for name, (make, recipe) in DATES.items():
     torch.manual_seed(0)

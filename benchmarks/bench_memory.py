@@ -50,5 +50,5 @@ for seed in range(3):
     for name in READERS:
         order.setdefault(name, []).append(round(train_reader(name, data, seed), 4))
         print(seed, name, order[name], flush=True)
-runs = {"machine": runtime.machine(), "first_symbol": symbols, "order": order}
+runs = {"machine": runtime.machine_line(), "first_symbol": symbols, "order": order}
 (runtime.COURSE / "data" / "memory.json").write_text(json.dumps(runs, indent=1) + "\n", "utf-8")

@@ -134,7 +134,7 @@ def main() -> int:
     options = parser.parse_args()
     sentences = load_sentences()[: options.sentences]
     words = sum(map(len, sentences))
-    print(f"word2vec\nmachine: {runtime.machine()}; {torch.get_num_threads()} threads")
+    print(f"word2vec\nmachine: {runtime.machine_line()}; {torch.get_num_threads()} threads")
     print(f"text: {len(sentences):,} sentences, {words:,} words")
 
     results = {}

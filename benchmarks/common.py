@@ -85,7 +85,7 @@ def shuffled_batches(windows: int, seed: int) -> Iterator[np.ndarray]:
 
 def announce(title: str, questions: str) -> None:
     print(
-        f"{title}\nmachine: {runtime.machine()}; {torch.get_num_threads()} threads\n"
+        f"{title}\nmachine: {runtime.machine_line()}; {torch.get_num_threads()} threads\n"
         f"questions: {questions}",
         flush=True,
     )
@@ -125,7 +125,7 @@ def write(name: str, result: dict) -> None:
     """Keep a result as build/bench/<name>.json."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     told = {
-        "machine": runtime.machine(),
+        "machine": runtime.machine_line(),
         "threads": torch.get_num_threads(),
         "date": time.strftime("%Y-%m-%d %H:%M"),
     }

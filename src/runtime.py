@@ -16,6 +16,7 @@ import random
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -237,6 +238,11 @@ def device() -> torch.device:
 
 
 def machine() -> str:
+    """`machine_line` in 75 columns, with room for "These outputs come from " before it."""
+    return textwrap.fill(machine_line(), 75, initial_indent=" " * 24).lstrip()
+
+
+def machine_line() -> str:
     """One line: cores, processor, memory, GPU, system, Python and torch, which is not loaded."""
     count = cores()
     parts = [f"{count} CPU core{'s' if count > 1 else ''}", _processor_name()]

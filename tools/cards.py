@@ -55,7 +55,7 @@ def tell(name: str, *scores: str) -> Callable[[dict], None]:
 
 def made_here(remark: str) -> dict[str, str]:
     """On what machine, with what remark, and when."""
-    machine = runtime.machine() + (f"; {remark}" if remark else "")
+    machine = runtime.machine_line() + (f"; {remark}" if remark else "")
     return {"machine": machine, "date": date.today().isoformat()}
 
 

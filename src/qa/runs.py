@@ -274,7 +274,7 @@ def save_reader(reader: QuestionAnswerer, run: FinetuneRun) -> None:
 def make_card(reader: QuestionAnswerer, run: FinetuneRun, validation: Dataset | None) -> dict:
     """How the model was made, and threshold and scaling by validation questions."""
     made = run.arguments | {"precision": run.precision, "steps": run.steps, "seconds": run.seconds}
-    made |= {"machine": runtime.machine(), "date": date.today().isoformat()}
+    made |= {"machine": runtime.machine_line(), "date": date.today().isoformat()}
     if validation is None:
         note = "no validation questions, so the scores are not calibrated"
         return made | {"threshold": 0.5, "temperature": 1.0, "offset": 0.0, "note": note}

@@ -248,8 +248,10 @@ def test_fast_mode_cuts_minutes_to_seconds(monkeypatch):
 
 
 def test_the_machine_line_names_cores_memory_and_versions():
-    line = runtime.machine()
+    line, shown = runtime.machine_line(), f"These outputs come from {runtime.machine()}."
     assert "\n" not in line and "GB memory" in line
+    assert " ".join(shown.split()) == f"These outputs come from {line}."
+    assert max(map(len, shown.splitlines())) <= 76
     assert line.split()[0].isdigit() and int(line.split()[0]) <= (os.cpu_count() or 1)
     assert f"Python {sys.version.split()[0]}" in line and "torch 2." in line
 

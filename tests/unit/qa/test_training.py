@@ -410,7 +410,8 @@ def test_a_finished_folder_holds_what_is_needed_to_answer_and_no_checkpoints(fin
     card = json.loads((finished.folder / "card.json").read_text())
     expected = {"model": str(tiny_folder), "epochs": 4, "minutes": None, "seed": 0}
     expected |= {"batch_size": B, "steps": 60, "seconds": finished.run.seconds}
-    expected |= {"machine": runtime.machine(), "threshold": 0.5, "temperature": 1.0, "offset": 0.0}
+    expected |= {"threshold": 0.5, "temperature": 1.0, "offset": 0.0}
+    expected["machine"] = runtime.machine_line()
     assert expected.items() <= card.items() and card["data"].startswith("60 questions")
     assert "not calibrated" in card["note"], "there were no validation questions"
 
