@@ -266,7 +266,7 @@ def plot_analogies(report: AnalogyReport, name: str) -> Figure:
     ax.spines["bottom"].set_bounds(0, 100)
     legend(figure, kinds)
     best, *_, worst = shares
-    finding = f"{name} answers questions on {best} best, on {worst} worst"
+    finding = f"{name} answers questions on “{best}” best, on “{worst}” worst"
     return finish(figure, finding, f"Right in all: {percent(report.accuracy)} of {report.known:,}")
 
 

@@ -30,6 +30,7 @@ from src.plots.primitives import (
     box,
     boxes,
     drawing,
+    intervals,
     lines,
     percents,
     write,
@@ -122,9 +123,9 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float]]) -> Figure:
     ax.locator_params(axis="x", integer=True)
     steps = max(map(len, norms.values())) - 1
     left = {name: float(values[-1] / values[0]) for name, values in norms.items()}
-    most, least = (f"{f(left, key=left.get)} ({f(left.values()):.2g})" for f in (max, min))
-    finding = f"What is left of the gradient {steps} steps back: most with {most}, least with"
-    return finish(figure, f"{finding} {least}")
+    most, least = max(left, key=left.get), min(left, key=left.get)
+    finding = f"{steps} steps back the gradient is at most {left[most]:.2g} times that at 0"
+    return finish(figure, f"{finding} ({most}), at least {left[least]:.2g} times ({least})")
 
 
 def plot_scores(
@@ -306,22 +307,22 @@ def plot_accuracy_by_length(
 ) -> Figure:
     """Plot the share of dates that come out right, by the length of what is read.
 
-    The curves are of `src.dates.exact_match_by_length`, each in a band of one standard error.
+    The curves are of `src.dates.exact_match_by_length`, each in the band of its 95 % interval.
     """
     bins = sorted({edges for curve in curves.values() for edges in curve})
     points, bands = {}, {}
     for name, curve in curves.items():
         order = sorted(curve)
         right, count = np.array([curve[edges] for edges in order], dtype=float).T
-        share, places = right / count, [bins.index(edges) for edges in order]
-        error = np.sqrt(share * (1 - share) / count)
-        points[name], bands[name] = np.column_stack([places, share]), (share - error, share + error)
+        places = [bins.index(edges) for edges in order]
+        points[name] = np.column_stack([places, right / count])
+        bands[name] = intervals(right, count) / 100
     figure, ax = subplots(figsize=(8.2, 4.0))
     label = "characters of the written date"
     percents(ax)
     ax.set_xticks(range(len(bins)), [f"{low} to {high - 1}" for low, high in bins])
-    lines(ax, points, label, "exact match", bands=bands, ylim=(0, 1.04), marker="o")
+    lines(ax, points, label, "exact match, 95 % interval", bands=bands, ylim=(0, 1.04), marker="o")
     ax.set_xlim(-0.2, len(bins) - 0.95)
     ends = {name: (percent(p[:, 1].min()), percent(p[:, 1].max())) for name, p in points.items()}
     said = [f"{name} {low.removesuffix(' %')} to {high}" for name, (low, high) in ends.items()]
-    return finish(figure, f"Right at the worst and the best length: {'; '.join(said)}")
+    return finish(figure, f"Right, by length: {'; '.join(said)}")

@@ -333,10 +333,8 @@ def plot_task_scores(scores: Mapping[str, Score]) -> Figure:
     ax.set(xlim=(0, 118), xticks=range(0, 101, 20))
     sure = [name for name, start, mark in zip(shares, low, rival, strict=True) if start > mark]
     unsure = [name for name in shares if name not in sure]
-    finding = (
-        f"Surely better than one answer for all: {_quoted(sure)}; not surely: {_quoted(unsure)}"
-    )
-    return finish(figure, finding)
+    finding = f"Better than one answer for all, beyond chance: {_quoted(sure)}"
+    return finish(figure, f"{finding}; not shown: {_quoted(unsure)}")
 
 
 def _quoted(names: Sequence[str]) -> str:

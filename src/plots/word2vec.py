@@ -312,8 +312,8 @@ def _spread(places: np.ndarray, numbers: np.ndarray) -> list[int]:
 
 def _numbers_finding(places: np.ndarray, numbers: np.ndarray) -> str:
     nearest = KDTree(places).query(places[numbers], 2)[1][:, 1]
-    finding = f"{numbers[nearest].sum()} of the {numbers.sum()} numbers have another number as"
-    return f"{finding} their nearest word; {percent(numbers.mean())} would by chance"
+    finding = f"{numbers[nearest].sum()} of the {numbers.sum()} numbers have a number as their"
+    return f"{finding} nearest word on the map; {percent(numbers.mean())} would by chance"
 
 
 def plot_word_maps(
@@ -325,6 +325,7 @@ def plot_word_maps(
         maps: title -> float[N, 2], of `tsne`.
         marked: name of a group -> its words, all on the map; three groups at most.
     """
+    N, near = len(words), max(1, min(10, len(words) // 5))
     place = {word: i for i, word in enumerate(words)}
     rows = math.ceil(len(maps) / 2)
     figure, axes = subplots(rows, 2, figsize=(8.6, 3.4 * rows + 0.6), squeeze=False)
@@ -337,13 +338,16 @@ def plot_word_maps(
             dots = places[[place[word] for word in group]]
             ax.scatter(*dots.T, s=14, color=colour, linewidth=0, label=label)
         ax.set_aspect("equal", adjustable="datalim")
+        if N <= 60:
+            label_points(ax, places, words, size=8)
     axes[0, 0].legend(loc="upper left", fontsize=9, frameon=False, handletextpad=0.1)
     drawn = list(maps.values())
-    kept = [kept_neighbours(a, b) for number, a in enumerate(drawn) for b in drawn[number + 1 :]]
+    kept = [kept_neighbours(a, b, near) for i, a in enumerate(drawn) for b in drawn[i + 1 :]]
     finding = f"The same words, {len(maps)} maps: places and outlines change, while"
     stay = dict.fromkeys([percent(min(kept)), percent(max(kept))])
-    finding += f" {' to '.join(stay)} of near neighbours stay"
-    shows = f"Small maps of the same {len(words):,} words: {', '.join(maps)}"
+    finding += f" {' to '.join(stay)} of each word's {near} nearest stay;"
+    finding += f" {percent(near / (N - 1))} would by chance"
+    shows = f"Small maps of the same {N:,} words: {', '.join(maps)}"
     groups = listed({name: ", ".join(group[:5]) for name, group in marked.items()})
     return finish(figure, finding, shows, f"Marked, some of each: {groups}")
 

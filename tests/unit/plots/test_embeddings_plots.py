@@ -100,7 +100,7 @@ FIGURES = {
     ),
     "plot_analogies": (
         lambda: figures.plot_analogies(analogies(["d", "d", "D", "x", None]), "ours"),
-        "ours answers questions on capital world best, on plural worst",
+        "ours answers questions on “capital world” best, on “plural” worst",
         "Right in all: 75 % of 4",
         "capital world: 100 %, 2 of 2; plural: 50 %, 1 of 2",
     ),

@@ -74,7 +74,8 @@ FIGURES = {
     ),
     "plot_task_scores": (
         lambda: start.plot_task_scores(SCORES),
-        "Surely better than one answer for all: “sentiment”, “topic”; not surely: “entailment”",
+        "Better than one answer for all, beyond chance: “sentiment”, “topic”; "
+        "not shown: “entailment”",
         "sentiment: 16 of 20, interval 58 to 92 %, commonest 50 %; topic: 900 of 1,000, interval",
     ),
 }

@@ -43,7 +43,7 @@ FIGURES = {
     ),
     "plot_word_map": (
         lambda: word2vec.plot_word_map(WORDS, PLACES),
-        "2 of the 3 numbers have another number as their nearest word; 5 % would by chance",
+        "2 of the 3 numbers have a number as their nearest word on the map; 5 % would by chance",
         "A map of 66 words, 3 of them numbers, in green. Named: two, sea, 1990s, far0",
     ),
     "plot_word_map around a word": (
@@ -52,7 +52,8 @@ FIGURES = {
     ),
     "plot_word_maps": (
         lambda: word2vec.plot_word_maps(MAPS, MANY, {"numbers": ["w1", "w2"]}),
-        "The same words, 2 maps: places and outlines change, while 24 % of near neighbours stay",
+        "The same words, 2 maps: places and outlines change, while 18 % of each word's 8 nearest "
+        "stay; 21 % would by chance",
     ),
 }
 
