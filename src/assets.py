@@ -236,6 +236,13 @@ def verify(name: str) -> str:
     return f"good, {size / 1e6:.0f} MB in {folder}{later}"
 
 
+class _Passages(dict[str, Passage]):
+    def __missing__(self, name: str) -> Passage:
+        from src.text import UnknownWordError, close_spellings  # numpy: needed here only
+
+        raise UnknownWordError(name, close_spellings(name, [*self]), "the list of articles")
+
+
 def load_passages(language: str = "en-us") -> dict[str, Passage]:
     """The Wikipedia introductions, in the asset's own order.
 
@@ -245,6 +252,7 @@ def load_passages(language: str = "en-us") -> dict[str, Passage]:
     Returns:
         Passages by the name in Wikipedia's list of vital articles. In English it equals `title`;
         in the other two a redirect may give another title, and a few articles have two names.
+        A name that is not there raises UnknownWordError, which names close spellings.
     """
     names = [file.removeprefix("summaries_") for file in ASSETS["wikipedia"].files]
     if f"{language}.json" not in names:
@@ -252,10 +260,10 @@ def load_passages(language: str = "en-us") -> dict[str, Passage]:
         raise AssetError(f"the wikipedia asset has no language {language!r}; it has {known}")
     file = path("wikipedia") / f"summaries_{language}.json"
     records = json.loads(file.read_text(encoding="utf-8"))
-    return {
-        name: Passage(entry["title"], entry["extract"], entry["description"], entry["topic"])
+    return _Passages(
+        (name, Passage(entry["title"], entry["extract"], entry["description"], entry["topic"]))
         for name, entry in records.items()
-    }
+    )
 
 
 # --- folders and their state

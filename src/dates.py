@@ -125,9 +125,9 @@ def year_words(year: int, long: bool) -> str:
 
 
 def write_date(day: date, form: str, long_year: bool = False) -> str:
-    """The date in one of FORMS; for `long_year` see `year_words`."""
+    """The date in a form such as FORMS; for `long_year` see `year_words`."""
     month = MONTHS[day.month - 1]
-    return form.format(
+    parts = dict(
         year=day.year,
         year_words=year_words(day.year, long_year),
         m=day.month,
@@ -141,6 +141,11 @@ def write_date(day: date, form: str, long_year: bool = False) -> str:
         nth_word=ordinal_words(day.day),
         weekday=WEEKDAYS[day.weekday()],
     )
+    try:
+        return form.format(**parts)
+    except (KeyError, IndexError, ValueError) as error:
+        found = f"{form!r} is no form of a date ({error})"
+        raise ValueError(f"{found}; its parts are {{{'}, {'.join(parts)}}}.") from None
 
 
 def split_of(day: date) -> Split:
@@ -187,8 +192,11 @@ def _padded(rows: list[list[int]]) -> Tensor:
 def encode_written(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Texts as numbers int64[B, S], and a mask bool[B, S], True on characters.
 
-    Capitals count as small letters; a character outside CHARACTERS raises UnknownWordError.
+    Capitals count as small letters; a character outside CHARACTERS raises UnknownWordError, an
+    empty text ValueError.
     """
+    if not all(texts):
+        raise ValueError("there is an empty text among the dates; write a date.")
     source_ids = _padded([CHARACTERS.encode(text.lower()) for text in texts])
     return source_ids, source_ids != PAD_ID
 

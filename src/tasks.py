@@ -74,6 +74,8 @@ def load_writer() -> GenerativeAnswerer:
 
 def next_token_probs(text: str, writer: GenerativeAnswerer) -> torch.Tensor:
     """How likely each token is to come next: float[V], summing to one."""
+    if not text:
+        raise ValueError("an empty text has no next word; write a few words.")
     inputs = writer.tokenizer(text, return_tensors="pt").to(writer.model.device)
     with torch.inference_mode():
         return writer.model(**inputs, logits_to_keep=1).logits[0, -1].softmax(dim=-1)
@@ -178,6 +180,8 @@ def next_words(
             found[token.strip()] = float(probs[number])
         if len(found) == n:
             break
+    if not found:
+        raise ValueError(f"no token of the model begins with {letters!r}; give fewer letters.")
     return found
 
 

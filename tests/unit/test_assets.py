@@ -494,6 +494,9 @@ def test_passages_are_read_by_article_name(tmp_path, monkeypatch):
     named = dict(zip(("title", "extract", "description", "topic"), record, strict=True))
     (tmp_path / "summaries_fr-fr.json").write_text(json.dumps({"Charlie Chaplin": named}))
     monkeypatch.setattr(assets, "path", lambda name: tmp_path)
-    assert assets.load_passages("fr-fr") == {"Charlie Chaplin": assets.Passage(*record)}
+    passages = assets.load_passages("fr-fr")
+    assert passages == {"Charlie Chaplin": assets.Passage(*record)}
+    with pytest.raises(KeyError, match=r"'Charly Chaplin' .* articles.*'Charlie Chaplin'"):
+        passages["Charly Chaplin"]
     with pytest.raises(AssetError, match=r"'xx'.*en-us"):
         assets.load_passages("xx")

@@ -82,6 +82,9 @@ def test_a_day_is_written_as_people_do():
 @given(st.dates(dates.FIRST_DAY, dates.LAST_DAY))
 def test_names_of_days_and_months_are_those_of_the_calendar(day):
     assert write_date(day, "{weekday} {month} {mon} {mm} {dd}") == day.strftime("%A %B %b %m %d")
+    for form in ("{jour}", "{}", "{d"):
+        with pytest.raises(ValueError, match=r"parts are \{year\}, \{year_words\}"):
+            write_date(day, form)
 
 
 def test_years_are_written_as_they_are_said():
@@ -159,6 +162,8 @@ def test_a_batch_holds_each_date_with_its_own_answer_and_capitals_do_not_matter(
     assert decode_ids(target_ids[:, 1:]) == [pair.iso for pair in pairs]
     with pytest.raises(UnknownWordError, match="é"):
         encode_written(["3 février 1871"])
+    with pytest.raises(ValueError, match="empty"):
+        encode_written(["3 May 1871", ""])
 
 
 def test_answers_are_between_start_and_end_and_are_read_up_to_the_end():

@@ -79,13 +79,16 @@ def test_sentiment_and_entailment_name_their_labels_and_read_the_text(writer):
 def test_next_words_are_the_likeliest_tokens_that_begin_a_word_with_the_letters(writer):
     text = "the king"
     probs = next_logits(writer, writer.tokenizer(text)["input_ids"]).softmax(-1)
-    for letters in ("", "m", "zz"):
+    for letters in ("", "m"):
         fitting = [word for word in WORDS if word[0] == "Ġ" and word[1:].startswith(letters)]
         wanted = {word[1:]: probs[WORDS.index(word)].item() for word in fitting}
         likeliest = sorted(wanted, key=wanted.get, reverse=True)[:2]
         found = tasks.next_words(text, writer, letters, n=2)
         assert list(found) == likeliest
         assert found == pytest.approx({word: wanted[word] for word in likeliest})
+    for given, letters, says in ((text, "zz", "'zz'; give fewer"), ("", "m", "write a few words")):
+        with pytest.raises(ValueError, match=says):
+            tasks.next_words(given, writer, letters)
 
 
 def test_vectors_find_the_same_in_other_words():
