@@ -192,11 +192,13 @@ def _padded(rows: list[list[int]]) -> Tensor:
 def encode_written(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Texts as numbers int64[B, S], and a mask bool[B, S], True on characters.
 
-    Capitals count as small letters; a character outside CHARACTERS raises UnknownWordError, an
-    empty text ValueError.
+    Capitals count as small letters; a character outside CHARACTERS or an empty text raises
+    ValueError.
     """
-    if not all(texts):
-        raise ValueError("there is an empty text among the dates; write a date.")
+    strange = sorted({*"".join(texts).lower()} - {*CHARACTERS})
+    if strange or not all(texts):
+        found = ", ".join(map(repr, strange)) or "an empty text"
+        raise ValueError(f"dates have a to z, 0 to 9, blanks and , - . /; found {found}.")
     source_ids = _padded([CHARACTERS.encode(text.lower()) for text in texts])
     return source_ids, source_ids != PAD_ID
 

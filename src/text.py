@@ -86,12 +86,12 @@ def close_spellings(word: str, known: Sequence[str], n: int = 3) -> list[str]:
 class UnknownWordError(KeyError):
     """A word that is not in the vocabulary; `suggestions` are close spellings that are."""
 
-    def __init__(self, word: str, suggestions: Sequence[str]):
+    def __init__(self, word: str, suggestions: Sequence[str], where: str = "the vocabulary"):
         self.word, self.suggestions = word, list(suggestions)
         hint = "Nothing there is spelled like it."
         if suggestions:
             hint = f"Did you mean {', '.join(map(repr, suggestions))}?"
-        super().__init__(f"{word!r} is not in the vocabulary. {hint}")
+        super().__init__(f"{word!r} is not in {where}. {hint}")
 
     def __str__(self) -> str:  # KeyError shows the repr of its argument, with every quote escaped
         return self.args[0]

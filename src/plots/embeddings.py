@@ -151,6 +151,8 @@ def draw_equation(wv: WordVectors, a: str, b: str, c: str) -> Figure:
     so its dot there, a hollow one, seems too near. On the right are the true distances from the
     end. All vectors have length one, as in `WordVectors.analogy`.
     """
+    if len({word.lower() for word in (a, b, c)}) < 3:
+        raise ValueError(f"{a}, {b}, {c}: a word comes twice; an equation takes three words.")
     words = [a, b, c, next(iter(wv.analogy(a, b, c, 1)))]
     units = np.stack([wv.units[wv.vocabulary[word]] for word in words])
     end, name = units[1] - units[0] + units[2], f"{b} - {a} + {c}"

@@ -133,6 +133,8 @@ def test_an_equation_is_drawn_to_scale_and_its_bars_are_the_true_distances():
     assert [bar.get_width() for bar in bars.patches] == pytest.approx(sorted(away.values()))
     off = np.sqrt(away["queen"] ** 2 - np.linalg.norm(queen - end) ** 2)
     assert f"queen, {off:.2f} off this plane" in [text.get_text() for text in plane.texts]
+    with pytest.raises(ValueError, match="twice"):
+        figures.draw_equation(WV, "man", "Man", "woman")
 
 
 def test_categories_without_all_words_say_how_many_questions_are_left_out(texts):
