@@ -117,10 +117,8 @@ def checked(given: Mapping) -> dict:
 def training_splits(splits: Mapping[str, Dataset]) -> tuple[Dataset, Dataset | None]:
     """The questions to train on, and those to score on or None. RunError without the first."""
     if not len(splits.get("train", ())):
-        raise RunError(
-            "the data has no questions to train on: it needs a split 'train' "
-            f"(found {', '.join(splits) or 'none'})."
-        )
+        found = ", ".join(f"{name} with {len(rows)}" for name, rows in splits.items()) or "none"
+        raise RunError(f"there are no questions in the split 'train' (found {found}); add some.")
     return splits["train"], splits.get("validation") or None
 
 

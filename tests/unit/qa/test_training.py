@@ -613,7 +613,8 @@ def test_data_without_training_questions_is_refused_in_one_line(refused, harbour
     none, some = harbour.select([]), harbour.select(range(3))
     for splits in ({}, {"validation": some}, {"train": none, "validation": some}):
         line = refused(tmp_path / "run", data=DatasetDict(splits))
-        assert "'train'" in line and f"(found {', '.join(splits) or 'none'})" in line
+        found = ", ".join(f"{name} with {len(rows)}" for name, rows in splits.items())
+        assert f"'train' (found {found or 'none'})" in line
     assert runs.training_splits({"train": some, "validation": none}) == (some, None)
 
 
