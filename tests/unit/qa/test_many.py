@@ -354,7 +354,8 @@ def killed(launch, tmp_path_factory) -> SimpleNamespace:
     return SimpleNamespace(folder=folder, **vars(launch(2, folder / "answers.jsonl", KILL="1 3")))
 
 
-@pytest.mark.parametrize("n", [2, pytest.param(3, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("n", [2, 3])
 def test_several_processes_share_the_work_and_give_the_answers_of_one(launch, alone, tmp_path, n):
     done = launch(n, tmp_path / "answers.jsonl")
     assert done.status == 0, done.err
@@ -383,7 +384,9 @@ def test_three_processes_finish_what_two_began(killed, launch, alone, tmp_path):
     done = launch(3, output)
     assert done.status == 0, done.err
     assert_same(output, alone.lines)
-    assert json.loads(done.out[-1])["found"] == 4 * 8 and len(done.who) == 15 - 4
+    told = json.loads(done.out[-1])
+    assert (told["found"], told["processes"], told["answered"]) == (32, 3, alone.done["answered"])
+    assert sorted(map(done.who.count, "012")) == [3, 4, 4], "each chunk by one process only"
 
 
 @pytest.mark.full
