@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COURSE = Path(__file__).resolve().parent.parent
 SPIN_COUNT = 6000  # how often a waiting thread looks before it sleeps; GNU's default is 300,000
-FAST_SECONDS = 10.0  # of any training in fast mode: enough to measure the speed, plan, and save
+FAST_SECONDS = 4.0  # of any training in fast mode: enough to measure the speed, and save
 GIGABYTE = 1024**3
 
 
@@ -222,7 +222,7 @@ def is_fast() -> bool:
 
 
 def minutes(wanted: float) -> float:
-    """Minutes of training to ask for: `wanted`, or ten seconds' worth in fast mode."""
+    """Minutes of training to ask for: `wanted`, or seconds in fast mode."""
     return min(wanted, FAST_SECONDS / 60) if is_fast() else wanted
 
 

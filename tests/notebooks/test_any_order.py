@@ -25,7 +25,7 @@ sent = []
 def stop():
     sent.append(True)
     os.kill(os.getpid(), signal.SIGINT)
-stopping = threading.Timer(4, stop)
+stopping = threading.Timer(2, stop)
 stopping.start()"""
 DO_NOT_STOP = """stopping.cancel()
 print("stopped" if sent else "too quick to be stopped")"""
