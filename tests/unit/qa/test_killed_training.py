@@ -122,9 +122,7 @@ def test_the_same_call_in_a_fresh_folder_gives_the_same_run_to_the_bit(
 KILLS = {
     "before anything is decided": ("measuring", 4, 0),
     "while its record is written": ("record half written", 4, 0),
-    "before the first checkpoint": (3, 4, 0),
     "in the step after a checkpoint": (9, 4, 8),
-    "in the last step": (30, 4, 28),
     "while the first checkpoint is written": ("checkpoint half written", 4, 0),
     "when the first checkpoint is written but not marked": ("checkpoint not yet marked", 4, 0),
     "when all is trained and the model saved": ("model saved, run not", 4, 28),
@@ -218,7 +216,6 @@ DAMAGES = {
     "a byte is another": change("model.safetensors", other_byte),
     "a file is missing": lambda checkpoint: (checkpoint / "scheduler.pt").unlink(),
     "the manifest is empty": change(MANIFEST, lambda content: b""),
-    "the manifest is a list": change(MANIFEST, lambda content: b"[]"),
     "it is half written": lambda checkpoint: (checkpoint / MANIFEST).unlink(),
 }
 
@@ -325,7 +322,6 @@ GONE += "the same call with resume=True (--resume) goes on"
 
 # Which of two processes is killed, where, and from which step both must go on.
 KILLS_OF_TWO = {
-    "the second, in the step after a checkpoint": (1, 8, 7),
     "the first, in the last step": (0, 30, 28),
     "the second, before it has written its share": (1, "checkpoint perhaps not yet whole", 0),
 }

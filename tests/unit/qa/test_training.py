@@ -479,9 +479,7 @@ OTHER = {"seed": 1, "batch_size": 8, "learning_rate": 1e-3, "weight_decay": 0.0}
 OTHER |= {"max_length": 200, "doc_stride": 64, "epochs": 5, "minutes": 1, "model": "minilm"}
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [*OTHER.items(), ("data", "fewer"), ("data", "one other answer")]
-)
+@pytest.mark.parametrize(("name", "value"), [*OTHER.items(), ("data", "one other answer")])
 def test_other_arguments_begin_a_run_beside_and_one_line_says_so(
     finished, refused, data, capsys, monkeypatch, name, value
 ):
@@ -492,8 +490,7 @@ def test_other_arguments_begin_a_run_beside_and_one_line_says_so(
     if name == "data":
         rows = data["train"].to_list()
         rows[7]["answers"] = {"text": [], "answer_start": []}
-        changed = Dataset.from_list(rows, features=data["train"].features)
-        value = DatasetDict(train=data["train"].select(range(50)) if value == "fewer" else changed)
+        value = DatasetDict(train=Dataset.from_list(rows, features=data["train"].features))
     before, beside = contents(finished.folder), finished.folder.with_name("live-2")
     options = {"epochs": None if name == "minutes" else 4} | {name: value}
     try:
@@ -587,15 +584,13 @@ def test_a_second_training_in_the_same_folder_is_refused_meanwhile(train, refuse
     "options, words",
     [
         ({"epochs": None}, "either minutes or epochs"),
-        ({"minutes": 1, "epochs": 1}, "either minutes or epochs"),
         ({"minutes": 0}, "above zero (found minutes=0"),
-        ({"minutes": -1.0}, "above zero"),
         ({"minutes": float("nan")}, "above zero"),
         ({"minutes": float("inf")}, "above zero"),
         ({"epochs": 0}, "above zero"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"weight_decay": float("nan")}, "weight_decay is nan"),
         ({"seed": -1}, "seed is -1"),
