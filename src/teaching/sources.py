@@ -18,7 +18,7 @@ def show_source(*objects: object) -> None:
     if not objects:
         raise TypeError("show_source needs at least one class or function to show.")
     # All are looked up before the first is displayed.
-    for heading, source in [(_heading(item), source_of(item)) for item in objects]:
+    for source, heading in [(source_of(item), _heading(item)) for item in objects]:
         title = f'<div class="h">{html.escape(heading, quote=False)}</div>'
         Panel(source_box(title, source_pre(source)), f"# {heading}\n{source.rstrip()}").show()
 
@@ -28,7 +28,13 @@ def source_of(item: object) -> str:
 
     TypeError where it has none in Python.
     """
-    lines, _ = _source_lines(item)
+    try:
+        lines, _ = inspect.getsourcelines(_written(item))  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        raise TypeError(
+            f"{repr(item)[:60]} has no Python source; show_source takes classes, functions and "
+            "modules that are written in Python."
+        ) from None
     indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
     # Not textwrap.dedent: a docstring that starts further left must not keep a method indented.
     return "".join(line.removeprefix(indent) for line in lines).rstrip() + "\n"
@@ -83,25 +89,13 @@ def _written(item: object) -> object:
     return inspect.unwrap(item) if callable(item) else item
 
 
-def _source_lines(item: object) -> tuple[list[str], int]:
-    try:
-        lines, line = inspect.getsourcelines(_written(item))  # type: ignore[arg-type]
-    except (OSError, TypeError):
-        raise TypeError(
-            f"{repr(item)[:60]} has no Python source; show_source takes classes, functions and "
-            "modules that are written in Python."
-        ) from None
-    return lines, max(line, 1)
-
-
 def _heading(item: object) -> str:
-    _, line = _source_lines(item)
+    # Without the line, which would be another one after each change above it.
     path = Path(inspect.getsourcefile(_written(item)) or "")  # type: ignore[arg-type]
     if "ipykernel" in str(path) or path.name.startswith("<ipython-input"):
-        return f"a cell of this notebook, line {line}"
+        return "a cell of this notebook"
     paths = sysconfig.get_paths()
     for root in (Path(paths["purelib"]), Path(paths["stdlib"]), COURSE):
         if path.is_relative_to(root):
-            path = path.relative_to(root)
-            break
-    return f"{path.as_posix()}, line {line}"
+            return path.relative_to(root).as_posix()
+    return path.as_posix()
