@@ -11,7 +11,8 @@ import torch
 
 from src import runtime
 from src.rnn import STARTS, TextClassifier, learn_first_symbol, start
-from src.topics import TopicData, accuracy, train_topics
+from src.topics import TopicData, accuracy
+from tools.make_sequences import train_topics
 
 READERS = {  # kind, width, learning rate, whether words are shuffled in training and in the test
     "mean of the word vectors": ("bag", 64, 3e-2, False),
@@ -38,7 +39,7 @@ def train_reader(name: str, data: TopicData, seed: int) -> float:
     data = shuffle_words(data, seed) if shuffled else data
     torch.manual_seed(seed)
     model = TextClassifier(kind, data.embeddings.shape[1], len(data.topics), D=D)
-    train_topics(model, data, seed=seed, passes=12, learning_rate=rate)
+    train_topics(model, data, 12, seed, learning_rate=rate)
     return accuracy(model, data, "test")
 
 

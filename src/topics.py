@@ -1,35 +1,31 @@
-"""The topics of Wikipedia introductions: texts with labels, and a classifier to train on them.
+"""The topics of Wikipedia introductions: texts with labels, and what a classifier says of them.
 
     data = TopicData.load()  # 9,033 introductions with one of 11 topics
-    run = train_topics(TextClassifier("bilstm", 50, len(data.topics)), data, minutes=1)
-    accuracy(run.model, data, "test")
-    predict(run.model, data, "A violin concerto in three movements")  # {"Arts": 0.97, ...}
+    model = load_run("weights/topics-lstm", TextClassifier).model
+    accuracy(model, data, "test")
+    predict(model, data, "A violin concerto in three movements")  # {"Arts": 0.97, ...}
 
 Words come in as GloVe vectors, which are not trained: so the classifiers are small, and know
-words that no label came with.
+words that no label came with. tools/make_sequences.py trains them.
 """
 
 from __future__ import annotations
 
-import math
-import random
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from src import assets
-from src.batching import batches_by_length, length_grouped
+from src.batching import batches_by_length
 from src.dates import Split
 from src.embeddings import WordVectors
 from src.rnn import TextClassifier, pad
 from src.text import Vocabulary, tokenize_words
-from src.training import Run, fit, in_eval_mode
+from src.training import in_eval_mode
 
 UNLABELLED = "Uncategorized"
 MOST_WORDS = 64  # of an introduction that are read; half of all have fewer than 74
@@ -91,60 +87,7 @@ def split_of(title: str) -> Split:
     return {0: "test", 1: "test", 2: "development"}.get(place, "train")
 
 
-# --- training and scoring
-
-
-def topic_batches(
-    data: TopicData, batch_size: int, seed: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Training batches without end, each of about one length.
-
-    Yields:
-        Inputs float[B, T, D_in], mask bool[B, T], topics int64[B].
-    """
-    rng, texts = random.Random(seed), data.splits["train"]
-    while True:
-        shuffled = rng.sample(texts, len(texts))
-        for batch in length_grouped(shuffled, lambda text: len(text.words), batch_size, rng):
-            inputs, mask = data.inputs([text.words for text in batch])
-            yield inputs, mask, torch.tensor([text.topic for text in batch])
-
-
-def train_topics(
-    model: TextClassifier,
-    data: TopicData,
-    minutes: float | None = None,
-    seed: int = 0,
-    batch_size: int = 32,
-    learning_rate: float = 4e-3,
-    passes: int | None = None,
-    **options: Any,
-) -> Run:
-    """Teach a classifier, in place, the topics.
-
-    The history's loss is per text, ln 11 for a model that guesses; its `accuracy`, 0 to 1, is
-    that on the development split. `passes` over the training texts, instead of minutes, compare
-    models fairly on any machine; for the rest, and options, see `src.training.fit`.
-    """
-
-    def loss_of(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        inputs, mask, topics = batch
-        return F.cross_entropy(model(inputs, mask), topics)
-
-    per_pass = math.ceil(len(data.splits["train"]) / batch_size)
-    return fit(
-        model,
-        topic_batches(data, batch_size, seed),
-        loss_of,
-        minutes,
-        score=("accuracy", lambda: accuracy(model, data, "development")),
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-        unit="texts",
-        steps=None if passes is None else passes * per_pass,
-        **options,
-    )
+# --- scoring
 
 
 def probabilities(

@@ -6,8 +6,12 @@ those of the test splits, of the stored file. Results go to build/weights/, with
 weights/, and the classifier is trained with three seeds.
 """
 
+import math
+import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src import runtime
@@ -16,13 +20,15 @@ runtime.configure_libraries()  # before torch is imported
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from src.attention import AttentionEncoderDecoder
+from src.batching import length_grouped
 from src.dates import exact_match_by_length, make_dates, train_dates
 from src.rnn import EncoderDecoder, TextClassifier
-from src.topics import TopicData, accuracy, train_topics, true_topics
-from src.training import load_run, save_run
+from src.topics import TopicData, accuracy, true_topics
+from src.training import Run, fit, load_run, save_run
 from src.transformer import Transformer
 from tools.cards import card_of, parse_options, save_with_page, tell
 
@@ -59,6 +65,43 @@ def make_dates_model(name: str, target: Path, remark: str) -> None:
     save_with_page(run, target)
 
 
+def topic_batches(
+    data: TopicData, batch_size: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Inputs float[B, T, D_in], mask bool[B, T], topics int64[B], of about one length, endless."""
+    rng, texts = random.Random(seed), data.splits["train"]
+    while True:
+        shuffled = rng.sample(texts, len(texts))
+        for batch in length_grouped(shuffled, lambda text: len(text.words), batch_size, rng):
+            inputs, mask = data.inputs([text.words for text in batch])
+            yield inputs, mask, torch.tensor([text.topic for text in batch])
+
+
+def train_topics(
+    model: TextClassifier,
+    data: TopicData,
+    passes: int,
+    seed: int = 0,
+    batch_size: int = 32,
+    learning_rate: float = 4e-3,
+    **options: Any,
+) -> Run:
+    """Teach a classifier the topics; the history's `accuracy` is that on the development split.
+
+    Passes over the training texts, not minutes, compare models fairly on any machine.
+    """
+
+    def loss_of(batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        inputs, mask, topics = batch
+        return F.cross_entropy(model(inputs, mask), topics)
+
+    batches = topic_batches(data, batch_size, seed)
+    score = ("accuracy", lambda: accuracy(model, data, "development"))
+    how = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "unit": "texts"}
+    steps = passes * math.ceil(len(data.splits["train"]) / batch_size)
+    return fit(model, batches, loss_of, None, score, steps=steps, **how, **options)
+
+
 def make_classifier(target: Path, seeds: tuple[int, ...], remark: str) -> None:
     """Train a classifier with each seed, keep the first, score on test texts, write the card."""
     texts, name, by_seed, kept = TopicData.load(), CLASSIFIER, {}, None
@@ -66,7 +109,7 @@ def make_classifier(target: Path, seeds: tuple[int, ...], remark: str) -> None:
         torch.manual_seed(seed)
         model = TextClassifier("lstm", texts.embeddings.shape[1], len(texts.topics))
         report = tell(f"{name}, seed {seed}", "accuracy")
-        run = train_topics(model, texts, seed=seed, report=report, passes=TOPIC_PASSES)
+        run = train_topics(model, texts, TOPIC_PASSES, seed, report=report)
         if kept is None:
             kept = run
             save_run(kept, target)
