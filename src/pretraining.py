@@ -40,7 +40,7 @@ from src.transformer import Encoder
 NO_LABEL = -100  # torch's cross-entropy leaves such positions out
 QUERY_SHARE = 0.15  # of the tokens have a label, in BERT and in ELECTRA
 FEWEST_TOKENS, MOST_TOKENS = 4, 62  # of a sentence; with [CLS] and [SEP] at most 64
-BATCH_SIZE, PAIRS = 64, 32  # sentences, or pairs of them, in a batch
+BATCH_SIZE = 64  # sentences
 REPLAY_BUFFER = 64  # batches: less than 1 GB
 
 Item = TypeVar("Item")
@@ -422,19 +422,6 @@ def pair_features(encoder: FrozenEncoder, pairs: Sequence[SentencePair]) -> Tens
         return (vectors * which[..., None]).sum(1) / which.sum(1, keepdim=True)
 
     return torch.stack([vectors[:, 0], mean(in_first), mean(in_second)], dim=1)
-
-
-def pair_batches(
-    encoder: FrozenEncoder, articles: Sequence[Article], negatives: Negatives, seed: int
-) -> Iterator[Examples]:
-    """`sentence_pairs` as the encoder reads them: float[B, 3, D], and 1 where true, float[B]."""
-
-    def length(pair: SentencePair) -> int:
-        return len(pair.first) + len(pair.second)
-
-    pairs = sentence_pairs(articles, negatives, seed)
-    for batch in length_grouped(pairs, length, PAIRS, random.Random(seed)):
-        yield pair_features(encoder, batch), torch.tensor([float(pair.follows) for pair in batch])
 
 
 # --- replaced tokens

@@ -6,8 +6,9 @@ in less than 3.5 minutes. Settings were chosen on development articles; the scor
 are those of test articles. Results go to build/weights/, with --release to weights/.
 """
 
+import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from src.batching import length_grouped
 from src.pretraining import (
     BATCH_SIZE,
-    PAIRS,
+    Article,
     Discriminator,
     Examples,
     FrozenEncoder,
@@ -30,6 +32,7 @@ from src.pretraining import (
     MaskedWordHead,
     Negatives,
     PairClassifier,
+    SentencePair,
     TokenGenerator,
     collect,
     discriminator_scores,
@@ -37,8 +40,9 @@ from src.pretraining import (
     load_encoder,
     masked_accuracy,
     masked_batches,
-    pair_batches,
+    pair_features,
     replaced_batches,
+    sentence_pairs,
     train_masked_words,
     with_replay,
 )
@@ -47,7 +51,7 @@ from tools.cards import card_of, parse_options, save_with_page, tell
 
 MINUTES = {"mlm-head": 3.2, "next-sentence": 1.5, "sentence-order": 2.0, "replaced-tokens": 3.0}
 NEGATIVES: dict[str, Negatives] = {"next-sentence": "another article", "sentence-order": "swapped"}
-SEED = 0
+SEED, PAIRS = 0, 32  # pairs in a batch
 TEST_BATCHES = 24  # that the scores on the cards are taken on
 
 Found = tuple[Run, dict[str, float], str, int]  # the stored run, its scores, on how many of what
@@ -78,6 +82,19 @@ def train_binary(
     score = ("accuracy", lambda: binary_accuracy(model, *development))
     fresh = with_replay(batches("train", seed=SEED), 3, SEED)
     return fit(model, fresh, loss_of, score=score, seed=SEED, **options)
+
+
+def pair_batches(
+    encoder: FrozenEncoder, articles: Sequence[Article], negatives: Negatives, seed: int
+) -> Iterator[Examples]:
+    """`sentence_pairs` as the encoder reads them: float[B, 3, D], and 1 where true, float[B]."""
+
+    def length(pair: SentencePair) -> int:
+        return len(pair.first) + len(pair.second)
+
+    pairs = sentence_pairs(articles, negatives, seed)
+    for batch in length_grouped(pairs, length, PAIRS, random.Random(seed)):
+        yield pair_features(encoder, batch), torch.tensor([float(pair.follows) for pair in batch])
 
 
 def train_pairs(

@@ -36,7 +36,6 @@ from src.pretraining import (
     mask_words,
     masked_accuracy,
     masked_batches,
-    pair_batches,
     pair_features,
     read_around,
     replace_words,
@@ -52,7 +51,12 @@ from src.text import tokenize_words
 from src.topics import split_of
 from src.training import load_run
 from src.transformer import Encoder
-from tools.make_pretraining import binary_accuracy, train_discriminator, train_pairs
+from tools.make_pretraining import (
+    binary_accuracy,
+    pair_batches,
+    train_discriminator,
+    train_pairs,
+)
 
 TOKENIZER = AutoTokenizer.from_pretrained(assets.path("minilm"))
 KINDS = TokenKinds.of(TOKENIZER)
