@@ -34,7 +34,7 @@ BREAK = "room/gold"
 TRIES = (
     "The atomic number of gold that most people guess is 47.",
     "Asked for the atomic number of gold, the jeweller said 24 and meant carats.",
-    "Mercury, the neighbour of gold, has the atomic number 80.",
+    "Mercury, right of gold, has the atomic number 80.",
     "Gold was known 6000 years ago.",
     "What is the atomic number of the soft, yellow metal?",
 )

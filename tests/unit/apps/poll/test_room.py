@@ -15,7 +15,7 @@ from src.apps.poll.reader import Reader
 from src.apps.poll.room import Room
 from src.apps.poll.store import Store
 from src.apps.web.server import Problem
-from src.teaching.quizzes import all_sets, parse_quiz
+from src.teaching.quizzes import all_sets, load_quiz, parse_quiz
 from tests.unit.apps.stand_ins import HOSTILE
 from tests.unit.apps.visits import voter
 
@@ -345,4 +345,7 @@ def test_the_reader_answers_in_a_process_of_its_own_and_again_after_it_died(monk
     told = ask("79")
     assert told == {"text": "79", "score": told["score"], "right": True} and 0 < told["score"] <= 1
     assert ask("47")["right"] is False
+    for asked in (one for found in load_quiz("room").values() for one in found.questions):
+        first = asked.passage and asyncio.run(reader(asked.text, asked.passage, asked.accepted))
+        assert not first or first["right"], f"{asked.id}: the reader is broken from the start"
     reader.close()
