@@ -352,15 +352,15 @@ def plot_word_maps(
     return finish(figure, finding, shows, f"Marked, some of each: {groups}")
 
 
-def kept_neighbours(first: np.ndarray, second: np.ndarray) -> float:
-    """The share of each point's ten nearest in one arrangement that are so in another.
+def kept_neighbours(first: np.ndarray, second: np.ndarray, n: int = 10) -> float:
+    """The share of each point's n nearest in one arrangement that are so in another.
 
     The same N points are float[N, D] and float[N, D2].
     """
     from sklearn.neighbors import NearestNeighbors
 
     found = [
-        NearestNeighbors(n_neighbors=10).fit(points).kneighbors(return_distance=False)
+        NearestNeighbors(n_neighbors=n).fit(points).kneighbors(return_distance=False)
         for points in (first, second)
     ]
     return shared_neighbours(*found)[0]
