@@ -52,7 +52,7 @@ FIGURES = {
     ),
     "plot_word_maps": (
         lambda: word2vec.plot_word_maps(MAPS, MANY, {"numbers": ["w1", "w2"]}),
-        "The same words, 2 maps: places and outlines change, while 18 % of each word's 8 nearest "
+        "The same words, 2 maps: places and outlines change, while 19 % of each word's 8 nearest "
         "stay; 21 % would by chance",
     ),
 }
