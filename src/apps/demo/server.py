@@ -23,8 +23,11 @@ WIKIPEDIA_QUESTIONS = (
     "Who wrote the novel Frankenstein?",
     "Who was the first person to walk on the Moon?",
     "Who painted the Mona Lisa?",
-    "Who will win the next World Cup?",
+    "What is the capital of Australia?",
 )
+WRONG = {  # has none there either, which the reader does not notice
+    "How high can a flea jump?": "Goes wrong: the text has a flea's length, not how high it jumps"
+}
 OXYGEN_QUESTIONS = ("Who discovered oxygen?", "What does a bottle of oxygen cost?")
 
 
@@ -39,6 +42,7 @@ class Page(Handler):
             count=f"{len(service.answerer.retriever.documents):,}",
             thresholds=service.thresholds,
             to_search=WIKIPEDIA_QUESTIONS if source == "Wikipedia" else (),
+            to_fail=WRONG if source == "Wikipedia" else {},
             to_read=OXYGEN_QUESTIONS,
             passage=OXYGEN,
             texts=self.settings["texts"],

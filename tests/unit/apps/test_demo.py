@@ -172,9 +172,18 @@ def test_a_page_tells_what_it_searches_and_offers_wikipedias_questions_for_wikip
     assert "<b>" not in own and "&lt;b&gt;my &amp; texts" in own
     assert server.WIKIPEDIA_QUESTIONS[0] not in own and "CC BY-SA" not in own
     assert server.WIKIPEDIA_QUESTIONS[0] in wikipedia and "CC BY-SA" in wikipedia
+    assert "not how high it jumps" in wikipedia and "flea" not in own
     for page in (own, wikipedia):
         assert "12,345 passages" in page and 'data-search="0.3' in page
         assert server.OXYGEN_QUESTIONS[0] in page and 'id="files"' not in page
+
+
+def test_the_pages_examples_are_answered_refused_and_answered_wrongly_as_it_says():
+    answerer = open_domain.WikipediaAnswerer.load()
+    answers = [answerer.ask(question) for question in server.WIKIPEDIA_QUESTIONS]
+    assert [answer.is_refusal for answer in answers] == [False] * 4 + [True]
+    (question,) = server.WRONG
+    assert "3 millimetres" in answerer.ask(question).text
 
 
 def test_the_page_says_which_files_were_read_and_which_not_and_why(answerer):
