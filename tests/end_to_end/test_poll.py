@@ -500,7 +500,12 @@ def test_another_quiz_needs_no_restart_and_words_are_read_before_they_are_shown(
     for phone, text in zip(phones[1:], ("constructor", HOSTILE), strict=True):
         write(phone, text)
     shows(projector, "2 to be read at the desk", "#total")
+    press = "dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }))"
+    desk.run(f"pressed = document.querySelector('#words button'), pressed.{press}")
     write(phones[1], f" {HOSTILE.upper()}. ")
+    pause(desk, 300)
+    assert desk.run("pressed.isConnected"), "what is pressed is the same when it is let go"
+    desk.run("dispatchEvent(new PointerEvent('pointerup'))")
     shows(desk, "\u00d7 2", "#words")
     assert projector.text("#words") == ""
     desk.click("#words button")

@@ -10,6 +10,7 @@ const BOUNCE = 400; // milliseconds within which a clicker's second press is not
 const SMALLEST = 15; // pixels of text; below that the page scrolls
 
 let shown = null; // what the server sent last
+let fitted = ""; // the words for which the size of the text was chosen
 
 // --- what is shown ---
 
@@ -28,7 +29,8 @@ function groups(state) {
     if (!found.has(fold(text))) found.set(fold(text), { text, count: 0, seen, reading: seen ? state.allowed[text] : null });
   }
   for (const text of state.said) found.get(fold(text)).count += 1;
-  return [...found.values()].sort((one, other) => other.count - one.count);
+  // At the desk no row moves under the pointer because others answer.
+  return DESK ? [...found.values()] : [...found.values()].sort((one, other) => other.count - one.count);
 }
 
 function results(state, i) {
@@ -86,10 +88,22 @@ function answer(group, state) {
   if (DESK) {
     const button = element("button", "", seen ? "Hide" : "Show");
     button.type = "button";
-    button.addEventListener("click", () => act("moderate", { question: state.id, text, shown: !seen }));
+    button.addEventListener("click", (event) => {
+      if (event.detail > 0) button.blur();
+      if (event.detail < 2) act("moderate", { question: state.id, text, shown: !seen });
+    });
     made.prepend(button);
   }
   return made;
+}
+
+let held = false; // a button that is pressed must be the same one when it is let go
+at("words").addEventListener("pointerdown", () => (held = true));
+for (const ends of ["pointerup", "pointercancel"]) {
+  addEventListener(ends, () => held && setTimeout(() => { // after the click
+    held = false;
+    show(shown);
+  }));
 }
 
 function drawWords(state) {
@@ -97,9 +111,14 @@ function drawWords(state) {
   const visible = DESK ? all : all.filter((group) => group.seen && (state.passage ? true : group.count && !hidden(state)));
   const failed = all.filter((group) => group.seen && group.reading?.right === false).length;
   const order = (group) => (group.reading?.right === false ? 0 : 1);
-  if (state.passage) visible.sort((one, other) => order(one) - order(other));
+  if (state.passage && !DESK) visible.sort((one, other) => order(one) - order(other));
   if (DESK) visible.sort((one, other) => one.seen - other.seen);
-  if (!at("words").contains(document.activeElement) || DESK) at("words").replaceChildren(...visible.map((group) => answer(group, state)));
+  if (!held) {
+    const buttons = () => [...at("words").querySelectorAll("button")];
+    const focused = buttons().indexOf(document.activeElement);
+    at("words").replaceChildren(...visible.map((group) => answer(group, state)));
+    buttons()[focused]?.focus();
+  }
   at("reading").replaceChildren();
   if (state.passage) {
     const first = state.allowed[""];
@@ -151,17 +170,21 @@ function show(state) {
   for (const [id, can] of Object.entries(usable)) at(id).setAttribute("aria-disabled", can ? "false" : "true");
   if (state.phase !== "open" || timer()?.id !== state.id) at("timer").value = "";
   tick();
-  fit();
+  const words = JSON.stringify([state.id, state.phase, state.again, state.allowed, hidden(state)]);
+  if (words !== fitted || !inView()) fit(); // and not for each of 200 votes
+  fitted = words;
 }
+
+const inView = () => document.documentElement.scrollHeight <= innerHeight && at("board").scrollWidth <= at("board").clientWidth;
 
 // The largest text with which everything is in view from the back row of a room, with bars below or beside their choices.
 function fit() {
   const board = at("board");
-  if (innerWidth < 800) return board.removeAttribute("style");
+  if (innerWidth < 800 || DESK) return board.removeAttribute("style");
   const fits = (size, beside) => {
     board.classList.toggle("beside", beside);
     board.style.fontSize = `${size}px`;
-    return document.documentElement.scrollHeight <= innerHeight && board.scrollWidth <= board.clientWidth;
+    return inView();
   };
   const largest = (beside) => {
     let [low, high] = [SMALLEST, Math.max(SMALLEST, Math.round(innerHeight / 16))];
