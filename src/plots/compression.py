@@ -104,14 +104,15 @@ def plot_pruning(
         percents(ax, "x")
         most = 1.05 * max(max(upper) for _, upper in bands.values())
         lines(ax, curves, x, label, colours, bands, (-0.02, 1), (0, most), marker="o")
-    spared = [(share, m) for share, m in zeros if m.f1 >= whole.f1 - 2]
+    spared = [(share, m) for share, m in zeros if m.f1_high >= 0]
     share, named = max(spared or zeros[:1], key=lambda each: each[0])
     speed = named.questions_per_second / whole.questions_per_second
     steady = named.slowest <= whole.fastest and whole.slowest <= named.fastest
     times = "no clear change of speed" if steady else f"{speed:.1f} times the speed"
-    kept = f"Even with {percent(share)} of the weights zero F1 falls by more than two points"
+    kept = f"Even {percent(share)} of the weights cost F1, beyond chance"
     if spared:
-        kept = f"With {percent(share)} of the weights zero F1 falls by two points at most"
+        kept = f"{percent(share)} of the weights can go without a loss that "
+        kept += f"{whole.questions} questions show"
     finding = f"{kept}, but zeros are multiplied like any other number: {times}"
     return finish(figure, finding)
 
