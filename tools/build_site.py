@@ -215,9 +215,10 @@ def index_page(contents: dict[str, dict], whole: bool, linked: Callable[[str], s
 
 
 def title_and_intro(name: str, content: dict) -> tuple[str, str]:
-    """A notebook's number and title, and the paragraph that follows it."""
+    """A notebook's number, if any, and title, and the paragraph that follows it."""
     paragraphs = re.split(r"\n{2,}", "".join(content["cells"][0]["source"]).strip())
-    title = f"{name.partition('_')[0]} {paragraphs[0].lstrip('# ')}"
+    number = f"{name.partition('_')[0]} " if name[:1].isdigit() else ""
+    title = number + paragraphs[0].lstrip("# ")
     return title, " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
 
 

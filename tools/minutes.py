@@ -31,6 +31,7 @@ PER_WORD = 60 / 130
 PER_CELL, PER_LINE = 30, 3
 PER_QUESTION = 60
 PER_SLOW_CELL = 20  # where it states no `runtime.minutes(...)`
+PER_ROOM = 120  # a question to the room
 EXERCISE_MINUTES = 6
 NOT_TAUGHT = {"set-up", "exercise", "open-exercise", "check", "solution"}  # tags
 
@@ -124,7 +125,7 @@ def seconds_to_teach(cell: Mapping[str, Any]) -> float:
     if NOT_TAUGHT & set(tags):
         return 0
     if cell["cell_type"] == "markdown":
-        return PER_WORD * len(source.split())
+        return PER_WORD * len(source.split()) + PER_ROOM * ("room" in tags)
     if quiz := re.search(r'^show_quiz\("(\w+)", "([\w-]+)"\)', source, re.MULTILINE):
         return PER_QUESTION * len(load_set(*quiz.groups()).questions)
     lines = shown_lines(source)
@@ -139,7 +140,7 @@ def shown_lines(source: str) -> int:
     """How many lines there are to talk about: not imports, nor calls of show_source."""
     shown = [
         node
-        for node in ast.parse(source).body
+        for node in ast.parse(re.sub(r"^%%.*", "", source)).body  # a file that a cell writes
         if not isinstance(node, ast.Import | ast.ImportFrom)
         and not ast.unparse(node).startswith("show_source(")
     ]

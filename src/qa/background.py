@@ -92,3 +92,12 @@ def find_in_background(output_dir: str | Path) -> BackgroundRun | None:
     output_dir = Path(output_dir).resolve()
     mark = output_dir / MARK
     return BackgroundRun(output_dir, int(mark.read_text())) if mark.is_file() else None
+
+
+def process_of(script: Path) -> psutil.Process | None:
+    """The process that runs this Python file, whoever started it; None where it is over."""
+    for process in psutil.process_iter(["cmdline", "status"]):
+        told = process.info
+        if str(script) in (told["cmdline"] or ()) and told["status"] != psutil.STATUS_ZOMBIE:
+            return process
+    return None

@@ -1,0 +1,140 @@
+"""The workshop keeps its promises: it fits the time, and what attendees write trains a reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import datasets
+import nbformat
+import pytest
+import transformers
+
+from src.qa import QuestionAnswerer
+from src.qa.background import process_of
+from tools import minutes, run_notebooks
+
+NOTEBOOK = run_notebooks.ROOT / "notebooks" / "workshop.ipynb"
+CELLS = nbformat.read(NOTEBOOK, as_version=4).cells
+CODE = [cell for cell in CELLS if cell.cell_type == "code"]
+MARK = '%%writefile "{here}/'
+FILES = {  # what an attendee writes: name -> source
+    first.removeprefix(MARK).rstrip('"'): rest
+    for first, _, rest in (cell.source.partition("\n") for cell in CODE)
+    if first.startswith(MARK)
+}
+
+
+def test_it_fits_two_and_a_half_hours_with_a_question_to_the_room_every_fifteen_minutes():
+    lesson = minutes.read(NOTEBOOK).total
+    assert len(CELLS) <= 90
+    assert (lesson.quizzes, lesson.exercises) == (3, 1)
+    assert lesson.minutes + minutes.EXERCISE_MINUTES <= 150
+    silent = 0.0
+    for cell in CELLS:
+        silent += minutes.seconds_to_teach(cell) / 60
+        assert silent < 15, f"nobody is asked anything before {cell.id}"
+        if {"room", "quiz", "exercise"} & set(minutes.tags_of(cell)):
+            silent = 0.0
+
+
+def test_cells_and_outputs_fit_a_projector_and_ids_say_what_a_cell_is():
+    for cell in CODE:
+        lines = cell.source.splitlines()
+        if "set-up" not in minutes.tags_of(cell):
+            assert len(lines) <= 25, cell.id
+        assert max(map(len, lines)) <= 80, cell.id
+        for output in cell.outputs:
+            text = output.get("text", "") if output.output_type == "stream" else ""
+            assert max(map(len, text.splitlines()), default=0) <= 76, cell.id
+    assert all("-" in cell.id or cell.id.isalpha() for cell in CELLS)
+
+
+def test_every_notebook_is_linked_where_its_subject_comes_up():
+    text = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+    others = {path.name for path in NOTEBOOK.parent.glob("[0-9]*.ipynb")}
+    assert all(f"]({name})" in text for name in others)
+
+
+# --- the training that an attendee writes ---------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, source in FILES.items():
+        (tmp_path / name).write_text(source)
+    return tmp_path
+
+
+def start(folder: Path, wanted: float) -> subprocess.Popen:
+    """As the notebook's own cell starts it, for so many minutes."""
+    (cell,) = [cell for cell in CODE if "subprocess.Popen(" in cell.source]
+    there = SimpleNamespace(minutes=lambda _: wanted, COURSE=run_notebooks.ROOT)
+    names = {"runtime": there, "RUNS": folder, "process_of": process_of}
+    names |= {"os": os, "sys": sys, "subprocess": subprocess}
+    exec(cell.source, names)
+    first = names["training"]
+    exec(cell.source, names)  # a second time nothing is started
+    assert names["training"] is first
+    return first
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("stops", [False, True], ids=["by the clock", "by Ctrl-C"])
+def test_its_files_train_a_reader_until_the_minutes_are_over_or_somebody_stops_it(folder, stops):
+    process = start(folder, 30.0 if stops else 0.1)
+    try:
+        deadline = time.monotonic() + 240
+        while stops and not (folder / "log.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.5)
+        if stops:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(max(1, deadline - time.monotonic())) == 0, (
+            folder / "output.txt"
+        ).read_text()[-2000:]
+    finally:
+        process.kill()
+        process.wait()
+    assert process_of(folder / "fine_tune.py") is None
+    assert json.loads((folder / "mine" / "run.json").read_text()) == {"finished": True}
+    last = json.loads((folder / "log.json").read_text())["log_history"][-1]
+    assert last["seconds"] < 200 and (stops or 6 <= last["seconds"] < 60)
+    reader = QuestionAnswerer.load(folder / "mine")
+    assert reader("Who sleeps?", "The cat sleeps.", threshold=0).text in "The cat sleeps."
+
+
+def test_the_learning_rate_follows_the_clock_up_and_down_to_nothing(monkeypatch):
+    names: dict = {}
+    exec(FILES["budget.py"], names)
+    clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
+    names["time"] = clock
+    budget, control = names["TimeBudget"](minutes=2), SimpleNamespace(should_training_stop=False)
+    rates = []
+    for clock.now in (100, 106, 112, 160, 219, 220, 500):
+        rates.append(budget.rate())
+        budget.on_step_end(None, None, control)
+        assert control.should_training_stop == (clock.now >= 220)
+    assert rates == pytest.approx([0, 0.5, 0.9, 0.5, 1 / 120, 0, 0])
+
+
+def test_online_it_takes_bert_and_a_part_of_the_real_squad(monkeypatch):
+    asked: list[str] = []
+    rows = {"question": ["who?"] * 20_001, "context": ["she"] * 20_001}
+
+    def load(name: str, split: str) -> datasets.Dataset:
+        asked.append(f"{name} {split}")
+        return datasets.Dataset.from_dict(rows)
+
+    monkeypatch.setenv("COURSE_ONLINE", "1")
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", asked.append)
+    names: dict = {}
+    exec(FILES["questions.py"], names)
+    assert asked == ["rajpurkar/squad_v2 train", "bert-base-uncased"]
+    assert len(names["squad"]) == 20_000 and names["RATE"] < 1e-4
