@@ -226,6 +226,7 @@ TRAIN --minutes soon | '--minutes'
 ASK --top 0 | '--top'
 ask '  ' | the question is blank
 ask '  ' --context-file TEXT --model MODEL | is blank
+ask Stra\udcdfe? --context-file TEXT --model MODEL | surrogates
 ASK --threshold 2 | --threshold is 2.0; it is a score, from 0
 ASK --threshold nan | --threshold is nan
 answer --data SET --output x --threshold nan | --threshold is nan

@@ -377,7 +377,7 @@ def test_the_window_is_as_long_as_the_positions_allow_and_no_longer(family, posi
     "card",
     [
         *("{", "[]", '{"threshold": 1.5}', '{"threshold": null}', '{"temperature": 0}'),
-        *(f'{{"offset": {value}}}' for value in ("NaN", "[1]", "null", "true")),
+        *(f'{{"offset": {value}}}' for value in ("Infinity", "[1]", "null", "true")),
     ],
 )
 def test_a_damaged_card_is_one_sentence_that_names_it(broken, card):
