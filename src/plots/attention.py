@@ -157,9 +157,8 @@ def plot_head_maps(
     figure.colorbar(picture, ax=axes, label=SHARE, shrink=0.6, pad=0.02, aspect=30)
     figure.supxlabel(LOOKED_AT, fontsize=10.5)
     figure.supylabel(LOOKS, fontsize=10.5)
-    most = weights.argmax(axis=-1)  # int[H, T]
-    same = int((most == most[0]).all(axis=0).sum())
-    finding = f"{H} heads agree on where to look most for {same} of {T} tokens"
+    different = np.mean([len(set(looks)) for looks in weights.argmax(axis=-1).T])
+    finding = f"From one token {H} heads look most at {different:.1f} different ones, on average"
     each = {n: _strongest(w, tokens, tokens) for n, w in zip(names, weights, strict=True)}
     return finish(figure, finding, f"Heatmaps of attention between tokens, {listed(each)}")
 

@@ -112,8 +112,8 @@ def draw_pieces(text: str, cuts: Mapping[str, Sequence[str]]) -> Figure:
         write(ax, -room, row, name, GREY, 10, ha="left")
         end = _pieces(ax, 0, row, pieces, ("C4", "C0"), size)
         write(ax, end + 1, row, f"{len(pieces)}", GREY, ha="left")
-    (first, many), *_, (last, few) = [(name, len(pieces)) for name, pieces in cuts.items()]
-    finding = f"“{text}” in {many} pieces ({first}), in {few} ({last})"
+    counts = [f"in {len(pieces)} pieces ({name})" for name, pieces in cuts.items()]
+    finding = f"“{text}” {', '.join(dict.fromkeys((counts[0], counts[-1])))}"
     said = {n: f"{' | '.join(map(visible, each))} ({len(each)})" for n, each in cuts.items()}
     return finish(figure, finding, listed(said))
 
@@ -179,10 +179,11 @@ def plot_orders(perplexities: Mapping[str, Mapping[int, float]]) -> Figure:
     ax.set_xlim(min(n for _, n, _ in points) - 0.15)
     found = []
     for name, each in perplexities.items():
-        *before, last = each.values()
+        low, last = min(each.values()), [*each.values()][-1]
         if np.isfinite(last):
-            found.append(f"{name} {'rises' if last > min(before) else 'falls'} to {last:,.0f}")
-    finding = f"With longer runs {', '.join(found)} per word; infinite (▲): "
+            back = f" and back up to {last:,.0f}" if last > low else ""
+            found.append(f"{low:,.0f}{back} ({name})")
+    finding = f"With longer runs perplexity falls to {', '.join(found)}; infinite (▲): "
     finding += ", ".join(sorted({name for _, name in infinite})) or "none"
     figure.told.clear()  # the lines have the height of the edge where they are infinite
     return finish(figure, finding, f"Perplexity against n, {listed(perplexities, number)}")
@@ -315,7 +316,8 @@ def plot_samplers(probs: Mapping[str, Any], pieces: Callable[[list[int]], list[s
         ax.set(xlim=(0, 1.5 * max(map(max, heights.values()))), xticks=[])
     axes[0, 0].set_ylabel("next token")
     fewest = min(kept, key=kept.get)
-    finding = f"One distribution, {len(tables)} ways to draw from it: “{fewest}” leaves "
-    finding += f"{kept[fewest]:,} of {len(original):,} tokens"
+    widest = max(heights, key=lambda name: heights[name][-1])
+    finding = f"“{widest}” leaves {percent(heights[widest][-1])} to all but the {len(order)} "
+    finding += f"likeliest, “{fewest}” only {kept[fewest]:,} of {len(original):,} tokens"
     left = {name: f"{count:,}" for name, count in kept.items()}
     return finish(figure, finding, f"Tokens that stay possible, {listed(left)}")

@@ -123,12 +123,16 @@ def draw_fill_ins(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
             box(ax, i * column + (column - 1) / 2, y + 0.69, column - 1, 0.66, text, **look)
     tops = {s: {head: max(a[head], key=a[head].get) for head in heads} for s, a in table.items()}
     changed = sum(words[heads[0]] != words[heads[-1]] for words in tops.values())
-    finding = f"“{heads[-1]}” fills {changed} of {len(table)} blanks otherwise than “{heads[0]}”"
+    finding = f"“{heads[-1]}” and “{heads[0]}” differ in {changed} of {len(table)} blanks"
     return finish(figure, finding, f"Words for each blank, {listed(table, percent)}")
 
 
 def plot_shares(
-    shares: Mapping[str, float], what: str, guess: tuple[float, str], n: int = 0
+    shares: Mapping[str, float],
+    what: str,
+    guess: tuple[float, str],
+    n: int = 0,
+    finding: str = "",
 ) -> Figure:
     """Plot shares as bars, beside what guessing reaches.
 
@@ -137,6 +141,7 @@ def plot_shares(
         what: the axis.
         guess: a share and what to call it.
         n: how many cases each share is of; draws its 95 % interval (Wilson).
+        finding: the headline; without one it names the best.
     """
     figure, ax = subplots(figsize=(8.2, 1.65 + 0.42 * len(shares)))
     values = list(shares.values())
@@ -157,13 +162,13 @@ def plot_shares(
     told = f"{guess[1]}: {100 * guess[0]:.1f} %"
     level(ax, guess[0], told, "x", left=True)
     best = max(shares, key=shares.get)
-    finding = f"“{best}” is right most often"
+    found = f"“{best}” is right most often"
     if n:  # whose intervals reach that of the best
         names, lowest = list(shares), ends[0, list(shares).index(best)]
         near = [name for name, high in zip(names, ends[1], strict=True) if high >= lowest]
         near.remove(best)
-        finding += f", “{near[0]}” nearly so" if near else ""
-    return finish(figure, f"{finding}; {told}")
+        found += f", “{near[0]}” nearly so" if near else ""
+    return finish(figure, f"{finding or found}; {told}")
 
 
 # --- two views of one place

@@ -16,23 +16,17 @@ def mask_tokens(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Hide words as BERT does. The dice have been thrown already.
 
-    A token is chosen where dice[0] is below 0.15 and it is not special. Where
-    dice[1] is below 0.8 a chosen token becomes mask_id, from 0.8 to below 0.9
-    the token of `drawn` at its place, and from 0.9 on it stays as it is.
-    Example: mask_tokens(np.array([5, 6]), np.array([True, False]),
-    np.array([[0.1, 0.1], [0.5, 0.5]]), np.array([8, 9]), 103)
-    gives ([5, 103], [-100, 6]).
+    Choose a token where dice[0] is below 0.15 and it is not special. It becomes
+    mask_id where dice[1] is below 0.8, that of `drawn` below 0.9, or it stays.
+    Gives inputs and labels; a label is the token if it was chosen, else -100.
+    Example: mask_tokens(np.array([5, 6]), np.array([True, False]), np.array(
+    [[0.1] * 2, [0.5] * 2]), np.array([8, 9]), 103) gives ([5, 103], [-100, 6]).
 
     Args:
-        token_ids: int[T].
+        token_ids, drawn: int[T], the text, and random tokens.
         special: bool[T], True on [CLS], [SEP] and padding.
         dice: float[2, T], random numbers between 0 and 1.
-        drawn: int[T], random tokens.
         mask_id: the number of [MASK].
-
-    Returns:
-        Inputs and labels, int[T] each; a label is the original token where one
-        was chosen, and -100 everywhere else.
     """
     chosen = (dice[0] < 0.15) & ~special
     hidden = chosen & (dice[1] < 0.8)

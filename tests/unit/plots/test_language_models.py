@@ -47,8 +47,12 @@ FIGURES = {
     ),
     "draw_pieces": (
         lambda: lm.draw_pieces("a $bc", CUTS),
-        "“a $bc” in 5 pieces (bytes), in 2 (words)",
+        "“a $bc” in 5 pieces (bytes), in 2 pieces (words)",
         "bytes: a | ␣ | $ | b | c (5); words: a | ␣$bc (2)",
+    ),
+    "draw_pieces that no merge joins": (
+        lambda: lm.draw_pieces("ox", {"letters": ["o", "x"]}),
+        "“ox” in 2 pieces (letters)",
     ),
     "draw_vocabularies": (
         lambda: lm.draw_vocabularies(WORDS),
@@ -57,8 +61,8 @@ FIGURES = {
     ),
     "plot_orders": (
         lambda: lm.plot_orders(ORDERS),
-        "With longer runs Kneser-Ney falls to 1,400, add 0.01 rises to 3,200 per word; "
-        "infinite (▲): counted only",
+        "With longer runs perplexity falls to 1,400 (Kneser-Ney), 3,000 and back up to 3,200 "
+        "(add 0.01); infinite (▲): counted only",
         "Kneser-Ney: 1: 5,000, 2: 1,500, 3: 1,400; add 0.01: 1: 5,100, 2: 3,000, 3: 3,200",
     ),
     "draw_reach": (
@@ -79,7 +83,7 @@ FIGURES = {
     ),
     "plot_samplers": (
         lambda: lm.plot_samplers(SAMPLERS, pieces),
-        "One distribution, 2 ways to draw from it: “cut” leaves 2 of 40 tokens",
+        "“as it is” leaves under 1 % to all but the 12 likeliest, “cut” only 2 of 40 tokens",
         "as it is: 40; cut: 2. Bars of as it is: ␣t0: 50 %; ␣t1: 25 %; ␣t2: 13 %",
         "all others: <1 %. Bars of cut: ␣t0: 50 %; ␣t1: 50 %; ␣t2: out",
     ),

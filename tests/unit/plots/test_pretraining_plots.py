@@ -30,11 +30,11 @@ FIGURES = {
     ),
     "draw_fill_ins": (
         lambda: pretraining.draw_fill_ins(FILLED),
-        "“after” fills 1 of 2 blanks otherwise than “before”",
+        "“after” and “before” differ in 1 of 2 blanks",
         "Oxygen is a [MASK].: before: the 10 %; after: gas 50 %, metal 20 %; The $",
     ),
     "plot_shares": (
-        lambda: pretraining.plot_shares(SHARES, "blanks filled rightly", (0.06, "always “the”")),
+        lambda: pretraining.plot_shares(SHARES, "blanks filled", (0.06, "always “the”")),
         "“after” is right most often; always “the”: 6.0 %",
         "before: 5.0 %; after: 30.0 %. Dashed line: always “the”: 6.0 %",
     ),
@@ -42,6 +42,10 @@ FIGURES = {
         lambda: pretraining.plot_shares({"a": 0.5, "b": 0.95}, "right", (0.5, "a coin"), n=100),
         "“b” is right most often; a coin: 50.0 %",
         "a: 50.0 % (40 to 60); b: 95.0 % (89 to 98)",
+    ),
+    "plot_shares with a headline": (
+        lambda: pretraining.plot_shares(SHARES, "right", (0.5, "a coin"), finding="Both guess"),
+        "Both guess; a coin: 50.0 %",
     ),
     "plot_shares that are near": (
         lambda: pretraining.plot_shares({"a": 0.9, "b": 0.95}, "right", (0.5, "a coin"), n=100),
