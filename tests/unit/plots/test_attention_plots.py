@@ -55,6 +55,11 @@ FIGURES = {
         "Heatmap of query by key: [CLS]: [CLS] 0.05",
         "left: [CLS] 0.05, the 0.05, left 0.05, side 0.60",
     ),
+    "plot_attention of a question": (
+        lambda: attention.plot_attention([[0.88, 0.12]], ["who shines?"], ["star", "$1 oak"]),
+        "“who shines?” looks at “star” with 88 % of its attention",
+        "who shines?: star 0.88, $1 oak 0.12",
+    ),
     "plot_attention with a mask": (
         lambda: attention.plot_attention([[1.0, 0.0], [0.3, 0.7]], ["a", "b"], mask=np.tri(2)),
         "Forbidden looks get 0.00 in all, and every row still sums to 1.00",

@@ -62,6 +62,10 @@ FIGURES = {
         f"3 windows of up to 48 tokens for a passage of {len(OFFSETS)}, 12 shared (doc_stride)",
         "labelled: [CLS]; labelled: [CLS]; labelled: [CLS]",
     ),
+    "draw_windows without labels": (
+        lambda: draw(labels=False),
+        f"3 windows of up to 48 tokens for a passage of {len(OFFSETS)}, 12 shared (doc_stride)",
+    ),
     "plot_span_matrix": (
         lambda: qa.plot_span_matrix([0, 2, 1.0], [3, 0, -1.0], ["$a", "b", "c"]),
         "Of 6 allowed spans “$a” scores highest: 0.0 + 3.0 = 3.0",
@@ -70,6 +74,12 @@ FIGURES = {
         lambda: qa.plot_threshold(SURE, HAS_ANSWER, F1, chosen=0.4),
         "At 0.40 the reader answers 75 % of 4 answerable questions "
         "and refuses 50 % of 2 unanswerable ones",
+        "F1 over all questions is 58.3 there",
+    ),
+    "plot_threshold that refuses nothing": (
+        lambda: qa.plot_threshold(SURE, HAS_ANSWER, F1, chosen=0.0),
+        "At 0.00 the reader answers 100 % of 4 answerable questions "
+        "and refuses 0 % of 2 unanswerable ones",
         "F1 over all questions is 58.3 there",
     ),
     "draw_question_to_answer": (

@@ -49,4 +49,9 @@ FIGURES = {
         "Fluent and wrong: closed-book 14 of 20, open-book 3 of 20, extractive 0 of 20",
         "extractive: right 15, right but unsupported 0, marked the wrong words 5",
     ),
+    "plot_kinds of one way": (
+        lambda: plot_kinds(TABLE[TABLE["variant"] == "extractive"]),
+        "Fluent and wrong: extractive 0 of 20",
+        "extractive: right 15, marked the wrong words 5.",
+    ),
 }

@@ -1,7 +1,10 @@
 """Calibrating over a library, with and without the article that answers, for a model's card."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from datasets import Dataset
 from scipy.stats import binomtest
 
 from src.qa.calibration import Scaling
@@ -11,6 +14,16 @@ from src.qa.keyword import KeywordIndex
 from src.qa.open_domain import WikipediaAnswerer
 from src.qa.retriever import Retriever
 from tools import calibrate_weights
+
+
+class ScriptedSearch:
+    """Answers each question with the words and the score it was told to."""
+
+    def __init__(self, script):
+        self.script = script
+
+    def ask_many(self, questions, threshold):
+        return [SimpleNamespace(text=self.script[q][0], score=self.script[q][1]) for q in questions]
 
 
 def test_without_their_articles_each_question_misses_its_own_article_and_no_other():
@@ -25,6 +38,17 @@ def test_without_their_articles_each_question_misses_its_own_article_and_no_othe
         assert {hit.title for hit in lacking.retriever.search(question, 2)} == hits - {title}
         assert len(lacking.retriever.search(question, 1)) == 1, "as many as were asked for"
     assert lacking.threshold == 0.3
+
+
+def test_with_and_without_is_judged_one_after_the_other(monkeypatch):
+    answers = [{"text": ["yes"], "answer_start": [0]}] * 2
+    rows = Dataset.from_dict({"id": ["a", "b"], "question": ["a", "b"], "answers": answers})
+    without = ScriptedSearch({"a": ("no", 0.2), "b": ("yes", 0.4)})
+    monkeypatch.setattr(calibrate_weights, "without_their_articles", lambda *_: without)
+    whole = ScriptedSearch({"a": ("yes", 0.9), "b": ("no", 0.8)})
+    judged = calibrate_weights.judge_with_and_without(whole, rows)
+    assert judged.confidences.tolist() == [0.9, 0.8, 0.2, 0.4]
+    assert judged.exact.tolist() == [True, False, False, True]
 
 
 def test_a_cards_entry_makes_90_percent_sure_mean_nine_of_ten_on_other_questions():
