@@ -464,8 +464,8 @@ class FrequencyGenerator:
 
     def __call__(self, token_ids: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
         n = int(chosen.sum())
-        drawn = torch.multinomial(self.counts, n, replacement=True, generator=generator)
-        return self.ordinary[drawn]
+        drawn = torch.multinomial(self.counts, max(n, 1), replacement=True, generator=generator)
+        return self.ordinary[drawn[:n]]  # none of an empty text
 
 
 class MaskedWordGenerator:

@@ -201,9 +201,9 @@ def draw_views(
             text = "?" if t == place else words[t]
             box(ax, x, 0.85 * line, width, 0.62, text, size=9.5, **look)
         shown = [percent(chance) for chance in chances.values()]
-        chances = {word.strip(): chance for word, chance in chances.items()}
         title(right, f"what {name} expects", 10, bold=False)
-        bars(right, chances, shown, tint(OTHER, 0.55), "probability of the token")
+        pairs = [(word.strip(), chance) for word, chance in chances.items()]  # two may be blank
+        bars(right, pairs, shown, tint(OTHER, 0.55), "probability of the token")
         right.set_xlim(0, 1.3 * highest)
         percents(right, "x")
     tops = {name: next(iter(chances)).strip() for name, (_, chances) in views.items()}

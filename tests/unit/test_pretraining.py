@@ -376,6 +376,7 @@ def test_replacing_keeps_to_its_share_and_says_truly_what_was_replaced(batch):
     assert torch.equal(replaced, inputs != batch)
     before, after = batch[replaced].tolist(), inputs[replaced].tolist()
     assert set(before) <= ORDINARY and set(after) <= ORDINARY & set(COUNTS)
+    assert not replace_words(batch[:0], KINDS, draw, seeded(0)).inputs.numel(), "an empty text"
     # The batch is random, so hardly a token is drawn that was there.
     assert within(len(after), int((~KINDS.special[batch]).sum()), 0.15)
 

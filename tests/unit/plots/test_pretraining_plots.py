@@ -51,6 +51,10 @@ FIGURES = {
         lambda: pretraining.plot_shares({"a": 0.9, "b": 0.95}, "right", (0.5, "a coin"), n=100),
         "“b” is right most often, “a” nearly so; a coin: 50.0 %",
     ),
+    "draw_views with two kinds of blanks": (
+        lambda: pretraining.draw_views(TOKENS, 2, {"GPT": ([True] * 11, {" ": 0.2, "\n": 0.1})}),
+        "Bars of what GPT expects: : 20 %; : 10 %",
+    ),
     "draw_views": (
         lambda: pretraining.draw_views(TOKENS, 2, VIEWS),
         "GPT expects “cat”; BERT expects “violin”",
