@@ -93,6 +93,7 @@ MARK = "question 1: `alone` marks a question with an answer that needs no passag
     ("text", "says"),
     [
         ("", "expected a list"),
+        ("title: Oxygen", "expected a list"),
         ("- title: [", "not readable as YAML"),
         ("- title: Oxygen\n  questions: []", "article 1 needs a title, a split and a list"),
         (article(GOOD, title="[Oxygen]"), "article 1 needs a title, a split and a list"),
