@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import sys
 
@@ -51,6 +52,7 @@ class Poll:
 
     def __init__(self, folder):
         self.folder, self.errors, self._port = folder, folder / "errors.txt", 0
+        shutil.copytree(quizzes.QUIZZES, folder, dirs_exist_ok=True)
         (folder / "q.json").write_text(json.dumps(QUIZ), encoding="utf-8")
         self.start()
 
@@ -440,9 +442,12 @@ def test_a_clicker_leads_through_a_poll_whose_bars_are_hidden_until_nobody_can_v
     projector.run("live.click()")
     projector.click("#question")
     steps = [("PageDown", "closed"), (" ", "shown"), ("ArrowRight", "open"), ("PageUp", "shown")]
+    press = "dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))"
     for key, said in steps:
-        projector.press(key)
-        projector.press(key)  # a clicker that bounces
+        if key == "ArrowRight":  # and a clicker that bounces
+            projector.run(f"document.body.{press} + document.body.{press}")
+        else:
+            projector.press(key)
         shows(projector, said, "#said")
         assert ("1, 100 %" in projector.text("#bars")) == (said != "open")
         pause(projector, 450)
@@ -547,31 +552,18 @@ FILLED = """(() => {
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-def do(projector, action, **asked):
-    """Ask the server for what no button of the page asks for."""
-    body = json.dumps(json.dumps(asked))
-    options = f"{{method: 'POST', headers: {{'Content-Type': 'application/json'}}, body: {body}}}"
-    assert projector.run(f"fetch('instructor/{action}', {options}).then((reply) => reply.ok)")
-
-
 @pytest.mark.parametrize("course", [False, pytest.param(True, marks=pytest.mark.full)])
-def test_every_question_fills_a_projector_and_nothing_is_below_its_edge(projector, poll, course):
+def test_every_question_fills_a_projector_and_nothing_is_below_its_edge(projector, course):
     names = [f"q/{one}" for one in ("one", "several", "number", "words", "gold")]
     if course:
         names = [f"{one.quiz}/{asked.id}" for one in quizzes.all_sets() for asked in one.questions]
-        poll.stop(signal.SIGINT)
-        for file in quizzes.QUIZZES.glob("*.json"):
-            (poll.folder / file.name).write_bytes(file.read_bytes())
-        poll.start()
-        open_projector(projector, poll)
     for name in names:
-        do(projector, "show", question=name)
-        for phase, said in (("open", "open"), ("closed", "closed"), ("revealed", "shown")):
-            do(projector, "set_phase", question=name, phase=phase)
-            at = f"place.href.endsWith('#{name}') && said.textContent.includes('{said}')"
-            projector.wait(at)
+        projector.run(f"location.hash = '{name}'")
+        for pressed, said in (("title", "open"), ("closing", "closed"), ("reveal", "shown")):
+            projector.click(f"#{pressed}")
+            projector.wait(f"place.href.endsWith('#{name}') && said.textContent.includes('{said}')")
             for width, height in ((1280, 720), (1920, 1080)):
                 size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
                 projector.call("Emulation.setDeviceMetricsOverride", **size)
                 projector.run(DRAWN)
-                assert projector.run(FILLED) == "", (name, phase, height)
+                assert projector.run(FILLED) == "", (name, said, height)
