@@ -202,11 +202,11 @@ def draw_views(
             box(ax, x, 0.85 * line, width, 0.62, text, size=9.5, **look)
         shown = [percent(chance) for chance in chances.values()]
         title(right, f"what {name} expects", 10, bold=False)
-        pairs = [(word.strip(), chance) for word, chance in chances.items()]  # two may be blank
+        pairs = [(word.strip() or "␣", chance) for word, chance in chances.items()]
         bars(right, pairs, shown, tint(OTHER, 0.55), "probability of the token")
         right.set_xlim(0, 1.3 * highest)
         percents(right, "x")
-    tops = {name: next(iter(chances)).strip() for name, (_, chances) in views.items()}
+    tops = {name: next(iter(chances)).strip() or "␣" for name, (_, chances) in views.items()}
     finding = "; ".join(f"{name} expects “{word}”" for name, word in tops.items())
     blanked = " ".join("?" if t == place else word for t, word in enumerate(words))
     seen = {name: f"sees {sum(map(bool, sees))} words" for name, (sees, _) in views.items()}

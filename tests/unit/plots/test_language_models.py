@@ -51,8 +51,8 @@ FIGURES = {
         "bytes: a | ␣ | $ | b | c (5); words: a | ␣$bc (2)",
     ),
     "draw_pieces that no merge joins": (
-        lambda: lm.draw_pieces("ox", {"letters": ["o", "x"]}),
-        "“ox” in 2 pieces (letters)",
+        lambda: lm.draw_pieces("oxygen", {"letters": list("oxygen")}),
+        "“oxygen” in 6 pieces (letters)",
     ),
     "draw_vocabularies": (
         lambda: lm.draw_vocabularies(WORDS),

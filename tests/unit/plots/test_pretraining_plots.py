@@ -53,7 +53,8 @@ FIGURES = {
     ),
     "draw_views with two kinds of blanks": (
         lambda: pretraining.draw_views(TOKENS, 2, {"GPT": ([True] * 11, {" ": 0.2, "\n": 0.1})}),
-        "Bars of what GPT expects: : 20 %; : 10 %",
+        "GPT expects “␣”",
+        "Bars of what GPT expects: ␣: 20 %; ␣: 10 %",
     ),
     "draw_views": (
         lambda: pretraining.draw_views(TOKENS, 2, VIEWS),
