@@ -85,7 +85,7 @@ def teach_students(teacher: QuestionAnswerer, options: argparse.Namespace) -> No
     runs += [(*each, options.steps, seed) for seed in range(options.seeds) for each in LESSONS]
     for start, lesson, rate, steps, seed in runs:
         known = pd.read_csv(table)
-        if (known.iloc[:, :5] == (start, lesson, rate, steps, seed)).all(axis=1).any():
+        if (known.iloc[:, :5] == [start, lesson, rate, steps, seed]).all(axis=1).any():
             continue
         torch.manual_seed(seed)
         student = start_of(start, teacher)
