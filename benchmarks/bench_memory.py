@@ -12,7 +12,7 @@ import torch
 from src import runtime
 from src.rnn import STARTS, TextClassifier, learn_first_symbol, start
 from src.topics import TopicData, accuracy
-from tools.make_sequences import train_topics
+from tools.make_sequences import TOPIC_PASSES, train_topics
 
 READERS = {  # kind, width, learning rate, whether words are shuffled in training and in the test
     "mean of the word vectors": ("bag", 64, 3e-2, False),
@@ -39,17 +39,22 @@ def train_reader(name: str, data: TopicData, seed: int) -> float:
     data = shuffle_words(data, seed) if shuffled else data
     torch.manual_seed(seed)
     model = TextClassifier(kind, data.embeddings.shape[1], len(data.topics), D=D)
-    train_topics(model, data, 12, seed, learning_rate=rate)
+    train_topics(model, data, TOPIC_PASSES, seed, learning_rate=rate)
     return accuracy(model, data, "test")
 
 
-symbols, order, data = {}, {}, TopicData.load()
-for seed in range(3):
-    for name in STARTS:
-        torch.manual_seed(seed)
-        symbols.setdefault(name, []).append(round(learn_first_symbol(start(name, 4, 32)), 4))
-    for name in READERS:
-        order.setdefault(name, []).append(round(train_reader(name, data, seed), 4))
-        print(seed, name, order[name], flush=True)
-runs = {"machine": runtime.machine_line(), "first_symbol": symbols, "order": order}
-(runtime.COURSE / "data" / "memory.json").write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
+def main() -> None:
+    symbols, order, data = {}, {}, TopicData.load()
+    for seed in range(3):
+        for name in STARTS:
+            torch.manual_seed(seed)
+            symbols.setdefault(name, []).append(round(learn_first_symbol(start(name, 4, 32)), 4))
+        for name in READERS:
+            order.setdefault(name, []).append(round(train_reader(name, data, seed), 4))
+            print(seed, name, order[name], flush=True)
+    runs = {"machine": runtime.machine_line(), "first_symbol": symbols, "order": order}
+    (runtime.COURSE / "data/memory.json").write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

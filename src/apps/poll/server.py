@@ -70,9 +70,8 @@ class PollHandler(Handler):
     def keep(self, name: str, value: str, **options: Any) -> None:
         """Set a cookie that no script reads and no other site's script makes a browser send."""
         secure = self.settings["attendees"].startswith("https:")
-        self.set_cookie(
-            name, value, httponly=True, secure=secure, samesite="Lax", **options
-        )  # a link may
+        # A link from elsewhere may: slides lead to their question.
+        self.set_cookie(name, value, httponly=True, secure=secure, samesite="Lax", **options)
 
 
 class EventStream(PollHandler):
