@@ -2,11 +2,9 @@
 
 import json
 import random
-import sys
 from dataclasses import replace
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import common  # noqa: F401  it makes `src` known
 import torch
 
 from src import runtime
