@@ -1,0 +1,280 @@
+// What all views share: loading with progress, the worker, elements, state in the link, guided tours.
+// Text from links and fields only ever becomes textContent or a field's value: markup in it is shown, never run.
+"use strict";
+
+(function (E) {
+  const BASE = new URL(".", document.currentScript.src).href; // where these files are
+  const AS_FILE = location.protocol === "file:";
+  const CACHE = "words-to-answers"; // the browser's own store, where it gives one
+
+  // --- elements --------------------------------------------------------------------------------
+
+  // element("button.main", {type: "button", onclick: f}, "Ask", other)
+  E.element = function (kind, given = {}, ...children) {
+    const [tag, ...classes] = kind.split(".");
+    const made = document.createElement(tag);
+    made.className = classes.join(" ");
+    for (const [name, value] of Object.entries(given)) {
+      if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+      else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+    }
+    made.append(...children.filter((child) => child !== null && child !== undefined));
+    return made;
+  };
+  const element = E.element;
+
+  E.percent = function (share) {
+    if (share > 0 && share < 0.005) return "under 1 %";
+    if (share >= 0.995 && share < 1) return "over 99 %";
+    return `${Math.round(100 * share)} %`;
+  };
+
+  // A number with two places and a real minus sign.
+  E.number = (value, places = 2) => value.toFixed(places).replace("-", "\u2212");
+
+  let numbered = 0;
+  E.newId = (word) => `explorer-${word}-${++numbered}`;
+
+  // A canvas that is sharp on every screen, to draw on in CSS pixels.
+  E.pen = function (canvas, width, height) {
+    const ratio = window.devicePixelRatio || 1;
+    Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+    Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+    const pen = canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    return pen;
+  };
+
+  // --- files -----------------------------------------------------------------------------------
+
+  // Files come as scripts whose one string holds the bytes: so a page that was opened as a file,
+  // which may fetch nothing, can load them too. From a server they are fetched, to show progress.
+  const given = {}; // name -> function that takes a string, while a script is awaited
+  E.take = (name, text) => given[name](text);
+
+  const BACKSLASH = 92, ESCAPES = { 110: 10, 114: 13 }; // \n, \r; others stand for themselves
+  // Where windows-1252, in which browsers read such scripts, differs from plain bytes.
+  const SHIFTED = new Map(
+    [..."\u20ac\u0081\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u008d\u017d\u008f\u0090\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u009d\u017e\u0178"]
+      .map((letter, i) => [letter.charCodeAt(0), 128 + i]),
+  );
+
+  // name: as in models.json, with its size. tell(bytes so far) is called now and then.
+  E.bytes = async function (name, file, tell) {
+    const address = `${BASE}${name}.js?${file.sha256.slice(0, 12)}`;
+    return AS_FILE ? fromScript(name, address, file, tell) : fromServer(name, address, file, tell);
+  };
+
+  async function fromServer(name, address, file, tell) {
+    const store = await globalThis.caches?.open(CACHE).catch(() => null); // only https and localhost have one
+    let response = await store?.match(address);
+    if (!response) {
+      response = await fetch(address);
+      if (!response.ok) throw new Error(`${name} cannot be loaded (${response.status})`);
+      store?.put(address, response.clone()).catch(() => {});
+    }
+    const bytes = new Uint8Array(file.bytes), reader = response.body.getReader();
+    let written = 0, inside = false, escaped = false;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      for (const byte of value) {
+        if (!inside) inside = byte === 34; // the quote with which the string begins; the name has ' around it
+        else if (escaped) {
+          bytes[written++] = ESCAPES[byte] ?? byte;
+          escaped = false;
+        } else if (byte === BACKSLASH) escaped = true;
+        else if (byte === 34) break;
+        else bytes[written++] = byte;
+      }
+      tell(written);
+    }
+    if (written !== file.bytes) throw new Error(`${name} is not whole`);
+    return bytes;
+  }
+
+  function fromScript(name, address, file, tell) {
+    return new Promise((resolve, reject) => {
+      const script = element("script", { src: address, charset: "windows-1252" });
+      given[name] = (text) => {
+        const bytes = new Uint8Array(file.bytes);
+        for (let i = 0; i < bytes.length; i++) {
+          const code = text.charCodeAt(i);
+          bytes[i] = code < 256 ? code : SHIFTED.get(code);
+        }
+        tell(bytes.length);
+        resolve(bytes);
+      };
+      script.onload = () => script.remove();
+      script.onerror = () => reject(new Error(`${name} cannot be loaded`));
+      document.head.append(script);
+    });
+  }
+
+  async function unpacked(bytes) {
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  }
+
+  // --- the worker ------------------------------------------------------------------------------
+
+  class Helper {
+    constructor() {
+      const parts = [...E.workerParts.map((part) => `(${part})();`), `(${E.work})(globalThis.Explorers, ${E.runtime});`];
+      this.worker = new Worker(address(parts.join("\n"), "text/javascript"));
+      this.waiting = new Map();
+      this.worker.onmessage = ({ data: { id, result, problem } }) => {
+        const { resolve, reject } = this.waiting.get(id);
+        this.waiting.delete(id);
+        if (problem === undefined) resolve(result);
+        else reject(new Error(problem));
+      };
+    }
+
+    // One task after another: the model computes one thing at a time anyway.
+    do(task, given = {}, moved = []) {
+      const id = (this.last = (this.last ?? 0) + 1);
+      return new Promise((resolve, reject) => {
+        this.waiting.set(id, { resolve, reject });
+        this.worker.postMessage({ id, task, ...given }, moved);
+      });
+    }
+  }
+
+  const address = (text, type) => URL.createObjectURL(new Blob([text], { type }));
+
+  // What a model needs, loaded once a page: a promise of a Helper that has it.
+  const helpers = {};
+  E.helper = (model, tell) => (helpers[model] ??= loaded(model, tell).catch((error) => { delete helpers[model]; throw error; }));
+
+  async function loaded(model, tell) {
+    const { graph, weights } = E.about.models[model], { files } = E.about;
+    const names = ["runtime.wasm.gz", "vocabulary.txt", graph, ...weights], so = {};
+    const all = names.reduce((sum, name) => sum + files[name].bytes, 0);
+    const got = {};
+    const progress = (name) => (bytes) => {
+      got[name] = bytes;
+      tell(Object.values(got).reduce((sum, one) => sum + one, 0), all);
+    };
+    await script("runtime.js");
+    const helper = new Helper();
+    for (const name of names) so[name] = await E.bytes(name, files[name], progress(name));
+    const wasm = await unpacked(so["runtime.wasm.gz"]);
+    const threads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
+    await helper.do("start", { wasm, glue: E.glue, threads }, [wasm.buffer]);
+    await helper.do("vocabulary", { text: new TextDecoder().decode(so["vocabulary.txt"]) });
+    const given = Object.fromEntries(weights.map((name) => [name, so[name]]));
+    await helper.do("model", { name: E.about.models[model].name, graph: so[graph], weights: given }, [so[graph].buffer, ...weights.map((name) => so[name].buffer)]);
+    helper.threads = threads;
+    return helper;
+  }
+
+  const scripts = {};
+  function script(name) {
+    return (scripts[name] ??= new Promise((resolve, reject) => {
+      const made = element("script", { src: BASE + name });
+      made.onload = resolve;
+      made.onerror = () => reject(new Error(`${name} cannot be loaded`));
+      document.head.append(made);
+    }));
+  }
+
+  // --- state in the link -----------------------------------------------------------------------
+
+  // A view on a page of its own keeps its state behind the #; others have none.
+  function stateOf(root) {
+    const own = root.hasAttribute("data-own");
+    return {
+      read: () => (own ? Object.fromEntries(new URLSearchParams(location.hash.slice(1))) : {}),
+      write(state) {
+        if (!own) return;
+        const link = new URL(location.href);
+        link.hash = new URLSearchParams(state).toString();
+        try {
+          history.replaceState(null, "", link);
+        } catch {
+          // browsers refuse when it changes very often; the next change writes it
+        }
+      },
+    };
+  }
+
+  // --- guided tours ----------------------------------------------------------------------------
+
+  function tour(root, steps, button) {
+    let at = -1, marked = null;
+    const title = element("h4", { tabindex: -1 }), text = element("p"), count = element("span.quiet");
+    const back = element("button", { type: "button", onclick: () => go(at - 1) }, "Back");
+    const next = element("button.main", { type: "button", onclick: () => go(at + 1) }, "Next");
+    const end = element("button", { type: "button", onclick: () => go(-1) }, "End the tour");
+    const box = element("div.tour", { role: "dialog", "aria-label": "Guided tour", hidden: true }, title, text, element("div.choices", {}, back, next, end, count));
+    box.addEventListener("keydown", (event) => { if (event.key === "Escape") go(-1); });
+    button.addEventListener("click", () => go(0));
+    root.append(box);
+
+    function go(step) {
+      marked?.classList.remove("marked");
+      at = step < steps.length ? step : -1;
+      box.hidden = at < 0;
+      if (at < 0) return button.focus();
+      const [place, name, says] = steps[at];
+      marked = root.querySelector(place);
+      marked.classList.add("marked");
+      marked.after(box);
+      title.textContent = name;
+      text.textContent = says;
+      count.textContent = `${at + 1} of ${steps.length}`;
+      back.disabled = at === 0;
+      next.textContent = at === steps.length - 1 ? "Done" : "Next";
+      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      marked.scrollIntoView({ block: "center", behavior: calm ? "auto" : "smooth" });
+      title.focus({ preventScroll: true });
+    }
+  }
+
+  // --- a view on a page ------------------------------------------------------------------------
+
+  E.views = {};
+
+  // root: <div class="explorer" data-view="reader">, with data-own on a page of its own, where it starts at once.
+  E.mount = function (root) {
+    const view = E.views[root.dataset.view], megabytes = (bytes) => Math.ceil(bytes / 1e6);
+    const { graph, weights } = E.about.models[view.model];
+    const size = [graph, ...weights, "runtime.wasm.gz"].reduce((sum, name) => sum + E.about.files[name].bytes, 0);
+    const status = element("p.quiet", { role: "status" }), progress = element("progress", { max: size, value: 0, "aria-label": "Loading the model", hidden: true });
+    const start = element("button.main", { type: "button", onclick: () => open() }, `Load the model (${megabytes(size)} MB, once)`);
+    const guide = element("button", { type: "button", hidden: true }, "Show me around");
+    const head = element("div.head", {}, start, guide, progress, status);
+    root.replaceChildren(head);
+
+    async function open() {
+      start.hidden = true;
+      progress.hidden = false;
+      const began = performance.now();
+      try {
+        const helper = await E.helper(view.model, (bytes, all) => {
+          progress.value = bytes;
+          progress.max = all;
+          status.textContent = `Loading the model: ${megabytes(bytes)} of ${megabytes(all)} MB`;
+        });
+        const seconds = ((performance.now() - began) / 1000).toFixed(1);
+        status.textContent = `The model runs on your device. Loaded in ${seconds} s${helper.threads > 1 ? `, ${helper.threads} threads` : ""}; nothing you type leaves this page.`;
+        const place = element("div.view");
+        root.append(place);
+        view.start(place, { do: helper.do.bind(helper), state: stateOf(root) });
+        tour(place, view.tour, guide);
+        guide.hidden = false;
+      } catch (error) {
+        status.textContent = `This needs a browser with WebAssembly, and the files beside this page. ${error.message}`;
+        start.hidden = false;
+      }
+      progress.hidden = true;
+    }
+
+    if (root.hasAttribute("data-own")) open();
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const root of document.querySelectorAll(".explorer[data-view], .explorer [data-view]")) E.mount(root);
+  });
+})((globalThis.Explorers ??= {}));

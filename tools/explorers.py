@@ -1,0 +1,122 @@
+"""Lay out the pages that compute: `python tools/explorers.py [FOLDER]`, build/explorers else.
+
+Each view has a page, reader.html and attention.html. Files are scripts, so that pages work from
+any folder of any static host and, where the browser allows it, opened as files. Nothing is compiled
+and nothing is asked of another computer.
+"""
+
+from __future__ import annotations
+
+import gzip
+import html
+import json
+import lzma
+import re
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from src.files import write_whole  # noqa: E402
+from tools import page_models  # noqa: E402
+
+SOURCE = ROOT / "src" / "explorers"
+RUNTIME = SOURCE / "runtime"
+SITE = ROOT / "build" / "explorers" / "site"
+# In the order in which they run; those of the worker come as text too.
+SCRIPTS = ("decoding.js", "worker.js", "engine.js", "reader.js", "attention.js")
+OF_WORKER = ("tokenizer.js", "decoding.js")
+WASM = "ort-wasm-simd-threaded"
+PAGES = {
+    "reader": ("Ask the reader", "The model that the course trains, on your question and passage."),
+    "attention": ("Attention", "All heads of a real encoder on your sentence, one opened."),
+}
+
+
+def as_script(name: str, data: bytes) -> bytes:
+    """Bytes as a script that hands them over as one string, a character for each byte.
+
+    Only four bytes need a backslash, so it is hardly longer than the data.
+    """
+    for byte, instead in ((b"\\", b"\\\\"), (b'"', b'\\"'), (b"\n", b"\\n"), (b"\r", b"\\r")):
+        data = data.replace(byte, instead)
+    return b"Explorers.take('" + name.encode() + b"',\"" + data + b'");'
+
+
+def runtime_script() -> str:
+    """ONNX Runtime as a function, and the address-free text of the script that it loads."""
+    source = (RUNTIME / "ort.wasm.min.js").read_text(encoding="utf-8")
+    glue = (RUNTIME / f"{WASM}.mjs").read_text(encoding="utf-8")
+    source = re.sub(r"^//# sourceMappingURL.*$", "", source, flags=re.MULTILINE)
+    return (
+        f"Explorers.runtime = function () {{\n{source}\nreturn ort;\n}};\n"
+        f"Explorers.glue = {json.dumps(glue)};\n"
+    )
+
+
+def engine_script(about: dict) -> str:
+    """All scripts of ours as one, and what there is to load."""
+    read = {name: (SOURCE / name).read_text(encoding="utf-8") for name in {*SCRIPTS, *OF_WORKER}}
+    parts = ",\n".join(f"function () {{\n{read[name]}}}" for name in OF_WORKER)
+    known = f"Explorers.workerParts = [{parts}];\nExplorers.about = {json.dumps(about)};\n"
+    own = "".join(f"(function () {{\n{read[name]}}})();\n" for name in SCRIPTS)
+    return f"globalThis.Explorers ??= {{}};\n{known}{own}"
+
+
+def page(view: str) -> str:
+    """The page of a view."""
+    title, about = (html.escape(text) for text in PAGES[view])
+    return f"""<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>{title}</title>
+    <link rel="icon" href="data:,">
+    <link rel="stylesheet" href="explorers.css">
+    <style>
+      html {{ color-scheme: light dark; }}
+      body {{ margin: 0; }}
+      .explorer {{ min-height: 100vh; padding: 1rem; }}
+      .explorer > * {{ max-width: 46rem; margin-inline: auto; }}
+      .explorer h1 {{ margin-block: 0; font-size: 1.7rem; line-height: 1.2; }}
+    </style>
+    <script src="explorers.js" defer></script>
+  </head>
+  <body>
+    <main class="explorer">
+      <h1>{title}</h1>
+      <p class="quiet">{about}</p>
+      <div data-view="{view}" data-own></div>
+      <noscript><p>This page computes in your browser, and needs JavaScript.</p></noscript>
+    </main>
+  </body>
+</html>
+"""
+
+
+def lay(folder: Path) -> None:
+    """Write pages, scripts and models into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = page_models.models()
+    about = json.loads(files.pop("models.json"))
+    with lzma.open(RUNTIME / f"{WASM}.wasm.xz") as packed:
+        files["runtime.wasm.gz"] = gzip.compress(packed.read(), mtime=0)
+    about["files"] |= {
+        "runtime.wasm.gz": {
+            "bytes": len(files["runtime.wasm.gz"]),
+            "sha256": sha256(files["runtime.wasm.gz"]).hexdigest(),
+        }
+    }
+    for name, data in files.items():
+        write_whole(folder / f"{name}.js", as_script(name, data))
+    write_whole(folder / "runtime.js", runtime_script().encode())
+    write_whole(folder / "explorers.js", engine_script(about).encode())
+    write_whole(folder / "explorers.css", (SOURCE / "explorers.css").read_bytes())
+    for view in PAGES:
+        write_whole(folder / f"{view}.html", page(view).encode())
+
+
+if __name__ == "__main__":
+    lay(Path(sys.argv[1]) if len(sys.argv) > 1 else SITE)

@@ -1,0 +1,89 @@
+"""What int8 weights cost: F1 of the reader in fp32 and of the files that pages read with.
+
+    python tools/page_model_scores.py [FOLDER]      needs the package onnxruntime
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from src import runtime
+
+runtime.configure_libraries()
+
+import numpy as np  # noqa: E402
+import onnxruntime  # noqa: E402
+
+from src.qa import QuestionAnswerer, evaluate, load_squad  # noqa: E402
+from src.qa.decoding import decode  # noqa: E402
+from tools.page_models import FOLDER, READER  # noqa: E402
+from tools.reader_data import load_wiki  # noqa: E402
+
+QUESTIONS = 400  # of a set, at most
+
+
+class PageReader(QuestionAnswerer):
+    """The reader as a page computes it: one window at a time, with ONNX Runtime."""
+
+    file: Path
+
+    def logits(self, features):
+        """See `QuestionAnswerer.logits`."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        if not hasattr(self, "session"):
+            self.session = onnxruntime.InferenceSession(str(self.file), options)
+        starts, ends = [], []
+        for row in features:
+            inputs = {n: np.array(row[n], np.int32) for n in ("input_ids", "token_type_ids")}
+            start, end = self.session.run(["start_logits", "end_logits"], inputs)
+            starts.append(start)
+            ends.append(end)
+        return starts, ends
+
+
+def page_reader(file: Path) -> PageReader:
+    """The reader whose logits a file gives, with the released threshold and temperature."""
+    qa = PageReader.load(READER, precision="fp32")
+    qa.file = file
+    return qa
+
+
+def sets():
+    course = load_squad("course")["validation"]
+    wiki = load_wiki("development")
+    found = {"course": course}
+    if wiki is not None:
+        order = np.random.default_rng(0).permutation(len(wiki))[:QUESTIONS]
+        found["new_wiki"] = wiki.select(order)
+    return found
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    readers = {"fp32": QuestionAnswerer.load(READER, precision="fp32")}
+    for file in sorted(folder.glob(f"{READER}*.onnx")):
+        if "heads" not in file.name:
+            readers[file.name] = page_reader(file)
+    for name, rows in sets().items():
+        asked = list(rows["question"]), list(rows["context"])
+        truth = None
+        for kind, qa in readers.items():
+            began = time.perf_counter()
+            answers = qa(*asked, threshold=0.0, n_best=1)
+            seconds = time.perf_counter() - began
+            truth = truth or answers
+            same = np.mean([a.text == b.text for a, b in zip(answers, truth, strict=True)])
+            moved = np.array([abs(a.score - b.score) for a, b in zip(answers, truth, strict=True)])
+            scores = evaluate(qa, rows)
+            told = {k: round(scores[k], 2) for k in ("exact_match", "f1", "HasAns_f1", "NoAns_f1", "auc") if k in scores}
+            told |= {"n": len(rows), "same text %": round(100 * same, 1), "score moved, mean": round(moved.mean(), 4), "max": round(moved.max(), 4), "ms each": round(1000 * seconds / len(rows))}
+            print(name, kind, json.dumps(told), flush=True)
+
+
+if __name__ == "__main__":
+    main()
