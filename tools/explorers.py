@@ -79,7 +79,7 @@ def page(view: str) -> str:
       html {{ color-scheme: light dark; }}
       body {{ margin: 0; }}
       .explorer {{ min-height: 100vh; padding: 1rem; }}
-      .explorer > * {{ max-width: 46rem; margin-inline: auto; }}
+      .explorer > * {{ width: 100%; max-width: 46rem; margin-inline: auto; }}
       .explorer h1 {{ margin-block: 0; font-size: 1.7rem; line-height: 1.2; }}
     </style>
     <script src="explorers.js" defer></script>
@@ -87,7 +87,7 @@ def page(view: str) -> str:
   <body>
     <main class="explorer">
       <h1>{title}</h1>
-      <p class="quiet">{about}</p>
+      <p class="quiet lead">{about}</p>
       <div data-view="{view}" data-own></div>
       <noscript><p>This page computes in your browser, and needs JavaScript.</p></noscript>
     </main>

@@ -73,6 +73,7 @@ class Weights:
         self.file = file
         self.data = bytearray()
         self.places: dict[str, bytes] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}  # what they are made into, where it differs
 
     def add(self, name: str, array: np.ndarray) -> str:
         """Put an array at the end of the file; returns its name."""

@@ -1,11 +1,12 @@
 """What int8 weights cost: F1 of the reader in fp32 and of the files that pages read with.
 
-    python tools/page_model_scores.py [FOLDER]      needs the package onnxruntime
+python tools/page_model_scores.py [FOLDER]      needs the package onnxruntime
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,12 +19,13 @@ runtime.configure_libraries()
 import numpy as np  # noqa: E402
 import onnxruntime  # noqa: E402
 
-from src.qa import QuestionAnswerer, evaluate, load_squad  # noqa: E402
-from src.qa.decoding import decode  # noqa: E402
+from src.qa import QuestionAnswerer, load_squad  # noqa: E402
+from src.qa.dataset import gold_answers  # noqa: E402
+from src.qa.metrics import score_answers  # noqa: E402
 from tools.page_models import FOLDER, READER  # noqa: E402
 from tools.reader_data import load_wiki  # noqa: E402
 
-QUESTIONS = 400  # of a set, at most
+QUESTIONS = int(os.environ.get("QUESTIONS", "400"))  # of a set, at most
 
 
 class PageReader(QuestionAnswerer):
@@ -65,24 +67,26 @@ def sets():
 
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
-    readers = {"fp32": QuestionAnswerer.load(READER, precision="fp32")}
-    for file in sorted(folder.glob(f"{READER}*.onnx")):
-        if "heads" not in file.name:
-            readers[file.name] = page_reader(file)
+    readers = {
+        "fp32": QuestionAnswerer.load(READER, precision="fp32"),
+        "page": page_reader(folder / f"{READER}.onnx"),
+    }
     for name, rows in sets().items():
-        asked = list(rows["question"]), list(rows["context"])
-        truth = None
+        told, found = {"n": len(rows)}, {}
         for kind, qa in readers.items():
             began = time.perf_counter()
-            answers = qa(*asked, threshold=0.0, n_best=1)
-            seconds = time.perf_counter() - began
-            truth = truth or answers
-            same = np.mean([a.text == b.text for a, b in zip(answers, truth, strict=True)])
-            moved = np.array([abs(a.score - b.score) for a, b in zip(answers, truth, strict=True)])
-            scores = evaluate(qa, rows)
-            told = {k: round(scores[k], 2) for k in ("exact_match", "f1", "HasAns_f1", "NoAns_f1", "auc") if k in scores}
-            told |= {"n": len(rows), "same text %": round(100 * same, 1), "score moved, mean": round(moved.mean(), 4), "max": round(moved.max(), 4), "ms each": round(1000 * seconds / len(rows))}
-            print(name, kind, json.dumps(told), flush=True)
+            found[kind] = qa(list(rows["question"]), list(rows["context"]), 0.0, 1)
+            told[f"{kind} ms"] = round(1000 * (time.perf_counter() - began) / len(rows))
+            said = {
+                qid: one.text if one.score >= (qa.threshold if name == "course" else 0) else ""
+                for qid, one in zip(rows["id"], found[kind], strict=True)
+            }
+            told[f"{kind} f1"] = round(score_answers(said, gold_answers(rows))["f1"], 2)
+        pairs = list(zip(found["fp32"], found["page"], strict=True))
+        told["same text %"] = round(100 * np.mean([a.text == b.text for a, b in pairs]), 1)
+        moved = np.array([abs(a.score - b.score) for a, b in pairs])
+        told["score moved"] = f"mean {moved.mean():.4f}, most {moved.max():.4f}"
+        print(name, json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Make the files with which the pages compute: `python tools/page_models.py [FOLDER]`.
 
 Nothing is trained. The released reader and MiniLM become ONNX files whose weights are int8, each
-output channel with a scale of its own: a quarter of the bytes, and computed with in fp32, so that
-pages and notebooks agree. The word embeddings, which both models share, are stored once.
+block of 64 numbers with a scale of its own: a quarter of the bytes. What is computed with them is
+fp32, so that pages and notebooks agree. The word embeddings, which both models share, are stored once.
 
     words.bin        word embeddings, int8[30522, 384]
     NAME.bin         all other weights of a model
@@ -14,6 +14,7 @@ pages and notebooks agree. The word embeddings, which both models share, are sto
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ runtime.configure_libraries()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from transformers import PreTrainedModel  # noqa: E402
+from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
 
 from src import assets  # noqa: E402
 from src.files import json_bytes, write_whole  # noqa: E402
@@ -36,16 +37,18 @@ from tools.onnx_file import FLOAT, INT32, Graph, Weights  # noqa: E402
 READER, ENCODER = "qa-minilm", "minilm"
 FOLDER = runtime.COURSE / "build" / "explorers" / "models"
 DEEP = 127  # the largest int8
+BLOCK = 64  # rows of a matrix that share a scale for each column
 
 
-def quantise(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """float[in, out] as int8[in, out] and a scale for each column, float32[out].
+def quantise(matrix: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """float[in, out] as int8[in / block, block, out] and scales, float32[in / block, 1, out].
 
     The product of the two is nearer to the matrix than half a step of the scale.
     """
-    scales = np.abs(matrix).max(axis=0) / DEEP
+    parts = matrix.reshape(-1, block, matrix.shape[1])
+    scales = np.abs(parts).max(axis=1, keepdims=True) / DEEP
     scales[scales == 0] = 1
-    return np.round(matrix / scales).astype(np.int8), scales.astype(np.float32)
+    return np.round(parts / scales).astype(np.int8), scales.astype(np.float32)
 
 
 class EncoderGraph:
@@ -53,16 +56,13 @@ class EncoderGraph:
 
     Args:
         name: of the graph.
-        model: its weights; any of BERT's kind.
+        config: of the model, any of BERT's kind.
         words, weights: where they were put, see `word_weights` and `model_weights`.
-        dynamic: whether activations are made int8, too: faster where that is, less exact.
     """
 
-    def __init__(
-        self, name: str, config, words: Weights, weights: Weights, dynamic: bool = False
-    ):
+    def __init__(self, name: str, config, words: Weights, weights: Weights):
         self.graph, self.config = Graph(name), config
-        self.words, self.weights, self.dynamic = words, weights, dynamic
+        self.words, self.weights = words, weights
         self.heads, self.width = config.num_attention_heads, config.hidden_size
         self.depth = self.width // self.heads
         self.parts: dict[str, list[str]] = {}  # queries, keys, values, weights of every layer
@@ -85,7 +85,9 @@ class EncoderGraph:
         g, name = self.graph, f"{number}"
         x = self._norm(g.node("Add", self._attention(x, name), x), f"{name}.norm1")
         hidden = g.node("Gelu", self._linear(x, f"{name}.expand"))
-        return self._norm(g.node("Add", self._linear(hidden, f"{name}.contract"), x), f"{name}.norm2")
+        return self._norm(
+            g.node("Add", self._linear(hidden, f"{name}.contract"), x), f"{name}.norm2"
+        )
 
     def _attention(self, x: str, name: str) -> str:
         g = self.graph
@@ -102,23 +104,22 @@ class EncoderGraph:
         root = g.constant("root", np.float32(self.depth**-0.5))
         scores = g.node("Mul", g.node("MatMul", query, turned), root)
         shares = g.node("Softmax", scores, axis=-1)  # [H, T, T]
-        for part, made in zip(("queries", "keys", "values", "shares"), (query, key, value, shares), strict=True):
+        for part, made in zip(
+            ("queries", "keys", "values", "shares"), (query, key, value, shares), strict=True
+        ):
             self.parts.setdefault(part, []).append(made)
         mixed = g.node("Transpose", g.node("MatMul", shares, value), perm=[1, 0, 2])
         whole = g.constant("whole", np.array([0, self.width]))
         return self._linear(g.node("Reshape", mixed, whole), f"{name}.out")
 
     def _linear(self, x: str, name: str) -> str:
+        # Cast, Mul and Reshape of what is constant are done once, when the model is loaded.
         g = self.graph
-        numbers, scale = self._weight(name), self._weight(f"{name}.scale")
-        if self.dynamic:
-            small, step, middle = g.node("DynamicQuantizeLinear", x, outputs=3)
-            product = g.node("MatMulInteger", small, numbers, middle)
-            product = g.node("Mul", g.node("Cast", product, to=FLOAT), g.node("Mul", step, scale))
-        else:
-            matrix = g.node("DequantizeLinear", numbers, scale, axis=1)
-            product = g.node("MatMul", x, matrix)
-        return g.node("Add", product, self._weight(f"{name}.bias"))
+        numbers = g.node("Cast", self._weight(name), to=FLOAT)
+        rows = g.constant(f"{name}.shape", np.array(self.weights.shapes[name]))
+        scaled = g.node("Mul", numbers, self._weight(f"{name}.scale"))
+        matrix = g.node("Reshape", scaled, rows)
+        return g.node("Add", g.node("MatMul", x, matrix), self._weight(f"{name}.bias"))
 
     def _norm(self, x: str, name: str) -> str:
         scale, bias = self._weight(f"{name}.weight"), self._weight(f"{name}.bias")
@@ -160,9 +161,9 @@ class EncoderGraph:
 def word_weights(table: np.ndarray, file: str) -> Weights:
     """The word embeddings, float[V, D], a scale for each row."""
     words = Weights(file)
-    numbers, scales = quantise(table.T)
-    words.add("words.scale", scales[:, None])
-    words.add("words", numbers.T)
+    numbers, scales = quantise(table.T, len(table.T))
+    words.add("words.scale", scales[0].T)
+    words.add("words", numbers[0].T)
     return words
 
 
@@ -172,7 +173,9 @@ def model_weights(model: PreTrainedModel, file: str) -> Weights:
     prefix = "bert." if any(name.startswith("bert.") for name in state) else ""
 
     def linear(name: str, source: str) -> None:
-        numbers, scales = quantise(state[f"{source}.weight"].T)  # torch stores [out, in]
+        matrix = state[f"{source}.weight"].T  # torch stores [out, in]
+        numbers, scales = quantise(matrix, BLOCK)
+        weights.shapes[name] = matrix.shape
         weights.add(name, numbers)
         weights.add(f"{name}.scale", scales)
         weights.add(f"{name}.bias", state[f"{source}.bias"])
@@ -199,6 +202,27 @@ def model_weights(model: PreTrainedModel, file: str) -> Weights:
     return weights
 
 
+def vocabulary(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The pieces in the order of their ids."""
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=ids.get)
+
+
+def as_pages_have_it(model: PreTrainedModel) -> PreTrainedModel:
+    """A copy with the weights that pages compute with, for comparison."""
+    copied = copy.deepcopy(model)
+    for name, tensor in copied.state_dict().items():
+        matrix = tensor.numpy()
+        if name.endswith("word_embeddings.weight"):
+            numbers, scales = quantise(matrix.T, matrix.shape[1])
+        elif matrix.ndim == 2 and "embeddings" not in name:
+            numbers, scales = quantise(matrix.T, BLOCK)
+        else:
+            continue
+        tensor.copy_(torch.from_numpy((numbers * scales).reshape(matrix.T.shape).T))
+    return copied
+
+
 def models() -> dict[str, bytes]:
     """All files by name."""
     from transformers import AutoModel
@@ -216,8 +240,7 @@ def models() -> dict[str, bytes]:
         if name == READER:
             files[f"{name}.onnx"] = EncoderGraph(*parts).reader()
         files[f"{name}-heads.onnx"] = EncoderGraph(*parts).attention()
-    vocabulary = reader.tokenizer.get_vocab()
-    pieces = sorted(vocabulary, key=vocabulary.get)
+    pieces = vocabulary(reader.tokenizer)
     files["vocabulary.txt"] = "".join(f"{piece}\n" for piece in pieces).encode()
     card = read_card(READER)
     about = {

@@ -106,6 +106,7 @@
         const made = await this.engine.do("heads", { name: "heads", sentence: this.sentence.value, longest: TOKENS });
         if (mine !== this.pending) return;
         this.made = made;
+        this.problem.textContent = made.cut ? `Only the first ${made.T} tokens are shown.` : "";
         this.rest.hidden = false;
         this.go(this.layer, this.head, this.row);
       } catch (error) {

@@ -123,19 +123,20 @@
       const parts = [...E.workerParts.map((part) => `(${part})();`), `(${E.work})(globalThis.Explorers, ${E.runtime});`];
       this.worker = new Worker(address(parts.join("\n"), "text/javascript"));
       this.waiting = new Map();
-      this.worker.onmessage = ({ data: { id, result, problem } }) => {
-        const { resolve, reject } = this.waiting.get(id);
+      this.worker.onmessage = ({ data: { id, result, problem, progress } }) => {
+        const { resolve, reject, tell } = this.waiting.get(id);
+        if (progress) return tell?.(...progress);
         this.waiting.delete(id);
         if (problem === undefined) resolve(result);
         else reject(new Error(problem));
       };
     }
 
-    // One task after another: the model computes one thing at a time anyway.
-    do(task, given = {}, moved = []) {
+    // tell(...) is called with what the worker says in between; moved: buffers that it may keep.
+    do(task, given = {}, tell = null, moved = []) {
       const id = (this.last = (this.last ?? 0) + 1);
       return new Promise((resolve, reject) => {
-        this.waiting.set(id, { resolve, reject });
+        this.waiting.set(id, { resolve, reject, tell });
         this.worker.postMessage({ id, task, ...given }, moved);
       });
     }
@@ -161,10 +162,10 @@
     for (const name of names) so[name] = await E.bytes(name, files[name], progress(name));
     const wasm = await unpacked(so["runtime.wasm.gz"]);
     const threads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
-    await helper.do("start", { wasm, glue: E.glue, threads }, [wasm.buffer]);
+    await helper.do("start", { wasm, glue: E.glue, threads }, null, [wasm.buffer]);
     await helper.do("vocabulary", { text: new TextDecoder().decode(so["vocabulary.txt"]) });
     const given = Object.fromEntries(weights.map((name) => [name, so[name]]));
-    await helper.do("model", { name: E.about.models[model].name, graph: so[graph], weights: given }, [so[graph].buffer, ...weights.map((name) => so[name].buffer)]);
+    await helper.do("model", { name: E.about.models[model].name, graph: so[graph], weights: given }, null, [so[graph].buffer, ...weights.map((name) => so[name].buffer)]);
     helper.threads = threads;
     return helper;
   }

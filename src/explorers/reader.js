@@ -4,24 +4,16 @@
 (function (E) {
   const { element, percent, number } = E;
   const MOST_SPANS = 6, LONGEST = { question: 500, passage: 20000 }; // characters
+  const OXYGEN =
+    "Oxygen is a chemical element with symbol O and atomic number 8. It was discovered by Carl Wilhelm Scheele and Joseph Priestley, each on his own, in the years before 1775. Nearly half of the Earth's crust, by mass, is oxygen, bound to other elements.";
   const PRESETS = [
+    { name: "Who discovered it?", question: "Who discovered oxygen?", passage: OXYGEN },
+    { name: "Not in the passage", question: "What does a bottle of oxygen cost?", passage: OXYGEN },
     {
-      name: "Who found it?",
-      question: "Who discovered oxygen first?",
+      name: "Two dates",
+      question: "When was the wooden bridge carried away?",
       passage:
-        "Oxygen is a chemical element; it has symbol O and atomic number 8. Carl Wilhelm Scheele found it in Uppsala in 1773, and Joseph Priestley in Wiltshire in 1774. Priestley is often named first, because his work was published first.",
-    },
-    {
-      name: "No answer here",
-      question: "What does a kilogram of oxygen cost?",
-      passage:
-        "Oxygen is a chemical element; it has symbol O and atomic number 8. Carl Wilhelm Scheele found it in Uppsala in 1773, and Joseph Priestley in Wiltshire in 1774. Priestley is often named first, because his work was published first.",
-    },
-    {
-      name: "A trap",
-      question: "When did the old bridge fall?",
-      passage:
-        "The new bridge over the Elbe was opened in 1894. It replaced a wooden one from 1731, which a flood had carried away in March 1890. Trains have crossed it since 1902.",
+        "The stone bridge over the river was opened in 1894. It replaced a wooden one from 1731, which a flood had carried away in March 1890. Trains have crossed the new bridge since 1902.",
     },
   ];
 
@@ -59,6 +51,7 @@
       this.question.value = state.q ?? PRESETS[0].question;
       this.passage.value = state.p ?? PRESETS[0].passage;
       this.problem = element("p.problem", { role: "alert" });
+      this.progress = element("p.quiet");
       const presets = PRESETS.map((one) =>
         element("button", { type: "button", onclick: () => this.ask(one.question, one.passage) }, one.name));
       this.form = element("form", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.ask(); } },
@@ -67,7 +60,7 @@
         element("label", { for: passage }, "The passage to read"),
         this.passage,
         element("div.choices", {}, element("span.quiet", {}, "Or try: "), ...presets),
-        this.problem);
+        this.problem, this.progress);
       this.verdict = element("div.verdict", { role: "status" });
       this.slider = element("input", { id: slider, type: "range", min: 0, max: 100, step: 1, oninput: () => this.decide(this.slider.valueAsNumber / 100) });
       this.least = element("output", { for: slider });
@@ -116,7 +109,7 @@
         const whole = await this.whole(asked);
         const kept = this.away.size ? await this.model({ ...asked, passage: without(asked.passage, this.away) }) : whole;
         if (mine !== this.pending) return;
-        Object.assign(this, { asked, before: whole, read_: kept, token: null });
+        Object.assign(this, { asked, before: whole, kept, token: null });
         this.window = kept.windows.findIndex((window) => holds(window, kept.answer));
         if (this.window < 0) this.window = 0;
         this.draw();
@@ -135,7 +128,8 @@
 
     model(asked) {
       const { name, temperature, max_length: maxLength, doc_stride: docStride } = this.settings;
-      return this.engine.do("read", { name, ...asked, temperature, maxLength, docStride });
+      const tell = (done, all) => { this.progress.textContent = done < all ? `Reading window ${done + 1} of ${all}` : ""; };
+      return this.engine.do("read", { name, ...asked, temperature, maxLength, docStride }, tell);
     }
 
     // --- what is shown -------------------------------------------------------------------------
@@ -158,8 +152,8 @@
       this.least.textContent = share;
       this.root.style.setProperty("--threshold", threshold);
       this.save();
-      if (!this.read_) return;
-      const { answer, milliseconds, windows } = this.read_;
+      if (!this.kept) return;
+      const { answer, milliseconds, windows } = this.kept;
       const answered = answer.candidates.length > 0 && answer.score >= threshold;
       if (this.decided === answered) return;
       this.decided = answered;
@@ -181,7 +175,7 @@
     }
 
     drawTokens() {
-      const { windows, answer } = this.read_;
+      const { windows, answer } = this.kept;
       this.tabs.replaceChildren(...(windows.length > 1 ? windows.map((_, i) =>
         element("button", { type: "button", "aria-pressed": String(i === this.window), onclick: () => { this.window = i; this.token = null; this.drawTokens(); } }, `Window ${i + 1}`)) : []));
       const window = windows[this.window];
@@ -204,7 +198,7 @@
     }
 
     numbers(i) {
-      const window = this.read_.windows[this.window];
+      const window = this.kept.windows[this.window];
       return `${window.pieces[i]}: start ${number(window.startLogits[i])}, end ${number(window.endLogits[i])}`;
     }
 
@@ -212,12 +206,12 @@
       this.tokens.children[this.token]?.setAttribute("aria-pressed", "false");
       this.token = i;
       this.tokens.children[i].setAttribute("aria-pressed", "true");
-      const null_ = i === 0 ? " The two numbers of [CLS] together stand for “no answer”." : "";
-      this.told.textContent = `${this.numbers(i)}.${null_}`;
+      const ofNone = i === 0 ? " The two numbers of [CLS] together stand for “no answer”." : "";
+      this.told.textContent = `${this.numbers(i)}.${ofNone}`;
     }
 
     drawSpans() {
-      const { answer } = this.read_;
+      const { answer } = this.kept;
       const row = (name, sum, score, kind) => element(`tr${kind}`, {},
         element("th", { scope: "row" }, name), element("td.sum", {}, sum), element("td", {}, bar(score), percent(score)));
       const rows = answer.candidates.slice(0, MOST_SPANS).map((one) =>
@@ -241,7 +235,7 @@
 
     difference(parts) {
       if (!this.away.size) return ["Nothing is taken away."];
-      const [old, now] = [this.before.answer, this.read_.answer];
+      const [old, now] = [this.before.answer, this.kept.answer];
       const names = [...this.away].sort((a, b) => a - b).map((i) => parts[i]?.text).filter(Boolean);
       const back = element("button", { type: "button", onclick: () => { this.away.clear(); this.read(); } }, "Put all back");
       const same = old.text === now.text;

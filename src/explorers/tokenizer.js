@@ -4,10 +4,29 @@
 (function (E) {
   const SPECIAL = /\[(?:PAD|UNK|CLS|SEP|MASK)\]/g;
   const LONGEST_WORD = 100; // characters; a longer one is unknown
-  const DROPPED = /[\p{Cc}\p{Cf}\p{Co}\uFFFD]/u; // controls, and what stands for a broken character
-  const BLANK = /[\s\u0085]/u;
-  const MARK = /\p{Mn}/u;
-  const PUNCTUATION = /[\p{P}$+<=>^`|~]/u;
+  const BLANK = /[\t\n\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+  // The library's tables are those of an older Unicode, browsers' are newer: these differ, and were
+  // found by comparing all 1,112,064 characters. To the library they are letters like others ...
+  const NEWER = ranges(
+    "61d 7fd 890-891 897-89f 8ca-8e2 9fd-9fe a76 afa-aff b55 c04 c3c c77 c84 d00 d3b-d3c d81 eba ece 180f 1885-1886 " +
+    "1abf-1add 1ae0-1aeb 1b4e-1b4f 1b7d-1b7f 1df6-1dfb 2e43-2e4f 2e52-2e5d a82c a8c5 a8ff a9bd 10d24-10d27 " +
+    "10d69-10d6e 10eab-10ead 10ed0 10efa-10eff 10f46-10f50 10f55-10f59 10f82-10f89 11070 11073-11074 110c2 110cd " +
+    "111cf 1123e 11241 1133b 113bb-113c0 113ce 113d0 113d2 113d4-113d5 113d7-113d8 113e1-113e2 11438-1143f " +
+    "11442-11444 11446 1144b-1144f 1145a-1145b 1145d-1145e 11660-1166c 116b9 1182f-11837 11839-1183b 1193b-1193c " +
+    "1193e 11943-11946 119d4-119d7 119da-119db 119e0 119e2 11a01-11a0a 11a33-11a38 11a3b-11a47 11a51-11a56 " +
+    "11a59-11a5b 11a8a-11a96 11a98-11a9c 11a9e-11aa2 11b00-11b09 11b60 11b62-11b64 11b66 11be1 11c30-11c36 " +
+    "11c38-11c3d 11c3f 11c41-11c45 11c70-11c71 11c92-11ca7 11caa-11cb0 11cb2-11cb3 11cb5-11cb6 11d31-11d36 11d3a " +
+    "11d3c-11d3d 11d3f-11d45 11d47 11d90-11d91 11d95 11d97 11ef3-11ef4 11ef7-11ef8 11f00-11f01 11f36-11f3a 11f40 " +
+    "11f42-11f4f 11f5a 11fff 12ff1-12ff2 13430-13440 13447-13455 1611e-16129 1612d-1612f 16d6d-16d6f 16e97-16e9a " +
+    "16f4f 16fe2 16fe4 1cf00-1cf2d 1cf30-1cf46 1e000-1e006 1e008-1e018 1e01b-1e021 1e023-1e024 1e026-1e02a 1e08f " +
+    "1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e5ff 1e6e3 1e6e6 1e6ee-1e6ef 1e6f5 1e944-1e94a " +
+    "1e95e-1e95f",
+  );
+  // ... and four have changed their kind since.
+  const isOf = (kind) => (character) => kind.test(character) && !NEWER.has(character.codePointAt(0));
+  const isDropped = isOf(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/u); // controls, and what stands for a broken character
+  const isMark = isOf(/(?!\u{111c9})[\p{Mn}\u1734\u{1171e}]/u);
+  const isPunctuation = isOf(/[\p{P}$+<=>^`|~\u166d\u{111c9}]/u);
   const CHINESE = [
     [0x4e00, 0x9fff], [0x3400, 0x4dbf], [0x20000, 0x2a6df], [0x2a700, 0x2b73f],
     [0x2b740, 0x2b81f], [0x2b920, 0x2ceaf], [0xf900, 0xfaff], [0x2f800, 0x2fa1f],
@@ -50,7 +69,7 @@
         const end = start + character.length;
         for (const made of this.normalised(character)) {
           if (BLANK.test(made)) flush();
-          else if (PUNCTUATION.test(made)) {
+          else if (isPunctuation(made)) {
             flush();
             this.addPieces([[made, start, end]], tokens);
           } else word.push([made, start, end]);
@@ -66,7 +85,7 @@
       if (made === undefined) {
         const code = character.codePointAt(0);
         if (BLANK.test(character)) made = [" "];
-        else if (DROPPED.test(character) || (code >= 0xd800 && code <= 0xdfff)) made = [];
+        else if (isDropped(character)) made = [];
         else if (isChinese(code)) made = [" ", ...plain(character), " "];
         else made = plain(character);
         this.known.set(character, made);
@@ -91,6 +110,14 @@
       }
       if (first === word.length) tokens.push(...found);
       else tokens.push({ id: this.unknown, start: word[0][1], end: word[word.length - 1][2] });
+    }
+
+    // One text by itself: [CLS] text [SEP], at most `longest` tokens; `cut` says whether it was longer.
+    sentence(text, longest) {
+      const tokens = this.encode(text), cut = tokens.length > longest - 2;
+      const ids = ["[CLS]", "[SEP]"].map((mark) => this.ids.get(mark));
+      ids.splice(1, 0, ...tokens.slice(0, longest - 2).map((token) => token.id));
+      return { ids, types: ids.map(() => 0), pieces: ids.map((id) => this.pieces[id]), cut };
     }
 
     // --- questions with passages ----------------------------------------------------------------
@@ -135,9 +162,17 @@
     }
   }
 
+  function ranges(text) {
+    const codes = new Set();
+    for (const [first, last = first] of text.split(" ").map((range) => range.split("-").map((code) => parseInt(code, 16)))) {
+      for (let code = first; code <= last; code++) codes.add(code);
+    }
+    return codes;
+  }
+
   function plain(character) {
     return [...character.normalize("NFD")]
-      .filter((part) => !MARK.test(part))
+      .filter((part) => !isMark(part))
       .flatMap((part) => [...part.toLowerCase()]);
   }
 

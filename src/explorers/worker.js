@@ -1,5 +1,5 @@
 // What runs beside the page, so that it never stops while a model computes. The page sends
-// {id, task, ...} and gets {id, result} or {id, problem}. `runtime` makes ONNX Runtime's object.
+// {id, task, ...} and gets {id, result} or {id, problem}, before it perhaps {id, progress}. `runtime` makes ONNX Runtime's object.
 "use strict";
 
 (function (E) {
@@ -30,27 +30,28 @@
       },
 
       // Tokens, start and end logits of every window, and the answer.
-      async read({ name, question, passage, temperature, maxLength, docStride }) {
+      async read({ name, question, passage, temperature, maxLength, docStride }, tell) {
         const began = performance.now();
         const windows = tokenizer.windows(question, passage, maxLength, docStride);
-        for (const window of windows) {
+        for (const [done, window] of windows.entries()) {
+          tell(done, windows.length);
           const made = await run(name, window);
           window.startLogits = Array.from(made.start_logits.data);
           window.endLogits = Array.from(made.end_logits.data);
         }
+        tell(windows.length, windows.length);
         const answer = E.decode(windows, passage, temperature);
         return { windows, answer, milliseconds: performance.now() - began };
       },
 
       // All heads on one sentence: pieces, and float[L, H, T, ...] as flat arrays.
       async heads({ name, sentence, longest }) {
-        const row = tokenizer.window(tokenizer.encode(sentence).slice(0, longest - 2), []);
-        const window = { ids: row.ids.slice(0, -1), types: row.types.map(() => 0).slice(0, -1) };
-        const made = await run(name, window);
+        const row = tokenizer.sentence(sentence, longest);
+        const made = await run(name, row);
         const [L, H, T] = made.shares.dims;
         const flat = (part) => made[part].data;
         return {
-          pieces: row.pieces.slice(0, -1), L, H, T, d: made.queries.dims[3],
+          pieces: row.pieces, cut: row.cut, L, H, T, d: made.queries.dims[3],
           shares: flat("shares"), queries: flat("queries"), keys: flat("keys"), values: flat("values"),
         };
       },
@@ -66,8 +67,9 @@
     }
 
     self.onmessage = async ({ data: { id, task, ...given } }) => {
+      const tell = (...progress) => self.postMessage({ id, progress });
       try {
-        self.postMessage({ id, result: await tasks[task](given) });
+        self.postMessage({ id, result: await tasks[task](given, tell) });
       } catch (error) {
         self.postMessage({ id, problem: String(error?.message ?? error) });
       }

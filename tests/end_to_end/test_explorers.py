@@ -1,0 +1,273 @@
+"""Pages that compute: in a browser, they give what Python gives, and ask no other computer."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from src import assets
+from src.qa import QuestionAnswerer, load_squad
+from tests.end_to_end.pages import FAINT, FITS
+from tools import explorers, page_models, site_server
+
+ODD = (
+    "Ünïcödé naïve CAFÉ e\u0301 o\u0308 ǅ İstanbul ΣΊΣΥΦΟΣ ﬁne Straße ½ ① Ⅷ",
+    "日本語の文、한국어 문장. 汉字漢字 ภาษาไทย हिन्दी में \u200d\u200c العربية עברית",
+    "🙂👩‍👩‍👧‍👦🏳️‍🌈 a\u0000b\ufffdc\tnew\r\nline\u2028sep\u00a0nbsp\u200bzero\u00adsoft\ufeffbom",
+    "[CLS] said [SEP] and [MASK]ed [UNK]nown [PAD] [cls] [sep] [[SEP]]",
+    "x" * 120
+    + " "
+    + "supercalifragilistic" * 6
+    + " $1,000.50 + 5% ~ `a|b` ^ <i> «q» ‘s’ — … ¿no? ¡sí!",
+    "\U0001d504\U0001d505 \U00020000\U0002a6d6 \U000e0001 \ue000 \u0e4d \u094d \u1ab0 \ua670",
+    "",
+    " \t\n ",
+)
+ALPHABETS = (
+    (0x20, 0x7F),
+    (0xA0, 0x250),
+    (0x300, 0x370),
+    (0x370, 0x600),
+    (0x900, 0xE80),
+    (0x1E00, 0x2000),
+    (0x2000, 0x2C00),
+    (0x3000, 0x3400),
+    (0x4E00, 0x4F00),
+    (0xAC00, 0xAD00),
+    (0x1F300, 0x1FA00),
+    (0x1D400, 0x1D800),
+)
+HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=2</script> \"&amp;"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("a site") / "below" / "explorers"
+    explorers.lay(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(site: Path) -> Iterator[str]:
+    """As any static host serves it: without the headers that allow threads."""
+    server = site_server.server(site, isolated=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+READY = "document.querySelector('.rest:not([hidden])') !== null"
+BUSY = "document.querySelector('[aria-busy=true]') !== null"
+
+
+def visit(browser, address: str, *size: int, dark: bool = False) -> None:
+    browser.open("about:blank")  # a change behind the # alone would not load the page again
+    browser.open(address, *size, dark=dark)
+    browser.wait(READY, 300)
+    browser.wait(f"!{BUSY}", 300)
+
+
+def do(browser, model: str, task: str, **given):
+    """What the worker of an open page gives."""
+    call = f"Explorers.helper('{model}').then((h) => h.do('{task}', {json.dumps(given)}))"
+    return browser.run(call)
+
+
+def only_from(browser, *places: str) -> bool:
+    allowed = (*places, "data:", "blob:")
+    return browser.problems == [] and all(url.startswith(allowed) for url in browser.requests)
+
+
+# --- the same as in Python -----------------------------------------------------------------------
+
+
+def odd_texts(count: int) -> list[str]:
+    rng = random.Random(0)
+    made = []
+    for _ in range(count):
+        ranges = rng.sample(ALPHABETS, 3)
+        letters = [chr(rng.randrange(*rng.choice(ranges))) for _ in range(rng.randrange(60))]
+        made.append("".join(rng.choice([" ", "", "", ""]) + letter for letter in letters))
+    return [*ODD, *made]
+
+
+def test_tokens_and_their_places_are_pythons_on_five_thousand_texts(browser, served):
+    passages = [
+        p.text
+        for code in ("en-us", "fr-fr", "es-es")
+        for p in list(assets.load_passages(code).values())[:1000]
+    ]
+    course = load_squad("course")
+    texts = [*passages, *course["train"]["question"][:1000], *odd_texts(1000)]
+    assert len(texts) > 5000
+    tokenizer = AutoTokenizer.from_pretrained(assets.path("minilm"))
+    browser.open(f"{served}reader.html")
+    browser.wait("globalThis.Explorers !== undefined")
+    vocabulary = json.dumps(list(page_models.vocabulary(tokenizer)))
+    browser.run(f"Explorers.workerParts[0](); T = new Explorers.Tokenizer({vocabulary}); 0")
+    different = []
+    for first in range(0, len(texts), 500):
+        part = texts[first : first + 500]
+        # Places in UTF-16 units become places in characters, as Python counts.
+        found = browser.run(
+            f"""{json.dumps(part)}.map((text) => {{
+              const at = [0];
+              for (const c of text) for (let i = 0, n = at[at.length - 1] + 0; i < c.length; i++) at.push(n + (i === c.length - 1));
+              return T.encode(text).map(({{id, start, end}}) => [id, at[start], at[end]]);
+            }})"""
+        )
+        wanted = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
+        for text, got, ids, places in zip(
+            part, found, wanted["input_ids"], wanted["offset_mapping"], strict=True
+        ):
+            if got != [[i, *place] for i, place in zip(ids, places, strict=True)]:
+                different.append(text)
+    assert different == []
+
+
+@pytest.fixture(scope="module")
+def reader() -> QuestionAnswerer:
+    """The reader with the weights that pages have, computed by torch."""
+    qa = QuestionAnswerer.load(page_models.READER, precision="fp32")
+    qa.model = page_models.as_pages_have_it(qa.model)
+    return qa
+
+
+def test_the_reader_answers_as_python_does(browser, served, reader):
+    rows = load_squad("course")["validation"].select(range(48))
+    questions, contexts = list(rows["question"]), list(rows["context"])
+    questions += ["Who wrote it?" * 40, "  Wo liegt 😀 Köln?  "]  # one is cut, one is stripped
+    contexts += [
+        " ".join(contexts[:9]),
+        "e\u0301 Köln 😀 liegt am Rhein\u0301, 한국어.",
+    ]  # several windows
+    wanted = reader(questions, contexts, 0.0, 20)
+    visit(browser, f"{served}reader.html")
+    settings = "const s = Explorers.about.reader; const given = (question, passage) => ({name: s.name, question, passage, temperature: s.temperature, maxLength: s.max_length, docStride: s.doc_stride});"
+    browser.run(f"{settings} globalThis.given = given; 0")
+    for question, context, one in zip(questions, contexts, wanted, strict=True):
+        asked = f"given({json.dumps(question)}, {json.dumps(context)})"
+        got = browser.run(
+            f"Explorers.helper('reader').then((h) => h.do('read', {asked})).then((r) => r.answer)"
+        )
+        assert got["text"] == one.text
+        assert got["score"] == pytest.approx(one.score, abs=1e-3)
+        assert got["nullScore"] == pytest.approx(one.null_score, abs=1e-3)
+        assert [c["text"] for c in got["candidates"][:3]] == [c.text for c in one.candidates[:3]]
+    assert only_from(browser, served)
+
+
+@pytest.mark.parametrize(
+    "sentence", ["I left my laptop on the left side of the desk.", "She sang: 日本, naïve!"]
+)
+def test_attention_is_torchs(browser, served, sentence):
+    folder = assets.path("minilm")
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    inputs = tokenizer(sentence, return_tensors="pt")
+    with torch.inference_mode():
+        exact, same = (
+            torch.cat(one(**inputs, output_attentions=True).attentions).numpy()
+            for one in (model, page_models.as_pages_have_it(model))
+        )
+    visit(browser, f"{served}attention.html")
+    call = f"Explorers.helper('heads').then((h) => h.do('heads', {json.dumps({'name': 'heads', 'sentence': sentence, 'longest': 64})}))"
+    got = browser.run(f"{call}.then((m) => [m.pieces, [...m.shares], [...m.queries], [...m.keys]])")
+    assert got[0] == tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
+    shares = np.array(got[1]).reshape(same.shape)
+    assert np.abs(shares - same).max() < 1e-3
+    assert np.abs(shares - exact).mean() < 3e-3, "int8 weights change little"
+    queries, keys = (np.array(part).reshape(*same.shape[:3], -1) for part in got[2:])
+    scores = queries @ keys.transpose(0, 1, 3, 2) / np.sqrt(queries.shape[-1])
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    assert np.allclose(powers / powers.sum(-1, keepdims=True), shares, atol=1e-4)
+
+
+# --- what a reader does --------------------------------------------------------------------------
+
+
+def test_the_threshold_decides_and_the_link_keeps_what_was_asked(browser, served):
+    visit(browser, f"{served}reader.html")
+    answer = browser.text(".verdict .answer")
+    browser.run("document.querySelector('input[type=range]').focus()")
+    browser.press("End")
+    assert browser.text(".verdict .answer") == "I don’t know."
+    assert "t=1" in browser.run("location.hash")
+    link = browser.run("location.href")
+    visit(browser, link)
+    assert browser.text(".verdict .answer") == "I don’t know."
+    browser.run("document.querySelector('input[type=range]').focus()")
+    browser.press("Home")
+    assert browser.text(".verdict .answer") == answer
+
+
+def test_a_word_taken_away_is_read_without(browser, served, reader):
+    visit(browser, f"{served}reader.html")
+    words = browser.run("[...document.querySelectorAll('.word')].map((word) => word.textContent)")
+    place = words.index("Scheele")
+    browser.click(f".words .word:nth-of-type({place + 1})")
+    browser.wait("document.querySelector('.words + .told').textContent.startsWith('Without')")
+    browser.wait(f"!{BUSY}")
+    passage = " ".join(words[:place] + words[place + 1 :])
+    wanted = reader(browser.run("document.querySelector('input[type=text]').value"), passage, 0.0)
+    assert f"“{wanted.text}”" in browser.text(".words + .told")
+    assert f"away={place}" in browser.run("location.hash")
+
+
+def test_markup_in_a_strangers_link_is_shown_as_text(browser, served):
+    for view, names in (("reader", ("q", "p", "t", "away")), ("attention", ("s", "at"))):
+        visit(browser, f"{served}{view}.html#{urlencode(dict.fromkeys(names, HOSTILE))}")
+        assert browser.run("document.querySelectorAll('main img, main script').length") == 0
+        assert browser.run("typeof window.hacked") == "undefined"
+        assert browser.run("document.querySelector('input[type=text]').value") == HOSTILE
+        assert only_from(browser, served)
+
+
+def test_heads_are_chosen_by_keys_and_opened_step_by_step(browser, served):
+    visit(browser, f"{served}attention.html")
+    browser.run("document.querySelector('canvas').focus()")
+    browser.press("ArrowRight")
+    browser.press("ArrowDown")
+    assert "at=2.2." in browser.run("location.hash")
+    assert "block 2 of 6" in browser.text(".rest")
+    for step, column in enumerate(("key", "", "", "", "%", "%")):
+        browser.click(f".tabs button:nth-of-type({step + 1})")
+        assert browser.run("document.querySelectorAll('.steps tbody tr').length") > 8
+        assert column in browser.run("document.querySelector('.steps table').innerHTML")
+
+
+def test_the_tour_leads_through_the_view_by_keyboard_and_ends(browser, served):
+    for view in ("reader", "attention"):
+        visit(browser, f"{served}{view}.html")
+        browser.run("document.querySelector('.head button:not([hidden])').focus()")
+        browser.press("Enter")
+        steps = int(browser.text(".tour .quiet").split()[-1])
+        assert 3 <= steps <= 6
+        for _ in range(steps):
+            assert browser.run("document.querySelectorAll('.marked').length") == 1
+            browser.run("document.querySelector('.tour button.main').focus()")
+            browser.press("Enter")
+        assert browser.run("document.querySelector('.tour').hidden")
+        assert browser.run("document.activeElement.textContent") == "Show me around"
+
+
+@pytest.mark.parametrize("view", ["reader", "attention"])
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1366, False)])
+def test_every_text_can_be_read_and_nothing_sticks_out(browser, served, view, width, dark):
+    visit(browser, f"{served}{view}.html", width, 900, dark=dark)
+    assert browser.run(FAINT) == [] and browser.run(FITS)
+
+
+def test_a_page_opened_as_a_file_computes_too(browser, site):
+    visit(browser, (site / "reader.html").as_uri())
+    assert browser.text(".verdict .answer")
+    assert only_from(browser, "file:")
