@@ -24,7 +24,7 @@ export TOLD
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: python-asked-for told assets-once help course run test test-full lab notebooks site slides demo \
+.PHONY: python-asked-for told assets-once help course run test test-full lab notebooks site site-serve slides demo \
   poll handout weights assets bench lint new-notebook clean
 
 help: ## print this list
@@ -68,6 +68,9 @@ notebooks: assets-once ## run the notebooks and write their outputs back into no
 
 site: $(STAMP) ## build the site again: with the outputs of `make run` where there are some, else the stored
 	@$(PY) tools/build_site.py build/site
+
+site-serve: $(STAMP) ## serve the site on this computer: then its pages compute with all cores
+	@$(PY) tools/site_server.py build/site $(ARGS)
 
 slides: $(STAMP) ## build the decks into build/slides: ARGS='workshop --pdf', one of them, also as a PDF
 	@$(PY) tools/build_slides.py $(ARGS)

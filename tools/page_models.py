@@ -6,8 +6,8 @@ fp32, so that pages and notebooks agree. The word embeddings, which both models 
 
     words.bin        word embeddings, int8[30522, 384]
     NAME.bin         all other weights of a model
-    NAME.onnx        token ids -> start and end logits
-    NAME-heads.onnx  token ids -> the 72 attention maps, and what each is made of
+    NAME.onnx        the reader: token ids -> start and end logits
+    NAME-heads.onnx  MiniLM: token ids -> the 72 attention maps, and what each is made of
     vocabulary.txt   word pieces, one a line
     models.json      how to read with them: windows, threshold, temperature, bytes, sha256
 """
@@ -35,6 +35,7 @@ from src.qa.models import DEFAULT_THRESHOLD, read_card  # noqa: E402
 from tools.onnx_file import FLOAT, INT32, Graph, Weights  # noqa: E402
 
 READER, ENCODER = "qa-minilm", "minilm"
+GRAPHS = {READER: f"{READER}.onnx", ENCODER: f"{ENCODER}-heads.onnx"}
 FOLDER = runtime.COURSE / "build" / "explorers" / "models"
 DEEP = 127  # the largest int8
 BLOCK = 64  # rows of a matrix that share a scale for each column
@@ -229,39 +230,32 @@ def models() -> dict[str, bytes]:
 
     reader = QuestionAnswerer.load(READER, precision="fp32")
     encoder = AutoModel.from_pretrained(assets.path(ENCODER), dtype=torch.float32)
-    tables = [m.get_input_embeddings().weight.detach().numpy() for m in (reader.model, encoder)]
-    assert np.array_equal(*tables), "the reader's word embeddings are no longer MiniLM's"
-    words = word_weights(tables[0], "words.bin")
-    files = {words.file: bytes(words.data)}
+    files: dict[str, bytes] = {}
+    needed: dict[str, list[str]] = {}
+    known: list[tuple[np.ndarray, Weights]] = []
     for name, model in ((READER, reader.model), (ENCODER, encoder)):
+        table = model.get_input_embeddings().weight.detach().numpy()
+        words = next((one for other, one in known if np.array_equal(other, table)), None)
+        if words is None:
+            words = word_weights(table, f"{name}-words.bin" if known else "words.bin")
+            known.append((table, words))
         weights = model_weights(model, f"{name}.bin")
-        files[weights.file] = bytes(weights.data)
-        parts = (name, model.config, words, weights)
-        if name == READER:
-            files[f"{name}.onnx"] = EncoderGraph(*parts).reader()
-        files[f"{name}-heads.onnx"] = EncoderGraph(*parts).attention()
-    pieces = vocabulary(reader.tokenizer)
-    files["vocabulary.txt"] = "".join(f"{piece}\n" for piece in pieces).encode()
+        graph = EncoderGraph(name, model.config, words, weights)
+        files |= {one.file: bytes(one.data) for one in (words, weights)}
+        files[GRAPHS[name]] = graph.reader() if name == READER else graph.attention()
+        needed[name] = [words.file, weights.file]
+    files["vocabulary.txt"] = "".join(f"{one}\n" for one in vocabulary(reader.tokenizer)).encode()
     card = read_card(READER)
     about = {
         "reader": {
-            "name": READER,
             "threshold": card.get("threshold", DEFAULT_THRESHOLD),
             "temperature": card.get("temperature", 1.0),
             "max_length": reader.max_length,
             "doc_stride": reader.doc_stride,
         },
         "models": {
-            "reader": {
-                "name": READER,
-                "graph": f"{READER}.onnx",
-                "weights": [words.file, f"{READER}.bin"],
-            },
-            "heads": {
-                "name": "heads",
-                "graph": f"{ENCODER}-heads.onnx",
-                "weights": [words.file, f"{ENCODER}.bin"],
-            },
+            view: {"graph": GRAPHS[name], "weights": needed[name]}
+            for view, name in (("reader", READER), ("heads", ENCODER))
         },
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -5,6 +5,7 @@ With the two headers below browsers let a page use several threads; without them
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -42,7 +43,5 @@ if __name__ == "__main__":
     where = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "site"
     here = server(where, int(sys.argv[2]) if len(sys.argv) > 2 else 8000)
     print(f"The site: http://127.0.0.1:{here.server_port}/ (Ctrl+C ends it)", flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         here.serve_forever()
-    except KeyboardInterrupt:
-        pass

@@ -165,7 +165,7 @@
     await helper.do("start", { wasm, glue: E.glue, threads }, null, [wasm.buffer]);
     await helper.do("vocabulary", { text: new TextDecoder().decode(so["vocabulary.txt"]) });
     const given = Object.fromEntries(weights.map((name) => [name, so[name]]));
-    await helper.do("model", { name: E.about.models[model].name, graph: so[graph], weights: given }, null, [so[graph].buffer, ...weights.map((name) => so[name].buffer)]);
+    await helper.do("model", { name: model, graph: so[graph], weights: given }, null, [so[graph].buffer, ...weights.map((name) => so[name].buffer)]);
     helper.threads = threads;
     return helper;
   }
@@ -242,21 +242,24 @@
     const view = E.views[root.dataset.view], megabytes = (bytes) => Math.ceil(bytes / 1e6);
     const { graph, weights } = E.about.models[view.model];
     const size = [graph, ...weights, "runtime.wasm.gz"].reduce((sum, name) => sum + E.about.files[name].bytes, 0);
-    const status = element("p.quiet", { role: "status" }), progress = element("progress", { max: size, value: 0, "aria-label": "Loading the model", hidden: true });
+    const status = element("p.quiet", { role: "status" });
+    const progress = element("progress", { max: size, value: 0, "aria-label": "Loading the model", hidden: true });
+    const count = element("p.quiet", { "aria-hidden": "true" }); // a screen reader follows the bar
     const start = element("button.main", { type: "button", onclick: () => open() }, `Load the model (${megabytes(size)} MB, once)`);
     const guide = element("button", { type: "button", hidden: true }, "Show me around");
-    const head = element("div.head", {}, start, guide, progress, status);
+    const head = element("div.head", {}, start, guide, progress, count, status);
     root.replaceChildren(head);
 
     async function open() {
       start.hidden = true;
       progress.hidden = false;
+      status.textContent = "Loading the model.";
       const began = performance.now();
       try {
         const helper = await E.helper(view.model, (bytes, all) => {
           progress.value = bytes;
           progress.max = all;
-          status.textContent = `Loading the model: ${megabytes(bytes)} of ${megabytes(all)} MB`;
+          count.textContent = bytes < all ? `${megabytes(bytes)} of ${megabytes(all)} MB` : "Unpacking it";
         });
         const seconds = ((performance.now() - began) / 1000).toFixed(1);
         status.textContent = `The model runs on your device. Loaded in ${seconds} s${helper.threads > 1 ? `, ${helper.threads} threads` : ""}; nothing you type leaves this page.`;
@@ -270,6 +273,7 @@
         start.hidden = false;
       }
       progress.hidden = true;
+      count.textContent = "";
     }
 
     if (root.hasAttribute("data-own")) open();

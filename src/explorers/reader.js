@@ -127,9 +127,9 @@
     }
 
     model(asked) {
-      const { name, temperature, max_length: maxLength, doc_stride: docStride } = this.settings;
+      const { temperature, max_length: maxLength, doc_stride: docStride } = this.settings;
       const tell = (done, all) => { this.progress.textContent = done < all ? `Reading window ${done + 1} of ${all}` : ""; };
-      return this.engine.do("read", { name, ...asked, temperature, maxLength, docStride }, tell);
+      return this.engine.do("read", { name: "reader", ...asked, temperature, maxLength, docStride }, tell);
     }
 
     // --- what is shown -------------------------------------------------------------------------

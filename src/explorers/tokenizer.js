@@ -27,6 +27,8 @@
   const isDropped = isOf(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/u); // controls, and what stands for a broken character
   const isMark = isOf(/(?!\u{111c9})[\p{Mn}\u1734\u{1171e}]/u);
   const isPunctuation = isOf(/[\p{P}$+<=>^`|~\u166d\u{111c9}]/u);
+  // Not dropped as marks are, but put before some of them when a text is brought into Unicode's order.
+  const MOVES = /[\u302e\u302f\u{16ff0}\u{16ff1}\u{1d165}\u{1d166}\u{1d16d}-\u{1d172}]/u;
   const CHINESE = [
     [0x4e00, 0x9fff], [0x3400, 0x4dbf], [0x20000, 0x2a6df], [0x2a700, 0x2b73f],
     [0x2b740, 0x2b81f], [0x2b920, 0x2ceaf], [0xf900, 0xfaff], [0x2f800, 0x2fa1f],
@@ -66,15 +68,16 @@
       };
       for (let start = from; start < to; ) {
         const character = String.fromCodePoint(text.codePointAt(start));
-        const end = start + character.length;
+        const next = start + character.length;
+        const [first, end] = MOVES.test(character) ? moved(text, from, start, next) : [start, next];
         for (const made of this.normalised(character)) {
           if (BLANK.test(made)) flush();
           else if (isPunctuation(made)) {
             flush();
-            this.addPieces([[made, start, end]], tokens);
-          } else word.push([made, start, end]);
+            this.addPieces([[made, first, end]], tokens);
+          } else word.push([made, first, end]);
         }
-        start = end;
+        start = next;
       }
       flush();
     }
@@ -168,6 +171,18 @@
       for (let code = first; code <= last; code++) codes.add(code);
     }
     return codes;
+  }
+
+  // The place that a character takes in that order: of the first mark that it is put before.
+  function moved(text, from, start, end) {
+    const character = text.slice(start, end);
+    let place = [start, end];
+    while (place[0] > from) {
+      const [before] = text.slice(from, place[0]).match(/.$/su);
+      if (!(before + character).normalize("NFD").startsWith(character)) break;
+      place = [place[0] - before.length, place[0]];
+    }
+    return place;
   }
 
   function plain(character) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
@@ -69,17 +70,16 @@ READY = "document.querySelector('.rest:not([hidden])') !== null"
 BUSY = "document.querySelector('[aria-busy=true]') !== null"
 
 
+_visits = itertools.count()
+
+
 def visit(browser, address: str, *size: int, dark: bool = False) -> None:
-    browser.open("about:blank")  # a change behind the # alone would not load the page again
-    browser.open(address, *size, dark=dark)
+    # A change behind the # alone would not load the page again.
+    page, _, state = address.partition("#")
+    fresh = f"{page.partition('?')[0]}?{next(_visits)}" + (f"#{state}" if state else "")
+    browser.open(fresh, *size, dark=dark)
     browser.wait(READY, 300)
     browser.wait(f"!{BUSY}", 300)
-
-
-def do(browser, model: str, task: str, **given):
-    """What the worker of an open page gives."""
-    call = f"Explorers.helper('{model}').then((h) => h.do('{task}', {json.dumps(given)}))"
-    return browser.run(call)
 
 
 def only_from(browser, *places: str) -> bool:
@@ -152,7 +152,7 @@ def test_the_reader_answers_as_python_does(browser, served, reader):
     ]  # several windows
     wanted = reader(questions, contexts, 0.0, 20)
     visit(browser, f"{served}reader.html")
-    settings = "const s = Explorers.about.reader; const given = (question, passage) => ({name: s.name, question, passage, temperature: s.temperature, maxLength: s.max_length, docStride: s.doc_stride});"
+    settings = "const s = Explorers.about.reader; const given = (question, passage) => ({name: 'reader', question, passage, temperature: s.temperature, maxLength: s.max_length, docStride: s.doc_stride});"
     browser.run(f"{settings} globalThis.given = given; 0")
     for question, context, one in zip(questions, contexts, wanted, strict=True):
         asked = f"given({json.dumps(question)}, {json.dumps(context)})"
