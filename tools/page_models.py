@@ -2,7 +2,7 @@
 
 Nothing is trained. The released reader and MiniLM become ONNX files whose weights are int8, each
 block of 64 numbers with a scale of its own: a quarter of the bytes. What is computed with them is
-fp32, so that pages and notebooks agree. The word embeddings, which both models share, are stored once.
+fp32, so that pages and notebooks agree. Both models have the same word embeddings, stored once.
 
     words.bin        word embeddings, int8[30522, 384]
     NAME.bin         all other weights of a model

@@ -37,7 +37,7 @@
       this.root = root;
       this.engine = engine;
       const state = engine.state.read();
-      [this.layer, this.head, this.row] = (state.at ?? "1.1.2").split(".").map((part) => Math.max(0, parseInt(part, 10) - 1 || 0));
+      [this.layer, this.head, this.row] = (state.at ?? "2.9.8").split(".").map((part) => Math.max(0, parseInt(part, 10) - 1 || 0));
       this.step = 0;
       this.causal = false;
       this.build(state);
@@ -70,8 +70,8 @@
       const [heads, head] = stepper("head", (by) => this.move(0, by, 0));
       Object.assign(this, { layerName: layer, headName: head });
       this.rest = element("div.rest", { hidden: true },
-        element("h3", {}, "All heads"), this.grid,
-        element("h3", {}, "One head"), element("div.choices", {}, layers, heads),
+        this.engine.title("All heads"), this.grid,
+        this.engine.title("One head"), element("div.choices", {}, layers, heads),
         (this.line = element("div.shares", { role: "group", "aria-label": "Tokens: who looks?" })),
         (this.told = element("p.told", { role: "status" })),
         this.map,
@@ -236,7 +236,7 @@
       const mask = element("label.mask", {}, element("input", { type: "checkbox", onchange: (event) => { this.causal = event.target.checked; this.drawSteps(); this.steps.querySelector(".mask input").focus(); } }), " hide what comes later, as GPT does (in this view only)");
       mask.querySelector("input").checked = this.causal;
       this.steps.replaceChildren(
-        element("h3", {}, `How “${pieces[this.row]}” looks, step by step`),
+        this.engine.title(`How “${pieces[this.row]}” looks, step by step`),
         element("div.choices.tabs", { role: "group", "aria-label": "Steps" }, ...tabs),
         element("p", {}, text),
         ...(name === "queries, keys" ? [this.strip(`query of “${pieces[this.row]}”`, open.query)] : []),

@@ -204,7 +204,7 @@
 
   function tour(root, steps, button) {
     let at = -1, marked = null;
-    const title = element("h4", { tabindex: -1 }), text = element("p"), count = element("span.quiet");
+    const title = element("p.name", { tabindex: -1 }), text = element("p"), count = element("span.quiet");
     const back = element("button", { type: "button", onclick: () => go(at - 1) }, "Back");
     const next = element("button.main", { type: "button", onclick: () => go(at + 1) }, "Next");
     const end = element("button", { type: "button", onclick: () => go(-1) }, "End the tour");
@@ -265,7 +265,8 @@
         status.textContent = `The model runs on your device. Loaded in ${seconds} s${helper.threads > 1 ? `, ${helper.threads} threads` : ""}; nothing you type leaves this page.`;
         const place = element("div.view");
         root.append(place);
-        view.start(place, { do: helper.do.bind(helper), state: stateOf(root) });
+        const title = (text) => element(root.hasAttribute("data-own") ? "h2" : "h4", {}, text); // below that of the page
+        view.start(place, { do: helper.do.bind(helper), state: stateOf(root), title });
         tour(place, view.tour, guide);
         guide.hidden = false;
       } catch (error) {

@@ -66,13 +66,13 @@
       this.least = element("output", { for: slider });
       this.rest = element("div.rest", { hidden: true },
         element("div.threshold", {}, element("label", { for: slider }, "Answer only when at least ", this.least, " sure"), this.slider),
-        element("h3", {}, "Two numbers for every token"),
+        this.engine.title("Two numbers for every token"),
         (this.tabs = element("div.choices.windows", { role: "group", "aria-label": "Windows" })),
         (this.tokens = element("div.tokens", { role: "group", "aria-label": "Tokens" })),
         (this.told = element("p.told", { role: "status" })),
-        element("h3", {}, "The best spans"),
+        this.engine.title("The best spans"),
         (this.spans = element("div.spans")),
-        element("h3", {}, "Take a word away"),
+        this.engine.title("Take a word away"),
         element("p.quiet", {}, "Choose words: the model reads the passage again without them."),
         (this.words = element("div.words", { role: "group", "aria-label": "Words of the passage", dir: "auto" })),
         (this.change = element("p.told", { role: "status" })));

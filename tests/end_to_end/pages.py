@@ -28,3 +28,20 @@ FAINT = """(() => {
   }
   return seen > 10 ? found : ["hardly any text"];
 })()"""
+
+# What is serious or critical to the checker, and whatever it says of headings: a level that is left
+# out is only "moderate" to it.
+FINDINGS = """(async () => {
+  for (const fold of document.querySelectorAll("details")) fold.open = true;
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  const grave = (rule) => ["serious", "critical"].includes(rule.impact);
+  const said = (rule, node) => `${rule.id}: ${node.target.join(" ")}: ${node.html.slice(0, 150)}`;
+  return found.violations.filter((rule) => grave(rule) || rule.id.includes("heading"))
+    .flatMap((rule) => rule.nodes.map((node) => said(rule, node)));
+})()"""
+
+
+def findings(browser, axe: str) -> list[str]:
+    """What the checker finds on the open page, all unfolded: rule, place, and the element."""
+    browser.run(f"{axe}; 0")
+    return browser.run(FINDINGS)

@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from src import assets
 from src.qa import QuestionAnswerer, load_squad
-from tests.end_to_end.pages import FAINT, FITS
+from tests.end_to_end.pages import FAINT, FITS, findings
 from tools import explorers, page_models, site_server
 
 ODD = (
@@ -66,6 +66,23 @@ def served(site: Path) -> Iterator[str]:
     server.shutdown()
 
 
+# Tokens of texts with their places: those in UTF-16 units become characters, as Python counts.
+PLACES = """%s.map((text) => {
+  const at = [0];
+  for (const character of text) {
+    const before = at[at.length - 1];
+    for (let i = 1; i <= character.length; i++) at.push(before + (i === character.length));
+  }
+  return T.encode(text).map(({id, start, end}) => [id, at[start], at[end]]);
+})"""
+ANSWER = """Explorers.helper("reader").then((helper) => {
+  const {temperature, max_length: maxLength, doc_stride: docStride} = Explorers.about.reader;
+  return helper.do("read", {name: "reader", ...%s, temperature, maxLength, docStride});
+}).then(({answer}) => answer)"""
+HEADS = """Explorers.helper("heads")
+  .then((helper) => helper.do("heads", {name: "heads", sentence: %s, longest: 64}))
+  .then((made) => [made.pieces, ...[made.shares, made.queries, made.keys].map((all) => [...all])])
+"""
 READY = "document.querySelector('.rest:not([hidden])') !== null"
 BUSY = "document.querySelector('[aria-busy=true]') !== null"
 
@@ -117,14 +134,7 @@ def test_tokens_and_their_places_are_pythons_on_five_thousand_texts(browser, ser
     different = []
     for first in range(0, len(texts), 500):
         part = texts[first : first + 500]
-        # Places in UTF-16 units become places in characters, as Python counts.
-        found = browser.run(
-            f"""{json.dumps(part)}.map((text) => {{
-              const at = [0];
-              for (const c of text) for (let i = 0, n = at[at.length - 1] + 0; i < c.length; i++) at.push(n + (i === c.length - 1));
-              return T.encode(text).map(({{id, start, end}}) => [id, at[start], at[end]]);
-            }})"""
-        )
+        found = browser.run(PLACES % json.dumps(part))
         wanted = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True)
         for text, got, ids, places in zip(
             part, found, wanted["input_ids"], wanted["offset_mapping"], strict=True
@@ -152,13 +162,9 @@ def test_the_reader_answers_as_python_does(browser, served, reader):
     ]  # several windows
     wanted = reader(questions, contexts, 0.0, 20)
     visit(browser, f"{served}reader.html")
-    settings = "const s = Explorers.about.reader; const given = (question, passage) => ({name: 'reader', question, passage, temperature: s.temperature, maxLength: s.max_length, docStride: s.doc_stride});"
-    browser.run(f"{settings} globalThis.given = given; 0")
     for question, context, one in zip(questions, contexts, wanted, strict=True):
-        asked = f"given({json.dumps(question)}, {json.dumps(context)})"
-        got = browser.run(
-            f"Explorers.helper('reader').then((h) => h.do('read', {asked})).then((r) => r.answer)"
-        )
+        asked = json.dumps({"question": question, "passage": context})
+        got = browser.run(ANSWER % asked)
         assert got["text"] == one.text
         assert got["score"] == pytest.approx(one.score, abs=1e-3)
         assert got["nullScore"] == pytest.approx(one.null_score, abs=1e-3)
@@ -180,8 +186,7 @@ def test_attention_is_torchs(browser, served, sentence):
             for one in (model, page_models.as_pages_have_it(model))
         )
     visit(browser, f"{served}attention.html")
-    call = f"Explorers.helper('heads').then((h) => h.do('heads', {json.dumps({'name': 'heads', 'sentence': sentence, 'longest': 64})}))"
-    got = browser.run(f"{call}.then((m) => [m.pieces, [...m.shares], [...m.queries], [...m.keys]])")
+    got = browser.run(HEADS % json.dumps(sentence))
     assert got[0] == tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
     shares = np.array(got[1]).reshape(same.shape)
     assert np.abs(shares - same).max() < 1e-3
@@ -233,7 +238,7 @@ def test_markup_in_a_strangers_link_is_shown_as_text(browser, served):
 
 
 def test_heads_are_chosen_by_keys_and_opened_step_by_step(browser, served):
-    visit(browser, f"{served}attention.html")
+    visit(browser, f"{served}attention.html#at=1.1.2")
     browser.run("document.querySelector('canvas').focus()")
     browser.press("ArrowRight")
     browser.press("ArrowDown")
@@ -262,9 +267,10 @@ def test_the_tour_leads_through_the_view_by_keyboard_and_ends(browser, served):
 
 @pytest.mark.parametrize("view", ["reader", "attention"])
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1366, False)])
-def test_every_text_can_be_read_and_nothing_sticks_out(browser, served, view, width, dark):
+def test_every_text_can_be_read_and_nothing_sticks_out(browser, axe, served, view, width, dark):
     visit(browser, f"{served}{view}.html", width, 900, dark=dark)
     assert browser.run(FAINT) == [] and browser.run(FITS)
+    assert findings(browser, axe) == []
 
 
 def test_a_page_opened_as_a_file_computes_too(browser, site):

@@ -2,14 +2,10 @@
 math is set, figures and folds are there, and all of it can be read on a phone, in the dark, with a
 keyboard, and by who does not see it."""
 
-import base64
 import functools
-import hashlib
 import json
 import re
 import shutil
-import subprocess
-import tarfile
 import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -21,14 +17,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
+from tests.end_to_end.pages import findings
 from tools import badges, build_site, run_notebooks
 
-# https://github.com/dequelabs/axe-core, MPL-2.0: used here, and no part of the course
-AXE = "axe-core-4.14.1"
-# Its sha512, as npm gives it.
-AXE_INTEGRITY = (
-    "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
-)
 NOTEBOOKS = sorted((build_site.ROOT / "notebooks").glob("*.ipynb"))
 PHONE, DESK = (390, 844), (1280, 900)  # CSS pixels
 
@@ -87,27 +78,6 @@ def served(site) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory) -> str:
-    """The accessibility checker axe-core, from npm; tests without it are skipped and say so."""
-    folder, why = tmp_path_factory.mktemp("axe"), "npm is not installed"
-    if shutil.which("npm"):
-        # Without retries: where there is no network, npm's own take longer than anybody waits.
-        options = ["--silent", "--fetch-retries=0", "--fetch-timeout=60000"]
-        command = ["npm", "pack", "@".join(AXE.rsplit("-", 1)), *options]
-        try:
-            how = {"capture_output": True, "text": True, "timeout": 60}
-            why = subprocess.run(command, cwd=folder, **how).stderr.strip()[-200:]
-        except subprocess.TimeoutExpired:
-            why = "no answer within a minute"
-    archive = folder / f"{AXE}.tgz"
-    if not archive.is_file():
-        pytest.skip(f"{AXE} checks accessibility and could not be fetched from npm: {why}")
-    assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == AXE_INTEGRITY
-    with tarfile.open(archive) as package:
-        return package.extractfile("package/axe.min.js").read().decode("utf-8")
 
 
 # --- what a page loads and links to --------------------------------------------------------------
@@ -322,16 +292,6 @@ MATH_IS_SET = """window.MathJax.startup.promise.then(() => [
 WIDE = """[...document.querySelectorAll("%s")]
   .map((e) => e.matches("table") ? e.parentElement : e)
   .filter((e) => e.scrollWidth > e.clientWidth + 1)"""
-# What is serious or critical to the checker, and whatever it says of headings: a level that is left
-# out is only "moderate" to it.
-FINDINGS = """(async () => {
-  for (const fold of document.querySelectorAll("details")) fold.open = true;
-  const found = await axe.run(document, {resultTypes: ["violations"]});
-  const grave = (rule) => ["serious", "critical"].includes(rule.impact);
-  const said = (rule, node) => `${rule.id}: ${node.target.join(" ")}: ${node.html.slice(0, 150)}`;
-  return found.violations.filter((rule) => grave(rule) || rule.id.includes("heading"))
-    .flatMap((rule) => rule.nodes.map((node) => said(rule, node)));
-})()"""
 
 
 def visit(browser, address: str, size: tuple[int, int], dark: bool = False) -> None:
@@ -343,12 +303,6 @@ def visit(browser, address: str, size: tuple[int, int], dark: bool = False) -> N
     assert [url for url in browser.requests if not url.startswith((base, "data:"))] == [], address
     assert browser.problems == [], address
     assert browser.run("document.documentElement.dataset.theme") == ("dark" if dark else "light")
-
-
-def findings(browser, axe: str) -> list[str]:
-    """What the checker finds on the open page, all unfolded: rule, place, and the element."""
-    browser.run(f"{axe}; 0")
-    return browser.run(FINDINGS)
 
 
 def test_a_page_opened_as_a_file_works_too(browser, site):
