@@ -26,7 +26,7 @@ TOKENS, TIMES = (128, 256, 384), 7
 READ = """Explorers.helper('reader').then((h) => {{
   const s = Explorers.about.reader;
   const given = {{name: 'reader', question: 'Who ?', passage: 'a '.repeat({passage}),
-    temperature: s.temperature, maxLength: 384, docStride: 128}};
+    scaling: s.scaling, maxLength: 384, docStride: 128}};
   return h.do('read', given);
 }}).then((read) => [read.milliseconds, read.windows[0].ids.length, read.windows.length])"""
 

@@ -16,14 +16,14 @@ from src import runtime
 
 runtime.configure_libraries()
 
-import numpy as np  # noqa: E402
-import onnxruntime  # noqa: E402
+import numpy as np
+import onnxruntime
 
-from src.qa import QuestionAnswerer, load_squad  # noqa: E402
-from src.qa.dataset import gold_answers  # noqa: E402
-from src.qa.metrics import score_answers  # noqa: E402
-from tools.page_models import FOLDER, READER  # noqa: E402
-from tools.reader_data import load_wiki  # noqa: E402
+from src.qa import QuestionAnswerer, load_squad
+from src.qa.dataset import gold_answers
+from src.qa.metrics import score_answers
+from tools.page_models import FOLDER, READER
+from tools.reader_data import load_wiki
 
 QUESTIONS = int(os.environ.get("QUESTIONS", "400"))  # of a set, at most
 
@@ -49,7 +49,7 @@ class PageReader(QuestionAnswerer):
 
 
 def page_reader(file: Path) -> PageReader:
-    """The reader whose logits a file gives, with the released threshold and temperature."""
+    """The reader whose logits a file gives, with the released threshold and scaling."""
     qa = PageReader.load(READER, precision="fp32")
     qa.file = file
     return qa

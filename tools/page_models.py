@@ -9,12 +9,13 @@ fp32, so that pages and notebooks agree. Both models have the same word embeddin
     NAME.onnx        the reader: token ids -> start and end logits
     NAME-heads.onnx  MiniLM: token ids -> the 72 attention maps, and what each is made of
     vocabulary.txt   word pieces, one a line
-    models.json      how to read with them: windows, threshold, temperature, bytes, sha256
+    models.json      how to read with them: windows, threshold, scaling, bytes, sha256
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import sys
 from pathlib import Path
@@ -24,15 +25,14 @@ from src import runtime
 
 runtime.configure_libraries()
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from transformers import PreTrainedModel, PreTrainedTokenizerBase  # noqa: E402
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src import assets  # noqa: E402
-from src.files import json_bytes, write_whole  # noqa: E402
-from src.qa import QuestionAnswerer  # noqa: E402
-from src.qa.models import DEFAULT_THRESHOLD, read_card  # noqa: E402
-from tools.onnx_file import FLOAT, INT32, Graph, Weights  # noqa: E402
+from src import assets
+from src.files import json_bytes, write_whole
+from src.qa import QuestionAnswerer
+from tools.onnx_file import FLOAT, INT32, Graph, Weights
 
 READER, ENCODER = "qa-minilm", "minilm"
 GRAPHS = {READER: f"{READER}.onnx", ENCODER: f"{ENCODER}-heads.onnx"}
@@ -245,11 +245,10 @@ def models() -> dict[str, bytes]:
         files[GRAPHS[name]] = graph.reader() if name == READER else graph.attention()
         needed[name] = [words.file, weights.file]
     files["vocabulary.txt"] = "".join(f"{one}\n" for one in vocabulary(reader.tokenizer)).encode()
-    card = read_card(READER)
     about = {
         "reader": {
-            "threshold": card.get("threshold", DEFAULT_THRESHOLD),
-            "temperature": card.get("temperature", 1.0),
+            "threshold": reader.threshold,
+            "scaling": dataclasses.asdict(reader.scaling),
             "max_length": reader.max_length,
             "doc_stride": reader.doc_stride,
         },

@@ -26,7 +26,7 @@
       ["form", "Ask", "A question and a passage. Both are yours to change: write your own, or choose one of the examples."],
       [".verdict", "The answer", "The model never writes. It marks words of the passage, and this is how sure it is that they are right. Below your threshold it says that it does not know."],
       [".tokens", "Two numbers for every token", "The upper bar says how well an answer could start at this token, the lower one how well it could end there. That is all the model computes. Choose a token to see both numbers."],
-      [".spans", "From numbers to a span", "Every start is paired with every end after it, and the two numbers are added. A softmax over the best pairs and “no answer” turns sums into probabilities."],
+      [".spans", "From numbers to a span", "Every start is paired with every end after it, and the two numbers are added. A softmax over the best pairs and “no answer” gives each its share. Shares of spans that agree are added, and the sum is turned into how often such an answer is right."],
       [".words", "Take a word away", "Choose a word and the model reads the passage without it. Which words does the answer hang on?"],
     ],
   };
@@ -127,9 +127,9 @@
     }
 
     model(asked) {
-      const { temperature, max_length: maxLength, doc_stride: docStride } = this.settings;
+      const { scaling, max_length: maxLength, doc_stride: docStride } = this.settings;
       const tell = (done, all) => { this.progress.textContent = done < all ? `Reading window ${done + 1} of ${all}` : ""; };
-      return this.engine.do("read", { name: "reader", ...asked, temperature, maxLength, docStride }, tell);
+      return this.engine.do("read", { name: "reader", ...asked, scaling, maxLength, docStride }, tell);
     }
 
     // --- what is shown -------------------------------------------------------------------------
@@ -159,7 +159,7 @@
       this.decided = answered;
       const guess = answer.candidates.length ? [" The best guess is ", quoted(answer.text), `, ${percent(answer.score)} sure.`] : [];
       const said = answered
-        ? [element("p.answer", {}, element("bdi", {}, answer.text)), element("p", {}, `${percent(answer.score)} sure. That there is no answer here: ${percent(answer.nullScore)}.`)]
+        ? [element("p.answer", {}, element("bdi", {}, answer.text)), element("p", {}, `${percent(answer.score)} sure that this is right. That there is no answer here: ${percent(answer.nullScore)}.`)]
         : [element("p.answer", {}, "I don’t know."), element("p", {}, `That there is no answer here: ${percent(answer.nullScore)}.`, ...guess)];
       const tokens = windows.reduce((sum, window) => sum + window.ids.length, 0);
       const cost = `${tokens} tokens${windows.length > 1 ? ` in ${windows.length} windows` : ""}, read here in ${Math.round(milliseconds)} ms.`;
@@ -211,17 +211,19 @@
     }
 
     drawSpans() {
-      const { answer } = this.kept;
-      const row = (name, sum, score, kind) => element(`tr${kind}`, {},
-        element("th", { scope: "row" }, name), element("td.sum", {}, sum), element("td", {}, bar(score), percent(score)));
+      const { answer } = this.kept, [best] = answer.candidates;
+      const row = (name, sum, share, kind) => element(`tr${kind}`, {},
+        element("th", { scope: "row" }, name), element("td.sum", {}, sum), element("td", {}, bar(share), percent(share)));
       const rows = answer.candidates.slice(0, MOST_SPANS).map((one) =>
-        row(quoted(one.text), `${number(one.startLogit)} + ${number(one.endLogit)} = ${number(one.logit)}`, one.score, ""));
-      rows.push(row("no answer", number(answer.nullLogit), answer.nullScore, ".null"));
+        row(element("span", {}, quoted(one.text), one.agrees ? element("span.quiet", {}, " agrees") : null), `${number(one.startLogit)} + ${number(one.endLogit)} = ${number(one.logit)}`, one.share, ""));
+      rows.push(row("no answer", number(answer.nullLogit), answer.nullShare ?? 1, ".null"));
       const head = ["span", "start + end", "share"].map((name) => element("th", { scope: "col" }, name));
       const others = answer.candidates.length - MOST_SPANS;
       this.spans.replaceChildren(
         element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)),
-        ...(others > 0 ? [element("p.quiet", {}, `The ${others} next best spans share the rest. Logits are divided by ${number(this.settings.temperature)} before the softmax: that temperature makes the shares true on questions the model had not seen.`)] : []));
+        ...(others > 0 ? [element("p.quiet", {}, `The ${others} next best spans share the rest.`)] : []),
+        ...(best ? [element("p", {}, "Spans that differ by a word are right together, so the shares of all that agree with the best one are added: ",
+          element("strong", {}, percent(best.agreed)), ". Of sums like that one, about ", element("strong", {}, percent(best.score)), " were right on questions with known answers that the model had not seen. That is the score.")] : []));
     }
 
     drawWords() {

@@ -30,7 +30,7 @@
       },
 
       // Tokens, start and end logits of every window, and the answer.
-      async read({ name, question, passage, temperature, maxLength, docStride }, tell) {
+      async read({ name, question, passage, scaling, maxLength, docStride }, tell) {
         const began = performance.now();
         const windows = tokenizer.windows(question, passage, maxLength, docStride);
         for (const [done, window] of windows.entries()) {
@@ -40,7 +40,7 @@
           window.endLogits = Array.from(made.end_logits.data);
         }
         tell(windows.length, windows.length);
-        const answer = E.decode(windows, passage, temperature);
+        const answer = E.decode(windows, passage, scaling);
         return { windows, answer, milliseconds: performance.now() - began };
       },
 

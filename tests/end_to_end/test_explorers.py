@@ -24,7 +24,7 @@ ODD = (
     "Ünïcödé naïve CAFÉ e\u0301 o\u0308 ǅ İstanbul ΣΊΣΥΦΟΣ ﬁne Straße ½ ① Ⅷ",
     "日本語の文、한국어 문장. 汉字漢字 ภาษาไทย हिन्दी में \u200d\u200c العربية עברית",
     "🙂👩‍👩‍👧‍👦🏳️‍🌈 a\u0000b\ufffdc\tnew\r\nline\u2028sep\u00a0nbsp\u200bzero\u00adsoft\ufeffbom",
-    "[CLS] said [SEP] and [MASK]ed [UNK]nown [PAD] [cls] [sep] [[SEP]]",
+    "[CLS] said [SEP] and [MASK]ed [UNK]ind [PAD] [cls] [sep] [[SEP]]",
     "x" * 120
     + " "
     + "supercalifragilistic" * 6
@@ -76,8 +76,8 @@ PLACES = """%s.map((text) => {
   return T.encode(text).map(({id, start, end}) => [id, at[start], at[end]]);
 })"""
 ANSWER = """Explorers.helper("reader").then((helper) => {
-  const {temperature, max_length: maxLength, doc_stride: docStride} = Explorers.about.reader;
-  return helper.do("read", {name: "reader", ...%s, temperature, maxLength, docStride});
+  const {scaling, max_length: maxLength, doc_stride: docStride} = Explorers.about.reader;
+  return helper.do("read", {name: "reader", ...%s, scaling, maxLength, docStride});
 }).then(({answer}) => answer)"""
 HEADS = """Explorers.helper("heads")
   .then((helper) => helper.do("heads", {name: "heads", sentence: %s, longest: 64}))
@@ -117,7 +117,12 @@ def odd_texts(count: int) -> list[str]:
     return [*ODD, *made]
 
 
-def test_tokens_and_their_places_are_pythons_on_five_thousand_texts(browser, served):
+# Some of them, and all in `make test-full`: a slow computer takes minutes.
+SOME_OR_ALL = pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.full)])
+
+
+@SOME_OR_ALL
+def test_tokens_and_their_places_are_pythons(browser, served, every):
     passages = [
         p.text
         for code in ("en-us", "fr-fr", "es-es")
@@ -126,6 +131,7 @@ def test_tokens_and_their_places_are_pythons_on_five_thousand_texts(browser, ser
     course = load_squad("course")
     texts = [*passages, *course["train"]["question"][:1000], *odd_texts(1000)]
     assert len(texts) > 5000
+    texts = [*ODD, *texts[::every]]
     tokenizer = AutoTokenizer.from_pretrained(assets.path("minilm"))
     browser.open(f"{served}reader.html")
     browser.wait("globalThis.Explorers !== undefined")
@@ -152,12 +158,13 @@ def reader() -> QuestionAnswerer:
     return qa
 
 
-def test_the_reader_answers_as_python_does(browser, served, reader):
-    rows = load_squad("course")["validation"].select(range(48))
+@SOME_OR_ALL
+def test_the_reader_answers_as_python_does(browser, served, reader, every):
+    rows = load_squad("course")["validation"].select(range(0, 64, every))
     questions, contexts = list(rows["question"]), list(rows["context"])
     questions += ["Who wrote it?" * 40, "  Wo liegt 😀 Köln?  "]  # one is cut, one is stripped
     contexts += [
-        " ".join(contexts[:9]),
+        " ".join(dict.fromkeys(contexts)),
         "e\u0301 Köln 😀 liegt am Rhein\u0301, 한국어.",
     ]  # several windows
     wanted = reader(questions, contexts, 0.0, 20)
