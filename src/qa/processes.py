@@ -63,19 +63,23 @@ def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one is obeyed at once
         raise RunError(sentence)
 
+    def let_it_speak(number, frame):
+        signal.signal(signal.SIGTERM, before)
+
     # Signals can be handled in no other thread.
     in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, told_to_end) if in_main_thread else None
+    before = after = signal.signal(signal.SIGTERM, told_to_end) if in_main_thread else None
     try:
         yield
     except RuntimeError as error:
         in_words = any(words in str(error) for words in PEER_GONE_MESSAGES)
         if not in_words and not isinstance(error, torch.distributed.DistError):
             raise
+        after = let_it_speak  # torchrun's SIGTERM is still to come, and the sentence to be said
         raise RunError(sentence) from None
     finally:
         if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, after)
 
 
 @contextmanager

@@ -411,7 +411,10 @@ def as_a_stranger() -> Iterator[None]:
     """As a user to whom file permissions apply: root reads everything."""
     root = os.geteuid() == 0
     if root:
-        os.seteuid(65534)
+        try:
+            os.seteuid(65534)
+        except OSError:
+            pytest.skip("there is no other user to become, as in a user namespace")
     try:
         yield
     finally:
