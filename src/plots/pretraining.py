@@ -155,12 +155,11 @@ def plot_shares(
             write(ax, end, y, text, size=9.5, shift=(4, 0), ha="left")
     else:
         bars(ax, shares, shown, tint("C0", 0.55), what)
-    ax.set_ylim(top=-1)
     ax.set_xlim(0, 1.35 * max(*values, guess[0]))
     ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= 1])
     percents(ax, "x")
     told = f"{guess[1]}: {100 * guess[0]:.1f} %"
-    level(ax, guess[0], told, "x", left=True)
+    level(ax, guess[0], told, "x")
     best = max(shares, key=shares.get)
     found = f"“{best}” is right most often"
     if n:  # whose intervals reach that of the best

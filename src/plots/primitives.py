@@ -438,21 +438,19 @@ def level(
 ) -> None:
     """Draw a dashed line to compare with: at a height, or with axis="x" at a place.
 
-    Its name is above it at its right end, or `below` or `left`.
+    Its name is above it at its right end, or `below` or `left`; at a place it is above the axes.
     """
     (ax.axhline if axis == "y" else ax.axvline)(
         value, color=MUTED, linestyle="--", linewidth=1.3, zorder=1
     )
     tell(ax, "", f"Dashed line: {name}")
-    side = {"ha": "left" if left else "right", "va": "center"}
-    if axis == "y":
-        at, coordinates = (0 if left else 1, value), ("axes fraction", "data")
-    else:
-        at, coordinates = (value, 0.02 if below else 0.96), ("data", "axes fraction")
-    shift = (4 if left else -4, (-8 if below else 8) if axis == "y" else 0)
+    if axis == "x":
+        write(ax, value, 1, name, GREY, shift=(0, 8), xycoords=("data", "axes fraction"))
+        return
     halo = [withStroke(linewidth=5, foreground="white")]  # where the grid crosses the name
-    look = {"shift": shift, "xycoords": coordinates, "path_effects": halo}
-    write(ax, *at, name, GREY, **look, **side)
+    look = {"xycoords": ("axes fraction", "data"), "path_effects": halo}
+    look |= {"shift": (4 if left else -4, -8 if below else 8), "ha": "left" if left else "right"}
+    write(ax, 0 if left else 1, value, name, GREY, **look)
 
 
 def label_points(

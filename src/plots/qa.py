@@ -228,7 +228,7 @@ def plot_threshold(
     ax.minorticks_off()
     for name, values in shares.items():
         ax.plot(place, 100 * values[at], "o", color=colours[name], markeredgecolor="white")
-    level(ax, place, f"threshold {chosen:.2f}", "x", below=True, left=chosen < 0.7)
+    level(ax, place, f"threshold {chosen:.2f}", "x")
     answers, refuses, _ = (percent(values[at]) for values in shares.values())
     finding = f"At {chosen:.2f} the reader answers {answers} of {answerable.sum()} answerable"
     finding += f" questions and refuses {refuses} of {(~answerable).sum()} unanswerable ones"

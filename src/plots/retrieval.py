@@ -290,7 +290,7 @@ def plot_candidates(
     table = {name: dict(zip(kinds, pair, strict=True)) for name, *pair in pairs}
     figure, ax = subplots(figsize=(8.6, 1.6 + 0.52 * N))
     grouped_bars(ax, table, kinds, "score, 0 to 1")
-    level(ax, threshold, f"threshold {threshold:.2f}", "x", below=True)
+    level(ax, threshold, f"threshold {threshold:.2f}", "x")
     ax.set_xlim(0, 1.12)
     legend(figure, kinds)
     finding = f"“{texts[best]}”, from place {best + 1}, has the highest score: "
@@ -308,10 +308,8 @@ def plot_passages_read(f1: Mapping[str, Mapping[int, float]]) -> Figure:
     """Plot F1, 0 to 100, against the number of passages read, a line for each way to choose."""
     figure, ax = subplots(figsize=(8, 3.6))
     curves = {name: list(values.items()) for name, values in f1.items()}
-    values = [value for each in f1.values() for value in each.values()]
-    limits = {"ylim": (max(0, min(values) - 10), min(100, max(values) + 5))}
     colours = dict(zip(f1, ("C2", "C1", "C0"), strict=False))
-    lines(ax, curves, "passages read", "F1, 0 to 100", colours, marker="o", **limits)
+    lines(ax, curves, "passages read", "F1, 0 to 100", colours, marker="o")
     counts = sorted(next(iter(f1.values())))
     ax.set(xticks=counts, xlim=(counts[0] - 0.2, counts[-1] + 0.1))
     few, many = counts[0], counts[-1]

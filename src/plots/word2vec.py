@@ -198,7 +198,7 @@ def plot_keep_probability(
     figure, ax = subplots(figsize=(8, 3.7))
     ax.plot(shares, stays, color=MUTED, linewidth=1.2, zorder=1)
     ax.plot(shares, stays, "o", color=CENTRE, markersize=3, alpha=0.5, markeredgewidth=0)
-    level(ax, 100 * threshold, f"threshold, {100 * threshold:g} %", axis="x", below=True)
+    level(ax, 100 * threshold, f"threshold, {100 * threshold:g} %", "x")
     places = {label: list(words).index(label) for label in labels}
     for label, i in places.items():
         ax.plot(shares[i], stays[i], "o", color=CONTEXT, markersize=6)
