@@ -240,7 +240,7 @@ class _Passages(dict[str, Passage]):
     def __missing__(self, name: str) -> Passage:
         from src.text import UnknownWordError, close_spellings  # numpy: needed here only
 
-        raise UnknownWordError(name, close_spellings(name, [*self]), "the list of articles")
+        raise UnknownWordError(name, close_spellings(str(name), [*self]), "the list of articles")
 
 
 def load_passages(language: str = "en-us") -> dict[str, Passage]:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src.batching import batches_by_length, length_grouped
-from src.text import Vocabulary
+from src.text import Vocabulary, check_text
 from src.training import Run, fit, in_eval_mode
 from src.training import load_run as load_dates  # noqa: F401, its name in notebooks 03 to 05
 
@@ -192,12 +192,13 @@ def _padded(rows: list[list[int]]) -> Tensor:
 def encode_written(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Texts as numbers int64[B, S], and a mask bool[B, S], True on characters.
 
-    Capitals count as small letters; a character outside CHARACTERS or an empty text raises
-    ValueError.
+    Capitals count as small letters. ValueError for a character outside CHARACTERS, and for a text
+    that is blank or longer than those of the training.
     """
-    strange = sorted({*"".join(texts).lower()} - {*CHARACTERS})
-    if strange or not all(texts):
-        found = ", ".join(map(repr, strange)) or "an empty text"
+    for text in texts:
+        check_text(text, "a date", MOST_CHARACTERS)
+    if strange := sorted({*"".join(texts).lower()} - {*CHARACTERS}):
+        found = ", ".join(map(repr, strange))
         raise ValueError(f"dates have a to z, 0 to 9, blanks and , - . /; found {found}.")
     source_ids = _padded([CHARACTERS.encode(text.lower()) for text in texts])
     return source_ids, source_ids != PAD_ID
@@ -253,7 +254,7 @@ def translate(model: DateModel, texts: Sequence[str], characters: int = 8192) ->
     """The model's answers to written dates, in their order."""
     answers: list[str] = [""] * len(texts)
     with in_eval_mode(model):
-        for places in batches_by_length([len(text) for text in texts], characters):
+        for places in batches_by_length([len(str(text)) for text in texts], characters):
             source = encode_written([texts[i] for i in places])
             written = model.greedy_decode(*source, TARGET_LENGTH)
             for i, answer in zip(places, decode_ids(written), strict=True):

@@ -32,7 +32,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from src import assets, compute
 from src.batching import length_grouped
 from src.rnn import pad
-from src.text import split_sentences
+from src.text import check_text, split_sentences
 from src.topics import Split, split_of
 from src.training import Run, fit, in_eval_mode
 from src.transformer import Encoder
@@ -297,6 +297,7 @@ def fill_in(
     head: MaskedWordHead, encoder: FrozenEncoder, text: str, n: int = 5
 ) -> dict[str, float]:
     """The n likeliest tokens for the one [MASK] in a text, with their probabilities."""
+    check_text(text, most=2000)
     token_ids = torch.tensor([encoder.tokenizer(text)["input_ids"]])
     blanks = token_ids == encoder.kinds.mask_id
     if blanks.sum() != 1:

@@ -31,18 +31,24 @@ COURSE = Path(__file__).resolve().parent.parent
 SPIN_COUNT = 6000  # how often a waiting thread looks before it sleeps; GNU's default is 300,000
 FAST_SECONDS = 4.0  # of any training in fast mode: enough to measure the speed, and save
 GIGABYTE = 1024**3
+NO_GPU = "no GPU"
+HUB_SECONDS = 5.0  # that the Hub has for a small file
 
 
 def start(seed: int = 0) -> None:
     """Prepare this Python for the course: packages, quiet libraries, seeds, plot style.
 
     Can be called twice. On Colab, and in a folder where the set-up cell fetched the course,
-    missing packages are installed first. Prints one line where torch was loaded first and its
-    threads will spin while they wait, and nothing else. ImportError where packages or part of the
-    course are missing, and the reader has to decide what to do.
+    missing packages are installed first. On Colab with a GPU names resolve to the Hugging Face Hub.
+    Prints a sentence where the Hub does not answer, or where torch was loaded first and its threads
+    will spin while they wait, and nothing else. ImportError where packages or part of the course
+    are missing, and the reader has to decide what to do.
     """
     _check_clone()
     ensure_packages()
+    if on_colab() and gpu_name() != NO_GPU:
+        os.environ.setdefault("COURSE_ONLINE", "1")
+    _check_hub()
     configure_libraries()
     if _threads_spin and sys.platform == "linux" and device().type == "cpu":
         if sys.modules["torch"].get_num_threads() > 1:
@@ -103,6 +109,57 @@ def is_online() -> bool:
     return os.environ.get("COURSE_ONLINE", "0") not in ("", "0")
 
 
+def on_colab() -> bool:
+    """Whether this is a notebook on Google Colab."""
+    return "google.colab" in sys.modules
+
+
+def _check_hub() -> None:
+    """Where one is online and the Hub gives no small file within seconds: say so, and go offline.
+
+    Left alone, its libraries ask again for a minute, for each file, before they give up.
+    """
+    if not is_online():
+        return
+    from http.client import HTTPException
+    from urllib.request import Request, urlopen
+
+    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    try:
+        page = Request(f"{address}/bert-base-uncased/resolve/main/config.json", method="HEAD")
+        urlopen(page, timeout=HUB_SECONDS).close()
+    except (OSError, ValueError, HTTPException) as error:
+        os.environ["COURSE_ONLINE"] = "0"
+        found = f"{address} does not answer as the Hugging Face Hub does ({_reason(error)})"
+        print(
+            f"{found}, so you go on without it, with the course's own questions and models. To "
+            "try it again, restart the kernel and run this cell."
+        )
+
+
+@contextmanager
+def hub() -> Iterator[None]:
+    """Online, let what fails inside end with one sentence that offers the way without the Hub.
+
+    RuntimeError, whatever the libraries raised; offline nothing is changed.
+    """
+    try:
+        yield
+    except Exception as error:  # what they raise has no class in common
+        if not is_online():
+            raise
+        raise RuntimeError(
+            f"The Hugging Face Hub did not do what was asked ({_reason(error)}). Try again, or go "
+            'on without it: run `import os; os.environ["COURSE_ONLINE"] = "0"` in a cell, then '
+            "once more the cells that need it."
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(". ")[:200]
+
+
 def cache() -> Path:
     """The folder for what can be fetched or computed again: COURSE_CACHE, else data/cache."""
     return Path(os.environ.get("COURSE_CACHE") or COURSE / "data/cache").expanduser().absolute()
@@ -142,7 +199,7 @@ def ensure_packages() -> None:
         return
     listed = ", ".join(missing)
     fetched_here = COURSE.parent == Path.cwd().resolve()
-    if not (fetched_here or "google.colab" in sys.modules):
+    if not (fetched_here or on_colab()):
         found = f"This Python ({sys.executable}) lacks what the course needs: {listed}"
         raise ImportError(
             f"{found}. Run `make lab` in {COURSE}, or choose the kernel of its .venv."
@@ -290,7 +347,7 @@ def gpu_name() -> str:
                 return names[0] if len(names) == 1 else f"{len(names)} x {names[0]}"
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return "Apple GPU"
-    return "no GPU"
+    return NO_GPU
 
 
 # --- progress of a training

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from src import runtime
-from src.text import Vocabulary, tokenize_words
+from src.text import Vocabulary, check_text, tokenize_words
 
 Split = Literal["train", "validation", "test"]
 
@@ -166,6 +166,7 @@ class LearnedFilter:
 
         A word without a weight adds 0.
         """
+        check_text(text, "the message")
         weights = dict(zip(self.vocabulary.words, self.weights.tolist(), strict=True))
         words = [(word, weights.get(word, 0.0)) for word in tokenize_words(text)]
         return [("bias", self.bias), *words]

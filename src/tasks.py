@@ -25,7 +25,9 @@ from src.assets import Passage, load_passages
 from src.qa import QuestionAnswerer, load_squad
 from src.qa.dense import SentenceEncoder
 from src.qa.generative import GenerativeAnswerer
-from src.text import tokenize_words
+from src.text import check_text, tokenize_words
+
+MOST_CHARACTERS = 2000  # of a text that is put in: on two cores some seconds
 
 
 def load_examples(task: str) -> list[dict]:
@@ -124,6 +126,7 @@ Text: {text} Claim: {claim} True?"""
 
 def sentiment(text: str, writer: GenerativeAnswerer) -> dict[str, float]:
     """Is a text positive or negative? A share for each label, the likelier first."""
+    check_text(text, "the review", MOST_CHARACTERS)
     options = {"positive": " positive", "negative": " negative"}
     return choose(SENTIMENT_PROMPT.format(text=text), options, writer)
 
@@ -137,6 +140,8 @@ def entailment(
 
     It "follows", "contradicts" the text, or is left "open".
     """
+    check_text(text, "the text", MOST_CHARACTERS)
+    check_text(claim, "the claim", MOST_CHARACTERS)
     prompt = ENTAILMENT_PROMPT.format(text=text, claim=claim)
     options = {"follows": " yes", "contradicts": " no", "open": " maybe"}
     return choose(prompt, options, writer)
@@ -172,6 +177,7 @@ def next_words(
         letters: how the next word begins, if that is known.
         n: how many words.
     """
+    check_text(text, most=MOST_CHARACTERS)
     probs = next_token_probs(text, writer)
     found = {}
     for number in probs.argsort(descending=True).tolist():

@@ -35,12 +35,25 @@ pl pp prof r rev sgt sr st ste u.s vol vs
 _ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 
 
+def check_text(text: object, what: str = "the text", most: int | None = None) -> str:
+    """`text`, where it is one: not blank, of at most `most` characters. Else a ValueError."""
+    if not isinstance(text, str):
+        raise ValueError(f"{what} is {text!r}, which is no text; put it in quotes.")
+    if not text.strip():
+        raise ValueError(f"{what} is blank; write something.")
+    if most is not None and len(text) > most:
+        raise ValueError(f"{what} has {len(text):,} characters; take {most:,} at most.")
+    return text
+
+
 def tokenize_words(text: str, lower: bool = True) -> list[str]:
     """The words of a text, in lower case or as written.
 
     Punctuation is left out, and hyphens separate. Letters with two spellings ("é" as one character
     or two) come out as one, and curly apostrophes as straight ones.
     """
+    if not isinstance(text, str):
+        check_text(text)
     text = unicodedata.normalize("NFC", text).replace("’", "'")
     return _WORD.findall(text.lower() if lower else text)
 
@@ -150,13 +163,13 @@ class Vocabulary:
         """The number of a word in any capitalisation; raises UnknownWordError."""
         number = self.find(word)
         if number is None:
-            near = close_spellings(word.strip().lower(), self.words)
+            near = close_spellings(str(word).strip().lower(), self.words)
             raise UnknownWordError(word, near)
         return number
 
     def find(self, word: str) -> int | None:
         """The number of a word in any capitalisation, None where it is not there."""
-        word = unicodedata.normalize("NFC", word.strip())
+        word = unicodedata.normalize("NFC", str(word).strip())
         for spelling in (word, word.lower()):
             if spelling in self.ids:
                 return self.ids[spelling]

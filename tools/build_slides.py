@@ -230,7 +230,8 @@ def poll(name: str) -> str:
     asked = as_choices(questions[wanted])
     choices = "".join(f"<li>{inline_html(choice.text)}</li>" for choice in asked.choices)
     many = " Choose all that apply." * (asked.kind == "multiple")
-    vote = f'<footer><a href="{POLL}{name}">Put it to the vote</a> (make poll)</footer>'
+    link = f'<a href="{POLL}{name}" target="poll">Put it to the vote</a>'  # one tab for all
+    vote = f"<footer>{link} (make poll)</footer>"
     return f'<div class="poll"><p>{inline_html(asked.text)}{many}</p><ol>{choices}</ol>{vote}</div>'
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from src.qa.models import (
     scaling_of,
     window_sizes,
 )
+from src.text import check_text
 
 TOKENS_PER_BATCH = 8192
 QUESTIONS_PER_ROUND = 2048  # so that memory does not grow with the number of questions
@@ -113,12 +114,18 @@ class QuestionAnswerer:
         Raises:
             ValueError: the lengths differ, a question is blank, or the threshold is not in [0, 1].
         """
+        for given in (question, context):
+            if not isinstance(given, Iterable):
+                check_text(given, "a question or passage")
         if isinstance(question, str) and isinstance(context, str):
             return self([question], [context], threshold, n_best)[0]
         questions, contexts = list(question), list(context)
         if isinstance(question, str) or isinstance(context, str) or len(questions) != len(contexts):
             found = f"found {len(questions)} questions for {len(contexts)} passages"
             raise ValueError(f"{found}; pass two strings, or two lists of equal length.")
+        for text in (*questions, *contexts):
+            if not isinstance(text, str):
+                check_text(text, "a question or passage")
         blank = [i for i, text in enumerate(questions) if not text.strip()]
         if blank:
             raise ValueError(f"question {blank[0]} is blank; ask something.")
@@ -158,6 +165,8 @@ class QuestionAnswerer:
 
     def token_scores(self, question: str, context: str) -> TokenScores:
         """Tokens and logits of the first window: what the model says before decoding."""
+        check_text(question, "the question")
+        check_text(context, "the passage")
         _, features = self._windows([question], [context])
         first = features[0]
         start_logits, end_logits = (

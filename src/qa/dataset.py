@@ -127,7 +127,8 @@ def _load(source: Source, answers: bool) -> DatasetDict:
     if name == "course":
         return _checked(build_course_set(), name, answers)
     if name in HUB_NAMES:
-        splits = _load_dataset(name, "use 'course' or a SQuAD JSON file", HUB_NAMES[name])
+        advice = "use 'course' or a SQuAD JSON file, or go online with COURSE_ONLINE=1"
+        splits = _load_dataset(name, advice, HUB_NAMES[name])
         return _checked(splits, name, answers)
     if os.path.isdir(source):
         # A cache of its own, thrown away at once: files may change in place.

@@ -128,7 +128,7 @@ def _machine() -> list[Finding]:
     lines = [
         ("processor", f"{cores} cores", cores == 1, slow),
         ("memory", f"{gigabytes:.0f} GB", gigabytes < ENOUGH_GIGABYTES, close),
-        ("GPU", gpu, gpu == "no GPU", none),
+        ("GPU", gpu, gpu == runtime.NO_GPU, none),
     ]
     return [
         Finding(what, found, "note", advice) if noted else Finding(what, found)

@@ -110,6 +110,8 @@ def test_it_bears(
     monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
     content = nbformat.read(notebook, as_version=4)
     content.cells = way(content.cells)
+    if not content.cells:
+        pytest.skip("no cell is marked as core: all of it is")
     run_notebooks.execute(content, notebook, tmp_path, cell_seconds=300)
     stopped = [output for cell in content.cells if STOPPED in tags(cell) for output in cell.outputs]
     errors = {output.ename for output in stopped if output.output_type == "error"}

@@ -16,6 +16,7 @@ import nbformat
 import pytest
 import transformers
 
+from src import tasks
 from src.qa import QuestionAnswerer
 from src.qa.background import process_of
 from tools import minutes, run_notebooks
@@ -59,6 +60,15 @@ def test_every_notebook_is_linked_where_its_subject_comes_up():
     text = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
     others = {path.name for path in NOTEBOOK.parent.glob("[0-9]*.ipynb")}
     assert all(f"]({name})" in text for name in others)
+
+
+@pytest.mark.parametrize("text", ["", 7, "word " * 999])
+def test_a_writer_is_given_a_text_of_some_length_only(text):
+    for judge in (tasks.sentiment, tasks.next_words):
+        with pytest.raises(ValueError, match=r"is blank|is no text|characters; take 2,000"):
+            judge(text, None)
+    with pytest.raises(ValueError, match="the claim"):
+        tasks.entailment("A fact.", text, None)
 
 
 # --- the training that an attendee writes ---------------------------------------------------------

@@ -159,7 +159,12 @@ def test_a_batch_holds_each_date_with_its_own_answer_and_capitals_do_not_matter(
     rows = [decode_ids(row[None, real])[0] for row, real in zip(source_ids, mask, strict=True)]
     assert rows == [pair.written.lower() for pair in pairs]
     assert decode_ids(target_ids[:, 1:]) == [pair.iso for pair in pairs]
-    for text, found in (("3 février 1871", "'é'"), ("", "an empty text")):
+    for text, found in (
+        ("3 février 1871", "'é'"),
+        ("", "is blank"),
+        (1954, "is no text"),
+        ("a" * 99, "has 99 char"),
+    ):
         with pytest.raises(ValueError, match=found):
             encode_written(["3 May 1871", text])
 

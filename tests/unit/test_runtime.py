@@ -55,7 +55,8 @@ def test_it_starts_quietly_and_loads_nothing_heavy(course, clean_environment, co
 def test_the_hub_is_off_unless_asked_for_and_a_readers_own_setting_wins(
     course, clean_environment, settings, told
 ):
-    code = START + "import os; print(os.environ.get('HF_HUB_OFFLINE'))"
+    code = "from src import runtime; runtime.configure_libraries(); "
+    code += "import os; print(os.environ.get('HF_HUB_OFFLINE'))"
     assert run_python(course, clean_environment | settings, code).stdout == f"{told}\n"
 
 

@@ -11,6 +11,7 @@ from src.assets import load_passages
 from src.text import (
     UnknownWordError,
     Vocabulary,
+    check_text,
     close_spellings,
     sentence_stream,
     split_sentences,
@@ -137,3 +138,17 @@ def test_a_file_that_is_no_vocabulary_is_named(tmp_path, text):
     (tmp_path / "v.json").write_text(text)
     with pytest.raises(ValueError, match=r"v\.json is not a vocabulary"):
         Vocabulary.load(tmp_path / "v.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (7, "the claim is 7, which is no text"),
+        (" ", "is blank"),
+        ("abcd", "has 4 characters; take 3"),
+    ],
+)
+def test_what_is_no_text_or_too_much_of_it_is_one_sentence(text, says):
+    with pytest.raises(ValueError, match=says):
+        check_text(text, "the claim", most=3)
+    assert check_text("abc", most=3) == "abc"

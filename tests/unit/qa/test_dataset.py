@@ -111,7 +111,8 @@ def test_what_cannot_be_found_or_loaded_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     found = "squad: `datasets` cannot load it here (Couldn't reach it at all)"
-    assert refusal("squad") == f"{found}; use 'course' or a SQuAD JSON file."
+    advice = "use 'course' or a SQuAD JSON file, or go online with COURSE_ONLINE=1"
+    assert refusal("squad") == f"{found}; {advice}."
 
 
 @pytest.mark.parametrize(
