@@ -16,6 +16,7 @@ What is done now, and only once:
   packages             0.5 GB to fetch, 2.2 GB on the disk (with an NVIDIA GPU 3 GB more)
   the site             from the outputs that are stored in the notebooks: open it while the rest goes on
   models and texts     0.3 GB to fetch, 0.9 GB on the disk with what is made of them
+  pages that compute   40 MB, made of the models: the reader answers on the site's first page
   a minute's training  and a question to the model that was trained
 Six minutes in all on two processor cores, where the network brings 0.8 GB in a minute. Stop it
 whenever you like: the next run goes on from there.
@@ -36,6 +37,7 @@ course: told $(STAMP) ## set up what is missing, build the site, train for a min
 	@echo "  The site can be read now: build/site/index.html"
 	@$(MAKE) --silent build/first_answer.txt
 	@cat build/first_answer.txt
+	@$(MAKE) --silent $(EXPLORERS)
 	@echo "The course is ready. Read build/site/index.html, or work with the notebooks: make lab"
 
 told:
@@ -46,9 +48,16 @@ build/first_answer.txt: $(STAMP) tools/first_answer.py $(wildcard src/*.py src/q
 	@$(MAKE) assets-once
 	@$(PY) tools/first_answer.py $@
 
+# The models in the pages of the site: files made from the released weights.
+EXPLORERS := build/site/explorers/.laid
+$(EXPLORERS): $(STAMP) $(wildcard tools/explorers.py tools/page_*.py tools/onnx_file.py src/explorers/runtime/* weights/*/card.json)
+	@$(MAKE) assets-once
+	@$(PY) tools/explorers.py
+
 run: assets-once ## run every notebook here (20 minutes), and build the site from that
 	@$(PY) tools/run_notebooks.py notebooks --to build/notebooks
 	@$(PY) tools/build_site.py build/site
+	@$(MAKE) --silent $(EXPLORERS)
 
 test: assets-once ## set up what is missing, then run the tests, each notebook in fast mode among them
 	@$(PYTEST) $(ARGS)

@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from src.teaching import glossary
-from tools import badges, minutes, run_notebooks
+from tools import badges, explorers, minutes, run_notebooks
 from tools.checks import OUTSIDE
 
 PAGES, DOCS = ROOT / "tools" / "pages", ROOT / "docs"
@@ -41,7 +41,7 @@ UNUSED += ("_static/sbt-webpack-macros.html",)
 # What the site is made from besides notebooks.
 INPUTS = ["*.md", "pyproject.toml", "constraints.txt", "src/**/*.py", "docs/**/*", "tools/*.py"]
 INPUTS += ["tools/pages/**/*", "data/*/README.md", "data/*.csv", "data/*.yaml"]
-INPUTS += ["weights/*/README.md"]
+INPUTS += ["weights/*/README.md", "src/explorers/**/*"]
 STORED = "The outputs here come with the course; `make run` makes them again on your computer."
 
 
@@ -101,11 +101,11 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
     desk = Desk(pages, whole)
     contents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in notebooks}
     downloads = {name: without_outputs(content) for name, content in contents.items()}
+    desk.lay("index.md", index_page(contents, whole, lambda text: desk.linked(text, "notebooks")))
     for name, content in contents.items():
         page = page_of(content, name, lambda text: desk.linked(text, "notebooks"))
         desk.lay(f"{name}.ipynb", json.dumps(page))
     desk.lay("glossary.md", glossary.glossary_page())
-    desk.lay("index.md", index_page(contents, whole, lambda text: desk.linked(text, "notebooks")))
     if whole:
         for page in (PAGES / "moved").glob("*.md"):  # at addresses that notebooks had before
             desk.lay(page.name, page.read_text(encoding="utf-8"))
@@ -125,6 +125,9 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
     for name, content in downloads.items():
         text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
         (fresh / "downloads" / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    if (site / "explorers").is_dir():  # with models, which `make course` laid there
+        (site / "explorers").rename(fresh / "explorers")
+    explorers.lay_pages(fresh / "explorers")
     shutil.rmtree(site, ignore_errors=True)
     fresh.rename(site)
     shutil.rmtree(work)
@@ -153,7 +156,12 @@ def vendor_mathjax(folder: Path) -> None:
 
 
 def page_of(content: dict, name: str, linked: Callable[[str], str]) -> dict:
-    """The notebook as a page: folded as its tags ask, ways to open it, links put right."""
+    """The notebook as a page: folded as its tags ask, ways to open it, links put right, and views
+    that compute at their places."""
+    for place, cell in reversed([*enumerate(content["cells"], 1)]):
+        if view := explorers.PLACES.get((name, cell.get("id"))):
+            shown = {"cell_type": "markdown", "metadata": {}, "source": explorers.opener(view)}
+            content["cells"].insert(place, shown | {"id": f"explorer-{view}"})
     for cell in content["cells"]:
         tags = cell.setdefault("metadata", {}).get("tags", [])
         if cell["cell_type"] == "code":
@@ -207,6 +215,7 @@ def index_page(contents: dict[str, dict], whole: bool, linked: Callable[[str], s
         guide = "- [For instructors](instructors.md): minutes, polls, plans."
         teach = ["", "## Teach it", "", guide, "", toctree("Teach it", ["instructors"])]
     text = (PAGES / "index.md").read_text(encoding="utf-8")
+    text = text.replace("<!-- reader -->", explorers.first_page_reader())
     rest = ["- The [reference](reference/src.md) explains every function of `src`."] * whole
     rest += ["", toctree("Look it up", look_up), *teach]
     return text.replace("<!-- course -->", "\n".join(course)).replace(

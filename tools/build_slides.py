@@ -19,7 +19,7 @@ import tempfile
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import yaml
@@ -33,6 +33,7 @@ from src.teaching.panel import inline_html
 from src.teaching.quizzes import load_quiz
 from src.teaching.schema import FORBID, Text, checked
 from src.teaching.sources import highlight
+from tools import explorers
 from tools.browser import Browser
 from tools.build_site import notebooks_to_show
 
@@ -41,6 +42,7 @@ REVEAL = ("dist/reveal.js", "dist/reveal.css", "plugin/notes/notes.js", "revealj
 KINDS = ("text", "cell", "prints", "source", "code", "ask", "poll")
 HEADLINE, LINES, WIDE = 10, 10, 80  # words, lines of code, characters in one
 UNASKED = 15  # minutes
+VIEWS = "../site/explorers/"  # from build/slides
 POLL = "http://127.0.0.1:8008/instructor#"  # and the question
 
 
@@ -51,6 +53,7 @@ class Slide:
     cell, prints, source: what a cell drew, printed, is; its id, in another notebook "NOTEBOOK/ID".
     output: which of its outputs, from 1 (else the last that fits). lines: such as "3-9".
     ask: to the room. poll: "QUIZ/QUESTION". part: begins one. credit: whose words are shown.
+    explorer: a view of the site that computes, to open with a sentence of the room.
     """
 
     say: Text
@@ -67,6 +70,7 @@ class Slide:
     output: int | None = None
     lines: Annotated[str, Field(pattern=r"^\d+-\d+$")] | None = None
     credit: Text | None = None
+    explorer: Literal[*explorers.PAGES] | None = None
 
     @model_validator(mode="after")
     def _one_idea(self) -> Slide:
@@ -141,7 +145,10 @@ def build(file: Path, folder: Path) -> Path:
         except ValueError as error:
             where = f"slides/{file.name}, slide {number}, {slide.say!r}"
             raise ValueError(f"{where}: {str(error).rstrip('.')}.") from None
-        credit = f"<footer>{inline_html(slide.credit)}</footer>" if slide.credit else ""
+        below = [inline_html(slide.credit)] if slide.credit else []
+        if slide.explorer:
+            below.append(f'<a href="{VIEWS}{slide.explorer}.html">Try your own</a> (make course)')
+        credit = f"<footer>{'; '.join(below)}</footer>" if below else ""
         notes = "".join(f"<p>{inline_html(line)}</p>" for line in slide.notes.splitlines())
         sections.append(
             f'<section data-timing="{60 * slide.minutes:.0f}"><p class="part">{inline_html(part)}'

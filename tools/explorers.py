@@ -1,8 +1,9 @@
-"""Lay out the pages that compute: `python tools/explorers.py [FOLDER]`, build/explorers else.
+"""Lay out the pages that compute: `python tools/explorers.py [FOLDER]`, else in build/site.
 
-Each view has a page, reader.html and attention.html. Files are scripts, so that pages work from
-any folder of any static host and, where the browser allows it, opened as files. Nothing is compiled
-and nothing is asked of another computer.
+Each view has a page of its own, such as reader.html, and stands where the course comes to it
+(`opener`). Files are scripts, so that pages work from any folder of any static host and, where the
+browser allows it, opened as files. Nothing is compiled and nothing is asked of another computer.
+What views compute with is made here, of the released weights: so no clone carries it twice.
 """
 
 from __future__ import annotations
@@ -13,24 +14,39 @@ import json
 import lzma
 import re
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from src.files import write_whole  # noqa: E402
-from tools import page_models  # noqa: E402
+from src.files import write_whole
 
 SOURCE = ROOT / "src" / "explorers"
 RUNTIME = SOURCE / "runtime"
-SITE = ROOT / "build" / "explorers" / "site"
+SITE = ROOT / "build" / "site" / "explorers"
 # In the order in which they run; those of the worker come as text too.
 SCRIPTS = ("decoding.js", "worker.js", "engine.js", "reader.js", "attention.js")
 OF_WORKER = ("tokenizer.js", "decoding.js")
 WASM = "ort-wasm-simd-threaded"
+# Title and what it is, of the page of each view.
 PAGES = {
     "reader": ("Ask the reader", "The model that the course trains, on your question and passage."),
     "attention": ("Attention", "All heads of a real encoder on your sentence, one opened."),
+}
+# What the reader says to the first of its examples (src/explorers/reader.js).
+ANSWERED = {
+    "question": "Who discovered oxygen?",
+    "passage": "It was discovered by Carl Wilhelm Scheele and Joseph Priestley, each on his own,"
+    " in the years before 1775.",
+    "answer": "Carl Wilhelm Scheele and Joseph Priestley",
+    "sure": "90 %",
+}
+# After which cell of which notebook a view stands, on its page.
+PLACES = {
+    ("08_bert_squad", "own-question"): "reader",
+    ("04_attention", "lefts-look"): "attention",
+    ("05_transformer", "explore"): "attention",
 }
 
 
@@ -55,13 +71,44 @@ def runtime_script() -> str:
     )
 
 
-def engine_script(about: dict) -> str:
-    """All scripts of ours as one, and what there is to load."""
+def engine_script() -> str:
+    """All scripts of ours as one."""
     read = {name: (SOURCE / name).read_text(encoding="utf-8") for name in {*SCRIPTS, *OF_WORKER}}
     parts = ",\n".join(f"function () {{\n{read[name]}}}" for name in OF_WORKER)
-    known = f"Explorers.workerParts = [{parts}];\nExplorers.about = {json.dumps(about)};\n"
+    known = f"Explorers.workerParts = [{parts}];\n"
     own = "".join(f"(function () {{\n{read[name]}}})();\n" for name in SCRIPTS)
     return f"globalThis.Explorers ??= {{}};\n{known}{own}"
+
+
+def opener(view: str, heading: str = "h4", still: str = "") -> str:
+    """HTML for another page: a button that opens a view there; what it needs is loaded then.
+
+    Args:
+        view: of PAGES.
+        heading: of the view's parts, below that of the place where it stands.
+        still: HTML of what is seen until then.
+    """
+    title, about = (html.escape(text) for text in PAGES[view])
+    told = still or f"<p><strong>{title}.</strong> {about}</p>"
+    return (
+        '<link rel="stylesheet" href="explorers/explorers.css">'
+        f'<div class="explorer" data-view="{view}" data-from="explorers" data-heading="{heading}">'
+        f'{told}<p class="opener"><button type="button" class="main">Try it yourself</button> '
+        f'<a href="explorers/{view}.html">or on a page of its own</a></p>'
+        '<p class="opener quiet">It is loaded once, up to 30 MB. It computes on your device, and'
+        " nothing that you type leaves it.</p></div>"
+    )
+
+
+def first_page_reader() -> str:
+    """The reader for the site's first page, with an answer of its own to see at once."""
+    before, marked, after = ANSWERED["passage"].partition(ANSWERED["answer"])
+    still = (
+        f'<p class="name">{ANSWERED["question"]}</p>'
+        f"<blockquote>{before}<mark>{marked}</mark>{after}</blockquote>"
+        f"<p>The reader marks the answer. It is {ANSWERED['sure']} sure.</p>"
+    )
+    return opener("reader", "h2", still)
 
 
 def page(view: str) -> str:
@@ -86,6 +133,7 @@ def page(view: str) -> str:
   </head>
   <body>
     <main class="explorer">
+      <p><a href="../index.html">Words to Answers</a></p>
       <h1>{title}</h1>
       <p class="quiet lead">{about}</p>
       <div data-view="{view}" data-own></div>
@@ -96,9 +144,23 @@ def page(view: str) -> str:
 """
 
 
+def lay_pages(folder: Path) -> None:
+    """Write pages and scripts into a folder; without models they say that these are missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "runtime.js", runtime_script().encode())
+    write_whole(folder / "explorers.js", engine_script().encode())
+    write_whole(folder / "explorers.css", (SOURCE / "explorers.css").read_bytes())
+    for view in PAGES:
+        write_whole(folder / f"{view}.html", page(view).encode())
+    if not (folder / "about.js").exists():
+        (folder / "about.js").write_text("Explorers.about = null;\n")
+
+
 def lay(folder: Path) -> None:
     """Write pages, scripts and models into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    from tools import page_models
+
+    lay_pages(folder)
     files = page_models.models()
     about = json.loads(files.pop("models.json"))
     with lzma.open(RUNTIME / f"{WASM}.wasm.xz") as packed:
@@ -111,12 +173,12 @@ def lay(folder: Path) -> None:
     }
     for name, data in files.items():
         write_whole(folder / f"{name}.js", as_script(name, data))
-    write_whole(folder / "runtime.js", runtime_script().encode())
-    write_whole(folder / "explorers.js", engine_script(about).encode())
-    write_whole(folder / "explorers.css", (SOURCE / "explorers.css").read_bytes())
-    for view in PAGES:
-        write_whole(folder / f"{view}.html", page(view).encode())
+    write_whole(folder / "about.js", f"Explorers.about = {json.dumps(about)};\n".encode())
+    (folder / ".laid").touch()  # `make course` asks when
 
 
 if __name__ == "__main__":
+    print("  the pages that compute ...", end="", flush=True)
+    began = time.monotonic()
     lay(Path(sys.argv[1]) if len(sys.argv) > 1 else SITE)
+    print(f" {time.monotonic() - began:.0f} s", flush=True)

@@ -237,8 +237,11 @@
 
   E.views = {};
 
-  // root: <div class="explorer" data-view="reader">, with data-own on a page of its own, where it starts at once.
+  // root: <div data-view="reader">, with data-own on a page of its own. What stands in it stays until the view is there.
   E.mount = function (root) {
+    if (!E.about) return root.prepend(element("p.problem", { role: "status" }, "The models are not on this site yet: the command make course puts them here."));
+    for (const one of root.querySelectorAll(":scope > .opener")) one.remove();
+    const still = [...root.children];
     const view = E.views[root.dataset.view], megabytes = (bytes) => Math.ceil(bytes / 1e6);
     const { graph, weights } = E.about.models[view.model];
     const size = [graph, ...weights, "runtime.wasm.gz"].reduce((sum, name) => sum + E.about.files[name].bytes, 0);
@@ -247,8 +250,9 @@
     const count = element("p.quiet", { "aria-hidden": "true" }); // a screen reader follows the bar
     const start = element("button.main", { type: "button", onclick: () => open() }, `Load the model (${megabytes(size)} MB, once)`);
     const guide = element("button", { type: "button", hidden: true }, "Show me around");
-    const head = element("div.head", {}, start, guide, progress, count, status);
-    root.replaceChildren(head);
+    const head = element("div.head", { tabindex: -1 }, start, guide, progress, count, status);
+    root.prepend(head);
+    if (root.hasAttribute("data-open")) head.focus({ preventScroll: true }); // the button that opened it is gone
 
     async function open() {
       start.hidden = true;
@@ -264,8 +268,9 @@
         const seconds = ((performance.now() - began) / 1000).toFixed(1);
         status.textContent = `The model runs on your device. Loaded in ${seconds} s${helper.threads > 1 ? `, ${helper.threads} threads` : ""}; nothing you type leaves this page.`;
         const place = element("div.view");
+        for (const one of still) one.remove();
         root.append(place);
-        const title = (text) => element(root.hasAttribute("data-own") ? "h2" : "h4", {}, text); // below that of the page
+        const title = (text) => element(root.dataset.heading ?? "h2", {}, text);
         view.start(place, { do: helper.do.bind(helper), state: stateOf(root), title });
         tour(place, view.tour, guide);
         guide.hidden = false;
@@ -277,10 +282,11 @@
       count.textContent = "";
     }
 
-    if (root.hasAttribute("data-own")) open();
+    return open();
   };
 
-  document.addEventListener("DOMContentLoaded", () => {
-    for (const root of document.querySelectorAll(".explorer[data-view], .explorer [data-view]")) E.mount(root);
+  // Where nothing was laid, about.js says so.
+  script("about.js").catch(() => {}).then(() => {
+    for (const root of document.querySelectorAll("[data-view]:is([data-own], [data-open])")) E.mount(root);
   });
 })((globalThis.Explorers ??= {}));

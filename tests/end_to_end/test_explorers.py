@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 from src import assets
 from src.qa import QuestionAnswerer, load_squad
 from tests.end_to_end.pages import FAINT, FITS, findings
-from tools import explorers, page_models, site_server
+from tools import build_site, explorers, page_models, site_server
 
 ODD = (
     "Ünïcödé naïve CAFÉ e\u0301 o\u0308 ǅ İstanbul ΣΊΣΥΦΟΣ ﬁne Straße ½ ① Ⅷ",
@@ -54,15 +55,19 @@ HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=2</script>
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("a site") / "below" / "explorers"
     explorers.lay(folder)
+    first = f"<!doctype html><title>One</title><body>{explorers.first_page_reader()}"
+    first += '<script src="course.js"></script>'
+    (folder.parent / "index.html").write_text(first, encoding="utf-8")
+    shutil.copy(build_site.PAGES / "_static" / "course.js", folder.parent)
     return folder
 
 
 @pytest.fixture(scope="module")
 def served(site: Path) -> Iterator[str]:
     """As any static host serves it: without the headers that allow threads."""
-    server = site_server.server(site, isolated=False)
+    server = site_server.server(site.parent, isolated=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
+    yield f"http://127.0.0.1:{server.server_port}/explorers/"
     server.shutdown()
 
 
@@ -278,6 +283,29 @@ def test_every_text_can_be_read_and_nothing_sticks_out(browser, axe, served, vie
     visit(browser, f"{served}{view}.html", width, 900, dark=dark)
     assert browser.run(FAINT) == [] and browser.run(FITS)
     assert findings(browser, axe) == []
+
+
+def test_a_view_opened_on_another_page_says_what_stood_there_and_stays_without_models(
+    browser, site, tmp_path
+):
+    browser.open((site.parent / "index.html").as_uri())
+    assert not [url for url in browser.requests if "/explorers/" in url and "css" not in url]
+    browser.click(".explorer button")
+    browser.wait(READY, 300)
+    asked = browser.run("document.querySelector('input[type=text]').value")
+    told = browser.text(".verdict")
+    assert asked == explorers.ANSWERED["question"]
+    assert explorers.ANSWERED["answer"] in told and f"{explorers.ANSWERED['sure']} sure" in told
+    assert browser.problems == []
+
+    explorers.lay_pages(tmp_path / "explorers")
+    for name in ("index.html", "course.js"):
+        shutil.copy(site.parent / name, tmp_path)
+    browser.open((tmp_path / "index.html").as_uri())
+    browser.click(".explorer button")
+    browser.wait("document.querySelector('.problem') !== null")
+    assert "make course" in browser.text(".problem") and browser.problems == []
+    assert explorers.ANSWERED["answer"] in browser.text("blockquote")
 
 
 def test_a_page_opened_as_a_file_computes_too(browser, site):

@@ -60,6 +60,17 @@
 
   document.querySelectorAll(".bd-article .cell_input div.highlight, .bd-article section > div[class*=highlight-] > div.highlight")
     .forEach(addCopyButton);
+
+  // A view that computes is loaded when it is opened.
+  for (const root of document.querySelectorAll(".explorer[data-from]")) root.querySelector("button").addEventListener("click", () => {
+    root.dataset.open = "";
+    if (globalThis.Explorers?.about !== undefined) return Explorers.mount(root);
+    if (document.getElementById("explorers")) return; // it is coming, and opens all that were asked for
+    const script = document.createElement("script");
+    Object.assign(script, { id: "explorers", src: `${root.dataset.from}/explorers.js` });
+    document.body.append(script);
+  });
+
   let waiting;
   const later = () => { clearTimeout(waiting); waiting = setTimeout(reachByKeyboard, 200); };
   addEventListener("resize", later);
