@@ -54,7 +54,7 @@
       this.progress = element("p.quiet");
       const presets = PRESETS.map((one) =>
         element("button", { type: "button", onclick: () => this.ask(one.question, one.passage) }, one.name));
-      this.form = element("form", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.ask(); } },
+      this.form = element("form", { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.submit(); } },
         element("label", { for: question }, "Your question"),
         element("div.ask", {}, this.question, element("button.main", { type: "submit" }, "Ask")),
         element("label", { for: passage }, "The passage to read"),
@@ -89,7 +89,14 @@
       this.question.value = question;
       this.passage.value = passage;
       this.away.clear();
-      this.read();
+      return this.read();
+    }
+
+    // On a phone the answer would be behind the keyboard.
+    async submit() {
+      if (matchMedia("(pointer: coarse)").matches) document.activeElement.blur();
+      await this.ask();
+      this.verdict.scrollIntoView({ block: "nearest" });
     }
 
     complaint() {
