@@ -172,13 +172,13 @@ def next_words(
     """The likeliest words to go on with, and how likely each is.
 
     Args:
-        text: what is there, without a blank at its end.
+        text: what is there; blanks at its end count for nothing.
         writer: the model; its tokens are mostly whole words.
         letters: how the next word begins, if that is known.
         n: how many words.
     """
     check_text(text, most=MOST_CHARACTERS)
-    probs = next_token_probs(text, writer)
+    probs = next_token_probs(text.rstrip(), writer)
     found = {}
     for number in probs.argsort(descending=True).tolist():
         token = writer.tokenizer.decode([number])

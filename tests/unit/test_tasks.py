@@ -85,6 +85,7 @@ def test_next_words_are_the_likeliest_tokens_that_begin_a_word_with_the_letters(
         likeliest = sorted(wanted, key=wanted.get, reverse=True)[:2]
         found = tasks.next_words(text, writer, letters, n=2)
         assert list(found) == likeliest
+        assert found == tasks.next_words(f"{text} ", writer, letters, n=2)
         assert found == pytest.approx({word: wanted[word] for word in likeliest})
     for given, letters, says in ((text, "zz", "'zz'; give fewer"), ("", "m", "write something")):
         with pytest.raises(ValueError, match=says):
