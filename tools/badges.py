@@ -16,11 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 START = "<!-- ways to open the notebooks: written by tools/badges.py -->"
 END = "<!-- end of the ways -->"
-UNPUBLISHED = (
-    "Colab opens courses that are published on GitHub; this one is not there yet "
-    "(its address is set in `pyproject.toml`)."
-)
-MEANWHILE = "Until then a downloaded notebook runs inside a copy of the course, in `notebooks/`."
+UNPUBLISHED = "Colab opens courses that are published on GitHub; this one is not there yet."
+MEANWHILE = "Until then, run this notebook in a copy of the course on your computer: `make lab`."
 
 
 def repository() -> str:

@@ -8,6 +8,7 @@ nothing of any other host. Sphinx's settings are in tools/pages/conf.py.
 """
 
 import hashlib
+import html
 import json
 import os
 import posixpath
@@ -23,7 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from src.teaching import glossary
-from tools import badges, explorers, minutes, run_notebooks
+from src.teaching.panel import inline_html
+from tools import anki, badges, explorers, minutes, run_notebooks
 from tools.checks import OUTSIDE
 
 PAGES, DOCS = ROOT / "tools" / "pages", ROOT / "docs"
@@ -41,7 +43,8 @@ UNUSED += ("_static/sbt-webpack-macros.html",)
 # What the site is made from besides notebooks.
 INPUTS = ["*.md", "pyproject.toml", "constraints.txt", "src/**/*.py", "docs/**/*", "tools/*.py"]
 INPUTS += ["tools/pages/**/*", "data/*/README.md", "data/*.csv", "data/*.yaml"]
-INPUTS += ["weights/*/README.md", "src/explorers/**/*"]
+INPUTS += ["weights/*/README.md", "src/explorers/**/*", "data/quizzes/*.json"]
+INPUTS += ["slides/*.yaml", "tools/slides/*"]
 STORED = "The outputs here come with the course; `make run` makes them again on your computer."
 
 
@@ -102,6 +105,8 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
     contents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in notebooks}
     downloads = {name: without_outputs(content) for name, content in contents.items()}
     desk.lay("index.md", index_page(contents, whole, lambda text: desk.linked(text, "notebooks")))
+    desk.lay("progress.md", progress_page(contents))
+    decks = build_decks(work / "slides") if whole else ""
     for name, content in contents.items():
         page = page_of(content, name, lambda text: desk.linked(text, "notebooks"))
         desk.lay(f"{name}.ipynb", json.dumps(page))
@@ -111,7 +116,8 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
             desk.lay(page.name, page.read_text(encoding="utf-8"))
         text = (PAGES / "instructors.md").read_text(encoding="utf-8")
         table = minutes.section_table([minutes.read(path) for path in notebooks])
-        desk.lay("instructors.md", text.replace("<!-- tables -->", table))
+        text = text.replace("<!-- tables -->", table).replace("<!-- decks -->", decks)
+        desk.lay("instructors.md", text)
         for name, text in reference_pages().items():
             desk.lay(f"reference/{name}.md", text)
         for file in sorted(DOCS.glob("*.md")):
@@ -121,7 +127,11 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
     vendor_mathjax(fresh / "_static" / "vendor")
     for path in (path for pattern in UNUSED for path in fresh.glob(pattern)):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (fresh / "_static" / "definitions.js").write_text(definitions(), encoding="utf-8")
+    if whole:
+        (work / "slides").rename(fresh / "slides")
     (fresh / "downloads").mkdir()
+    (fresh / "downloads" / anki.NAME).write_text(anki.deck(), encoding="utf-8")
     for name, content in downloads.items():
         text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
         (fresh / "downloads" / f"{name}.ipynb").write_text(text, encoding="utf-8")
@@ -209,18 +219,67 @@ def index_page(contents: dict[str, dict], whole: bool, linked: Callable[[str], s
         listed = (f"- **[{t}]({n}.ipynb)**  \n  {linked(i)}" for n, (t, i) in heads.items())
         titles = [f"{title} <{name}>" for name, (title, _) in heads.items()]
         course = [outputs, "", *listed, "", toctree("The course", titles)]
-    look_up, teach = ["glossary"], []
+    look_up, teach = ["progress", "glossary"], []
     if whole:
         look_up.append("reference/src")
         guide = "- [For instructors](instructors.md): minutes, polls, plans."
         teach = ["", "## Teach it", "", guide, "", toctree("Teach it", ["instructors"])]
     text = (PAGES / "index.md").read_text(encoding="utf-8")
     text = text.replace("<!-- reader -->", explorers.first_page_reader())
-    rest = ["- The [reference](reference/src.md) explains every function of `src`."] * whole
+    own = "- [Your progress](progress.md) is what you finished, and has cards to learn with."
+    rest = [own, *["- The [reference](reference/src.md) explains every function of `src`."] * whole]
     rest += ["", toctree("Look it up", look_up), *teach]
     return text.replace("<!-- course -->", "\n".join(course)).replace(
         "<!-- rest -->", "\n".join(rest)
     )
+
+
+def progress_page(contents: dict[str, dict]) -> str:
+    """What the reader finished, which progress.js counts, and the quizzes as cards to download."""
+    rows = ["| | sections finished | questions answered |", "| --- | --- | --- |"]
+    for name, content in contents.items():
+        cells = content["cells"]
+        texts = ("".join(one["source"]) for one in cells if one["cell_type"] == "markdown")
+        headings = sum(len(re.findall("^## ", text, re.MULTILINE)) for text in texts)
+        shown = json.dumps([one.get("outputs") for one in cells])
+        row = [f"[{title_and_intro(name, content)[0]}]({name}.ipynb)"]
+        for what, count in ("sections", headings), ("answers", shown.count('<div class=\\"q\\" ')):
+            marks = f'data-page="{name}" data-what="{what}" data-of="{count}"'
+            row.append(f"<span {marks}>0 of {count}</span>")
+        rows.append(f"| {' | '.join(row)} |")
+    text = (PAGES / "progress.md").read_text(encoding="utf-8")
+    link = f'<a href="downloads/{anki.NAME}" download>The questions of all quizzes</a>'
+    text = text.replace("<!-- cards -->", f"{link} {anki.HOW}")
+    return text.replace("<!-- table -->", "\n".join(rows))
+
+
+def definitions() -> str:
+    """The script that holds what each term of the glossary means, as HTML by its anchor."""
+    texts = {}
+    for name, term in glossary.glossary().items():
+        told = f"<b>{inline_html(name)}</b>: {inline_html(term.definition)}"
+        again = '<p class="again">Tap the word again for its place in the glossary.</p>'
+        texts[term.anchor] = f"<p>{told}</p>{again}"
+    return f"window.courseDefinitions = {json.dumps(texts, ensure_ascii=False)};\n"
+
+
+def build_decks(folder: Path) -> str:
+    """Write the decks of slides; returns a list of links to them, and of those that have faults."""
+    from tools import build_slides  # which imports this module
+
+    folder.mkdir()
+    listed = []
+    for file in sorted(build_slides.DECKS.glob("*.yaml")):
+        try:
+            deck = build_slides.read(file)
+            page = build_slides.build(file, folder)
+            length = sum(slide.minutes for slide in deck.slides)
+            link = f'<a href="slides/{page.name}">{html.escape(deck.title)}</a>'
+            listed.append(f"- {link}: {len(deck.slides)} slides, {length:.0f} minutes")
+        except ValueError as error:  # a cell that did not run here, say: the rest is still a site
+            print(f"\n  {error}", file=sys.stderr)
+            listed.append(f"- {file.stem} is not here: {inline_html(str(error))}")
+    return "\n".join(listed)
 
 
 def title_and_intro(name: str, content: dict) -> tuple[str, str]:

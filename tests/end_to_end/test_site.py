@@ -17,11 +17,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 
+from src.teaching import glossary
 from tests.end_to_end.pages import findings
-from tools import badges, build_site, explorers, run_notebooks
+from tools import anki, badges, build_site, build_slides, explorers, run_notebooks
 
 NOTEBOOKS = sorted((build_site.ROOT / "notebooks").glob("*.ipynb"))
-PHONE, DESK = (390, 844), (1280, 900)  # CSS pixels
+PHONE, DESK, LAPTOP = (390, 844), (1280, 900), (1366, 768)  # CSS pixels
 
 
 class Page(HTMLParser):
@@ -73,10 +74,11 @@ def pages(site) -> dict[str, Page]:
 
 @pytest.fixture(scope="module")
 def served(site) -> Iterator[str]:
-    """The address of the site on a web server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
+    """The address of the site on a web server, in a folder of it."""
+    serve = functools.partial(Quiet, directory=str(site.parent))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
+    yield f"http://127.0.0.1:{server.server_port}/{site.name}/"
     server.shutdown()
 
 
@@ -175,6 +177,8 @@ def test_every_module_of_src_is_in_the_reference(pages):
 def test_instructors_find_times_and_every_text_of_docs(pages):
     page = pages["instructors.html"]
     assert {f"docs/{text.stem}.html" for text in build_site.DOCS.glob("*.md")} <= page.links
+    decks = {f"slides/{deck.stem}.html" for deck in (build_site.ROOT / "slides").glob("*.yaml")}
+    assert len(decks) > 10 and decks <= page.links & pages.keys()
     words = re.sub("<[^>]+>", " ", page.text)
     assert "04_attention" in words
     assert re.search(r"minutes\s+core\s+exercises\s+quizzes\s+slow cells", words)
@@ -184,8 +188,23 @@ def test_terms_and_texts_of_the_repository_have_pages_and_links_to_them(pages):
     assert "glossary.html#doc-stride" in pages["08_bert_squad.html"].links
     assert "doc-stride" in pages["glossary.html"].places
     assert "glossary.html" in pages["index.html"].links
+    index = pages["index.html"].text
+    assert "How does a word know" in index and 'class="ways"' not in index
     assert "files/data/spam/README.html" in pages["00_start_here.html"].links
     assert "spam messages" in pages["files/data/spam/README.html"].text
+
+
+def test_the_quizzes_are_a_deck_to_download_and_their_questions_are_counted(site, pages):
+    page = pages["progress.html"]
+    assert f"downloads/{anki.NAME}" in page.links
+    assert (site / "downloads" / anki.NAME).read_text(encoding="utf-8") == anki.deck()
+    counts = {
+        (e["data-page"], e["data-what"]): e["data-of"] for _, e in page.tags if "data-of" in e
+    }
+    for path in NOTEBOOKS:
+        text = pages[f"{path.stem}.html"].text.partition("<article")[2].partition("</article>")[0]
+        assert int(counts[path.stem, "answers"]) == text.count('<div class="q" ')
+        assert int(counts[path.stem, "sections"]) == text.count("<h2>") > 3
 
 
 MOVED = {"05_language_modelling": "06", "05b_pretraining_and_size": "06 07 10"}
@@ -233,6 +252,28 @@ def test_the_site_says_whose_outputs_it_shows(pages):
     assert "There are no notebooks here." in build_site.index_page({}, False, str)
     (first,) = build_site.page_of(run, "00_one", str)["cells"]
     assert "it took 3 s" in first["source"] and build_site.STORED not in first["source"]
+
+
+def test_what_terms_mean_is_escaped(monkeypatch):
+    term = glossary.Term("<img src=x> & `a<b` *so*", "04", name="x < y")
+    monkeypatch.setattr(glossary, "glossary", lambda: {"x < y": term})
+    texts = json.loads(build_site.definitions().partition("=")[2].rstrip(";\n"))
+    shown = "<p><b>x &lt; y</b>: &lt;img src=x&gt; &amp; <code>a&lt;b</code> <em>so</em></p>"
+    assert texts.keys() == {"x--y"} and texts["x--y"].startswith(shown)
+
+
+def test_a_deck_that_cannot_be_built_is_named_and_the_others_are_there(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "bad.yaml").write_text("title: <b>")
+    shutil.copy(build_slides.DECKS / "00_start_here.yaml", tmp_path / "slides")
+    monkeypatch.setattr(build_slides, "DECKS", tmp_path / "slides")
+    listed = build_site.build_decks(tmp_path / "decks").splitlines()
+    assert '<a href="slides/00_start_here.html">' in listed[0]
+    assert listed[1].startswith("- bad is not here: slides/bad.yaml") and "<b>" not in listed[1]
+    assert "slides/bad.yaml" in capsys.readouterr().err
+    assert (tmp_path / "decks" / "00_start_here.html").is_file()
 
 
 def test_a_copy_that_was_run_here_is_shown_as_long_as_its_cells_are_those_of_the_notebook(
@@ -297,7 +338,7 @@ WIDE = """[...document.querySelectorAll("%s")]
 
 def visit(browser, address: str, size: tuple[int, int], dark: bool = False) -> None:
     """Open a served page: it loads nothing from elsewhere, sets its math and has no complaint."""
-    base = re.match(r"http://[^/]+/", address)[0]
+    base = re.match(r"http://[^/]+/[^/]+/", address)[0]
     browser.open(address, *size, dark=dark)
     assert browser.run(MATH_IS_SET)[1] == 0
     assert browser.requests
@@ -326,7 +367,7 @@ def test_a_view_stands_where_the_course_comes_to_it_and_loads_nothing_before_it_
 
 def test_nothing_is_wider_than_a_phone_and_what_is_scrolls_within_itself(browser, served):
     for page, wide in (
-        ("04_attention", ".cell_input pre"),
+        ("03_rnns", "pre.columns"),
         ("09_ask_wikipedia", ".cell_output .text_html"),
         ("instructors", "table.table"),
     ):
@@ -336,6 +377,15 @@ def test_nothing_is_wider_than_a_phone_and_what_is_scrolls_within_itself(browser
         assert browser.run(f"{found}.length > 0"), page
         assert browser.run(f"{found}.every((e) => getComputedStyle(e).overflowX === 'auto')"), page
         browser.wait(f"{found}.every((e) => e.tabIndex === 0)")  # with the keyboard too
+
+
+@pytest.mark.parametrize("size", [PHONE, LAPTOP], ids=["phone", "laptop"])
+def test_code_and_what_it_prints_fit_their_column_but_for_tables_on_a_phone(browser, served, size):
+    visit(browser, f"{served}03_rnns.html", size)
+    browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert browser.run("document.querySelectorAll('.cell_input pre').length") > 30
+    printed = ".cell_output pre:not(.columns)" if size == PHONE else ".cell_output pre"
+    assert browser.run(f"{WIDE % f'.cell_input pre, {printed}'}.map((e) => e.innerText)") == []
 
 
 @pytest.mark.parametrize("clipboard", ["given", "not given, as on a page from another computer"])
@@ -360,19 +410,163 @@ def test_answers_open_at_a_click_and_code_is_copied_as_it_is(browser, served, cl
     browser.click("details.hide.above-input button.copy")
     assert browser.wait("window.copied") in sources
     assert browser.text("details.hide.above-input button.copy") == "Copied"
+    browser.run("localStorage.clear()")
+
+
+TERM = "document.querySelector('article a[href$=\"glossary.html#layer-norm\"]')"
+SEEN = "document.getElementById('definition').getClientRects().length"
+
+
+def test_a_term_says_what_it_means_under_a_pointer_with_the_focus_and_at_a_tap(browser, served):
+    visit(browser, f"{served}05_transformer.html", PHONE)
+    browser.call("Emulation.setFocusEmulationEnabled", enabled=True)  # as a window in front
+    browser.wait("window.courseDefinitions")
+    box = f"""(() => {{
+      {TERM}.scrollIntoView({{block: "center"}});
+      const {{x, y}} = {TERM}.getClientRects()[0];
+      return [x + 4, y + 4];
+    }})()"""
+    x, y = browser.run(box)
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    browser.wait(SEEN)
+    assert browser.text("#definition").startswith("layer norm")
+    place = "document.getElementById('definition').getBoundingClientRect()"
+    left, right = browser.run(f"[{place}.left, {place}.right]")
+    assert left >= 0 and right <= PHONE[0]
+    y_in = browser.run(f"{place}.top") + 9
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=left + 30, y=y_in)
+    browser.run("new Promise((done) => setTimeout(done, 500))")
+    assert browser.run(SEEN), "one can go there to read"
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=2, y=2)
+    browser.wait(f"!{SEEN}")
+    browser.run(f"{TERM}.focus()")
+    assert browser.run(f"{SEEN} && {TERM}.getAttribute('aria-describedby')") == "definition"
+    browser.press("Escape")
+    assert not browser.run(SEEN) and not browser.run(f"{TERM}.hasAttribute('aria-describedby')")
+    browser.run(f"{TERM}.blur()")
+
+    def tap() -> None:
+        points = [dict(zip("xy", browser.run(box), strict=True))]
+        browser.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=points)
+        browser.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    tap()
+    browser.wait(SEEN)
+    assert browser.run("location.pathname").endswith("/05_transformer.html")
+    tap()  # again: the link
+    browser.wait("location.href.endsWith('/glossary.html#layer-norm')")
+    browser.call("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
+def answer_and_finish(browser) -> None:
+    """Answer a question of each kind, and finish the first section."""
+    browser.click(".wta-quiz [data-kind=single] summary")
+    browser.click(".wta-quiz [data-kind=multiple] details:nth-of-type(2) summary")
+    browser.click(".wta-quiz [data-kind=multiple] button")
+    browser.click(".wta-quiz [data-kind=numeric] input")
+    browser.type("7")
+    browser.press("Enter")
+    browser.click("label.finish input")
+
+
+ANSWERED = """[
+  [...document.querySelectorAll(".wta-quiz [data-kind=single] details")].map((one) => one.open),
+  [...document.querySelectorAll(".wta-quiz .picked")].length,
+  document.querySelector(".wta-quiz [data-kind=multiple] output").textContent,
+  document.querySelector(".wta-quiz [data-kind=numeric] output").textContent,
+  document.querySelector("label.finish input").checked,
+  document.querySelector(".progress-line").textContent.slice(0, 14),
+  document.querySelectorAll(".bd-sidebar-secondary a.finished").length]"""
+COUNTS = """[...document.querySelectorAll("[data-page='05_transformer']")]
+  .map((one) => one.textContent)"""
+
+
+def load(browser, name: str, text: str) -> str:
+    """Give a file to the page about progress; returns what it says."""
+    browser.run("document.querySelector('[role=status]').textContent = ''; 0")
+    browser.run(f"""(() => {{
+      const input = document.querySelector("input[type=file]"), files = new DataTransfer();
+      files.items.add(new File([{json.dumps(text)}], {json.dumps(name)}));
+      input.files = files.files;
+      input.dispatchEvent(new Event("change"));
+    }})()""")
+    return browser.wait("document.querySelector('#your-own [role=status]').textContent")
+
+
+def test_answers_and_finished_sections_stay_on_this_device_until_they_are_erased(browser, served):
+    lesson, progress = f"{served}05_transformer.html", f"{served}progress.html"
+    visit(browser, lesson, DESK)
+    answer_and_finish(browser)
+    before = browser.run(ANSWERED)
+    assert (before[0][0], before[1], *before[4:]) == (True, 1, True, "Finished: 1 of", 1)
+    assert all(before[2:4])
+    visit(browser, lesson, PHONE)
+    assert browser.run(ANSWERED) == before
+    visit(browser, progress, PHONE)
+    of = browser.run(COUNTS.replace("textContent", "dataset.of"))
+    assert browser.run(COUNTS) == [f"1 of {of[0]}", f"3 of {of[1]}"]
+    browser.run("""(() => {
+      const note = (text) => { window.saved = text; };
+      URL.createObjectURL = (blob) => { blob.text().then(note); return "#"; };
+      HTMLAnchorElement.prototype.click = function () { window.savedAs = this.download; };
+    })()""")
+    browser.click("#your-own button")
+    saved = browser.wait("window.saved")
+    assert browser.run("window.savedAs") == "words-to-answers-progress.json"
+    data = json.loads(saved)
+    (page,) = data["pages"].values()
+    assert len(page["answers"]) == 3 and len(page["sections"]) == 1
+
+    foreign = [saved[:-9], "[]", "{}", json.dumps(data | {"course": "other"}), "\x00\xff", ""]
+    foreign += [json.dumps(data | {"pages": {"__proto__": page}}), saved.replace("[", "[1, ")]
+    for text in foreign:
+        said = load(browser, "<i>my.json", text)
+        assert said.startswith("<i>my.json is no file that this page saved") and "Nothing" in said
+        assert json.loads(browser.run("localStorage.getItem('words-to-answers')")) == data
+
+    browser.click("#your-own button:last-of-type")
+    assert browser.run(COUNTS)[0].startswith("1 of"), "asked first"
+    browser.click("#your-own button:last-of-type")
+    assert browser.wait("localStorage.getItem('words-to-answers') === null")
+    assert browser.run(COUNTS) == [f"0 of {of[0]}", f"0 of {of[1]}"]
+    mine = {"sections": ["a"], "answers": {"mine": ["b"]}}
+    assert "was added" in load(browser, "a.json", json.dumps(data | {"pages": {"x": mine}}))
+    assert "was added" in load(browser, "b.json", saved)
+    kept = json.loads(browser.run("localStorage.getItem('words-to-answers')"))
+    assert kept == data | {"pages": data["pages"] | {"x": mine}}
+    visit(browser, lesson, DESK)
+    assert browser.run(ANSWERED) == before
+    browser.run("localStorage.clear()")
+
+
+def test_where_the_browser_forbids_storage_pages_work_and_say_that_they_forget(browser, served):
+    forbid = (
+        "Object.defineProperty(window, 'localStorage', {configurable: true, get() { throw 1; }})"
+    )
+    added = browser.call("Page.addScriptToEvaluateOnNewDocument", source=forbid)
+    try:
+        visit(browser, f"{served}05_transformer.html", DESK)
+        browser.click("label.finish input")
+        browser.wait("document.querySelector('.progress-line').textContent.includes(' 1 of ')")
+        visit(browser, f"{served}progress.html", DESK)
+        assert "forgotten" in browser.text("#your-own [role=status]")
+        assert browser.run(COUNTS)[0].startswith("0 of")
+    finally:
+        browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
 
 
 def test_search_finds_functions_and_words_and_puts_a_lesson_before_functions(browser, served):
     for words, page in (
         ("scaled_dot_product_attention", "reference/src.attention.html"),
         ("windows overlap", "08_bert_squad.html"),
-        ("perplexity", "reference/"),
+        *((word, "reference/") for word in ("softmax", "padding", "vocabulary", "perplexity")),
     ):
         visit(browser, f"{served}search.html?q={words.replace(' ', '+')}", PHONE)
         results = "[...document.querySelectorAll('#search-results li a')]"
         browser.wait(f"{results}.some((a) => a.href.includes('{page}'))")
-    first = browser.run(f"{results}[0].href")
-    assert "/reference/" not in first and "/docs/" not in first, first
+        first = browser.run(f"{results}[0].href")
+        assert "/reference/" not in first and "/docs/" not in first, first
 
 
 def test_the_first_page_leads_everywhere_and_the_reader_chooses_dark_pages(browser, served):
@@ -396,12 +590,20 @@ def test_the_first_page_leads_everywhere_and_the_reader_chooses_dark_pages(brows
 
 @pytest.mark.parametrize(
     ("page", "dark"),
-    [("index.html", True), ("08_bert_squad.html", False), ("reference/src.attention.html", True)],
+    [
+        ("index.html", True),
+        ("08_bert_squad.html", False),
+        ("progress.html", True),
+        ("reference/src.attention.html", True),
+    ],
 )
 def test_a_page_is_accessible_and_the_checker_hears_of_what_is_not(
     browser, axe, served, page, dark
 ):
     visit(browser, served + page, DESK, dark)
+    browser.run(
+        "document.querySelector('a[href*=\"glossary.html#\"]')?.dispatchEvent(new Event('focus'))"
+    )
     assert findings(browser, axe) == []
     worse = "<h6>too deep</h6><p style='color:#bbb;background:#fff'>pale</p><img src='data:,'>"
     article = "document.querySelector('article')"
@@ -416,9 +618,8 @@ def test_a_page_is_accessible_and_the_checker_hears_of_what_is_not(
 def test_every_page_is_accessible_and_fits(browser, axe, served, pages, dark):
     """Light on a phone and dark on a desk: every page, with nothing asked of another host."""
     found = {}
-    for name in (
-        name for name in pages if not name.startswith("explorers/")
-    ):  # they have their own
+    elsewhere = ("explorers/", "slides/")  # have tests of their own
+    for name in (name for name in pages if not name.startswith(elsewhere)):
         visit(browser, served + name, DESK if dark else PHONE, dark)
         problems = findings(browser, axe)
         if wider := browser.run(WIDER_THAN_THE_PAGE):

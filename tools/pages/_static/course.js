@@ -58,6 +58,10 @@
     }
   }
 
+  // Printed tables, which wrapped lines would break.
+  for (const printed of document.querySelectorAll(".cell_output pre"))
+    if (printed.textContent.split("\n").filter((line) => /\S {2,}\S/.test(line)).length > 1) printed.classList.add("columns");
+
   document.querySelectorAll(".bd-article .cell_input div.highlight, .bd-article section > div[class*=highlight-] > div.highlight")
     .forEach(addCopyButton);
 
