@@ -16,7 +16,7 @@ What is done now, and only once:
   packages             0.5 GB to fetch, 2.2 GB on the disk (with an NVIDIA GPU 3 GB more)
   the site             from the outputs that are stored in the notebooks: open it while the rest goes on
   models and texts     0.3 GB to fetch, 0.9 GB on the disk with what is made of them
-  pages that compute   40 MB, made of the models: the reader answers on the site's first page
+  pages that compute   46 MB, made of the models: the reader answers on the site's first page
   a minute's training  and a question to the model that was trained
 Six minutes in all on two processor cores, where the network brings 0.8 GB in a minute. Stop it
 whenever you like: the next run goes on from there.

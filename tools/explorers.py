@@ -27,12 +27,16 @@ RUNTIME = SOURCE / "runtime"
 SITE = ROOT / "build" / "site" / "explorers"
 # In the order in which they run; those of the worker come as text too.
 SCRIPTS = ("decoding.js", "worker.js", "engine.js", "reader.js", "attention.js")
-OF_WORKER = ("tokenizer.js", "decoding.js")
+SCRIPTS += ("words.js", "language.js")
+OF_WORKER = ("tokenizer.js", "decoding.js", "words_worker.js", "language_worker.js")
+STYLES = ("explorers.css", "words.css")
 WASM = "ort-wasm-simd-threaded"
 # Title and what it is, of the page of each view.
 PAGES = {
     "reader": ("Ask the reader", "The model that the course trains, on your question and passage."),
     "attention": ("Attention", "All heads of a real encoder on your sentence, one opened."),
+    "words": ("Words as numbers", "Neighbours, equations and a map of 40,000 words."),
+    "language": ("What comes next?", "A small GPT and an n-gram model continue your text."),
 }
 # What the reader says to the first of its examples (src/explorers/reader.js).
 ANSWERED = {
@@ -47,6 +51,8 @@ PLACES = {
     ("08_bert_squad", "own-question"): "reader",
     ("04_attention", "lefts-look"): "attention",
     ("05_transformer", "explore"): "attention",
+    ("01_embeddings", "neighbours-first"): "words",
+    ("06_language_modelling", "dials"): "language",
 }
 
 
@@ -149,7 +155,8 @@ def lay_pages(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "runtime.js", runtime_script().encode())
     write_whole(folder / "explorers.js", engine_script().encode())
-    write_whole(folder / "explorers.css", (SOURCE / "explorers.css").read_bytes())
+    styles = b"".join((SOURCE / name).read_bytes() for name in STYLES)
+    write_whole(folder / "explorers.css", styles)
     for view in PAGES:
         write_whole(folder / f"{view}.html", page(view).encode())
     if not (folder / "about.js").exists():
@@ -158,11 +165,11 @@ def lay_pages(folder: Path) -> None:
 
 def lay(folder: Path) -> None:
     """Write pages, scripts and models into a folder."""
-    from tools import page_models
+    from tools import page_models, page_words
 
-    lay_pages(folder)
     files = page_models.models()
     about = json.loads(files.pop("models.json"))
+    files |= page_words.add(about)
     with lzma.open(RUNTIME / f"{WASM}.wasm.xz") as packed:
         files["runtime.wasm.gz"] = gzip.compress(packed.read(), mtime=0)
     about["files"] |= {
@@ -171,6 +178,12 @@ def lay(folder: Path) -> None:
             "sha256": sha256(files["runtime.wasm.gz"]).hexdigest(),
         }
     }
+    write(folder, files, about)
+
+
+def write(folder: Path, files: dict[str, bytes], about: dict) -> None:
+    """Write pages and scripts, and what they compute with."""
+    lay_pages(folder)
     for name, data in files.items():
         write_whole(folder / f"{name}.js", as_script(name, data))
     write_whole(folder / "about.js", f"Explorers.about = {json.dumps(about)};\n".encode())

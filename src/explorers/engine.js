@@ -148,19 +148,32 @@
   const helpers = {};
   E.helper = (model, tell) => (helpers[model] ??= loaded(model, tell).catch((error) => { delete helpers[model]; throw error; }));
 
+  // The files of a model; one without a graph is computed by a task of its own name.
+  function needed(model) {
+    const { graph, weights } = E.about.models[model];
+    return graph ? ["runtime.wasm.gz", "vocabulary.txt", graph, ...weights] : weights;
+  }
+
   async function loaded(model, tell) {
     const { graph, weights } = E.about.models[model], { files } = E.about;
-    const names = ["runtime.wasm.gz", "vocabulary.txt", graph, ...weights], so = {};
+    const names = needed(model), so = {};
     const all = names.reduce((sum, name) => sum + files[name].bytes, 0);
     const got = {};
     const progress = (name) => (bytes) => {
       got[name] = bytes;
       tell(Object.values(got).reduce((sum, one) => sum + one, 0), all);
     };
-    await script("runtime.js");
+    if (graph) await script("runtime.js");
     const helper = new Helper();
-    for (const name of names) so[name] = await E.bytes(name, files[name], progress(name));
-    const wasm = await unpacked(so["runtime.wasm.gz"]);
+    for (const name of names) {
+      const bytes = await E.bytes(name, files[name], progress(name));
+      so[name] = name.endsWith(".gz") ? await unpacked(bytes) : bytes;
+    }
+    if (!graph) {
+      await helper.do(model, { files: so, settings: E.about[model] }, null, names.map((name) => so[name].buffer));
+      return helper;
+    }
+    const wasm = so["runtime.wasm.gz"];
     const threads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
     await helper.do("start", { wasm, glue: E.glue, threads }, null, [wasm.buffer]);
     await helper.do("vocabulary", { text: new TextDecoder().decode(so["vocabulary.txt"]) });
@@ -243,12 +256,11 @@
     for (const one of root.querySelectorAll(":scope > .opener")) one.remove();
     const still = [...root.children];
     const view = E.views[root.dataset.view], megabytes = (bytes) => Math.ceil(bytes / 1e6);
-    const { graph, weights } = E.about.models[view.model];
-    const size = [graph, ...weights, "runtime.wasm.gz"].reduce((sum, name) => sum + E.about.files[name].bytes, 0);
+    const size = needed(view.model).reduce((sum, name) => sum + E.about.files[name].bytes, 0);
     const status = element("p.quiet", { role: "status" });
-    const progress = element("progress", { max: size, value: 0, "aria-label": "Loading the model", hidden: true });
+    const progress = element("progress", { max: size, value: 0, "aria-label": `Loading ${view.what ?? "the model"}`, hidden: true });
     const count = element("p.quiet", { "aria-hidden": "true" }); // a screen reader follows the bar
-    const start = element("button.main", { type: "button", onclick: () => open() }, `Load the model (${megabytes(size)} MB, once)`);
+    const start = element("button.main", { type: "button", onclick: () => open() }, `Load ${view.what ?? "the model"} (${megabytes(size)} MB, once)`);
     const guide = element("button", { type: "button", hidden: true }, "Show me around");
     const head = element("div.head", { tabindex: -1 }, start, guide, progress, count, status);
     root.prepend(head);
@@ -257,7 +269,7 @@
     async function open() {
       start.hidden = true;
       progress.hidden = false;
-      status.textContent = "Loading the model.";
+      status.textContent = `Loading ${view.what ?? "the model"}.`;
       const began = performance.now();
       try {
         const helper = await E.helper(view.model, (bytes, all) => {
@@ -266,7 +278,7 @@
           count.textContent = bytes < all ? `${megabytes(bytes)} of ${megabytes(all)} MB` : "Unpacking it";
         });
         const seconds = ((performance.now() - began) / 1000).toFixed(1);
-        status.textContent = `The model runs on your device. Loaded in ${seconds} s${helper.threads > 1 ? `, ${helper.threads} threads` : ""}; nothing you type leaves this page.`;
+        status.textContent = `Computed on your device. Loaded in ${seconds} s${helper.threads > 1 ? `, ${helper.threads} threads` : ""}; nothing you type leaves this page.`;
         const place = element("div.view");
         for (const one of still) one.remove();
         root.append(place);
@@ -275,7 +287,7 @@
         tour(place, view.tour, guide);
         guide.hidden = false;
       } catch (error) {
-        status.textContent = `This needs a browser with WebAssembly, and the files beside this page. ${error.message}`;
+        status.textContent = `This needs ${E.about.models[view.model].graph ? "a browser with WebAssembly, and " : ""}the files beside this page. ${error.message}`;
         start.hidden = false;
       }
       progress.hidden = true;

@@ -59,6 +59,8 @@
       async tokens({ texts }) {
         return texts.map((text) => tokenizer.encode(text));
       },
+
+      ...E.tasks, // of views that need no runtime
     };
 
     async function run(name, { ids, types }) {
