@@ -27,8 +27,8 @@ RUNTIME = SOURCE / "runtime"
 SITE = ROOT / "build" / "site" / "explorers"
 # In the order in which they run; those of the worker come as text too.
 SCRIPTS = ("decoding.js", "worker.js", "engine.js", "reader.js", "attention.js")
-SCRIPTS += ("words.js", "language.js")
-OF_WORKER = ("tokenizer.js", "decoding.js", "words_worker.js", "language_worker.js")
+SCRIPTS += ("words.js", "language.js", "search.js", "ask.js")
+OF_WORKER = ("tokenizer.js", "decoding.js", "words_worker.js", "language_worker.js", "search.js")
 STYLES = ("explorers.css", "words.css")
 WASM = "ort-wasm-simd-threaded"
 # Title and what it is, of the page of each view.
@@ -37,6 +37,7 @@ PAGES = {
     "attention": ("Attention", "All heads of a real encoder on your sentence, one opened."),
     "words": ("Words as numbers", "Neighbours, equations and a map of 40,000 words."),
     "language": ("What comes next?", "A small GPT and an n-gram model continue your text."),
+    "ask": ("Ask Wikipedia", "Search, read, and answer or refuse: 10,033 introductions in a page."),
 }
 # What the reader says to the first of its examples (src/explorers/reader.js).
 ANSWERED = {
@@ -53,6 +54,7 @@ PLACES = {
     ("05_transformer", "explore"): "attention",
     ("01_embeddings", "neighbours-first"): "words",
     ("06_language_modelling", "dials"): "language",
+    ("09_ask_wikipedia", "ask-yours"): "ask",
 }
 
 
@@ -165,26 +167,29 @@ def lay_pages(folder: Path) -> None:
 
 def lay(folder: Path) -> None:
     """Write pages, scripts and models into a folder."""
-    from tools import page_models, page_words
+    from tools import page_models, page_search, page_words
 
     files = page_models.models()
     about = json.loads(files.pop("models.json"))
     files |= page_words.add(about)
-    with lzma.open(RUNTIME / f"{WASM}.wasm.xz") as packed:
-        files["runtime.wasm.gz"] = gzip.compress(packed.read(), mtime=0)
-    about["files"] |= {
-        "runtime.wasm.gz": {
-            "bytes": len(files["runtime.wasm.gz"]),
-            "sha256": sha256(files["runtime.wasm.gz"]).hexdigest(),
-        }
-    }
+    files |= page_search.add(about)
+    with lzma.open(RUNTIME / f"{WASM}.wasm.xz") as wasm:
+        files["runtime.wasm.gz"] = gzip.compress(wasm.read(), mtime=0)
     write(folder, files, about)
 
 
 def write(folder: Path, files: dict[str, bytes], about: dict) -> None:
-    """Write pages and scripts, and what they compute with."""
+    """Write pages and scripts, and what they compute with, packed."""
     lay_pages(folder)
-    for name, data in files.items():
+    packed = {
+        name: data if name.endswith(".gz") else gzip.compress(data, 6, mtime=0)
+        for name, data in files.items()
+    }
+    about["files"] = {
+        name: {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+        for name, data in packed.items()
+    }
+    for name, data in packed.items():
         write_whole(folder / f"{name}.js", as_script(name, data))
     write_whole(folder / "about.js", f"Explorers.about = {json.dumps(about)};\n".encode())
     (folder / ".laid").touch()  # `make course` asks when

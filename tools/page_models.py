@@ -142,14 +142,16 @@ class EncoderGraph:
 
     def attention(self) -> bytes:
         """The model: attention of every head, float[L, H, T, T], and its queries, keys and values,
-        float[L, H, T, D / H]."""
-        self._encoded()
+        float[L, H, T, D / H]; and the sentence as one vector, the mean of its tokens, float[D]."""
+        x = self._encoded()
         L, H, d = self.config.num_hidden_layers, self.heads, self.depth
         axis = self.graph.constant("first", np.zeros(1, np.int64))
         for part, made in self.parts.items():
             each = [self.graph.node("Unsqueeze", one, axis) for one in made]
             shape = [L, H, "T", "T" if part == "shares" else d]
             self.graph.output(self.graph.node("Concat", *each, axis=0), part, FLOAT, shape)
+        mean = self.graph.node("ReduceMean", x, axis, keepdims=0)
+        self.graph.output(mean, "sentence", FLOAT, [self.width])
         return self.graph.model()
 
     def _encoded(self) -> str:

@@ -97,5 +97,5 @@
     return end;
   }
 
-  E.softmax = softmax;
+  Object.assign(E, { softmax, agreement, scaled });
 })((globalThis.Explorers ??= {}));

@@ -47,7 +47,7 @@
 
   // --- files -----------------------------------------------------------------------------------
 
-  // Files come as scripts whose one string holds the bytes: so a page that was opened as a file,
+  // Files come as scripts whose one string holds the bytes, packed by gzip: so a page that was opened as a file,
   // which may fetch nothing, can load them too. From a server they are fetched, to show progress.
   const given = {}; // name -> function that takes a string, while a script is awaited
   E.take = (name, text) => given[name](text);
@@ -61,12 +61,21 @@
 
   // name: as in models.json, with its size. tell(bytes so far) is called now and then.
   E.bytes = async function (name, file, tell) {
-    const address = `${BASE}${name}.js?${file.sha256.slice(0, 12)}`;
-    return AS_FILE ? fromScript(name, address, file, tell) : fromServer(name, address, file, tell);
+    return unpacked(await (AS_FILE ? fromScript : fromServer)(name, addressOf(name), file, tell));
+  };
+
+  const addressOf = (name) => `${BASE}${name}.js?${E.about.files[name].sha256.slice(0, 12)}`;
+  const opened = () => globalThis.caches?.open(CACHE).catch(() => null); // only https and localhost have one
+
+  // Whether all files of a model are in the browser's store.
+  E.stored = async function (model) {
+    const store = AS_FILE ? null : await opened();
+    const found = await Promise.all(E.filesOf(model).map((name) => store?.match(addressOf(name))));
+    return found.every(Boolean);
   };
 
   async function fromServer(name, address, file, tell) {
-    const store = await globalThis.caches?.open(CACHE).catch(() => null); // only https and localhost have one
+    const store = await opened();
     let response = await store?.match(address);
     if (!response) {
       response = await fetch(address);
@@ -144,19 +153,21 @@
 
   const address = (text, type) => URL.createObjectURL(new Blob([text], { type }));
 
+  // The files of a model, in the order in which they are loaded. Its data go to tasks of the worker;
+  // without a graph it is computed by a task of its own name.
+  E.filesOf = function (model) {
+    const { graph, weights, data = {} } = E.about.models[model];
+    const needed = graph ? ["runtime.wasm.gz", "vocabulary.txt", graph] : [];
+    return [...Object.values(data), ...needed, ...weights];
+  };
+
   // What a model needs, loaded once a page: a promise of a Helper that has it.
   const helpers = {};
   E.helper = (model, tell) => (helpers[model] ??= loaded(model, tell).catch((error) => { delete helpers[model]; throw error; }));
 
-  // The files of a model; one without a graph is computed by a task of its own name.
-  function needed(model) {
-    const { graph, weights } = E.about.models[model];
-    return graph ? ["runtime.wasm.gz", "vocabulary.txt", graph, ...weights] : weights;
-  }
-
   async function loaded(model, tell) {
-    const { graph, weights } = E.about.models[model], { files } = E.about;
-    const names = needed(model), so = {};
+    const { graph, weights, data = {}, settings } = E.about.models[model], { files } = E.about;
+    const names = E.filesOf(model), so = {};
     const all = names.reduce((sum, name) => sum + files[name].bytes, 0);
     const got = {};
     const progress = (name) => (bytes) => {
@@ -164,11 +175,13 @@
       tell(Object.values(got).reduce((sum, one) => sum + one, 0), all);
     };
     if (graph) await script("runtime.js");
-    const helper = new Helper();
+    const helper = new Helper(), early = []; // what the worker does while other files come
     for (const name of names) {
-      const bytes = await E.bytes(name, files[name], progress(name));
-      so[name] = name.endsWith(".gz") ? await unpacked(bytes) : bytes;
+      so[name] = await E.bytes(name, files[name], progress(name));
+      const task = Object.keys(data).find((key) => data[key] === name);
+      if (task) early.push(helper.do(task, { bytes: so[name], settings }, null, [so[name].buffer]));
     }
+    await Promise.all(early);
     if (!graph) {
       await helper.do(model, { files: so, settings: E.about[model] }, null, names.map((name) => so[name].buffer));
       return helper;
@@ -256,7 +269,7 @@
     for (const one of root.querySelectorAll(":scope > .opener")) one.remove();
     const still = [...root.children];
     const view = E.views[root.dataset.view], megabytes = (bytes) => Math.ceil(bytes / 1e6);
-    const size = needed(view.model).reduce((sum, name) => sum + E.about.files[name].bytes, 0);
+    const size = E.filesOf(view.model).reduce((sum, name) => sum + E.about.files[name].bytes, 0);
     const status = element("p.quiet", { role: "status" });
     const progress = element("progress", { max: size, value: 0, "aria-label": `Loading ${view.what ?? "the model"}`, hidden: true });
     const count = element("p.quiet", { "aria-hidden": "true" }); // a screen reader follows the bar

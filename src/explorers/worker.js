@@ -68,6 +68,8 @@
       return sessions[name].run({ input_ids: ints(ids), token_type_ids: ints(types) });
     }
 
+    Object.assign(tasks, E.searching?.({ run, tokenizer: () => tokenizer, tasks }));
+
     self.onmessage = async ({ data: { id, task, ...given } }) => {
       const tell = (...progress) => self.postMessage({ id, progress });
       try {

@@ -58,14 +58,15 @@ def test_the_files_give_what_torch_gives_with_the_same_weights(model, tmp_path):
     same = page_models.as_pages_have_it(model)
     same.set_attn_implementation("eager")
     with torch.inference_mode():
-        wanted = same(**tensors, output_attentions=True)
+        wanted = same(**tensors, output_attentions=True, output_hidden_states=True)
     reader, heads = (
         onnxruntime.InferenceSession(str(tmp_path / name)).run(None, inputs)
         for name in ("reader.onnx", "heads.onnx")
     )
     assert np.allclose(reader[0], wanted.start_logits[0], atol=1e-5)
     assert np.allclose(reader[1], wanted.end_logits[0], atol=1e-5)
-    queries, keys, values, shares = heads
+    queries, keys, values, shares, sentence = heads
+    assert np.allclose(sentence, wanted.hidden_states[-1][0].mean(0), atol=1e-5)
     assert np.allclose(shares, torch.cat(wanted.attentions), atol=1e-5)
     assert queries.shape == keys.shape == values.shape == (2, 4, 20, 16)
 
