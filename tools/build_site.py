@@ -272,7 +272,7 @@ def build_decks(folder: Path) -> str:
     for file in sorted(build_slides.DECKS.glob("*.yaml")):
         try:
             deck = build_slides.read(file)
-            page = build_slides.build(file, folder)
+            page = build_slides.build(file, folder, "../explorers/")
             length = sum(slide.minutes for slide in deck.slides)
             link = f'<a href="slides/{page.name}">{html.escape(deck.title)}</a>'
             listed.append(f"- {link}: {len(deck.slides)} slides, {length:.0f} minutes")

@@ -135,8 +135,9 @@ def read(file: Path) -> Deck:
     return checked(Deck, data, f"slides/{file.name}")
 
 
-def build(file: Path, folder: Path) -> Path:
-    """Write the page of a deck, and what it needs beside it. Raises ValueError as `read` does."""
+def build(file: Path, folder: Path, views: str = VIEWS) -> Path:
+    """Write the page of a deck, and what it needs beside it; `views` is where those that compute
+    are, from there. Raises ValueError as `read` does."""
     deck, sections, part = read(file), [], ""
     for number, slide in enumerate(deck.slides, 1):
         part = slide.part or part
@@ -147,7 +148,7 @@ def build(file: Path, folder: Path) -> Path:
             raise ValueError(f"{where}: {str(error).rstrip('.')}.") from None
         below = [inline_html(slide.credit)] if slide.credit else []
         if slide.explorer:
-            below.append(f'<a href="{VIEWS}{slide.explorer}.html">Try your own</a> (make course)')
+            below.append(f'<a href="{views}{slide.explorer}.html">Try your own</a> (make course)')
         credit = f"<footer>{'; '.join(below)}</footer>" if below else ""
         notes = "".join(f"<p>{inline_html(line)}</p>" for line in slide.notes.splitlines())
         sections.append(
