@@ -1,9 +1,11 @@
-"""Notebooks bear what readers do: cells twice, any section, slow cells skipped or interrupted.
+"""Notebooks bear what readers do: cells twice or once more at the end, any section, slow cells
+skipped or interrupted.
 
 All in fast mode, on copies, by `make test-full`. Straight through is in test_notebooks.py.
 """
 
 import copy
+import re
 from pathlib import Path
 
 import nbformat
@@ -29,6 +31,8 @@ stopping = threading.Timer(2, stop)
 stopping.start()"""
 DO_NOT_STOP = """stopping.cancel()
 print("stopped" if sent else "too quick to be stopped")"""
+# What a reader changes in a code cell.
+OWN = re.compile(r"^my_\w+ = |^(?!#).*# .*\byour\b", re.MULTILINE)
 STOPPED = "stopped"  # the tag of a cell that is
 # Where the training is a process beside the notebook, it is told to stop once it has begun.
 STOP_BESIDE = """import signal, time
@@ -88,12 +92,18 @@ def interrupted_and_continued(cells: list[NotebookNode]) -> list[NotebookNode]:
     return rows
 
 
+def own_cells_again(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Whoever ran all goes back to where a word of their own belongs."""
+    own = [cell for cell in without_slow_cells(cells) if OWN.search(cell.source)]
+    return cells + [another(cell) for cell in own if cell.cell_type == "code"]
+
+
 def core_path_alone(cells: list[NotebookNode]) -> list[NotebookNode]:
     return [cell for cell in cells if "core" in tags(cell)]
 
 
 WAYS = [every_cell_twice, every_section_alone, without_slow_cells, interrupted_and_continued]
-WAYS += [core_path_alone]
+WAYS += [core_path_alone, own_cells_again]
 
 
 @pytest.mark.full
