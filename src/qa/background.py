@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from textwrap import fill
 
 import psutil
 
@@ -101,3 +102,11 @@ def process_of(script: Path) -> psutil.Process | None:
         if str(script) in (told["cmdline"] or ()) and told["status"] != psutil.STATUS_ZOMBIE:
             return process
     return None
+
+
+def print_failure(script: Path) -> None:
+    """Print the error with which a script ended whose output is in output.txt beside it, if one."""
+    with suppress(FileNotFoundError):
+        said = (script.parent / "output.txt").read_text(encoding="utf-8", errors="replace")
+        if "Traceback (most recent call last)" in said:
+            print(fill(f"It ended early. {said.splitlines()[-1]}", 76))

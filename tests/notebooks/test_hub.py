@@ -167,14 +167,16 @@ def test_what_is_cut_off_or_wants_a_login_is_one_sentence_that_offers_the_way_wi
 # --- notebooks ------------------------------------------------------------------------------------
 
 
-def executed(name: str, environment: Mapping[str, str], monkeypatch, folder: Path):
-    """The notebook's cells, run in fast mode."""
+def executed(name: str, environment: Mapping[str, str], monkeypatch, folder: Path, keep=None):
+    """The notebook's cells, run in fast mode; `keep` chooses some of them by id."""
     for variable in set(os.environ) - set(environment):
         monkeypatch.delenv(variable)
     for variable, value in (environment | {"COURSE_FAST": "1"}).items():
         monkeypatch.setenv(variable, value)
     path = ROOT / "notebooks" / f"{name}.ipynb"
     content = nbformat.read(path, as_version=4)
+    if keep:
+        content.cells = [cell for cell in content.cells if cell.id in keep]
     for cell in content.cells:
         cell.source = cell.source.replace('HUB_NAME = ""', f'HUB_NAME = "{PUSHED}"')
     run_notebooks.execute(content, path, folder, cell_seconds=300)
@@ -197,3 +199,19 @@ def test_a_notebook_that_is_online_learns_from_bert_and_squad(
     if name == "08_bert_squad":
         assert "'train': 20000" in text
         assert {"model.safetensors", "tokenizer.json"} <= set(hub.repositories[f"models/{PUSHED}"])
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_the_workshop_says_why_its_training_ended_where_the_hub_is_cut_off(
+    hub, online, monkeypatch, tmp_path
+):
+    hub.fault = "cut off"
+    ids = "set-up training-folder questions-file windows-file model-file budget-file"
+    ids = f"{ids} fine-tune-file start training-curve question-to-answer"
+    cells = {
+        cell.id: cell for cell in executed("workshop", online, monkeypatch, tmp_path, ids.split())
+    }
+    said = "".join(out.get("text", "") for out in cells["training-curve"].outputs)
+    assert "ended early" in said and 'os.environ["COURSE_ONLINE"]' in " ".join(said.split())
+    assert "shipped result" in cells["question-to-answer"].outputs[0].text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,26 @@ def test_every_notebook_is_linked_where_its_subject_comes_up():
     text = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
     others = {path.name for path in NOTEBOOK.parent.glob("[0-9]*.ipynb")}
     assert all(f"]({name})" in text for name in others)
+
+
+OWN = [  # cell, what it is given, what it says
+    ("index-numbers", 'my_text = ""', "write 2 to 15 different words, not 0"),
+    ("index-numbers", "my_text = 7", "the text is 7, which is no text; put it in quotes."),
+    ("cbow-skip-gram", 'my_sentence = "на " * 900', "write 2 to 20 words, not 900"),
+    ("rnn-unrolled", "my_order = []", "only ['i', 'have', 'a', 'dog']"),
+    ("rnn-unrolled", 'my_order = ["<b>"]', "only ['i', 'have', 'a', 'dog']"),
+]
+
+
+@pytest.mark.parametrize(("cell_id", "line", "says"), OWN)
+def test_what_cannot_be_used_gets_a_sentence(cell_id, line, says):
+    (source,) = [cell.source for cell in CODE if cell.id == cell_id]
+    name = line.partition(" ")[0]
+    changed = re.sub(rf"^{name} = .*$", lambda _: line, source, count=1, flags=re.MULTILINE)
+    assert changed != source
+    with pytest.raises((ValueError, AssertionError)) as error:
+        exec(changed, {})
+    assert str(error.value) == says
 
 
 @pytest.mark.parametrize("text", ["", 7, "word " * 999])

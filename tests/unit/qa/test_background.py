@@ -5,7 +5,12 @@ import time
 
 import pytest
 
-from src.qa.background import BackgroundRun, find_in_background, train_in_background
+from src.qa.background import (
+    BackgroundRun,
+    find_in_background,
+    print_failure,
+    train_in_background,
+)
 from src.qa.models import load_model
 from src.qa.runs import PROGRESS, load_run
 
@@ -38,3 +43,12 @@ def test_the_progress_of_a_run_beside_is_found_by_its_process(tmp_path):
         (tmp_path / name / PROGRESS).write_text(json.dumps({"process": process, "step": name}))
     assert BackgroundRun(tmp_path / "live", 7).progress["step"] == "live-2"
     assert BackgroundRun(tmp_path / "live", 8).progress == {}
+
+
+def test_the_error_that_ended_a_script_is_said_and_nothing_else(tmp_path, capsys):
+    script, error = tmp_path / "fine_tune.py", "Traceback (most recent call last):\n  ...\n"
+    print_failure(script)
+    for text in ("step 1\n", f"{error}RuntimeError: no Hub\n"):
+        (tmp_path / "output.txt").write_text(text)
+        print_failure(script)
+    assert capsys.readouterr().out == "It ended early. RuntimeError: no Hub\n"
