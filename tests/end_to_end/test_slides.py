@@ -109,7 +109,7 @@ def test_a_key_turns_the_page_and_a_pdf_and_a_sheet_have_every_slide(
         ({"text": None, "cell": "nowhere"}, "has no cell 'nowhere'; name one it has"),
         ({"text": None, "cell": "bags-text"}, "stores no such output; run the notebook"),
         ({"text": None, "source": "nobody/bags"}, "no notebook 'nobody'; there are 00_start"),
-        ({"text": None, "source": "bags", "lines": "1-11"}, "11 lines, 67 wide, are shown; give"),
+        ({"text": None, "source": "bags", "lines": "1-11"}, "11 lines, 74 wide, are shown; give"),
         ({"text": None, "poll": "03_rnns/nothing"}, "no question 'nothing'; it has same_bag"),
         ({"minutes": 16}, "minutes: input should be less than or equal to 15; got '16'"),
         ({"picture": "x"}, "picture: unexpected"),
