@@ -9,14 +9,13 @@ fp32, so that pages and notebooks agree. Both models have the same word embeddin
     NAME.onnx        the reader: token ids -> start and end logits
     NAME-heads.onnx  MiniLM: token ids -> the 72 attention maps, and what each is made of
     vocabulary.txt   word pieces, one a line
-    models.json      how to read with them: windows, threshold, scaling, bytes, sha256
+    models.json      how to read with them: windows, threshold, scaling
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import sys
 from pathlib import Path
 
@@ -257,10 +256,6 @@ def models() -> dict[str, bytes]:
         "models": {
             view: {"graph": GRAPHS[name], "weights": needed[name]}
             for view, name in (("reader", READER), ("heads", ENCODER))
-        },
-        "files": {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in files.items()
         },
     }
     return files | {"models.json": json_bytes(about)}

@@ -16,21 +16,20 @@ import numpy as np
 
 from src.qa import keyword, open_domain, retriever
 from src.qa.dense import MAX_TOKENS, DenseIndex
-from src.qa.documents import WITHOUT_BLANKS, wikipedia
+from src.qa.documents import WITHOUT_BLANKS, Document, wikipedia
 from src.qa.models import read_card, scaling_of
+from tools.page_models import DEEP
 
 TEXT, VECTORS = "introductions.json", "vectors.bin"
-LEVELS = 127  # of an int8, on each side of zero
 
 
 def quantised(vectors: np.ndarray) -> np.ndarray:
     """float[N, D] as int8[N, D], with one scale for all of them."""
-    return np.round(vectors * (LEVELS / np.abs(vectors).max())).astype(np.int8)
+    return np.round(vectors * (DEEP / np.abs(vectors).max())).astype(np.int8)
 
 
-def files() -> dict[str, bytes]:
+def files(documents: list[Document]) -> dict[str, bytes]:
     """Both files by name."""
-    documents = wikipedia()
     pairs = [[document.title, document.text] for document in documents]
     vectors = quantised(DenseIndex.open(documents).vectors)
     text = json.dumps(pairs, ensure_ascii=False, separators=(",", ":")).encode()
@@ -54,16 +53,16 @@ def about(reader: str) -> dict:
         },
         "passages": open_domain.PASSAGES_READ,
         "threshold": open_domain.OPEN_THRESHOLD,
-        "count": len(wikipedia()),
     }
 
 
 def add(known: dict) -> dict[str, bytes]:
     """The files by name; what the page needs to know of them goes to `known`, as models.json."""
-    models = known["models"]
+    models, documents = known["models"], wikipedia()
     known["ask"] = about(models["reader"]["graph"].removesuffix(".onnx"))
+    known["ask"]["count"] = len(documents)
     constants = {"k1": keyword.K1, "b": keyword.B, "titleTimes": keyword.TITLE_TIMES}
     settings = constants | {"withoutBlanks": WITHOUT_BLANKS}
     models["ask"] = models["reader"] | {"data": {"introductions": TEXT}, "settings": settings}
     models["meaning"] = models["heads"] | {"data": {"vectors": VECTORS}}
-    return files()
+    return files(documents)

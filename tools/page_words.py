@@ -16,7 +16,6 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from hashlib import sha256
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -93,10 +92,6 @@ def add(about: dict) -> dict[str, bytes]:
     for view, made in (("words", words()), ("language", language())):
         about["models"][view] = {"weights": list(made)}
         files |= made
-    about["files"] |= {
-        name: {"bytes": len(data), "sha256": sha256(data).hexdigest()}
-        for name, data in files.items()
-    }
     scores = json.loads((runtime.COURSE / "data" / "language_models.json").read_text())
     rows = {row["model"]: row["perplexity_per_word"] for row in scores["rows"]}
     about["language"] = {

@@ -3,7 +3,7 @@
 "use strict";
 
 (function (E) {
-  const { element, percent, number } = E;
+  const { element, percent, number, quoted, bar } = E;
   const LONGEST = 300; // characters of a question
   const LICENCE = "https://creativecommons.org/licenses/by-sa/4.0/";
   const SENTENCES = /(?<=[.!?])\s+/; // as src.qa.evidence cuts
@@ -35,8 +35,8 @@
       this.root = root;
       this.engine = engine;
       this.settings = E.about.ask;
-      const state = engine.state.read(), threshold = parseFloat(state.t ?? "");
-      this.threshold = threshold >= 0 && threshold <= 1 ? threshold : this.settings.threshold;
+      const state = engine.state.read();
+      this.threshold = E.within(state.t, 0, 1, this.settings.threshold);
       this.wanted = state.m; // "1": search by meaning as well
       this.build(state);
     }
@@ -266,14 +266,6 @@
       const head = ["passage", "marked in it", "score"].map((name) => element("th", { scope: "col" }, name));
       this.found.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows)));
     }
-  }
-
-  const quoted = (text) => element("bdi", {}, `“${text}”`);
-
-  function bar(share, ticked = false) {
-    const fill = element("span.fill");
-    fill.style.width = `${100 * share}%`;
-    return element("span.bar", { "aria-hidden": "true" }, fill, ticked ? element("span.tick") : null);
   }
 
   // Bytes that searching by meaning needs beyond those of this view.

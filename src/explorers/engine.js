@@ -32,6 +32,21 @@
   // A number with two places and a real minus sign.
   E.number = (value, places = 2) => value.toFixed(places).replace("-", "\u2212");
 
+  E.quoted = (text) => element("bdi", {}, `“${text}”`);
+
+  // A share, 0 to 1, as a bar, with a tick where the threshold is.
+  E.bar = function (share, ticked = false) {
+    const fill = element("span.fill");
+    fill.style.width = `${100 * share}%`;
+    return element("span.bar", { "aria-hidden": "true" }, fill, ticked ? element("span.tick") : null);
+  };
+
+  // A number that a link carries, where it is one from low to high.
+  E.within = function (text, low, high, otherwise) {
+    const value = parseFloat(text ?? "");
+    return value >= low && value <= high ? value : otherwise;
+  };
+
   let numbered = 0;
   E.newId = (word) => `explorer-${word}-${++numbered}`;
 

@@ -2,7 +2,7 @@
 "use strict";
 
 (function (E) {
-  const { element, percent } = E;
+  const { element, percent, within } = E;
   const LONGEST = 1000, MOST = 300; // characters of a beginning, tokens that are written
   const ROWS = 10; // bars of each model
   const PAUSE = 120; // milliseconds between two tokens, to read them
@@ -291,10 +291,5 @@
     spelled(id) {
       return id === 0 ? "end of text" : this.pieces[id].replaceAll(" ", "␣").replaceAll("\n", "↵") || "nothing";
     }
-  }
-
-  function within(text, low, high, otherwise) {
-    const value = parseFloat(text ?? "");
-    return value >= low && value <= high ? value : otherwise;
   }
 })((globalThis.Explorers ??= {}));

@@ -2,7 +2,7 @@
 "use strict";
 
 (function (E) {
-  const { element, percent, number } = E;
+  const { element, percent, number, quoted, bar } = E;
   const MOST_SPANS = 6, LONGEST = { question: 500, passage: 20000 }; // characters
   const OXYGEN =
     "Oxygen is a chemical element with symbol O and atomic number 8. It was discovered by Carl Wilhelm Scheele and Joseph Priestley, each on his own, in the years before 1775. Nearly half of the Earth's crust, by mass, is oxygen, bound to other elements.";
@@ -37,7 +37,7 @@
       this.engine = engine;
       this.settings = E.about.reader;
       const state = engine.state.read();
-      this.threshold = clamp(parseFloat(state.t ?? ""), this.settings.threshold);
+      this.threshold = E.within(state.t, 0, 1, this.settings.threshold);
       this.away = new Set((state.away ?? "").split(".").filter(Boolean).map(Number));
       this.token = null;
       this.window = 0;
@@ -257,18 +257,6 @@
       this.words.children[i].setAttribute("aria-pressed", String(this.away.has(i)));
       this.read().then(() => this.words.children[i]?.focus());
     }
-  }
-
-  const quoted = (text) => element("bdi", {}, `“${text}”`);
-
-  function clamp(value, otherwise) {
-    return value >= 0 && value <= 1 ? value : otherwise;
-  }
-
-  function bar(share, ticked = false) {
-    const fill = element("span.fill");
-    fill.style.width = `${100 * share}%`;
-    return element("span.bar", { "aria-hidden": "true" }, fill, ticked ? element("span.tick") : null);
   }
 
   // The words of a text, each with the blanks after it.

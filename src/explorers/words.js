@@ -2,7 +2,7 @@
 "use strict";
 
 (function (E) {
-  const { element, number } = E;
+  const { element, number, quoted } = E;
   const LONGEST = 60; // characters of a word
   const WALK = 12; // words of a walk that are kept
   const SIDE = 65535; // of the map, as it is stored
@@ -304,8 +304,6 @@
     const all = Math.min(SIDE, Math.max(2.6 * far[Math.floor(far.length * 0.6)], SIDE / 16));
     return { x: x - all / 2, y: y - all / 2, all };
   }
-
-  const quoted = (text) => element("bdi", {}, `“${text}”`);
 
   function advice({ unknown, close }) {
     const hint = close.length ? `Did you mean ${close.map((word) => `“${word}”`).join(", ")}?` : "Try a commoner word, and one without blanks.";

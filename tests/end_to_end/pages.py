@@ -45,3 +45,16 @@ def findings(browser, axe: str) -> list[str]:
     """What the checker finds on the open page, all unfolded: rule, place, and the element."""
     browser.run(f"{axe}; 0")
     return browser.run(FINDINGS)
+
+
+def walk_the_tour(browser) -> None:
+    """Take the guided tour of the open view to its end by keyboard: three to six steps."""
+    browser.run("document.querySelector('.head button:not([hidden])').focus()")
+    browser.press("Enter")
+    steps = int(browser.text(".tour .quiet").split()[-1])
+    assert 3 <= steps <= 6
+    for _ in range(steps):
+        assert browser.run("document.querySelectorAll('.marked').length") == 1
+        browser.run("document.querySelector('.tour button.main').focus()")
+        browser.press("Enter")
+    assert browser.run("document.querySelector('.tour').hidden")

@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from src import assets
 from src.qa import QuestionAnswerer, load_squad
-from tests.end_to_end.pages import FAINT, FITS, findings
+from tests.end_to_end.pages import FAINT, FITS, findings, walk_the_tour
 from tools import build_site, explorers, page_models, site_server
 
 ODD = (
@@ -273,15 +273,7 @@ def test_heads_are_chosen_by_keys_and_opened_step_by_step(browser, served):
 def test_the_tour_leads_through_the_view_by_keyboard_and_ends(browser, served):
     for view in ("reader", "attention"):
         visit(browser, f"{served}{view}.html")
-        browser.run("document.querySelector('.head button:not([hidden])').focus()")
-        browser.press("Enter")
-        steps = int(browser.text(".tour .quiet").split()[-1])
-        assert 3 <= steps <= 6
-        for _ in range(steps):
-            assert browser.run("document.querySelectorAll('.marked').length") == 1
-            browser.run("document.querySelector('.tour button.main').focus()")
-            browser.press("Enter")
-        assert browser.run("document.querySelector('.tour').hidden")
+        walk_the_tour(browser)
         assert browser.run("document.activeElement.textContent") == "Show me around"
 
 

@@ -16,7 +16,7 @@ from src.qa.decoding import Answer, Candidate
 from src.qa.documents import Document, wikipedia
 from src.qa.keyword import KeywordIndex
 from src.qa.retriever import Hit, fuse, top_k
-from tests.end_to_end.pages import FAINT, FITS, findings
+from tests.end_to_end.pages import FAINT, FITS, findings, walk_the_tour
 from tests.end_to_end.test_explorers import (  # noqa: F401 (fixtures)
     BUSY,
     HOSTILE,
@@ -167,13 +167,6 @@ def test_a_strangers_question_is_text_and_a_refusal_says_why(browser, axe, serve
     assert browser.text(".verdict .answer") == "I don’t know."
     assert "Why: the best guess is" in browser.text(".verdict")
     assert browser.run(FAINT) == [] and browser.run(FITS)
-    browser.run("document.querySelector('.head button:not([hidden])').focus()")
-    browser.press("Enter")
-    steps = int(browser.text(".tour .quiet").split()[-1])
-    for _ in range(steps):
-        assert browser.run("document.querySelectorAll('.marked').length") == 1
-        browser.run("document.querySelector('.tour button.main').focus()")
-        browser.press("Enter")
-    assert 3 <= steps <= 6 and browser.run("document.querySelector('.tour').hidden")
+    walk_the_tour(browser)
     assert browser.run(f"!{BUSY}") and only_from(browser, served)
     assert findings(browser, axe) == []

@@ -20,7 +20,7 @@ from src.language_models import GPTModel, LanguageModel
 from src.ngrams import NgramModel
 from src.sampling import Sampler
 from src.text import Vocabulary
-from tests.end_to_end.pages import FAINT, FITS, findings
+from tests.end_to_end.pages import FAINT, FITS, findings, walk_the_tour
 from tests.end_to_end.test_explorers import HOSTILE, odd_texts, only_from, visit
 from tools import explorers, page_models, page_words, site_server
 
@@ -70,7 +70,7 @@ GREEDY = """Explorers.helper("language").then(async (helper) => {
 
 @pytest.fixture(scope="module")
 def made() -> tuple[dict, dict[str, bytes]]:
-    about: dict = {"files": {}, "models": {}, "reader": {}}
+    about: dict = {"models": {}, "reader": {}}
     return about, page_words.add(about)
 
 
@@ -249,15 +249,7 @@ def test_markup_in_a_strangers_link_is_shown_as_text(browser, served):
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_tour_leads_through_the_view_by_keyboard_and_ends(browser, served, view):
     visit(browser, f"{served}{view}.html")
-    browser.run("document.querySelector('.head button:not([hidden])').focus()")
-    browser.press("Enter")
-    steps = int(browser.text(".tour .choices .quiet").split()[-1])
-    assert 3 <= steps <= 6
-    for _ in range(steps):
-        assert browser.run("document.querySelectorAll('.marked').length") == 1
-        browser.run("document.querySelector('.tour button.main').focus()")
-        browser.press("Enter")
-    assert browser.run("document.querySelector('.tour').hidden")
+    walk_the_tour(browser)
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -2,14 +2,12 @@
 math is set, figures and folds are there, and all of it can be read on a phone, in the dark, with a
 keyboard, and by who does not see it."""
 
-import functools
 import json
 import re
 import shutil
 import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,7 +17,7 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 
 from src.teaching import glossary
 from tests.end_to_end.pages import findings
-from tools import anki, badges, build_site, build_slides, explorers, run_notebooks
+from tools import anki, badges, build_site, build_slides, explorers, run_notebooks, site_server
 
 NOTEBOOKS = sorted((build_site.ROOT / "notebooks").glob("*.ipynb"))
 PHONE, DESK, LAPTOP = (390, 844), (1280, 900), (1366, 768)  # CSS pixels
@@ -47,13 +45,6 @@ class Page(HTMLParser):
         return sources + [given["href"] for given in sheets if by_itself.search(given["rel"])]
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A web server of files that does not talk."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """The whole site, of the notebooks as they are stored: the one in build, if it is current."""
@@ -75,8 +66,7 @@ def pages(site) -> dict[str, Page]:
 @pytest.fixture(scope="module")
 def served(site) -> Iterator[str]:
     """The address of the site on a web server, in a folder of it."""
-    serve = functools.partial(Quiet, directory=str(site.parent))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), serve)
+    server = site_server.server(site.parent, isolated=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/{site.name}/"
     server.shutdown()
