@@ -1,42 +1,69 @@
-"""How long a page that computes takes, in Chromium: `python benchmarks/bench_explorers.py`.
+"""How long pages that compute take, in Chromium: `python benchmarks/bench_explorers.py [SITE]`.
 
-Seconds from opening the page to its first answer, with nothing stored and with the files in the
-browser's store; milliseconds an answer at 128, 256 and 384 tokens; as any static host serves it
-(one thread), and with the headers that allow threads. Run it on an idle machine. Chromium can slow
-down a page, but not its workers: for a phone, multiply.
+Of each view: seconds from opening its page to what it shows first, with nothing stored and with
+the files in the browser's store; megabytes that came, and the browser's memory with the view open.
+Then milliseconds an answer of the reader at 128, 256 and 384 tokens, a token of the GPT, seconds
+an answer from Wikipedia. As any static host serves it (one thread), with the headers that allow
+threads, and like a phone: Chromium can slow down a page but not its workers, so the whole browser
+gets one core, which three busy processes share. Run it on an idle machine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tools import explorers, site_server
 from tools.browser import Browser
 
 READY = "document.querySelector('.rest:not([hidden])') !== null"
+READY += " && document.querySelector('[aria-busy=true]') === null"
 TOKENS, TIMES = (128, 256, 384), 7
+LOADED = """performance.getEntriesByType("resource")
+  .reduce((all, one) => all + one.encodedBodySize, 0) / 1e6"""
 # A passage of so many tokens in one window: "a" is one.
-READ = """Explorers.helper('reader').then((h) => {{
+READ = """Explorers.helper("reader").then((h) => {{
   const s = Explorers.about.reader;
-  const given = {{name: 'reader', question: 'Who ?', passage: 'a '.repeat({passage}),
+  const given = {{name: "reader", question: "Who ?", passage: "a ".repeat({passage}),
     scaling: s.scaling, maxLength: 384, docStride: 128}};
-  return h.do('read', given);
+  return h.do("read", given);
 }}).then((read) => [read.milliseconds, read.windows[0].ids.length, read.windows.length])"""
+WRITE = """Explorers.helper("language").then(async (h) => {
+  const ids = [], began = performance.now();
+  for (let i = 0; i < 40; i++) {
+    const {logits} = await h.do("next", {model: "gpt", ids});
+    ids.push(logits.indexOf(Math.max(...logits)));
+  }
+  return (performance.now() - began) / 40;
+})"""
+ASKED = ("Who wrote Hamlet?", "What is the atomic number of oxygen?", "Why is the sky blue?")
+ASKED += ("When was the Eiffel Tower built?", "Which planet is the largest?")
 
 
-def first_answer(browser: Browser, address: str) -> float:
+def seconds(browser: Browser, address: str) -> float:
     """Seconds from opening a page to what it shows first."""
     began = time.perf_counter()
     browser.open(address)
     browser.wait(READY, 600)
     return round(time.perf_counter() - began, 2)
+
+
+def megabytes() -> float:
+    """Memory of the browser's processes; what they share is counted once."""
+    mine = psutil.Process().children(recursive=True)
+    return round(sum(p.memory_full_info().pss for p in mine if "chrom" in p.name()) / 1e6)
 
 
 def milliseconds(browser: Browser, tokens: int) -> float:
@@ -50,23 +77,66 @@ def milliseconds(browser: Browser, tokens: int) -> float:
     return round(statistics.median(taken))
 
 
-def measured(site: Path, isolated: bool) -> dict:
-    server = site_server.server(site, isolated=isolated)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/reader.html"
+def asking(browser: Browser) -> list[float]:
+    """Seconds from asking Wikipedia to the answer, for each question."""
+    taken = []
+    for question in ASKED:
+        browser.run(f"document.querySelector('.view input').value = {json.dumps(question)}; 0")
+        began = time.perf_counter()
+        browser.click(".view button.main")
+        browser.wait("document.querySelector('[aria-busy=true]') === null", 120)
+        taken.append(round(time.perf_counter() - began, 2))
+    return taken
+
+
+def measured(address: str, view: str) -> dict:
+    """What one view takes, in a browser with nothing stored."""
     with tempfile.TemporaryDirectory() as profile, Browser(Path(profile)) as browser:
-        found = {"cold s": first_answer(browser, address), "warm s": first_answer(browser, address)}
-        found |= {f"{tokens} tokens, ms": milliseconds(browser, tokens) for tokens in TOKENS}
-    server.shutdown()
+        page = f"{address}{view}.html"
+        found = {"cold s": seconds(browser, page), "MB": round(browser.run(LOADED), 1)}
+        found |= {"warm s": seconds(browser, page), "memory MB": megabytes()}
+        if view == "reader":
+            found |= {f"{tokens} tokens, ms": milliseconds(browser, tokens) for tokens in TOKENS}
+        if view == "language":
+            found["a token, ms"] = round(browser.run(WRITE), 1)
+        if view == "ask":
+            found["an answer, s"] = asking(browser)
     return found
+
+
+@contextlib.contextmanager
+def like_a_phone() -> Iterator[None]:
+    """A quarter of one core for what is started meanwhile: each session gets the same share."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    busy = [sys.executable, "-c", "while True: pass"]
+    rivals = [subprocess.Popen(busy, start_new_session=True) for _ in range(3)]
+    try:
+        yield
+    finally:
+        for rival in rivals:
+            rival.kill()
+            rival.wait()
+        os.sched_setaffinity(0, cores)
 
 
 def main() -> None:
     site = Path(sys.argv[1]) if len(sys.argv) > 1 else explorers.SITE
     if not (site / "reader.html").is_file():
         explorers.lay(site)
-    for name, isolated in {"one thread": False, "threads": True}.items():
-        print(name, json.dumps(measured(site, isolated)), flush=True)
+    ways = {
+        "one thread": (False, contextlib.nullcontext),
+        "threads": (True, contextlib.nullcontext),
+    }
+    ways["like a phone"] = (False, like_a_phone)
+    for name, (isolated, beside) in ways.items():
+        server = site_server.server(site, isolated=isolated)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with beside():
+            for view in explorers.PAGES:
+                took = measured(f"http://127.0.0.1:{server.server_port}/", view)
+                print(name, view, json.dumps(took), flush=True)
+        server.shutdown()
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Slide:
     cell, prints, source: what a cell drew, printed, is; its id, in another notebook "NOTEBOOK/ID".
     output: which of its outputs, from 1 (else the last that fits). lines: such as "3-9".
     ask: to the room. poll: "QUIZ/QUESTION". part: begins one. credit: whose words are shown.
-    explorer: a view of the site that computes, to open with a sentence of the room.
+    explorer: a view of the site that computes; it opens over the slide, for a text of the room.
     """
 
     say: Text
@@ -148,7 +148,8 @@ def build(file: Path, folder: Path, views: str = VIEWS) -> Path:
             raise ValueError(f"{where}: {str(error).rstrip('.')}.") from None
         below = [inline_html(slide.credit)] if slide.credit else []
         if slide.explorer:
-            below.append(f'<a href="{views}{slide.explorer}.html">Try your own</a> (make course)')
+            link = f'<a data-preview-link href="{views}{slide.explorer}.html">Try your own</a>'
+            below.append(f"{link} (make course)")
         credit = f"<footer>{'; '.join(below)}</footer>" if below else ""
         notes = "".join(f"<p>{inline_html(line)}</p>" for line in slide.notes.splitlines())
         sections.append(

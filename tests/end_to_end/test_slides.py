@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.end_to_end.pages import FAINT
-from tools import build_slides, minutes
+from tools import build_slides, explorers, minutes
 from tools.browser import Browser
 
 # Every slide at once: what sticks out or is cut, the smallest letters, and the words that are read.
@@ -97,6 +97,27 @@ def test_a_key_turns_the_page_and_a_pdf_and_a_sheet_have_every_slide(
     pdf = page.with_suffix(".pdf").read_bytes()
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == len(slides)
     assert page.with_suffix(".png").is_file()
+
+
+def test_a_view_that_computes_opens_over_its_slide_and_closes_again(
+    tmp_path: Path, browser: Browser
+):
+    explorers.lay_pages(tmp_path / "explorers")
+    file = build_slides.DECKS / "04_attention.yaml"
+    page = build_slides.build(file, tmp_path / "slides", "../explorers/")
+    at = [slide.explorer for slide in build_slides.read(file).slides].index("attention")
+    browser.open(f"{page.as_uri()}#/{at}", 1280, 720)
+    browser.wait("window.fitted")
+    assert browser.run("document.querySelector('iframe[src]') === null")
+    browser.click("section.present footer a")
+    browser.wait("document.querySelector('[data-state=loaded] iframe') !== null")
+    box = "document.querySelector('.r-overlay iframe').getBoundingClientRect()"
+    assert browser.run(f"{box}.width") > 1260
+    browser.press("Escape")
+    browser.wait("document.querySelector('.r-overlay') === null")
+    assert browser.run("Reveal.getIndices().h") == at
+    there = [one for one in browser.requests if one.endswith("/explorers/attention.html")]
+    assert len(there) == 1
 
 
 @pytest.mark.parametrize(
