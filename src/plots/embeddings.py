@@ -122,9 +122,14 @@ def plot_vectors(wv: WordVectors, words: Sequence[str]) -> Figure:
 
 
 def plot_neighbours(wv: WordVectors, words: Sequence[str]) -> Figure:
-    """Plot the eight nearest words of a few words side by side, as bars of their cosines."""
+    """Plot the eight nearest words of a few words side by side, as bars of their cosines.
+
+    ValueError where there is no word.
+    """
     found = {word: wv.get_top_similar(word, 8) for word in words}
-    figure, axes = subplots(1, len(words), figsize=(8, 3.5), squeeze=False)
+    if not found:
+        raise ValueError("there is no word to look up; put in one at least.")
+    figure, axes = subplots(1, len(found), figsize=(8, 3.5), squeeze=False)
     for ax, (word, near) in zip(axes[0], found.items(), strict=True):
         title(ax, word, 11)
         colours = [tint(END, 0.55), *[tint(START, 0.45)] * (len(near) - 1)]

@@ -11,10 +11,9 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from IPython.display import display
-
 from src.language_models import Continuation, LanguageModel, three_continuations
 from src.plots.primitives import html_panel
+from src.teaching.boxes import display_controls
 from src.teaching.panel import Panel
 
 if TYPE_CHECKING:
@@ -136,7 +135,4 @@ class WritingAssistant:
     def _ipython_display_(self) -> None:
         self.example().show()
         if importlib.util.find_spec("ipywidgets") is not None:
-            # What a stored notebook keeps of a widget is its text, so that says what to do.
-            bundle = self.controls()._repr_mimebundle_()
-            note = "(In a running notebook a line to type in is here.)"
-            display(bundle | {"text/plain": note}, raw=True)
+            display_controls(self.controls())

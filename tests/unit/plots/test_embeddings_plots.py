@@ -147,3 +147,8 @@ def test_dollars_and_strange_letters_in_words_are_drawn_without_a_warning(recwar
     figures.plot_neighbours(ODD, ODD_WORDS[:2]).png()
     figures.draw_pairs(ODD, pairs, "one", "other").png()
     assert not recwarn.list
+
+
+def test_no_word_has_no_neighbours_to_draw():
+    with pytest.raises(ValueError, match="no word to look up; put in one"):
+        figures.plot_neighbours(WV, [])

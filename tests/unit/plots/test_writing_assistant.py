@@ -8,6 +8,7 @@ from src.language_models import Continuation, three_continuations
 from src.ngrams import NgramModel
 from src.plots.writing_assistant import LEGEND, WritingAssistant, show_continuations
 from src.subwords import BytePairTokenizer
+from src.teaching.boxes import NOTE
 
 TEXTS = [
     "we are having a good day",
@@ -129,15 +130,13 @@ def test_a_continuation_that_is_taken_becomes_part_of_the_line_and_is_continued(
 
 def test_in_a_notebook_the_example_is_stored_and_the_controls_leave_one_sentence(monkeypatch):
     shown = []
-    monkeypatch.setattr(
-        "src.plots.writing_assistant.display", lambda bundle, raw: shown.append(bundle)
-    )
+    monkeypatch.setattr("src.teaching.boxes.display", lambda bundle, raw: shown.append(bundle))
     monkeypatch.setattr("src.teaching.panel.display", shown.append)
     WritingAssistant(MODELS, "we are", n=3)._ipython_display_()
     example, controls = shown
     assert "<li" in example.html
     assert "application/vnd.jupyter.widget-view+json" in controls
-    assert controls["text/plain"] == "(In a running notebook a line to type in is here.)"
+    assert controls["text/plain"] == NOTE
 
 
 def test_without_ipywidgets_there_is_the_example(monkeypatch):
