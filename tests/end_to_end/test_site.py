@@ -484,6 +484,19 @@ def load(browser, name: str, text: str) -> str:
     return browser.wait("document.querySelector('#your-own [role=status]').textContent")
 
 
+def test_the_quizzes_of_a_page_can_be_answered_again_and_nothing_else_is_forgotten(browser, served):
+    lesson, again = f"{served}05_transformer.html", ".progress-line button"
+    visit(browser, lesson, PHONE)
+    assert browser.run(f"document.querySelector('{again}').hidden")
+    answer_and_finish(browser)
+    visit(browser, lesson, PHONE)
+    browser.click(again)
+    browser.wait(f"document.querySelector('{again}')?.hidden")
+    assert browser.run(ANSWERED)[1:] == [0, "", "", True, "Finished: 1 of", 1]
+    visit(browser, f"{served}progress.html", PHONE)
+    browser.run("localStorage.removeItem('words-to-answers')")
+
+
 def test_answers_and_finished_sections_stay_on_this_device_until_they_are_erased(browser, served):
     lesson, progress = f"{served}05_transformer.html", f"{served}progress.html"
     visit(browser, lesson, DESK)

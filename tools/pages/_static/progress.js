@@ -48,6 +48,14 @@
     const sections = [...document.querySelectorAll(".bd-article > section > section")], line = document.createElement("p");
     line.className = "progress-line";
     where.after(line);
+    const again = document.createElement("button");
+    again.type = "button";
+    again.textContent = "Answer the quizzes again";
+    again.hidden = !Object.keys(pageOf(read(), name).answers).length;
+    again.addEventListener("click", () => {
+      change((page) => { page.answers = {}; });
+      location.reload();
+    });
     function tell() {
       const done = new Set(pageOf(read(), name).sections);
       for (const link of document.querySelectorAll(".bd-sidebar-secondary a[href^='#']"))
@@ -56,7 +64,7 @@
       const link = document.createElement("a");
       link.href = "progress.html";
       link.textContent = "Your progress";
-      line.append(link);
+      line.append(link, " ", again);
     }
     for (const section of sections) {
       const label = document.createElement("label"), box = document.createElement("input");
