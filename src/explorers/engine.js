@@ -191,8 +191,10 @@
     };
     if (graph) await script("runtime.js");
     const helper = new Helper(), early = []; // what the worker does while other files come
-    for (const name of names) {
-      so[name] = await E.bytes(name, files[name], progress(name));
+    const coming = names.map((name) => E.bytes(name, files[name], progress(name))); // all at once
+    for (const one of coming) one.catch(() => {}); // whoever waits for it hears of it
+    for (const [at, name] of names.entries()) {
+      so[name] = await coming[at];
       const task = Object.keys(data).find((key) => data[key] === name);
       if (task) early.push(helper.do(task, { bytes: so[name], settings }, null, [so[name].buffer]));
     }
