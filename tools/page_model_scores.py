@@ -1,6 +1,6 @@
 """What int8 weights cost: F1 of the reader in fp32 and of the files that pages read with.
 
-python tools/page_model_scores.py [FOLDER]      needs the package onnxruntime
+python tools/page_model_scores.py [FOLDER]      after tools/page_models.py; needs onnxruntime
 """
 
 from __future__ import annotations

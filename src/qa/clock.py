@@ -141,8 +141,8 @@ class Clock(TrainerCallback):
         self.history[-1]["f1"] = round(f1, 2)
         scores = [entry["f1"] for entry in self.history if "f1" in entry]
         if is_falling(scores) and not is_falling(scores[:-1]):
-            fell = f"F1 on validation questions fell from {max(scores):.1f} to {f1:.1f}"
-            print(f"{fell}: it may be learning its questions by heart.")
+            fell = f"F1 fell from {max(scores):.1f} to {f1:.1f} on validation questions"
+            print(f"{fell}:\nit may be learning its questions by heart.")
         self.tell("training")
 
     @property

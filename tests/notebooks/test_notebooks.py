@@ -54,6 +54,13 @@ def test_its_stored_outputs_are_those_of_its_cells(notebook):
 
 
 @each_notebook
+def test_what_it_prints_fits_the_page(notebook):
+    printed = [output.get("text", "") for cell in cells_of(notebook) for output in cell["outputs"]]
+    lines = "\n".join(map("".join, printed)).splitlines()
+    assert [line for line in lines if len(line) > 76] == []
+
+
+@each_notebook
 def test_its_stored_outputs_hold_no_error_no_widget_and_no_path_of_the_machine(
     notebook,
 ):
