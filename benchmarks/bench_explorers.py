@@ -137,8 +137,8 @@ def main() -> None:
     ways = {
         "one thread": (False, contextlib.nullcontext),
         "threads": (True, contextlib.nullcontext),
+        "like a phone": (False, like_a_phone),
     }
-    ways["like a phone"] = (False, like_a_phone)
     for name, (isolated, beside) in ways.items():
         server = site_server.server(site, isolated=isolated)
         threading.Thread(target=server.serve_forever, daemon=True).start()

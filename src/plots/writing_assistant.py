@@ -7,7 +7,6 @@ WritingAssistant({"GPT": gpt, "SmolLM2": smol})                   to type into, 
 from __future__ import annotations
 
 import html
-import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -134,5 +133,4 @@ class WritingAssistant:
 
     def _ipython_display_(self) -> None:
         self.example().show()
-        if importlib.util.find_spec("ipywidgets") is not None:
-            display_controls(self.controls())
+        display_controls(self.controls)

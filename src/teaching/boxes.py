@@ -26,8 +26,7 @@ def text_boxes(show: Callable[..., object], **texts: str) -> None:
         texts: what to begin with, such as question="Who discovered oxygen?".
     """
     display(show(**texts))
-    if importlib.util.find_spec("ipywidgets") is not None:
-        display_controls(controls(show, **texts))
+    display_controls(lambda: controls(show, **texts))
 
 
 def controls(show: Callable[..., object], **texts: str) -> ipywidgets.VBox:
@@ -59,6 +58,10 @@ def controls(show: Callable[..., object], **texts: str) -> ipywidgets.VBox:
     return widgets.VBox([*boxes.values(), button, result])
 
 
-def display_controls(box: ipywidgets.Widget) -> None:
-    """Display a widget. What a stored notebook keeps of it is a sentence."""
-    display(box._repr_mimebundle_() | {"text/plain": NOTE}, raw=True)
+def display_controls(make: Callable[[], ipywidgets.Widget]) -> None:
+    """Display the widget that `make` makes, where ipywidgets is installed.
+
+    What a stored notebook keeps of it is a sentence.
+    """
+    if importlib.util.find_spec("ipywidgets") is not None:
+        display(make()._repr_mimebundle_() | {"text/plain": NOTE}, raw=True)

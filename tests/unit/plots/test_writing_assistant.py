@@ -141,7 +141,7 @@ def test_in_a_notebook_the_example_is_stored_and_the_controls_leave_one_sentence
 
 def test_without_ipywidgets_there_is_the_example(monkeypatch):
     shown = []
-    monkeypatch.setattr("src.plots.writing_assistant.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr("src.teaching.panel.display", shown.append)
     WritingAssistant(MODELS, "we are", n=3)._ipython_display_()
     assert len(shown) == 1
