@@ -14,7 +14,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 from src import compute, runtime
 from src.batching import batches_by_length
 from src.qa.calibration import Scaling
-from src.qa.decoding import Answer, checked_logits, decode
+from src.qa.decoding import MAX_ANSWER_TOKENS, Answer, checked_logits, decode
 from src.qa.features import prepare_features
 from src.qa.metrics import check_threshold
 from src.qa.models import (
@@ -50,6 +50,7 @@ class QuestionAnswerer:
             the model has fewer positions.
         precision: "fp32" or "bf16"; "auto" measures once which is faster here.
         scaling: makes scores true; see `fit_calibration`.
+        max_answer_tokens: the longest answer, 1 at least.
 
     Attributes:
         card: of the model that `load` loaded; {} where there is none.
@@ -66,13 +67,18 @@ class QuestionAnswerer:
         doc_stride: int = 128,
         precision: str = "auto",
         scaling: Scaling | None = None,
+        max_answer_tokens: int = MAX_ANSWER_TOKENS,
     ):
         check_threshold(threshold)
+        if max_answer_tokens < 1:
+            found = f"max_answer_tokens is {max_answer_tokens}"
+            raise ValueError(f"{found}; an answer has at least one token.")
         self.device = runtime.device()
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
         self.threshold, self.scaling = threshold, scaling or Scaling()
         self.max_length, self.doc_stride = window_sizes(model, max_length, doc_stride)
+        self.max_answer_tokens = max_answer_tokens
         self._precision, self._tuner = precision, compute.ThreadTuner()
 
     @classmethod
@@ -133,6 +139,7 @@ class QuestionAnswerer:
         check_threshold(threshold)
         answers: list[Answer] = []
         settings = {"threshold": threshold, "scaling": self.scaling, "n_best": n_best}
+        settings["max_answer_tokens"] = self.max_answer_tokens
         for i in range(0, len(questions), QUESTIONS_PER_ROUND):
             part = slice(i, i + QUESTIONS_PER_ROUND)
             rows, features = self._windows(questions[part], contexts[part])

@@ -76,6 +76,7 @@ def decode(
     threshold: float = 0.0,
     n_best: int = 5,
     scaling: Scaling | None = None,
+    max_answer_tokens: int = MAX_ANSWER_TOKENS,
 ) -> list[Answer]:
     """One `Answer` per question of `dataset`, in its order.
 
@@ -89,6 +90,7 @@ def decode(
         threshold: the lowest score, in [0, 1], that is answered.
         n_best: how many candidates an answer keeps.
         scaling: from the sum of shares to the score; None leaves it as it is.
+        max_answer_tokens: the longest span.
     """
     check_threshold(threshold)
     contexts = list(dataset["context"])
@@ -99,7 +101,7 @@ def decode(
         start, end = (checked_logits(each, len(starts)) for each in logits)
         nulls[i] = min(nulls[i], float(start[0] + end[0]))  # of [CLS]
         window = starts, ends, contexts[i], start, end
-        for span, logit in best_spans(*window, max(n_best, SPANS)).items():
+        for span, logit in best_spans(*window, max(n_best, SPANS), max_answer_tokens).items():
             spans[i][span] = max(logit, spans[i].get(span, -math.inf))
     settings, answers = (threshold, n_best, scaling or Scaling()), []
     for i, context in enumerate(contexts):

@@ -7,11 +7,12 @@ that no answer is lost on a cut. A window is a row: [CLS] question [SEP] part of
 from collections import Counter
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 # BERT's own limit: a longer question would leave no room for the passage.
 MAX_QUESTION_TOKENS = 64
+TOGETHER = 1_000  # questions; as Python's numbers the windows of all of SQuAD would take 8 GB
 
 
 def prepare_features(
@@ -59,6 +60,22 @@ def prepare_features(
             f"{max_length} have room for {room} passage tokens beside a long "
             "question; choose a doc_stride below that."
         )
+    how = tokenizer, question_limit, max_length, doc_stride, labels
+    starts = range(0, len(dataset), TOGETHER)
+    parts = [_windows(dataset.skip(start).take(TOGETHER), start, *how) for start in starts]
+    return concatenate_datasets(parts)
+
+
+def _windows(
+    dataset: Dataset,
+    first: int,
+    tokenizer: PreTrainedTokenizerBase,
+    question_limit: int,
+    max_length: int,
+    doc_stride: int,
+    labels: bool,
+) -> Dataset:
+    """The windows of some questions; `first` is the place of the first one among all."""
     questions = [question.strip() for question in dataset["question"]]
     encoded = tokenizer(
         _shorten(questions, tokenizer, question_limit),
@@ -78,6 +95,7 @@ def prepare_features(
     columns["length"] = [len(token_ids) for token_ids in encoded["input_ids"]]
     if labels:
         _add_labels(columns, dataset, tokenizer.cls_token_id, doc_stride)
+    columns["example_index"] = [first + i for i in columns["example_index"]]
     return Dataset.from_dict(columns)
 
 

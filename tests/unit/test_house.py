@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 # Bytes of Python that a folder may hold. They go down: the aim is 850,000 for src, 750,000 for
-# tests and 150,000 for tools. They grew twice: by what src gave and the decks, then by the pages
-# that compute, the boxes to type in, what the site remembers, and the stand-in for the Hub.
-BUDGETS = {"src": 940_600, "tests": 1_030_100, "tools": 245_900, "benchmarks": 124_500}
+# tests and 150,000 for tools. They grew by what src gave and the decks, by the pages that compute,
+# what the site remembers and the stand-in for the Hub, and by publishing and the check on a GPU.
+BUDGETS = {"src": 939_800, "tests": 1_047_200, "tools": 259_200, "benchmarks": 131_300}
 LONGEST_LINE, LONGEST_FUNCTION = 100, 60  # characters; lines
 # From the ground up. A room may import its own layer and those below it.
 LAYERS = (

@@ -161,6 +161,16 @@ def test_a_runs_card_says_at_which_threshold_and_with_what_scaling_it_answers(
     np.testing.assert_allclose(scaled, scaling(unscaled), rtol=1e-4)
 
 
+def test_no_answer_is_longer_than_allowed(tiny_model, tokenizer):
+    for most in (1, 3):
+        qa = QuestionAnswerer(tiny_model, tokenizer, precision="fp32", max_answer_tokens=most)
+        found = [span.text for span in qa("What?", OXYGEN, n_best=100).candidates]
+        lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in found]
+        assert max(lengths) == most
+    with pytest.raises(ValueError, match="max_answer_tokens is 0; an answer has at least one"):
+        QuestionAnswerer(tiny_model, tokenizer, max_answer_tokens=0)
+
+
 @pytest.mark.parametrize("threshold", [float("nan"), -0.1, 1.1])
 def test_a_threshold_that_is_no_score_is_refused_wherever_it_is_taken(
     tiny_model, tiny_folder, tokenizer, questions, threshold
