@@ -141,7 +141,8 @@ class ReaderTrainer(Trainer):
         self.batches = LengthGroupedBatches(windows["length"], *how)
         columns = [n for n in self.learned_from if n in windows.column_names]
         windows = windows.select_columns(columns)
-        if asked["minutes"] or not run.threads:  # epochs: kept to the end
+        begun_on_a_gpu = run.precision == "fp16" and reader.device.type == "cpu"
+        if asked["minutes"] or not run.threads or begun_on_a_gpu:  # epochs: kept to the end
             batch = collate(windows.__getitems__(next(iter(self.batches))))
             found = measured(reader, batch, with_threads=asked["epochs"])
             run.precision, run.threads = broadcast(found, clock.state)
@@ -162,6 +163,10 @@ class ReaderTrainer(Trainer):
     def create_scheduler(self, num_training_steps, optimizer=None) -> LambdaLR:
         self.lr_scheduler = LambdaLR(self.optimizer, self.clock.learning_rate)
         return self.lr_scheduler
+
+    def _load_scaler(self, checkpoint) -> None:
+        if self.accelerator.scaler is not None:  # else it began in fp16 and goes on without
+            super()._load_scaler(checkpoint)
 
     def training_step(self, model, inputs, *args) -> Tensor:
         with self.tuner.timed(inputs["input_ids"].numel()):

@@ -649,6 +649,17 @@ def test_ctrl_c_stops_after_the_step_under_way_and_a_resume_goes_on_with_the_nex
     ]
 
 
+def test_a_run_that_began_in_fp16_on_a_gpu_goes_on_without_one(train, tmp_path):
+    run = train(tmp_path, epochs=2, report=Stopper(7))
+    run.precision = "fp16"
+    run.save()
+    (checkpoint,) = (tmp_path / "checkpoints").glob("checkpoint-8")
+    scaler = {"scale": 2.0**16, "growth_factor": 2.0, "_growth_tracker": 3}
+    torch.save(scaler, checkpoint / "scaler.pt")  # what the Trainer writes there in fp16
+    resumed = train(tmp_path, epochs=2)
+    assert (resumed.finished, resumed.steps) == (True, 30) and resumed.precision != "fp16"
+
+
 def test_ctrl_c_in_the_last_step_changes_nothing(train, tmp_path):
     assert train(tmp_path, epochs=0.4, report=Stopper(5)).finished
 
