@@ -8,7 +8,6 @@ rounds counts.
 import argparse
 import sys
 import time
-from collections.abc import Callable
 
 import common
 import numpy as np
@@ -46,6 +45,45 @@ def answer_ours(qa: QuestionAnswerer, dataset: Dataset) -> list[Answer]:
     return qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
 
 
+PADDED, OURS = "fp32, padded to 384", "ours"
+ANSWERERS = {PADDED: answer_padded, OURS: answer_ours}
+
+
+def time_ways(
+    qa: QuestionAnswerer, dataset: Dataset, rounds: int
+) -> tuple[dict[str, list[Answer]], dict[str, list[float]]]:
+    """The answers of each way, and its seconds in every round."""
+    answers: dict[str, list[Answer]] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in ANSWERERS}
+    for turn in range(rounds + 1):  # the first is thrown away
+        asked = dataset if turn else dataset.select(range(min(8, len(dataset))))
+        for name, way in ANSWERERS.items():
+            start = time.perf_counter()
+            answers[name] = way(qa, asked)
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+        print(f"round {turn} of {rounds} done", flush=True)
+    return answers, seconds
+
+
+def score_ways(
+    dataset: Dataset, answers: dict[str, list[Answer]], seconds: dict[str, list[float]]
+) -> dict[str, dict[str, float]]:
+    """How fast and how good each way is."""
+    golds, found = gold_answers(dataset), {}
+    for name, given in answers.items():
+        texts = [answer.text for answer in given]
+        scores = score_answers(dict(zip(dataset["id"], texts, strict=True)), golds)
+        median = float(np.median(seconds[name]))
+        found[name] = {
+            "seconds": median,
+            "questions/s": len(dataset) / median,
+            "exact match": scores["exact_match"],
+            "F1": scores["f1"],
+        }
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -71,54 +109,21 @@ def main() -> int:
         "Evaluation", f"{questions.source}; the first {len(dataset)} of the latter are answered"
     )
 
-    ways: dict[str, Callable[[QuestionAnswerer, Dataset], list[Answer]]] = {
-        "fp32, padded to 384": answer_padded,
-        "ours": answer_ours,
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    answers: dict[str, list[Answer]] = {}
-    for turn in range(options.rounds + 1):
-        asked = (
-            dataset if turn else dataset.select(range(min(8, len(dataset))))
-        )  # the first is thrown away
-        for name, way in ways.items():
-            start = time.perf_counter()
-            answers[name] = way(qa, asked)
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-        print(f"round {turn} of {options.rounds} done", flush=True)
-
-    golds = gold_answers(dataset)
-    texts = {
-        name: {qid: answer.text for qid, answer in zip(dataset["id"], found, strict=True)}
-        for name, found in answers.items()
-    }
-    scores = {name: score_answers(found, golds) for name, found in texts.items()}
-    padded, ours = ways
-    medians = {name: float(np.median(values)) for name, values in seconds.items()}
-    rows = [("way", "seconds", "questions/s", "exact match", "F1")]
-    rows += [
-        (
-            name,
-            medians[name],
-            len(dataset) / medians[name],
-            scores[name]["exact_match"],
-            scores[name]["f1"],
-        )
-        for name in ways
-    ]
-    common.print_table(f"{len(dataset)} questions, {options.model}; ours in {qa.precision}", rows)
+    answers, seconds = time_ways(qa, dataset, options.rounds)
+    found = score_ways(dataset, answers, seconds)
+    common.print_rows(f"{len(dataset)} questions, {options.model}; ours in {qa.precision}", found)
+    padded, ours = found[PADDED], found[OURS]
+    same = [one.text == other.text for one, other in zip(*answers.values(), strict=True)]
     result = {
         "source": questions.source,
         "questions": len(dataset),
         "model": options.model,
         "precision": qa.precision,
         "seconds": seconds,
-        "times_faster": medians[padded] / medians[ours],
-        "same_answers_percent": 100
-        * float(np.mean([texts[padded][qid] == texts[ours][qid] for qid in golds])),
-        "f1": {name: score["f1"] for name, score in scores.items()},
-        "f1_difference": scores[ours]["f1"] - scores[padded]["f1"],
+        "times_faster": padded["seconds"] / ours["seconds"],
+        "same_answers_percent": 100 * float(np.mean(same)),
+        "f1": {name: way["F1"] for name, way in found.items()},
+        "f1_difference": ours["F1"] - padded["F1"],
     }
     print(
         f"\n{result['times_faster']:.1f} times faster; {result['same_answers_percent']:.1f} % of "

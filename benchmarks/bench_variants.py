@@ -12,10 +12,12 @@ rule is wrong.
 
 import argparse
 import sys
+from pathlib import Path
 
 import common
 import grading
 import pandas as pd
+from datasets import Dataset
 
 from src.compression import megabytes
 from src.qa import QuestionAnswerer, load_squad, variants
@@ -50,6 +52,31 @@ def _plain(value: object) -> object:
     return int(value) if float(value).is_integer() else float(value)
 
 
+def choose_rows(options: argparse.Namespace) -> Dataset:
+    """The questions to ask."""
+    if not options.others:
+        return grading.choose_questions(options.questions, options.seed)
+    shipped = set(variants.load_variants()["id"])
+    rows = open_domain_questions(load_squad("course")["test"])
+    return rows.filter(lambda row: row["id"] not in shipped)
+
+
+def print_telling(table: pd.DataFrame) -> None:
+    """Print failures worth reading, at most five of each kind."""
+    for kind in (variants.FLUENT, variants.RIGHT_UNSUPPORTED):
+        print(f"\n{kind}")
+        for row in variants.telling_failures(table, 5, kind).itertuples():
+            print(
+                f"  {row.question} ({row.people_said})\n    {row.right_variant}: {row.right_answer}"
+                f"\n    {row.other_variant}: {row.other_answer}"
+            )
+
+
+def write_table(table: pd.DataFrame, file: Path) -> None:
+    table.to_csv(file, index=False, lineterminator="\n")
+    print(f"and {file.relative_to(common.runtime.COURSE)}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -69,12 +96,7 @@ def main() -> int:
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if options.others:
-        shipped = set(variants.load_variants()["id"])
-        rows = open_domain_questions(load_squad("course")["test"])
-        rows = rows.filter(lambda row: row["id"] not in shipped)
-    else:
-        rows = grading.choose_questions(options.questions, options.seed)
+    rows = choose_rows(options)
     writer = GenerativeAnswerer("smollm2")
     common.announce(
         "Three variants",
@@ -86,13 +108,7 @@ def main() -> int:
     summary["megabytes"] = [megabytes(reader.model), *[megabytes(writer.model)] * 2]
     print_frame("quality in percent, seconds per question", summary.T)
     print_frame("what became of the questions", variants.count_kinds(table).T)
-    for kind in (variants.FLUENT, variants.RIGHT_UNSUPPORTED):
-        print(f"\n{kind}")
-        for row in variants.telling_failures(table, 5, kind).itertuples():
-            print(
-                f"  {row.question} ({row.people_said})\n    {row.right_variant}: {row.right_answer}"
-                f"\n    {row.other_variant}: {row.other_answer}"
-            )
+    print_telling(table)
     common.write(
         name,
         {
@@ -103,15 +119,11 @@ def main() -> int:
         },
     )
     if options.others:
-        beside = common.RESULTS / f"{name}.csv"
         passages = dict(zip(rows["id"], rows["context"], strict=True))
-        table.assign(passage=table["id"].map(passages)).to_csv(
-            beside, index=False, lineterminator="\n"
-        )
-        print(f"and {beside.relative_to(common.runtime.COURSE)}")
+        beside = table.assign(passage=table["id"].map(passages))
+        write_table(beside, common.RESULTS / f"{name}.csv")
     if options.write:
-        table.to_csv(variants.SHIPPED, index=False, lineterminator="\n")
-        print(f"and {variants.SHIPPED.relative_to(common.runtime.COURSE)}")
+        write_table(table, variants.SHIPPED)
     return 0
 
 

@@ -28,9 +28,8 @@ from pydantic.dataclasses import dataclass
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from src.apps.poll.room import as_choices
 from src.teaching.panel import inline_html
-from src.teaching.quizzes import load_quiz
+from src.teaching.quizzes import as_choices, load_quiz
 from src.teaching.schema import FORBID, Text, checked
 from src.teaching.sources import highlight
 from tools import explorers
@@ -150,6 +149,8 @@ def build(file: Path, folder: Path, views: str = VIEWS) -> Path:
         if slide.explorer:
             link = f'<a data-preview-link href="{views}{slide.explorer}.html">Try your own</a>'
             below.append(f"{link} (make course)")
+        if number == 1 and views != VIEWS:  # on the site
+            below.append('<a href="../index.html">All lessons</a>')
         credit = f"<footer>{'; '.join(below)}</footer>" if below else ""
         notes = "".join(f"<p>{inline_html(line)}</p>" for line in slide.notes.splitlines())
         sections.append(

@@ -145,3 +145,13 @@ def _shuffled(question: Question, quiz: str) -> Question:
     choices = list(question.choices)
     random.Random(f"{quiz}/{question.id}").shuffle(choices)  # the same on every Python
     return replace(question, choices=tuple(choices))
+
+
+def as_choices(question: Question) -> Question:
+    """A question to vote on: a number is chosen among the typical slips, smallest first."""
+    if question.kind != "numeric":
+        return question
+    right = Choice(f"{question.answer:g}", True, question.why)
+    numbers = sorted((right, *question.choices), key=lambda choice: float(choice.text))
+    choices = tuple(replace(c, text=f"{c.text} {question.unit}".strip()) for c in numbers)
+    return replace(question, kind="single", choices=choices)

@@ -7,7 +7,6 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from tornado.locks import Condition
 from src.apps.poll.store import Store, Vote
 from src.apps.web.server import Problem
 from src.teaching.panel import inline_pieces
-from src.teaching.quizzes import Choice, Question, QuestionSet
+from src.teaching.quizzes import Question, QuestionSet, as_choices
 
 PHASES = ("open", "closed", "revealed", "again")
 # After a question's name: votes before the discussion; answers that the room may see.
@@ -26,16 +25,6 @@ FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # how one begins, the last four
 ANSWER_CHARACTERS = 200
 # No page sends such things, unless it was opened before the quiz was changed.
 MALFORMED = "What arrived is not what this page sends; reload the page and try again."
-
-
-def as_choices(question: Question) -> Question:
-    """A question to vote on: a number is chosen among the typical slips, smallest first."""
-    if question.kind != "numeric":
-        return question
-    right = Choice(f"{question.answer:g}", True, question.why)
-    numbers = sorted((right, *question.choices), key=lambda choice: float(choice.text))
-    choices = tuple(replace(c, text=f"{c.text} {question.unit}".strip()) for c in numbers)
-    return replace(question, kind="single", choices=choices)
 
 
 class Room:
