@@ -26,7 +26,7 @@ export TOLD
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: python-asked-for told assets-once help course run test test-full lab notebooks site site-serve slides demo \
-  poll handout weights assets bench lint new-notebook clean
+  poll handout weights assets bench lint new-notebook publish clean
 
 help: ## print this list
 	@echo "Words to Answers: make TARGET [PYTHON=python3.11] [ARGS='passed on to the program'] [JOBS=2, tests at a time]"
@@ -128,6 +128,9 @@ lint: $(STAMP) ## check the style of the code, also inside the notebooks, spelli
 
 new-notebook: $(STAMP) ## start a notebook in the house's form: make new-notebook NAME=11_title
 	@$(PY) tools/new_notebook.py "$(NAME)"
+
+publish: $(STAMP) ## say where the course is published: make publish ADDRESS=https://github.com/OWNER/NAME
+	@$(PY) tools/publish.py "$(ADDRESS)"
 
 clean: ## delete what was built (.venv, data/cache, what was trained and votes, in build/runs, build/weights and build/poll, stay)
 	rm -rf .pytest_cache .ruff_cache .hypothesis

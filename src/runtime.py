@@ -237,14 +237,29 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _check_clone() -> None:
-    """Clear away what set-up cells left that were killed while they fetched this course."""
+    """Clear away what killed set-up cells left, and complete a clone that was cut off.
+
+    ImportError where git cannot complete it.
+    """
     if COURSE.parent == Path.cwd().resolve():
         for unfinished in COURSE.parent.glob(".unfinished-course-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
     git = COURSE / ".git"  # a clone writes packed-refs before the files, and index after them
-    if (git / "packed-refs").exists() and not (git / "index").exists():
+    if not (git / "packed-refs").exists() or (git / "index").exists():
+        return
+    # Files come in the order of their names: notebooks are whole, and a reader may have edited one.
+    commands = ("checkout HEAD -- . :!notebooks", "reset")
+    options = {"cwd": COURSE, "check": True, "capture_output": True, "text": True}
+    try:
+        (git / "index.lock").unlink(missing_ok=True)  # a git that is killed leaves it
+        for command in commands:
+            subprocess.run(["git", *command.split()], **options)
+    except (OSError, subprocess.CalledProcessError) as error:
+        (git / "index").unlink(missing_ok=True)  # git writes it also where it could not do a file
+        reason = str(getattr(error, "stderr", error)).strip().split("\n")[0]
         found = f"{COURSE} holds part of the course only, since fetching it was cut off"
-        raise ImportError(f"{found}: move it away, then run this cell again.")
+        advice = "move it away, then run this cell again"
+        raise ImportError(f"{found}, and git cannot complete it ({reason}): {advice}.") from None
 
 
 def _versions_of_what_is_loaded() -> dict[str, str]:

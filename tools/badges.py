@@ -67,7 +67,12 @@ def filled_in(readme: str, notebooks: Iterable[str], address: str) -> str:
     return between.sub(lambda found: found[1] + line + found[2], readme)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the line of README.md again."""
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
     text = README.read_text(encoding="utf-8")
     README.write_text(filled_in(text, names, repository()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

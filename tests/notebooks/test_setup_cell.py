@@ -84,8 +84,8 @@ def empty(tmp_path) -> Path:
 
 @pytest.fixture
 def fetching(repository, clean_environment) -> Environment:
-    """An environment in which the course can be fetched."""
-    return clean_environment | {"COURSE_REPOSITORY": str(repository)}
+    """An environment in which the course can be fetched, by an address as a room is given one."""
+    return clean_environment | {"COURSE_REPOSITORY": f"file://{repository}"}
 
 
 @pytest.fixture
@@ -227,13 +227,34 @@ def test_a_notebook_that_was_quicker_is_no_error_however_the_slower_fetch_ends(
     assert [path.name for path in empty.iterdir()] == ["words-to-answers"]
 
 
-def test_a_clone_that_was_cut_off_among_its_last_files_is_told(checkout, clean_environment):
-    """git writes files in order of their names, weights at last, and its index after them."""
-    (checkout / ".git" / "index").unlink()
+@pytest.fixture
+def cut_off(checkout) -> Path:
+    """A clone whose git was killed: it writes weights at last, and its index after all files."""
+    (checkout / ".git" / "index").rename(checkout / ".git" / "index.lock")
+    (checkout / "tools" / "template.ipynb").write_text("half")
     shutil.rmtree(checkout / "weights")
-    error = error_of(start_cell(checkout / "notebooks", clean_environment))
-    assert error.startswith(f"ImportError: {checkout} holds part of the course only")
-    assert "move it away" in error
+    return checkout
+
+
+def test_a_clone_that_was_cut_off_among_its_last_files_is_completed(cut_off, clean_environment):
+    """And what its reader wrote into a notebook by then stays."""
+    (cut_off / "notebooks" / "00_start_here.ipynb").write_text("mine")
+    assert course_of(start_cell(cut_off / "notebooks", clean_environment)) == cut_off
+    status = ["git", "status", "--short"]
+    changed = subprocess.check_output(status, cwd=cut_off, env=clean_environment, text=True)
+    assert changed == " M notebooks/00_start_here.ipynb\n"
+
+
+def test_a_clone_that_git_cannot_complete_is_told_as_long_as_it_is_there(
+    cut_off, clean_environment
+):
+    name = ["git", "rev-parse", "HEAD:LICENSES.md"]
+    content = subprocess.check_output(name, cwd=cut_off, env=clean_environment, text=True).strip()
+    (cut_off / ".git" / "objects" / content[:2] / content[2:]).unlink()
+    for settings, reason in (({}, "LICENSES.md"), ({"PATH": "/no/programs"}, "'git'")):
+        error = error_of(start_cell(cut_off / "notebooks", clean_environment | settings))
+        assert error.startswith(f"ImportError: {cut_off} holds part of the course only")
+        assert reason in error and "move it away" in error
 
 
 # --- another package named src -------------------------------------------------------------------
