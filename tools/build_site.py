@@ -138,6 +138,7 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
     if (site / "explorers").is_dir():  # with models, which `make course` laid there
         (site / "explorers").rename(fresh / "explorers")
     explorers.lay_pages(fresh / "explorers")
+    (fresh / ".nojekyll").touch()  # so that GitHub's host does not leave out _static
     shutil.rmtree(site, ignore_errors=True)
     fresh.rename(site)
     shutil.rmtree(work)
@@ -226,6 +227,7 @@ def index_page(contents: dict[str, dict], whole: bool, linked: Callable[[str], s
         teach = ["", "## Teach it", "", guide, "", toctree("Teach it", ["instructors"])]
     text = (PAGES / "index.md").read_text(encoding="utf-8")
     text = text.replace("<!-- reader -->", explorers.first_page_reader())
+    text = text.replace("<!-- views -->", explorers.listed())
     own = "- [Your progress](progress.md) is what you finished, and has cards to learn with."
     rest = [own, *["- The [reference](reference/src.md) explains every function of `src`."] * whole]
     rest += ["", toctree("Look it up", look_up), *teach]

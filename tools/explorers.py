@@ -37,7 +37,11 @@ PAGES = {
     "attention": ("Attention", "All heads of a real encoder on your sentence, one opened."),
     "words": ("Words as numbers", "Neighbours, equations and a map of 40,000 words."),
     "language": ("What comes next?", "A small GPT and an n-gram model continue your text."),
-    "ask": ("Ask Wikipedia", "Search, read, and answer or refuse: 10,033 introductions in a page."),
+    "ask": (
+        "Ask Wikipedia",
+        "Search, read, and answer or refuse: 10,033 introductions in a page. What stood in"
+        " parentheses there, such as dates of birth, is missing.",
+    ),
 }
 # What the reader says to the first of its examples (src/explorers/reader.js).
 ANSWERED = {
@@ -55,6 +59,14 @@ PLACES = {
     ("01_embeddings", "neighbours-first"): "words",
     ("06_language_modelling", "dials"): "language",
     ("09_ask_wikipedia", "ask-yours"): "ask",
+}
+# The cell whose stored output stands on a view's own page until the view does.
+STILLS = {
+    "reader": ("08_bert_squad", "own-question"),
+    "attention": ("04_attention", "lefts-look"),
+    "words": ("01_embeddings", "neighbours-figure"),
+    "language": ("06_language_modelling", "samplers"),
+    "ask": ("09_ask_wikipedia", "ask-yours"),
 }
 
 
@@ -98,13 +110,14 @@ def opener(view: str, heading: str = "h4", still: str = "") -> str:
     """
     title, about = (html.escape(text) for text in PAGES[view])
     told = still or f"<p><strong>{title}.</strong> {about}</p>"
+    meant = "; with the search by meaning, 43 MB in all" if view == "ask" else ""
     return (
         '<link rel="stylesheet" href="explorers/explorers.css">'
         f'<div class="explorer" data-view="{view}" data-from="explorers" data-heading="{heading}">'
         f'{told}<p class="opener"><button type="button" class="main">Try it yourself</button> '
         f'<a href="explorers/{view}.html">or on a page of its own</a></p>'
-        '<p class="opener quiet">It is loaded once, up to 30 MB. It computes on your device, and'
-        " nothing that you type leaves it.</p></div>"
+        f'<p class="opener quiet">It is loaded once, up to 30 MB{meant}. It computes on your'
+        " device, and nothing that you type leaves it.</p></div>"
     )
 
 
@@ -117,6 +130,28 @@ def first_page_reader() -> str:
         f"<p>The reader marks the answer. It is {ANSWERED['sure']} sure.</p>"
     )
     return opener("reader", "h2", still)
+
+
+def listed() -> str:
+    """Markdown for the site's first page: all views, with what they are."""
+    told = ((view, *map(html.escape, texts)) for view, texts in PAGES.items())
+    return "\n".join(
+        f'- **<a href="explorers/{view}.html">{title}</a>**  \n  {about}'
+        for view, title, about in told
+    )
+
+
+def picture(view: str) -> str:
+    """HTML of what a lesson stores of a view; empty where its notebook was not run."""
+    notebook, wanted = STILLS[view]
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_bytes())["cells"]
+    outputs = [one for cell in cells if cell["id"] == wanted for one in cell.get("outputs", [])]
+    shown = [one["data"]["text/html"] for one in outputs if "text/html" in one.get("data", {})]
+    if not shown:
+        return ""
+    caption = f'As <a href="../{notebook}.html">the lesson</a> shows it.'
+    told = f'<figcaption class="quiet">{caption}</figcaption>'
+    return f"<figure>{''.join(shown[0])}{told}</figure>"
 
 
 def page(view: str) -> str:
@@ -144,7 +179,7 @@ def page(view: str) -> str:
       <p><a href="../index.html">Words to Answers</a></p>
       <h1>{title}</h1>
       <p class="quiet lead">{about}</p>
-      <div data-view="{view}" data-own></div>
+      <div data-view="{view}" data-own>{picture(view)}</div>
       <noscript><p>This page computes in your browser, and needs JavaScript.</p></noscript>
     </main>
   </body>

@@ -45,6 +45,7 @@
       const question = E.newId("question"), slider = E.newId("threshold"), title = this.engine.title;
       this.question = element("input", { id: question, type: "text", dir: "auto", maxlength: LONGEST, autocomplete: "off", spellcheck: "false", enterkeyhint: "search" });
       this.question.value = state.q ?? PRESETS[0].question;
+      E.typeOver(this.question, PRESETS.map((one) => one.question));
       this.problem = element("p.problem", { role: "alert" });
       this.progress = element("p.quiet", { "aria-hidden": "true" });
       const presets = PRESETS.map((one) =>

@@ -38,8 +38,8 @@
       this.engine = engine;
       const state = engine.state.read();
       [this.layer, this.head, this.row] = (state.at ?? "2.9.8").split(".").map((part) => Math.max(0, parseInt(part, 10) - 1 || 0));
-      this.step = 0;
-      this.causal = false;
+      this.step = Math.round(E.within(state.step, 1, STEPS.length, 1)) - 1;
+      this.causal = state.hide === "1"; // what comes later
       this.build(state);
     }
 
@@ -70,7 +70,7 @@
       const [heads, head] = stepper("head", (by) => this.move(0, by, 0));
       Object.assign(this, { layerName: layer, headName: head });
       this.rest = element("div.rest", { hidden: true },
-        this.engine.title("All heads"), this.grid,
+        this.engine.title("All heads"), element("p.quiet", {}, "Choose a map: that head opens below."), this.grid,
         this.engine.title("One head"), element("div.choices", {}, layers, heads),
         (this.line = element("div.shares", { role: "group", "aria-label": "Tokens: who looks?" })),
         (this.told = element("p.told", { role: "status" })),
@@ -123,10 +123,17 @@
 
     go(layer, head, row) {
       const { L, H, T } = this.made;
-      const within = (value, count) => Math.min(Math.max(value, 0), count - 1);
+      const within = (value, count) => Math.min(Math.max(value || 0, 0), count - 1);
       [this.layer, this.head, this.row] = [within(layer, L), within(head, H), within(row, T)];
-      this.engine.state.write({ s: this.sentence.value, at: [this.layer, this.head, this.row].map((i) => i + 1).join(".") });
+      this.save();
       this.draw();
+    }
+
+    save() {
+      const state = { s: this.sentence.value, at: [this.layer, this.head, this.row].map((i) => i + 1).join(".") };
+      if (this.step) state.step = String(this.step + 1);
+      if (this.causal) state.hide = "1";
+      this.engine.state.write(state);
     }
 
     // --- numbers -------------------------------------------------------------------------------
@@ -230,10 +237,10 @@
       const { pieces, d } = this.made, open = this.opened(), [name, text] = STEPS[this.step];
       const tabs = STEPS.map(([title], i) => element("button", {
         type: "button", "aria-pressed": String(i === this.step),
-        onclick: () => { this.step = i; this.drawSteps(); this.steps.querySelectorAll(".tabs button")[i].focus(); },
+        onclick: () => { this.step = i; this.save(); this.drawSteps(); this.steps.querySelectorAll(".tabs button")[i].focus(); },
       }, `${i + 1} ${title}`));
       const rows = pieces.map((piece, j) => element("tr", {}, element("th", { scope: "row" }, piece), ...this.cells(name, open, j)));
-      const mask = element("label.mask", {}, element("input", { type: "checkbox", onchange: (event) => { this.causal = event.target.checked; this.drawSteps(); this.steps.querySelector(".mask input").focus(); } }), " hide what comes later, as GPT does (in this view only)");
+      const mask = element("label.mask", {}, element("input", { type: "checkbox", onchange: (event) => { this.causal = event.target.checked; this.save(); this.drawSteps(); this.steps.querySelector(".mask input").focus(); } }), " hide what comes later, as GPT does (in this view only)");
       mask.querySelector("input").checked = this.causal;
       this.steps.replaceChildren(
         this.engine.title(`How “${pieces[this.row]}” looks, step by step`),

@@ -47,6 +47,12 @@
     return value >= low && value <= high ? value : otherwise;
   };
 
+  // An example in a field is selected when one goes there, to be typed over; a text of the reader's own is not.
+  E.typeOver = (field, examples) => field.addEventListener("focus", () => {
+    if (!examples.includes(field.value)) return;
+    setTimeout(() => { if (document.activeElement === field) field.select(); }); // a tap first sets the cursor
+  });
+
   let numbered = 0;
   E.newId = (word) => `explorer-${word}-${++numbered}`;
 
@@ -182,6 +188,8 @@
 
   async function loaded(model, tell) {
     const { graph, weights, data = {}, settings } = E.about.models[model], { files } = E.about;
+    const missing = ["DecompressionStream", ...(graph ? ["WebAssembly"] : [])].find((name) => !globalThis[name]);
+    if (missing) throw new Error(`This browser has no ${missing}.`);
     const names = E.filesOf(model), so = {};
     const all = names.reduce((sum, name) => sum + files[name].bytes, 0);
     const got = {};
@@ -225,15 +233,17 @@
 
   // --- state in the link -----------------------------------------------------------------------
 
-  // A view on a page of its own keeps its state behind the #; others have none.
-  function stateOf(root) {
+  // A view on a page of its own keeps its state behind the #; any other writes it into its link to that page.
+  function stateOf(root, page) {
     const own = root.hasAttribute("data-own");
     return {
       read: () => (own ? Object.fromEntries(new URLSearchParams(location.hash.slice(1))) : {}),
       write(state) {
+        const hash = new URLSearchParams(state).toString();
+        if (page) page.hash = hash;
         if (!own) return;
         const link = new URL(location.href);
-        link.hash = new URLSearchParams(state).toString();
+        link.hash = hash;
         try {
           history.replaceState(null, "", link);
         } catch {
@@ -283,6 +293,8 @@
   // root: <div data-view="reader">, with data-own on a page of its own. What stands in it stays until the view is there.
   E.mount = function (root) {
     if (!E.about) return root.prepend(element("p.problem", { role: "status" }, "The models are not on this site yet: the command make course puts them here."));
+    const page = root.querySelector(":scope > .opener a");
+    if (page) page.textContent = "The same on a page of its own";
     for (const one of root.querySelectorAll(":scope > .opener")) one.remove();
     const still = [...root.children];
     const view = E.views[root.dataset.view], megabytes = (bytes) => Math.ceil(bytes / 1e6);
@@ -292,7 +304,7 @@
     const count = element("p.quiet", { "aria-hidden": "true" }); // a screen reader follows the bar
     const start = element("button.main", { type: "button", onclick: () => open() }, `Load ${view.what ?? "the model"} (${megabytes(size)} MB, once)`);
     const guide = element("button", { type: "button", hidden: true }, "Show me around");
-    const head = element("div.head", { tabindex: -1 }, start, guide, progress, count, status);
+    const head = element("div.head", { tabindex: -1 }, start, guide, page, progress, count, status);
     root.prepend(head);
     if (root.hasAttribute("data-open")) head.focus({ preventScroll: true }); // the button that opened it is gone
 
@@ -313,11 +325,12 @@
         for (const one of still) one.remove();
         root.append(place);
         const title = (text) => element(root.dataset.heading ?? "h2", {}, text);
-        view.start(place, { do: helper.do.bind(helper), state: stateOf(root), title });
+        view.start(place, { do: helper.do.bind(helper), state: stateOf(root, page), title });
         tour(place, view.tour, guide);
         guide.hidden = false;
       } catch (error) {
-        status.textContent = `This needs ${E.about.models[view.model].graph ? "a browser with WebAssembly, and " : ""}the files beside this page. ${error.message}`;
+        const served = AS_FILE ? "It was opened as a file: the command make site-serve serves it. " : "";
+        status.textContent = `This needs ${E.about.models[view.model].graph ? "a browser with WebAssembly, and " : ""}the files beside this page. ${served}${error.message}`;
         start.hidden = false;
       }
       progress.hidden = true;

@@ -49,6 +49,7 @@
       this.question = element("input", { id: question, type: "text", dir: "auto", maxlength: LONGEST.question, autocomplete: "off", spellcheck: "false", enterkeyhint: "search" });
       this.passage = element("textarea", { id: passage, rows: 5, dir: "auto", maxlength: LONGEST.passage, autocomplete: "off", spellcheck: "false" });
       this.question.value = state.q ?? PRESETS[0].question;
+      E.typeOver(this.question, PRESETS.map((one) => one.question));
       this.passage.value = state.p ?? PRESETS[0].passage;
       this.problem = element("p.problem", { role: "alert" });
       this.progress = element("p.quiet");

@@ -131,7 +131,10 @@ def ask(
     threshold: ThresholdOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a question from a text, your files, or Wikipedia, or say that nothing there does."""
+    """Answer a question from a text, your files, or Wikipedia, or say that nothing there does.
+
+    Of Wikipedia the introductions of 10,033 articles, without what stood in parentheses.
+    """
     _check_threshold(threshold)
     if context_file is not None and texts is not None:
         raise ValueError("--context-file and --texts are both given; name one of them.")

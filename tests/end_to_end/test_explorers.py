@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 import pytest
@@ -98,6 +98,19 @@ HEADS = """Explorers.helper("heads")
 """
 READY = "document.querySelector('.rest:not([hidden])') !== null"
 BUSY = "document.querySelector('[aria-busy=true]') !== null"
+FIELD = "document.querySelector('input[type=text]')"
+SELECTED = f"{FIELD}.selectionEnd - {FIELD}.selectionStart === {FIELD}.value.length"
+# Whether a key led to a new place, whether that is a field, its HTML, and that of what is left.
+STOP = """(() => {
+  const here = document.activeElement, stops = (window.stops ??= []), all = "a, button, input";
+  const fresh = here !== document.body && !stops.includes(here);
+  stops.push(here);
+  const rest = [...document.querySelectorAll(`main :is(${all}, textarea, [tabindex="0"])`)]
+    .filter((one) => one.checkVisibility() && !one.disabled && !stops.includes(one))
+    .filter((one) => !one.matches("[type=radio]:not(:checked)")); // arrow keys lead to these
+  const field = here.matches("input[type=text], textarea");
+  return [fresh, field, ...[here, ...rest].map((one) => one.outerHTML.slice(0, 99))];
+})()"""
 
 
 _visits = itertools.count()
@@ -115,6 +128,14 @@ def visit(browser, address: str, *size: int, dark: bool = False) -> None:
 def only_from(browser, *places: str) -> bool:
     allowed = (*places, "data:", "blob:")
     return browser.problems == [] and all(url.startswith(allowed) for url in browser.requests)
+
+
+def name_of_focus(browser) -> str:
+    """What a screen reader calls the element that has the focus."""
+    place = browser.call("Runtime.evaluate", expression="document.activeElement")["result"]
+    about = {"objectId": place["objectId"], "fetchRelatives": False}
+    node = browser.call("Accessibility.getPartialAXTree", **about)["nodes"][0]
+    return node.get("name", {}).get("value", "")
 
 
 # --- the same as in Python -----------------------------------------------------------------------
@@ -249,7 +270,10 @@ def test_a_word_taken_away_is_read_without(browser, served, reader):
 
 
 def test_markup_in_a_strangers_link_is_shown_as_text(browser, served):
-    for view, names in (("reader", ("q", "p", "t", "away")), ("attention", ("s", "at"))):
+    for view, names in (
+        ("reader", ("q", "p", "t", "away")),
+        ("attention", ("s", "at", "step", "hide")),
+    ):
         visit(browser, f"{served}{view}.html#{urlencode(dict.fromkeys(names, HOSTILE))}")
         assert browser.run("document.querySelectorAll('main img, main script').length") == 0
         assert browser.run("typeof window.hacked") == "undefined"
@@ -268,6 +292,12 @@ def test_heads_are_chosen_by_keys_and_opened_step_by_step(browser, served):
         browser.click(f".tabs button:nth-of-type({step + 1})")
         assert browser.run("document.querySelectorAll('.steps tbody tr').length") > 8
         assert column in browser.run("document.querySelector('.steps table').innerHTML")
+    browser.click(".tabs button:nth-of-type(4)")
+    browser.click(".mask input")
+    visit(browser, browser.run("location.href"))
+    assert browser.text(".tabs [aria-pressed=true]") == "4 mask"
+    assert browser.run("document.querySelector('.mask input').checked")
+    assert "\u2212\u221e" in browser.text(".steps table"), "what comes later is hidden"
 
 
 def test_the_tour_leads_through_the_view_by_keyboard_and_ends(browser, served):
@@ -275,6 +305,40 @@ def test_the_tour_leads_through_the_view_by_keyboard_and_ends(browser, served):
         visit(browser, f"{served}{view}.html")
         walk_the_tour(browser)
         assert browser.run("document.activeElement.textContent") == "Show me around"
+
+
+@pytest.mark.parametrize("view", explorers.PAGES)
+def test_the_tab_key_reaches_everything_and_a_text_is_answered_by_keys(browser, served, view):
+    visit(browser, f"{served}{view}.html")
+    unnamed, rest, todo = [], ["all"], ["type", "submit"]
+    while rest:
+        browser.press("Tab")
+        fresh, field, here, *rest = browser.run(STOP)
+        assert fresh, f"after {here} not yet: {rest}"
+        if not name_of_focus(browser):
+            unnamed.append(here)
+        if field and todo == ["type", "submit"]:
+            browser.type("cats")
+            todo = ["submit"]
+        elif todo == ["submit"]:
+            browser.press("Enter")
+            browser.wait("location.hash.includes('cats')")  # written with the answer
+            browser.wait(f"!{BUSY}")
+            todo = []
+            rest = ["what the answer brought"]
+    assert unnamed == [] and todo == []
+    assert browser.run("document.querySelector('.problem').textContent") == ""
+
+
+def test_who_wants_less_motion_gets_none(browser, served):
+    visit(browser, f"{served}words.html")
+    browser.run("Element.prototype.scrollIntoView = (how) => { window.how = how.behavior; }; 0")
+    lasts = "parseFloat(getComputedStyle(document.querySelector('.fill')).transitionDuration)"
+    for wish, moves in (("no-preference", ["smooth", 0.2]), ("reduce", ["auto", 0])):
+        feature = {"name": "prefers-reduced-motion", "value": wish}
+        browser.call("Emulation.setEmulatedMedia", features=[feature])
+        browser.run("document.querySelector('.head button:not([hidden])').click()")
+        assert browser.run(f"[window.how, {lasts}]") == moves
 
 
 @pytest.mark.parametrize("view", ["reader", "attention"])
@@ -296,7 +360,15 @@ def test_a_view_opened_on_another_page_says_what_stood_there_and_stays_without_m
     told = browser.text(".verdict")
     assert asked == explorers.ANSWERED["question"]
     assert explorers.ANSWERED["answer"] in told and f"{explorers.ANSWERED['sure']} sure" in told
-    assert browser.problems == []
+    browser.click("input[type=text]")
+    browser.wait(SELECTED)
+    browser.type("Who? & <b>")
+    browser.press("Enter")
+    browser.wait("document.querySelector('.head a').hash.includes('%3Cb%3E')")
+    link = urlsplit(browser.run("document.querySelector('.head a').href"))
+    assert link.path.endswith("/explorers/reader.html")
+    assert parse_qs(link.fragment)["q"] == ["Who? & <b>"]
+    assert browser.run("location.hash") == "" and browser.problems == []
 
     explorers.lay_pages(tmp_path / "explorers")
     for name in ("index.html", "course.js"):
@@ -308,7 +380,28 @@ def test_a_view_opened_on_another_page_says_what_stood_there_and_stays_without_m
     assert explorers.ANSWERED["answer"] in browser.text("blockquote")
 
 
+@pytest.mark.parametrize(
+    ("missing", "as_file"), [("WebAssembly", False), ("DecompressionStream", True)]
+)
+def test_without_what_it_needs_a_view_says_so_and_the_picture_stays(
+    browser, site, served, missing, as_file
+):
+    script = {"source": f"delete window.{missing}"}
+    added = browser.call("Page.addScriptToEvaluateOnNewDocument", **script)
+    try:
+        browser.open(f"{site.as_uri() if as_file else served[:-1]}/attention.html?{missing}")
+        status = "document.querySelector('.head [role=status]')?.textContent"
+        browser.wait(f"{status}?.startsWith('This needs a browser with WebAssembly')")
+        told = browser.text(".head [role=status]")
+        assert f"has no {missing}" in told and ("make site-serve" in told) is as_file
+        assert browser.run("document.querySelector('figure img').naturalWidth") > 0
+        assert not any("runtime" in url for url in browser.requests), "nothing is loaded for that"
+    finally:
+        browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+
+
 def test_a_page_opened_as_a_file_computes_too(browser, site):
-    visit(browser, (site / "reader.html").as_uri())
-    assert browser.text(".verdict .answer")
-    assert only_from(browser, "file:")
+    for view, told in (("reader", ".verdict .answer"), ("attention", ".told")):
+        visit(browser, (site / f"{view}.html").as_uri())
+        assert browser.text(told)
+        assert only_from(browser, "file:")

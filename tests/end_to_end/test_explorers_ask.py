@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -21,12 +22,13 @@ from tests.end_to_end.test_explorers import (  # noqa: F401 (fixtures)
     BUSY,
     HOSTILE,
     ODD,
+    SELECTED,
     only_from,
     served,
     site,
     visit,
 )
-from tools import page_search
+from tools import explorers, page_search
 
 QUESTIONS = (
     "Why is the sky blue?",
@@ -119,9 +121,15 @@ SHOWN = """({
   titles: [...document.querySelectorAll('.found th button')].map((one) => one.innerText),
 })"""
 
+# Of the files of some models.
+MEGABYTES = """[...new Set(%s.flatMap((model) => Explorers.filesOf(model)))]
+  .reduce((sum, name) => sum + Explorers.about.files[name].bytes, 0) / 1e6"""
+
 
 def test_it_answers_by_words_and_says_what_the_answer_hangs_on(browser, served):  # noqa: F811
     visit(browser, f"{served}ask.html#{urlencode({'q': QUESTIONS[0], 'm': 0})}")
+    browser.click("input[type=text]")
+    browser.wait(SELECTED)
     shown = browser.run(SHOWN)
     assert "Rayleigh scattering" in shown["answer"] and shown["mark"] == shown["answer"]
     assert "Wikipedia" in shown["source"] and "CC BY-SA 4.0" in shown["source"]
@@ -141,6 +149,15 @@ def test_it_answers_by_words_and_says_what_the_answer_hangs_on(browser, served):
     browser.click(".found tr:nth-of-type(2) button")
     assert browser.text(".source h2") == shown["titles"][1]
     assert only_from(browser, served)
+    told = [int(number) for number in re.findall(r"(\d+) MB", explorers.opener("ask"))]
+    assert browser.run(MEGABYTES % ["ask"]) < told[0]
+    assert browser.run(MEGABYTES % ["ask", "meaning"]) == pytest.approx(told[1], abs=1)
+
+
+def test_a_page_opened_as_a_file_answers_too(browser, site):  # noqa: F811
+    visit(browser, (site / "ask.html").as_uri())
+    assert browser.text(".verdict .answer")
+    assert only_from(browser, "file:")
 
 
 @pytest.mark.full
@@ -158,9 +175,16 @@ def test_meaning_finds_what_words_do_not(browser, served):  # noqa: F811
     assert same >= 3
 
 
-def test_a_strangers_question_is_text_and_a_refusal_says_why(browser, axe, served):  # noqa: F811
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1366, False)])
+def test_a_strangers_question_is_text_and_a_refusal_says_why(
+    browser,
+    axe,
+    served,  # noqa: F811
+    width,
+    dark,
+):
     asked = urlencode(dict.fromkeys(("q", "t"), HOSTILE) | {"m": HOSTILE})
-    visit(browser, f"{served}ask.html#{asked}", 390, 900, dark=True)
+    visit(browser, f"{served}ask.html#{asked}", width, 900, dark=dark)
     assert browser.run("document.querySelectorAll('main img, main script').length") == 0
     assert browser.run("typeof window.hacked") == "undefined"
     assert browser.run("document.querySelector('input[type=text]').value") == HOSTILE

@@ -134,6 +134,7 @@ def test_a_notebook_has_a_page_with_folded_answers_and_can_be_opened_and_downloa
     folds = [given for tag, given in page.tags if tag == "details"]
     assert not [given for given in folds if "open" in given]
     assert len(folds) >= tags.count("solution") + tags.count("quiz") > 0
+    assert re.search(r'pst-show_toc_level[^>]*>\s*<li class="toc-h3', page.text), "### in contents"
     download = nbformat.read(site / "downloads" / path.name, as_version=4)
     nbformat.validate(download)
     assert [cell.source for cell in download.cells] == [cell.source for cell in stored.cells]
@@ -148,6 +149,10 @@ def test_the_site_is_small_enough_to_carry(site):
     assert int(counted[1]) > 80 and float(counted[2]) - models < 40 and models < 60
     unused = [*site.rglob("*.map"), *site.glob("_static/locales")]
     assert unused == [], "what no page loads"
+
+
+def test_a_host_that_leaves_out_folders_with_an_underscore_is_told_not_to(site):
+    assert (site / ".nojekyll").is_file() and (site / "_static").is_dir()
 
 
 def test_every_module_of_src_is_in_the_reference(pages):
@@ -169,6 +174,7 @@ def test_instructors_find_times_and_every_text_of_docs(pages):
     assert {f"docs/{text.stem}.html" for text in build_site.DOCS.glob("*.md")} <= page.links
     decks = {f"slides/{deck.stem}.html" for deck in (build_site.ROOT / "slides").glob("*.yaml")}
     assert len(decks) > 10 and decks <= page.links & pages.keys()
+    assert all("../index.html" in pages[deck].links for deck in decks)
     words = re.sub("<[^>]+>", " ", page.text)
     assert "04_attention" in words
     assert re.search(r"minutes\s+core\s+exercises\s+quizzes\s+slow cells", words)
@@ -349,6 +355,10 @@ def test_a_view_stands_where_the_course_comes_to_it_and_loads_nothing_before_it_
 ):
     for (notebook, _), view in explorers.PLACES.items():
         assert f"explorers/{view}.html" in pages[f"{notebook}.html"].links
+    for view in explorers.PAGES:
+        assert f"{explorers.STILLS[view][0]}.html" in {
+            link.removeprefix("../") for link in pages[f"explorers/{view}.html"].links
+        }
     visit(browser, f"{served}index.html", PHONE)
     assert browser.run(WIDER_THAN_THE_PAGE) == 0
     names = {url.rpartition("/")[2] for url in browser.requests if "/explorers/" in url}
@@ -579,11 +589,14 @@ def test_the_first_page_leads_everywhere_and_the_reader_chooses_dark_pages(brows
         ".filter((a) => a.getClientRects().length).map((a) => a.getAttribute('href'))"
     )
     named = {f"{path.stem}.html" for path in NOTEBOOKS} | {"reference/src.html", "instructors.html"}
+    named |= {f"explorers/{view}.html" for view in explorers.PAGES}
     assert named <= set(links)
     browser.open(f"{served}index.html", *DESK)
     browser.click(".theme-switch-button")
     browser.click("button.theme-change-button[data-mode=dark]")
     browser.wait("document.documentElement.dataset.theme === 'dark'")
+    dimmed = browser.run("getComputedStyle(document.querySelector('article img')).filter")
+    assert dimmed == "brightness(0.82)", "as the figures of the notebooks are"
     browser.open(f"{served}glossary.html", *DESK)
     assert browser.run("document.documentElement.dataset.theme") == "dark"
     background = browser.run("getComputedStyle(document.body).backgroundColor")
@@ -617,13 +630,13 @@ def test_a_page_is_accessible_and_the_checker_hears_of_what_is_not(
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("dark", [False, True], ids=["light, phone", "dark, desk"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light, phone", "dark, laptop"])
 def test_every_page_is_accessible_and_fits(browser, axe, served, pages, dark):
-    """Light on a phone and dark on a desk: every page, with nothing asked of another host."""
+    """Light on a phone and dark on a laptop: every page, with nothing asked of another host."""
     found = {}
     elsewhere = ("explorers/", "slides/")  # have tests of their own
     for name in (name for name in pages if not name.startswith(elsewhere)):
-        visit(browser, served + name, DESK if dark else PHONE, dark)
+        visit(browser, served + name, LAPTOP if dark else PHONE, dark)
         problems = findings(browser, axe)
         if wider := browser.run(WIDER_THAN_THE_PAGE):
             problems.append(f"{wider} pixels wider than the screen")
