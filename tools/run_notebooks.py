@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SET_UP_CELL = ROOT / "tools" / "setup_cell.py"
 SET_UP_TAG = "set-up"
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab; in Colab
 RUNS = ROOT / "build" / "notebook-runs"  # what executed notebooks train; a reader's: build/runs
 CELL_SECONDS = 900  # for one cell; a notebook's metadata `execution.timeout` overrides it
 SOURCES = ("src", "data", "weights", "constraints.txt")  # what outputs depend on, with the notebook
@@ -284,12 +285,13 @@ def write_set_up_cell(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     source = SET_UP_CELL.read_text(encoding="utf-8").strip()
     tagged = [cell for cell in notebook.cells if SET_UP_TAG in cell.metadata.get("tags", [])]
-    if tagged and tagged[0].source == source:
+    if tagged and tagged[0].source == source and tagged[0].metadata.items() >= FOLDED.items():
         return
     if not tagged:
         tagged = [nbformat.v4.new_code_cell(metadata={"tags": [SET_UP_TAG]})]
         notebook.cells.insert(1, tagged[0])
     tagged[0].source, tagged[0].outputs = source, []
+    tagged[0].metadata.update(FOLDED)
     write_atomically(notebook, path)
     print(f"  {path.stem}: set-up cell written")
 

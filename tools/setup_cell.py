@@ -1,5 +1,5 @@
-# Set-up, the same in every notebook: finds the course, or fetches it (as on
-# Colab), and starts it. Run me first.
+# @title Set-up: run me first
+# The same in every notebook: finds the course, or fetches it (as on Colab).
 import os
 import sys
 import tempfile

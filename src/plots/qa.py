@@ -172,7 +172,7 @@ def plot_span_matrix(
     size = min(T, max(26, last - first + 1))
     begin = min(max(0, (first + last + 1 - size) // 2), T - size)
     part = slice(begin, begin + size)
-    figure, ax = subplots(figsize=(8, 5.8))
+    figure, ax = subplots(figsize=(8, 5))
     drawn = np.where(allowed, scores, 0)[part, part], tokens[part], tokens[part]
     unit = "start logit + end logit"
     heatmap(ax, *drawn, low=None, allowed=allowed[part, part], unit=unit, size=9)

@@ -34,11 +34,11 @@ def test_it_runs_from_top_to_bottom_in_fast_mode(notebook, tmp_path, monkeypatch
 
 
 @each_notebook
-def test_its_set_up_cell_is_the_courses_and_the_first_code(notebook):
-    assert (
-        cells_of(notebook)[0]["source"].strip()
-        == run_notebooks.SET_UP_CELL.read_text(encoding="utf-8").strip()
-    ), "run: python tools/run_notebooks.py notebooks --set-up-cell"
+def test_its_set_up_cell_is_the_courses_the_first_code_and_folded(notebook):
+    cell, do = cells_of(notebook)[0], "run: python tools/run_notebooks.py notebooks --set-up-cell"
+    source = run_notebooks.SET_UP_CELL.read_text(encoding="utf-8").strip()
+    assert cell["source"].strip() == source, do
+    assert cell["metadata"].items() >= run_notebooks.FOLDED.items(), do
 
 
 @each_notebook

@@ -222,6 +222,9 @@ def test_the_set_up_cell_is_written_second_and_then_kept_in_step(make):
     assert run_tool(notebook, "--set-up-cell").returncode == 0 and sources() == expected
     content = json.loads(notebook.read_text())
     content["cells"][1]["source"] = "an old set-up cell"
+    del content["cells"][1]["metadata"]["cellView"]
     notebook.write_text(json.dumps(content))
     run_notebooks.write_set_up_cell(notebook)
     assert sources() == expected
+    cell = nbformat.read(notebook, as_version=4).cells[1]
+    assert cell.metadata.items() >= run_notebooks.FOLDED.items()
