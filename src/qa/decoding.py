@@ -94,6 +94,7 @@ def decode(
     """
     check_threshold(threshold)
     contexts = list(dataset["context"])
+    how = max(n_best, SPANS), max_answer_tokens
     spans, nulls = [{} for _ in contexts], [math.inf for _ in contexts]
     names = ("example_index", "token_starts", "token_ends")
     columns = [*(features[name] for name in names), start_logits, end_logits]
@@ -101,7 +102,7 @@ def decode(
         start, end = (checked_logits(each, len(starts)) for each in logits)
         nulls[i] = min(nulls[i], float(start[0] + end[0]))  # of [CLS]
         window = starts, ends, contexts[i], start, end
-        for span, logit in best_spans(*window, max(n_best, SPANS), max_answer_tokens).items():
+        for span, logit in best_spans(*window, *how).items():
             spans[i][span] = max(logit, spans[i].get(span, -math.inf))
     settings, answers = (threshold, n_best, scaling or Scaling()), []
     for i, context in enumerate(contexts):

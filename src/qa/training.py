@@ -141,8 +141,9 @@ class ReaderTrainer(Trainer):
         self.batches = LengthGroupedBatches(windows["length"], *how)
         columns = [n for n in self.learned_from if n in windows.column_names]
         windows = windows.select_columns(columns)
-        begun_on_a_gpu = run.precision == "fp16" and reader.device.type == "cpu"
-        if asked["minutes"] or not run.threads or begun_on_a_gpu:  # epochs: kept to the end
+        moved = run.precision == "fp16" and reader.device.type == "cpu"
+        # By epochs both are kept to the end, but fp16 needs a GPU.
+        if asked["minutes"] or not run.threads or moved:
             batch = collate(windows.__getitems__(next(iter(self.batches))))
             found = measured(reader, batch, with_threads=asked["epochs"])
             run.precision, run.threads = broadcast(found, clock.state)
@@ -165,8 +166,8 @@ class ReaderTrainer(Trainer):
         return self.lr_scheduler
 
     def _load_scaler(self, checkpoint) -> None:
-        if self.accelerator.scaler is not None:  # else it began in fp16 and goes on without
-            super()._load_scaler(checkpoint)
+        # There is none where a run that began in fp16 goes on without.
+        super()._load_scaler(checkpoint if self.accelerator.scaler else None)
 
     def training_step(self, model, inputs, *args) -> Tensor:
         with self.tuner.timed(inputs["input_ids"].numel()):

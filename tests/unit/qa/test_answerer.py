@@ -87,7 +87,8 @@ def test_one_answer_for_two_strings_and_a_list_for_two_lists(qa):
     assert qa([], []) == []
     for n_best in (1, 4):
         assert len(qa("What?", OXYGEN, n_best=n_best).candidates) == n_best
-    assert qa("Who?", "") == Answer("", 0, 0, 0.0, 1.0, null_logit=qa("Who?", "").null_logit)
+    of_nothing = qa("Who?", "")
+    assert of_nothing == Answer("", 0, 0, 0.0, 1.0, null_logit=of_nothing.null_logit)
 
 
 @pytest.mark.parametrize(
