@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 # BERT's own limit: a longer question would leave no room for the passage.
 MAX_QUESTION_TOKENS = 64
-TOGETHER = 1_000  # questions; as Python's numbers the windows of all of SQuAD would take 8 GB
+TOGETHER = 1_000  # questions: as Python's numbers their windows take far more room than as Arrow's
 
 
 def prepare_features(
