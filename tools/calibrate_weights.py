@@ -1,11 +1,10 @@
 """Find what makes a released reader's scores true, and write it into its card.
 
 For a passage that is given: the scaling and the threshold (`fit_calibration`), on the
-development questions; the course's questions are then scored again, the test part once. F1 on
-articles does not depend on them and stays.
+development questions; every set of the card is then scored again, the test part once.
 For passages that are searched for (--search, after new weights): a scaling, fitted on the
 development questions and measured on the test questions: everyday ones, and open-domain ones, each
-asked with and without the article that answers it. No answer changes by it.
+asked with and without the article that answers it; and what is refused of the everyday ones.
 An answer is right here with an F1 of 0.5.
 """
 
@@ -29,7 +28,7 @@ from src.qa.calibration import Scaling, at_threshold, fit_scaling, reliability
 from src.qa.course_set import open_domain_questions
 from src.qa.evaluation import CARD_DIGITS, Judged, judge
 from src.qa.metrics import HALF_RIGHT
-from src.qa.models import CARD, WEIGHTS, card_folder, read_card
+from src.qa.models import CARD, WEIGHTS, card_folder, read_card, scaling_of
 from src.qa.retriever import Hit
 from tools import make_weights
 from tools.cards import write_page
@@ -50,9 +49,9 @@ def main() -> None:
     card, course = read_card(folder), load_squad("course")
     told = dict(card.get("calibration", {}))
     if options.search:
-        told["search"] = search_entry(options.model, course)
+        told["search"], card["test"]["everyday"] = search_entries(options.model, course)
     else:
-        fields = score_given_passages(options.model, card, course)
+        fields = score_given_passages(options.model, card)
         told |= fields.pop("calibration")
         card |= fields
     card["calibration"] = told
@@ -62,16 +61,37 @@ def main() -> None:
     write_page(folder)
 
 
-def search_entry(model: str, course: DatasetDict) -> dict:
-    """The card's entry for passages that are searched for."""
+def search_entries(model: str, course: DatasetDict) -> tuple[dict, dict]:
+    """The card's entries for passages that are searched for: the scaling; and what it and the
+    threshold make of everyday test questions.
+    """
     answerer, judged = WikipediaAnswerer.load(model), []
     answerer.scaling = Scaling()
     for split, part in (("validation", "development"), ("test", "test")):
-        asked = open_domain_questions(course[split])
-        everyday = judge(answerer, everyday_questions(part))
+        asked, rows = open_domain_questions(course[split]), everyday_questions(part)
+        everyday = judge(answerer, rows)
         judged.append(together(judge_with_and_without(answerer, asked), everyday))
     entry = entry_for_card(*judged)
-    return {name: round(value, CARD_DIGITS) for name, value in entry.items()}
+    told = refusals(everyday, make_weights.has_answer(rows), scaling_of(entry), answerer.threshold)
+    return {name: round(value, CARD_DIGITS) for name, value in entry.items()}, told
+
+
+def refusals(
+    judged: Judged, answerable: np.ndarray, scaling: Scaling, threshold: float
+) -> dict[str, float]:
+    """What a threshold costs: of bool[questions] `answerable` and of the others, how many are
+    refused; and how many of the answers are right.
+    """
+    scores = scaling(judged.confidences)
+    rates = make_weights.refusal_rates(scores, answerable, threshold)
+    rates["right_of_answered_percent"] = (
+        100 * judged.correct(HALF_RIGHT)[scores >= threshold].mean()
+    )
+    return {
+        "questions": len(scores),
+        "unanswerable": int((~answerable).sum()),
+        **{name: round(float(percent), 1) for name, percent in rates.items()},
+    }
 
 
 def judge_with_and_without(answerer: WikipediaAnswerer, dataset: Dataset) -> Judged:
@@ -130,17 +150,16 @@ def entry_for_card(fitted_on: Judged, measured_on: Judged) -> dict[str, float]:
     }
 
 
-def score_given_passages(model: str, card: dict, course: DatasetDict) -> dict:
-    """Fit on the validation questions, put the new scores of the course's questions into `card`,
-    and return its new fields.
+def score_given_passages(model: str, card: dict) -> dict:
+    """Fit on the development questions, put the new scores into `card`, and return its new
+    fields.
     """
     qa = QuestionAnswerer.load(model)
     fields = make_weights.calibrated(qa, development_questions())
-    for part, split in (("development", "validation"), ("test", "test")):
-        card[part] |= make_weights.scores_of(qa, None, course[split])
+    for part in ("development", "test"):
+        card[part] |= make_weights.scores_of(qa, make_weights.sets_of_the_card(part))
         if "teacher" in card:  # run for the teacher first
-            of_teacher = read_card(WEIGHTS / card["teacher"])[part]["course"]
-            card["teacher_scores"][part]["course"] = of_teacher
+            card["teacher_scores"][part] = read_card(WEIGHTS / card["teacher"])[part]
     return fields
 
 

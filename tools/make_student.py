@@ -28,7 +28,7 @@ from src.qa.dataset import answerable_only
 from src.qa.models import WEIGHTS, load_model, read_card
 from src.training import Run
 from tools.cards import made_here, parse_options, tell, write_page
-from tools.make_weights import LICENCES, NOTE, calibrated, scores_of
+from tools.make_weights import LICENCES, NOTE, calibrated, scores_of, sets_of_the_card
 from tools.reader_data import SHARED, WIKI, load_wiki
 
 SEED = 0
@@ -103,14 +103,10 @@ def main() -> None:
     run = Run(model, history, history[-1]["seconds"], card["recipe"], finished=True)
     save_student(run, target, card)
     student = QuestionAnswerer.load(target)  # the scores are those of the stored file
-    splits = {"development": "validation"} | ({"test": "test"} if options.release else {})
-    card["teacher_scores"] = {}
-    for part, split in splits.items():
-        card[part] = scores_of(student, load_wiki(part), course[split])
-        # On the articles the teacher has been scored already; the course has more questions since.
-        stated = read_card(WEIGHTS / card["teacher"])[part]
-        known = {"articles": stated["articles"]} if "articles" in stated else {}
-        card["teacher_scores"][part] = known | scores_of(teacher, None, course[split])
+    card["teacher_scores"], of_teacher = {}, read_card(WEIGHTS / card["teacher"])
+    for part in ("development", "test")[: 1 + options.release]:
+        card[part] = scores_of(student, sets_of_the_card(part))
+        card["teacher_scores"][part] = of_teacher[part]
     save_student(run, target, card)
     write_page(target)
 

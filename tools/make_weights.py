@@ -36,7 +36,7 @@ from tools.reader_data import (
     WIKI,
     collections,
     development_questions,
-    load_wiki,
+    scored_sets,
     thinned,
     training_rows,
 )
@@ -47,10 +47,10 @@ ELSEWHERE_SHARE = 0.5  # of Reddit's and Amazon's questions
 TEACHING = {"trust": 0.5, "together": 1.0}  # see tools/passage_training.py
 RUNS = runtime.COURSE / "build" / "weights" / "runs"
 NOTE = (
-    "F1 ± its standard error. Articles are those of SQuADShifts' new_wiki, all answerable, none "
-    "refused. AUC: how likely an answerable "
-    "question has a higher score than an unanswerable one. ECE: how far scores and shares of right "
-    "answers are apart."
+    "new_wiki: articles of SQuADShifts; squad1, squad2: a part of SQuAD's development sets. Where "
+    "every question has an answer none is refused; elsewhere the threshold counts. AUC: how likely "
+    "an answerable question has a higher score than an unanswerable one. ECE: how far scores and "
+    "shares of right answers are apart."
 )
 LICENCES = {
     "course": "CC BY 4.0",
@@ -122,37 +122,44 @@ def calibrated(qa: QuestionAnswerer, validation: Dataset) -> dict:
     return fields
 
 
-def scores_of(qa: QuestionAnswerer, wiki: Dataset | None, course: Dataset) -> dict:
-    """What the card reports: F1 with its interval on articles; on the course's questions F1, both
-    rates of refusal, AUC and ECE.
+def sets_of_the_card(part: str) -> dict[str, Dataset]:
+    """What a card gives scores on: everything with passages of "development" or "test"."""
+    course = load_squad("course")[{"development": "validation", "test": "test"}[part]]
+    return scored_sets(part) | {"course": course}
+
+
+def scores_of(qa: QuestionAnswerer, sets: dict[str, Dataset]) -> dict[str, dict[str, float]]:
+    """What the card reports of each set: exact match, F1 and ECE; where some questions have no
+    answer both rates of refusal and AUC too, and else F1's standard error.
     """
     report = {}
-    if wiki is not None:
-        judged = judge(qa, wiki)
-        report["articles"] = {
-            "questions": len(wiki),
+    for name, rows in sets.items():
+        judged, answerable, measured = judge(qa, rows), has_answer(rows), evaluate(qa, rows)
+        marked = 100 * float(judged.f1[answerable].mean())
+        told = {
+            "questions": len(rows),
             "exact_match": round(100 * float(judged.exact.mean()), 2),
-            "f1": round(100 * float(judged.f1.mean()), 2),
+            "f1": round(marked, 2),
             "f1_standard_error": round(standard_error_of_f1(judged.f1), 2),
         }
-    judged, answerable, measured = judge(qa, course), has_answer(course), evaluate(qa, course)
-    rates = refusal_rates(judged.confidences, answerable, qa.threshold)
-    report["course"] = {
-        "questions": len(course),
-        "unanswerable": int((~answerable).sum()),
-        **{name: round(rate, 1) for name, rate in rates.items()},
-        "exact_match": round(measured["exact_match"], 2),
-        "f1": round(measured["f1"], 2),
-        "f1_answerable_without_refusing": round(100 * float(judged.f1[answerable].mean()), 2),
-        "auc": round(measured["auc"], 4),
-        "ece": round(measured["ece"], 4),
-    }
+        if not answerable.all():
+            rates = refusal_rates(judged.confidences, answerable, qa.threshold)
+            told = {
+                "questions": len(rows),
+                "unanswerable": int((~answerable).sum()),
+                **{rate: round(percent, 1) for rate, percent in rates.items()},
+                "exact_match": round(measured["exact_match"], 2),
+                "f1": round(measured["f1"], 2),
+                "f1_answerable_without_refusing": round(marked, 2),
+                "auc": round(measured["auc"], 4),
+            }
+        report[name] = told | {"ece": round(measured["ece"], 4)}
     return report
 
 
 def main() -> None:
     options = parse_options(__doc__, ["qa-minilm"])
-    course, found = load_squad("course"), collections()
+    found = collections()
     if runtime.is_online():
         found["squad_v2"] = load_squad("squad_v2")["train"]
     for name, file in (TRAIN_FILES | {"new_wiki": WIKI}).items():
@@ -173,7 +180,7 @@ def main() -> None:
     tokenizer.save_pretrained(folder)
 
     qa = QuestionAnswerer.load(folder)
-    wiki, development = load_wiki("development"), development_questions()
+    development, sets = development_questions(), sets_of_the_card("development")
     card = {
         "name": "qa-minilm",
         "title": "MiniLM fine-tuned to mark answers, or to say that there is none",
@@ -195,14 +202,13 @@ def main() -> None:
     for seed, run in zip(SEEDS, runs, strict=True):
         single = QuestionAnswerer.load(run.output_dir)
         calibrated(single, development)
-        scores = scores_of(single, wiki, course["validation"])
-        card["development_of_each_run"][f"seed {seed}"] = scores
+        card["development_of_each_run"][f"seed {seed}"] = scores_of(single, sets)
     target = options.folder / "qa-minilm"
     save_released(model, target, card)
     qa = QuestionAnswerer.load(target)  # the scores are those of the stored file
-    card["development"] = scores_of(qa, wiki, course["validation"])
+    card["development"] = scores_of(qa, sets)
     if options.release:
-        card["test"] = scores_of(qa, load_wiki("test"), course["test"])
+        card["test"] = scores_of(qa, sets_of_the_card("test"))
     save_released(model, target, card, history=[run.history for run in runs])
     write_page(target)
 

@@ -72,3 +72,18 @@ def test_a_cards_entry_makes_90_percent_sure_mean_nine_of_ten_on_other_questions
     interval = binomtest(entry["sure_and_right"], entry["sure"]).proportion_ci()
     assert entry["sure"] > 20
     assert interval.low <= scaling(measured_on.confidences)[sure].mean() <= interval.high
+
+
+def test_what_a_threshold_costs_counted_by_hand():
+    scores, f1 = np.array([0.2, 0.6, 0.8, 0.55, 0.1]), np.array([1.0, 0.3, 0.5, 0.0, 0.0])
+    judged, answerable = Judged(scores, f1 == 1, f1), np.array([True, True, True, False, False])
+    told = calibrate_weights.refusals(judged, answerable, Scaling(), 0.5)
+    assert told == {
+        "questions": 5,
+        "unanswerable": 2,
+        "unanswerable_refused_percent": 50.0,
+        "answerable_refused_percent": 33.3,
+        "right_of_answered_percent": 33.3,
+    }
+    doubtful = calibrate_weights.refusals(judged, answerable, Scaling(1.0, -1.0), 0.5)
+    assert doubtful["answerable_refused_percent"] == 66.7, "scaled before it is compared"

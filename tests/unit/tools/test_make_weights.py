@@ -9,8 +9,10 @@ from datasets import Dataset
 from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
 
 from src import assets
+from src.qa import QuestionAnswerer, evaluate, load_squad
+from src.qa.dataset import answerable_only
 from src.qa.models import ModelError
-from tools.make_weights import mean_of_models
+from tools.make_weights import mean_of_models, scores_of
 from tools.reader_data import select_articles
 
 
@@ -41,3 +43,24 @@ def test_articles_are_selected_in_the_order_of_the_file_with_all_their_questions
     dataset = Dataset.from_list([{"title": title, "id": str(number)} for title, number in rows])
     assert select_articles(dataset, slice(0, 2))["id"][:] == ["0", "1", "2", "4"]
     assert select_articles(dataset, slice(2, 9))["id"][:] == ["3"]
+
+
+def test_a_card_says_what_the_threshold_costs_where_some_questions_have_no_answer():
+    qa, some = (
+        QuestionAnswerer.load("qa-student"),
+        load_squad("course")["validation"].select(range(40)),
+    )
+    told = scores_of(qa, {"all": answerable_only(some), "some": some})
+    refused = np.array(
+        [answer.is_refusal for answer in qa(some["question"][:], some["context"][:])]
+    )
+    lacking = np.array([not answers["text"] for answers in some["answers"]])
+    assert told["some"]["unanswerable"] == lacking.sum() > 0
+    for name, asked in (("unanswerable", lacking), ("answerable", ~lacking)):
+        rate = told["some"][f"{name}_refused_percent"]
+        assert rate == round(100 * refused[asked].mean(), 1)
+    marked = evaluate(qa, answerable_only(some), threshold=0.0)
+    assert told["all"]["f1"] == told["some"]["f1_answerable_without_refusing"]
+    assert told["all"]["f1"] == pytest.approx(marked["f1"], abs=0.01)
+    assert told["some"]["f1"] == pytest.approx(evaluate(qa, some)["f1"], abs=0.01)
+    assert "f1_standard_error" in told["all"] and "auc" in told["some"]
