@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from src.qa import open_domain, retriever
+from src.qa import load_squad, open_domain, retriever
 from src.qa.calibration import Scaling
+from src.qa.course_set import open_domain_questions
 from src.qa.decoding import Answer, Candidate
 from src.qa.documents import Document, wikipedia
 from src.qa.keyword import KeywordIndex
@@ -164,15 +165,15 @@ def test_a_page_opened_as_a_file_answers_too(browser, site):  # noqa: F811
 def test_meaning_finds_what_words_do_not(browser, served):  # noqa: F811
     visit(browser, f"{served}ask.html#{urlencode({'q': 'Why do leaves look green?', 'm': 1})}")
     assert "chlorophyll" in browser.run(SHOWN)["answer"]
-    documents = retriever.Retriever.open()
-    same = 0
-    for question in QUESTIONS[:4]:
+    documents, same = retriever.Retriever.open(), 0
+    questions = open_domain_questions(load_squad("course")["test"])["question"][:]
+    for question in questions:
         asked = json.dumps({"question": question, "pool": 100, "longest": 256, "name": "meaning"})
         got = browser.run(f"""Promise.all([["ask", "byWords"], ["meaning", "byMeaning"]]
           .map(([model, task]) => Explorers.helper(model).then((one) => one.do(task, {asked}))))
           .then((rankings) => Explorers.fuse(rankings, {retriever.FUSION}).slice(0, 5))""")
         same += {*got} == {hit.number for hit in documents.search(question, 5)}
-    assert same >= 3
+    assert same >= 0.95 * len(questions) > 200
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1366, False)])
