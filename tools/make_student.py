@@ -102,7 +102,7 @@ def main() -> None:
     target = options.folder / "qa-student"
     run = Run(model, history, history[-1]["seconds"], card["recipe"], finished=True)
     save_student(run, target, card)
-    student = QuestionAnswerer.load(target)  # the scores are those of the stored file
+    student = QuestionAnswerer.load(target, precision="fp32")  # what is stored, on any machine
     card["teacher_scores"], of_teacher = {}, read_card(WEIGHTS / card["teacher"])
     for part in ("development", "test")[: 1 + options.release]:
         card[part] = scores_of(student, sets_of_the_card(part))
