@@ -156,7 +156,7 @@ def print_speeds(found: dict[str, list[float]]) -> None:
 
 
 def train_reference(model: str, train: Dataset, minutes: float) -> tuple[QuestionAnswerer, dict]:
-    """The tutorial recipe for so many minutes, from reading the questions to the last step."""
+    """The tutorial recipe for `minutes`, from reading the questions to the last step."""
     started = time.perf_counter()
     runtime.set_seed(SEED)
     network, tokenizer = load_model(model, dropout=common.REFERENCE_DROPOUT, for_training=True)

@@ -32,7 +32,7 @@ OTHERS = ", another passage", reader_data.FOUND  # ends of their names
 
 
 @dataclass(frozen=True)
-class Rung:
+class Recipe:
     """A run: what it reads, and how.
 
     Attributes:
@@ -50,14 +50,14 @@ class Rung:
     passes: float = 1.0
 
 
-PEOPLES = Rung((*ANSWERS, *PEOPLE))
+PEOPLES = Recipe((*ANSWERS, *PEOPLE))
 SINGLE = replace(PEOPLES, others=True)
 SEVERAL = replace(SINGLE, together=1.0)
 HALF = replace(SEVERAL, trust=0.5)
 TAUGHT = replace(SEVERAL, trust=1.0)
 AGAIN = replace(TAUGHT, seed=1)
-RUNGS: dict[str, Rung | tuple[Rung, ...]] = {
-    "people's answers": Rung(ANSWERS),
+RUNGS: dict[str, Recipe | tuple[Recipe, ...]] = {
+    "people's answers": Recipe(ANSWERS),
     "and the questions that people made unanswerable": PEOPLES,
     "and passages that do not answer": SINGLE,
     "the same, all passages of a question in one softmax": SEVERAL,
@@ -79,14 +79,14 @@ class Ladder:
         self.parts = reader_data.thinned(rows, 0.25)
         self.development = reader_data.scored_sets("development")
 
-    def rows(self, rung: Rung) -> Dataset:
+    def rows(self, rung: Recipe) -> Dataset:
         """What a rung reads; passages that do not answer only beside their question's own."""
         names = [*rung.parts]
         if rung.others:
             names += [name for name in self.parts if name.endswith(OTHERS)]
         return concatenate_datasets([self.parts[name] for name in names])
 
-    def folder(self, name: str, rung: Rung) -> Path:
+    def folder(self, name: str, rung: Recipe) -> Path:
         rows = self.rows(rung)
         print(f"\n{name}: {len(rows):,} questions", flush=True)
         trainer, size = ReaderTrainer, 16
@@ -109,7 +109,7 @@ class Ladder:
     def climb(self, name: str) -> Path:
         """The folder of a rung's model, trained where it is not there."""
         rung = RUNGS[name]
-        if isinstance(rung, Rung):
+        if isinstance(rung, Recipe):
             return self.folder(name, rung)
         names = [next(n for n, other in RUNGS.items() if other == one) for one in rung]
         model, tokenizer = mean_of_models([self.folder(n, RUNGS[n]) for n in names])

@@ -28,7 +28,7 @@ PADDED_TO, REFERENCE_BATCH, REFERENCE_RATE, REFERENCE_DROPOUT = 384, 16, 2e-5, 0
 
 
 @dataclass(frozen=True)
-class Questions:
+class QuestionSplits:
     """Questions to train on, others to score on, and a line that says where they come from."""
 
     train: Dataset
@@ -36,17 +36,17 @@ class Questions:
     source: str
 
 
-def load_questions() -> Questions:
+def load_questions() -> QuestionSplits:
     """Training and development articles of new_wiki; where it is not there, the course set."""
     train, development = load_wiki("train"), load_wiki("development")
     if train is not None and development is not None:
         source = f"new_wiki: {len(train)} questions of its training articles, "
         source += f"{len(development)} of its development articles"
-        return Questions(train, development, source)
+        return QuestionSplits(train, development, source)
     course = load_squad("course")
     train, development = course["train"], answerable_only(course["validation"])
     missing = f"{SHARED / WIKI} is not there, hence the course set"
-    return Questions(
+    return QuestionSplits(
         train,
         development,
         f"{missing}: {len(train)} training questions, "

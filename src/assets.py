@@ -90,11 +90,12 @@ def convert_gguf(source: Path, target: Path) -> None:
 
     Opening the GGUF takes transformers 13 s each time, the converted folder 0.3 s. It stays fp32
     (541 MB): bfloat16 changes the greedy text. A process of its own does the work, so that its
-    1.2 GB of memory are given back. AssetError where it fails.
+    1.2 GB of memory are given back.
+
+    Raises:
+        AssetError: it fails.
     """
-    code = (
-        "import sys; from src.assets import _convert_gguf_here; _convert_gguf_here(*sys.argv[1:])"
-    )
+    code = "import sys; from src import assets; assets._convert_gguf_here(*sys.argv[1:])"
     quiet = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     command = [sys.executable, "-c", code, str(source.resolve()), str(target.resolve())]
     done = _run(command, quiet | {"TOKENIZERS_PARALLELISM": "false"})
@@ -223,7 +224,8 @@ def problem(name: str) -> str | None:
 def verify(name: str) -> str:
     """How an asset is: "good, 92 MB in FOLDER", perhaps with ", to be converted at first use".
 
-    AssetError where it is missing or damaged.
+    Raises:
+        AssetError: it is missing or damaged.
     """
     found, folder, later = problem(name), runtime.cache() / name, ""
     if not folder.exists():
@@ -247,12 +249,15 @@ def load_passages(language: str = "en-us") -> dict[str, Passage]:
     """The Wikipedia introductions, in the asset's own order.
 
     Args:
-        language: "en-us", "es-es" or "fr-fr"; AssetError for another.
+        language: "en-us", "es-es" or "fr-fr".
 
     Returns:
         Passages by the name in Wikipedia's list of vital articles. In English it equals `title`;
         in the other two a redirect may give another title, and a few articles have two names.
         A name that is not there raises UnknownWordError, which names close spellings.
+
+    Raises:
+        AssetError: another language.
     """
     names = [file.removeprefix("summaries_") for file in ASSETS["wikipedia"].files]
     if f"{language}.json" not in names:

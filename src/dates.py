@@ -148,7 +148,7 @@ def write_date(day: date, form: str, long_year: bool = False) -> str:
         raise ValueError(f"{found}; its parts are {{{'}, {'.join(parts)}}}.") from None
 
 
-def split_of(day: date) -> Split:
+def split_of_day(day: date) -> Split:
     """The split of a day, always the same: one in ten is for the test, one for development."""
     place = zlib.crc32(day.isoformat().encode()) % 10
     return {0: "test", 1: "development"}.get(place, "train")
@@ -177,7 +177,7 @@ def make_dates(n: int, seed: int, split: Split = "train") -> list[DatePair]:
 def _draw_day(rng: random.Random, split: Split) -> date:
     while True:
         day = FIRST_DAY + timedelta(rng.randrange((LAST_DAY - FIRST_DAY).days + 1))
-        if split_of(day) == split:
+        if split_of_day(day) == split:
             return day
 
 
@@ -192,8 +192,11 @@ def _padded(rows: list[list[int]]) -> Tensor:
 def encode_written(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Texts as numbers int64[B, S], and a mask bool[B, S], True on characters.
 
-    Capitals count as small letters. ValueError for a character outside CHARACTERS, and for a text
-    that is blank or longer than those of the training.
+    Capitals count as small letters.
+
+    Raises:
+        ValueError: a character is not in CHARACTERS, or a text is blank or longer than those of the
+            training.
     """
     for text in texts:
         check_text(text, "a date", MOST_CHARACTERS)

@@ -36,7 +36,10 @@ class WordVectors:
     """Words and their vectors, float[V, D], a row for each. A word is found in any capitalisation.
 
     One that is not there raises UnknownWordError, which names close spellings. `name` is for
-    messages. ValueError where there is not one row of numbers for each word.
+    messages.
+
+    Raises:
+        ValueError: there is not one row of numbers for each word.
     """
 
     def __init__(self, vocabulary: Vocabulary, vectors: np.ndarray, name: str = "these vectors"):
@@ -427,7 +430,8 @@ def evaluate_similarity(
 ) -> SimilarityReport:
     """Compare the cosines of pairs of words with people's marks; see `word_pairs`.
 
-    ValueError where fewer than two pairs have known words, so that there is nothing to order.
+    Raises:
+        ValueError: fewer than two pairs have known words, so that there is nothing to order.
     """
     from scipy.stats import spearmanr  # 0.3 s, and needed here only
 

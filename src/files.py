@@ -34,7 +34,9 @@ def write_together(files: Mapping[Path, bytes | None]) -> None:
     They are written under other names first, so a full disk changes nothing. Then they are moved
     into place, the last one, which is not None, at the end: while it is missing, the others do not
     count. None removes a file, such as one of an older set. The umask decides who may read them.
-    OSError where the operating system refuses; see `writing`.
+
+    Raises:
+        OSError: the operating system refuses; see `writing`.
     """
     partial = {file: file.with_name(f".{file.name}.{os.getpid()}") for file in files}
     try:
@@ -71,8 +73,10 @@ def writing(
 def make_folder(folder: str | Path) -> Path:
     """Make a folder where there is none, and see that files can be written into it.
 
-    To be called before a training, so that nothing is lost after it. OSError, in one sentence,
-    where they cannot.
+    To be called before a training, so that nothing is lost after it.
+
+    Raises:
+        OSError: they cannot.
     """
     folder = Path(folder)
     with writing(folder):

@@ -155,7 +155,10 @@ class LanguageModel(ABC):
     def score(self, text: str | Sequence[str]) -> TextScore:
         """The probability of the tokens of a text, or of several independent ones.
 
-        That a text ends there is not counted. ValueError where there is no word to score.
+        That a text ends there is not counted.
+
+        Raises:
+            ValueError: there is no word to score.
         """
         texts = [text] if isinstance(text, str) else list(text)
         words = sum(len(text.split()) for text in texts)

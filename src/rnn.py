@@ -117,10 +117,10 @@ class GRUCell(Cell):
 # --- a cell over a sequence
 
 
-def choose(keep: Tensor, new: State, old: State) -> State:
+def select_state(keep: Tensor, new: State, old: State) -> State:
     """The new state of each row where `keep`, bool[B], is True, else the old one."""
     if isinstance(new, tuple):
-        return choose(keep, new[0], old[0]), choose(keep, new[1], old[1])
+        return select_state(keep, new[0], old[0]), select_state(keep, new[1], old[1])
     return torch.where(keep[:, None], new, old)
 
 
@@ -174,20 +174,26 @@ class Layer(nn.Module):
         outputs: list[Tensor] = [inputs] * inputs.shape[1]
         for t in times:
             # Padding leaves the state as it was.
-            state = choose(mask[:, t], cell(inputs[:, t], state), state)
+            state = select_state(mask[:, t], cell(inputs[:, t], state), state)
             outputs[t] = hidden(state) * mask[:, t, None]
         return torch.stack(outputs, dim=1), hidden(state)
 
 
 class RNN(Layer):
+    """`RNNCell` over float[B, T, D_in]: h after each token, float[B, T, D], and the last one."""
+
     cell_class = RNNCell
 
 
 class LSTM(Layer):
+    """`LSTMCell`, with the shapes of `RNN`: only h is given, not c."""
+
     cell_class = LSTMCell
 
 
 class GRU(Layer):
+    """`GRUCell`, with the shapes of `RNN`."""
+
     cell_class = GRUCell
 
 
@@ -223,7 +229,8 @@ def pad(rows: Sequence[Sequence[int]], filling: int = 0) -> tuple[Tensor, Tensor
 def lengths_of(mask: Tensor) -> Tensor:
     """How many real tokens each row has, int64[B].
 
-    ValueError where a row has none, or padding left of a real token: torch would read that.
+    Raises:
+        ValueError: a row has none, or padding left of a real token: torch would read that.
     """
     lengths = mask.sum(1)
     if not (mask == (torch.arange(mask.shape[1], device=mask.device) < lengths[:, None])).all():
@@ -371,14 +378,7 @@ class TextClassifier(nn.Module):
     for the last word.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        D_in: int,
-        topics: int,
-        D: int = 64,
-        dropout: float = 0.3,
-    ):
+    def __init__(self, kind: str, D_in: int, topics: int, D: int = 64, dropout: float = 0.3):
         super().__init__()
         if kind not in KINDS:
             known = ", ".join(KINDS)

@@ -41,8 +41,10 @@ def start(seed: int = 0) -> None:
     Can be called twice. On Colab, and in a folder where the set-up cell fetched the course,
     missing packages are installed first. On Colab with a GPU names resolve to the Hugging Face Hub.
     Prints a sentence where the Hub does not answer, or where torch was loaded first and its threads
-    will spin while they wait, and nothing else. ImportError where packages or part of the course
-    are missing, and the reader has to decide what to do.
+    will spin while they wait, and nothing else.
+
+    Raises:
+        ImportError: packages or part of the course are missing; the reader decides what to do.
     """
     _check_clone()
     ensure_packages()
@@ -130,7 +132,7 @@ def _check_hub() -> None:
         urlopen(page, timeout=HUB_SECONDS).close()
     except (OSError, ValueError, HTTPException) as error:
         os.environ["COURSE_ONLINE"] = "0"
-        found = f"{address} does not answer as the Hugging Face Hub does ({_reason(error)})"
+        found = f"{address} does not answer as the Hugging Face Hub does ({first_line(error)})"
         print(
             f"{found}, so you go on without it, with the course's own questions and models. To "
             "try it again, restart the kernel and run this cell."
@@ -141,7 +143,10 @@ def _check_hub() -> None:
 def hub() -> Iterator[None]:
     """Online, let what fails inside end with one sentence that offers the way without the Hub.
 
-    RuntimeError, whatever the libraries raised; offline nothing is changed.
+    Offline nothing is changed.
+
+    Raises:
+        RuntimeError: whatever the libraries raised.
     """
     try:
         yield
@@ -149,15 +154,15 @@ def hub() -> Iterator[None]:
         if not is_online():
             raise
         raise RuntimeError(
-            f"The Hugging Face Hub did not do what was asked ({_reason(error)}). Try again, or go "
-            'on without it: run `import os; os.environ["COURSE_ONLINE"] = "0"` in a cell, then '
+            f"The Hugging Face Hub did not do what was asked ({first_line(error)}). Try again, or "
+            'go on without it: run `import os; os.environ["COURSE_ONLINE"] = "0"` in a cell, then '
             "once more the cells that need it."
         ) from None
 
 
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(". ")[:200]
+def first_line(error: BaseException | str) -> str:
+    """The first line of an error's text, else its class, for one-sentence messages."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")[:300]
 
 
 def cache() -> Path:
@@ -191,8 +196,11 @@ def ensure_packages() -> None:
     """Install what is missing on Colab and where the set-up cell fetched the course.
 
     Packages that are there and fit the ranges stay as they are: a hosted notebook's own torch is
-    the one built for its GPU. ImportError where packages are missing and may not, or cannot, be
-    installed; or where one was replaced that is loaded already.
+    the one built for its GPU.
+
+    Raises:
+        ImportError: packages are missing and may not, or cannot, be installed; or one was replaced
+            that is loaded already.
     """
     missing = missing_packages()
     if not missing:
@@ -200,10 +208,8 @@ def ensure_packages() -> None:
     listed = ", ".join(missing)
     fetched_here = COURSE.parent == Path.cwd().resolve()
     if not (fetched_here or on_colab()):
-        found = f"This Python ({sys.executable}) lacks what the course needs: {listed}"
-        raise ImportError(
-            f"{found}. Run `make lab` in {COURSE}, or choose the kernel of its .venv."
-        )
+        found = f"This Python ({sys.executable}) lacks what the course needs: {listed}."
+        raise ImportError(f"{found} Run `make lab` in {COURSE}, or choose the kernel of its .venv.")
     before = _versions_of_what_is_loaded()
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input"]
     with _one_at_a_time():
@@ -256,7 +262,7 @@ def _check_clone() -> None:
             subprocess.run(["git", *command.split()], **options)
     except (OSError, subprocess.CalledProcessError) as error:
         (git / "index").unlink(missing_ok=True)  # git writes it also where it could not do a file
-        reason = str(getattr(error, "stderr", error)).strip().split("\n")[0]
+        reason = first_line(getattr(error, "stderr", "") or error)
         found = f"{COURSE} holds part of the course only, since fetching it was cut off"
         advice = "move it away, then run this cell again"
         raise ImportError(f"{found}, and git cannot complete it ({reason}): {advice}.") from None
@@ -441,7 +447,10 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
     Args:
         folder: a run, or a folder of runs, such as `run_folder("08_bert_squad")`; runs beside it,
             as live-2 beside live, count too.
-        shipped: the folder that comes with the course; FileNotFoundError where there is neither.
+        shipped: the folder that comes with the course.
+
+    Raises:
+        FileNotFoundError: there is neither.
     """
     folder, shipped = COURSE / folder, COURSE / shipped
     inside = folder.iterdir() if folder.is_dir() else ()
@@ -452,10 +461,9 @@ def latest_run(folder: str | Path, shipped: str | Path) -> Path:
         return newest
     mine, theirs = _short(folder), _short(shipped)
     if not shipped.exists():
-        raise FileNotFoundError(
-            f"There is no finished run in {mine} and no shipped one at {theirs}: run the training "
-            f"cell, or get the shipped one back with `git checkout {theirs}`."
-        )
+        found = f"There is no finished run in {mine} and no shipped one at {theirs}"
+        advice = f"run the training cell, or get the shipped one back with `git checkout {theirs}`"
+        raise FileNotFoundError(f"{found}: {advice}.")
     print(f"Using the shipped result in {theirs}:\nno finished run of yours in {mine}.")
     return shipped
 

@@ -210,10 +210,7 @@ def train_filter(
 
 
 def cross_validate(
-    learn: Sequence[Message],
-    *judged: Sequence[Message],
-    parts: int = 10,
-    seed: int = 0,
+    learn: Sequence[Message], *judged: Sequence[Message], parts: int = 10, seed: int = 0
 ) -> list[np.ndarray]:
     """Which messages are judged rightly by a filter that did not learn from them?
 

@@ -148,7 +148,12 @@ class BytePairTokenizer:
 
     @classmethod
     def load(cls, file: str | Path) -> BytePairTokenizer:
-        """Read a tokenizer.json; FileNotFoundError or ValueError where that is not possible."""
+        """Read a tokenizer.json.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is damaged, or something else.
+        """
         if not Path(file).is_file():
             advice = "name a tokenizer.json, or the folder of a saved model"
             raise FileNotFoundError(f"there is no tokenizer at {file}; {advice}.")

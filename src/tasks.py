@@ -131,11 +131,7 @@ def sentiment(text: str, writer: GenerativeAnswerer) -> dict[str, float]:
     return choose(SENTIMENT_PROMPT.format(text=text), options, writer)
 
 
-def entailment(
-    text: str,
-    claim: str,
-    writer: GenerativeAnswerer,
-) -> dict[str, float]:
+def entailment(text: str, claim: str, writer: GenerativeAnswerer) -> dict[str, float]:
     """Does a claim follow from a text? A share for each label, likeliest first.
 
     It "follows", "contradicts" the text, or is left "open".
@@ -150,11 +146,7 @@ def entailment(
 # --- similar texts
 
 
-def most_similar(
-    query: str,
-    texts: Sequence[str],
-    vectors: SentenceEncoder,
-) -> str:
+def most_similar(query: str, texts: Sequence[str], vectors: SentenceEncoder) -> str:
     """Which of the texts is nearest in meaning to `query`, by the cosine of their vectors."""
     cosines = vectors(texts) @ vectors([query])[0]
     return texts[int(np.argmax(cosines))]
@@ -164,10 +156,7 @@ def most_similar(
 
 
 def next_words(
-    text: str,
-    writer: GenerativeAnswerer,
-    letters: str = "",
-    n: int = 3,
+    text: str, writer: GenerativeAnswerer, letters: str = "", n: int = 3
 ) -> dict[str, float]:
     """The likeliest words to go on with, and how likely each is.
 

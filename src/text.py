@@ -36,7 +36,11 @@ _ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 
 
 def check_text(text: object, what: str = "the text", most: int | None = None) -> str:
-    """`text`, where it is one: not blank, of at most `most` characters. Else a ValueError."""
+    """Return `text`.
+
+    Raises:
+        ValueError: it is no text, blank, or of more than `most` characters.
+    """
     if not isinstance(text, str):
         raise ValueError(f"{what} is {text!r}, which is no text; put it in quotes.")
     if not text.strip():
@@ -134,10 +138,7 @@ class Vocabulary:
 
     @classmethod
     def from_sentences(
-        cls,
-        sentences: Iterable[Sequence[str]],
-        min_count: int = 1,
-        specials: Sequence[str] = (),
+        cls, sentences: Iterable[Sequence[str]], min_count: int = 1, specials: Sequence[str] = ()
     ) -> Vocabulary:
         """Count the words of all sentences; the most frequent gets number 0.
 
@@ -195,7 +196,11 @@ class Vocabulary:
         return [self.ids[word] if word in self.ids else self[word] for word in words]
 
     def decode(self, token_ids: Iterable[int]) -> list[str]:
-        """Numbers to words; raises IndexError for a number that no word has."""
+        """Numbers to words.
+
+        Raises:
+            IndexError: no word has such a number.
+        """
         token_ids = list(token_ids)
         for number in token_ids:
             if not 0 <= number < len(self.words):
@@ -211,7 +216,11 @@ class Vocabulary:
 
     @classmethod
     def load(cls, file: str | Path) -> Vocabulary:
-        """Read a file of `to_json`; raises ValueError, naming the file, for anything else."""
+        """Read a file of `to_json`.
+
+        Raises:
+            ValueError: it is anything else; names the file.
+        """
         try:
             data = json.loads(Path(file).read_text(encoding="utf-8"))
             return cls(data["words"], data["counts"])

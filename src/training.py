@@ -367,8 +367,10 @@ def save_run(run: Run, folder: str | Path, others: Mapping[str, bytes] | None = 
 def load_run(folder: str | Path, model_class: type[Model]) -> Run:
     """Read what `save_run` wrote: the run, its model in float32 and eval mode.
 
-    FileNotFoundError or ValueError as `read_run`; also where the model is not of this class, or its
-    settings or weights do not fit.
+    Raises:
+        FileNotFoundError: as `read_run`.
+        ValueError: as `read_run`; or the model is of another class, or its settings or weights do
+            not fit.
     """
     folder, name = Path(folder), model_class.__name__
     weights, about, history, card = read_run(folder, ("model", "model_settings"))

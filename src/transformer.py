@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src import assets
+from src import assets, runtime
 from src.attention import (
     KeyValueCache,
     MultiHeadAttention,
@@ -231,8 +231,10 @@ class Encoder(nn.Module):
     def from_pretrained(cls, name: str | Path) -> Encoder:
         """The encoder of a BERT, in evaluation mode.
 
-        `name` is "minilm", a folder, or a Hub id, which needs COURSE_ONLINE=1. ValueError, one
-        sentence, where no model of BERT's kind can be had or read.
+        `name` is "minilm", a folder, or a Hub id, which needs COURSE_ONLINE=1.
+
+        Raises:
+            ValueError: no model of BERT's kind can be had or read.
         """
         bert = _read_bert(name)
         config, state = bert.config, bert.state_dict()
@@ -310,7 +312,7 @@ def _read_bert(name: str | Path) -> BertModel:
         if report["missing_keys"]:
             raise ValueError(f"{min(report['missing_keys'])} is missing")
     except Exception as error:  # what the library raises has no class in common
-        reason = str(error).strip().split("\n")[0].rstrip(". ")
+        reason = runtime.first_line(error)
         advice = "use minilm, a folder with a BERT, or go online with COURSE_ONLINE=1"
         raise ValueError(f"no encoder can be read from {name} ({reason}); {advice}.") from None
     return bert

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy.stats import sem
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -148,11 +149,7 @@ class EmbeddingModel(nn.Module):
 
 
 def negative_sampling_loss(
-    hidden: Tensor,
-    output: Tensor,
-    targets: Tensor,
-    negatives: Tensor,
-    weight: float = 1.0,
+    hidden: Tensor, output: Tensor, targets: Tensor, negatives: Tensor, weight: float = 1.0
 ) -> Tensor:
     """Tell the true word from a few negatives, instead of from all words.
 
@@ -191,11 +188,7 @@ class SkipGram(EmbeddingModel):
         return self.output(self.embeddings(centres))
 
     def negative_sampling_loss(
-        self,
-        centres: Tensor,
-        contexts: Tensor,
-        negatives: Tensor,
-        weight: float = 1.0,
+        self, centres: Tensor, contexts: Tensor, negatives: Tensor, weight: float = 1.0
     ) -> Tensor:
         """The loss of pairs; see the function `negative_sampling_loss`."""
         hidden, u = self.embeddings(centres), self.output.weight
@@ -463,7 +456,7 @@ def shared_neighbours(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     the m, and half of its 95 % interval.
     """
     shares = [len({*a} & {*b}) / len(a) for a, b in zip(first, second, strict=True)]
-    return float(np.mean(shares)), float(1.96 * np.std(shares) / math.sqrt(len(shares)))
+    return float(np.mean(shares)), float(1.96 * sem(shares))
 
 
 # --- keeping a run
@@ -484,7 +477,9 @@ def save_word2vec(run: Word2VecRun, folder: str | Path, card: dict | None = None
 def load_word2vec(folder: str | Path) -> Word2VecRun:
     """Read what `save_word2vec` wrote; the vectors come back in float32.
 
-    FileNotFoundError or ValueError, in one sentence, where a file is missing or damaged.
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: one is damaged.
     """
     folder = Path(folder)
     _, about, history, _ = read_run(folder, FIELDS)

@@ -7,6 +7,7 @@ are stored in it; each page says which. A site whose inputs did not change is ke
 nothing of any other host. Sphinx's settings are in tools/pages/conf.py.
 """
 
+import functools
 import hashlib
 import html
 import json
@@ -37,9 +38,8 @@ CODE = re.compile(
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s#]+)(#[^)\s]*)?\)")  # [text](path#place)
 # Our tags, and what myst-nb folds for them. What hint() and solution() print folds by itself.
 FOLDED_TAGS = {"solution": "hide-input", "set-up": "hide-input"}
-# Of the themes, and never loaded.
-UNUSED = ("**/*.map", "_static/locales", "_static/webpack-macros.html")
-UNUSED += ("_static/sbt-webpack-macros.html",)
+UNUSED_THEME_FILES = ("**/*.map", "_static/locales", "_static/webpack-macros.html")
+UNUSED_THEME_FILES += ("_static/sbt-webpack-macros.html",)
 # What the site is made from besides notebooks.
 INPUTS = ["*.md", "pyproject.toml", "constraints.txt", "src/**/*.py", "docs/**/*", "tools/*.py"]
 INPUTS += ["tools/pages/**/*", "data/*/README.md", "data/*.csv", "data/*.yaml"]
@@ -101,31 +101,32 @@ def build(notebooks: list[Path], site: Path, whole: bool = True) -> None:
     pages, fresh = work / "pages", work / "html"
     shutil.rmtree(work, ignore_errors=True)
     pages.mkdir(parents=True)
-    desk = Desk(pages, whole)
+    folder = PageFolder(pages, whole)
+    linked = functools.partial(folder.linked, folder="notebooks")
     contents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in notebooks}
     downloads = {name: without_outputs(content) for name, content in contents.items()}
-    desk.lay("index.md", index_page(contents, whole, lambda text: desk.linked(text, "notebooks")))
-    desk.lay("progress.md", progress_page(contents))
+    folder.lay("index.md", index_page(contents, whole, linked))
+    folder.lay("progress.md", progress_page(contents))
     decks = build_decks(work / "slides") if whole else ""
     for name, content in contents.items():
-        page = page_of(content, name, lambda text: desk.linked(text, "notebooks"))
-        desk.lay(f"{name}.ipynb", json.dumps(page))
-    desk.lay("glossary.md", glossary.glossary_page())
+        page = page_of(content, name, linked)
+        folder.lay(f"{name}.ipynb", json.dumps(page))
+    folder.lay("glossary.md", glossary.glossary_page())
     if whole:
         for page in (PAGES / "moved").glob("*.md"):  # at addresses that notebooks had before
-            desk.lay(page.name, page.read_text(encoding="utf-8"))
+            folder.lay(page.name, page.read_text(encoding="utf-8"))
         text = (PAGES / "instructors.md").read_text(encoding="utf-8")
         table = minutes.section_table([minutes.read(path) for path in notebooks])
         text = text.replace("<!-- tables -->", table).replace("<!-- decks -->", decks)
-        desk.lay("instructors.md", text)
+        folder.lay("instructors.md", text)
         for name, text in reference_pages().items():
-            desk.lay(f"reference/{name}.md", text)
+            folder.lay(f"reference/{name}.md", text)
         for file in sorted(DOCS.glob("*.md")):
-            text = desk.linked(file.read_text(encoding="utf-8"), "docs", "docs")
-            desk.lay(f"docs/{file.name}", text)
+            text = folder.linked(file.read_text(encoding="utf-8"), "docs", "docs")
+            folder.lay(f"docs/{file.name}", text)
     run_sphinx(pages, fresh, work / "doctrees")
     vendor_mathjax(fresh / "_static" / "vendor")
-    for path in (path for pattern in UNUSED for path in fresh.glob(pattern)):
+    for path in (path for pattern in UNUSED_THEME_FILES for path in fresh.glob(pattern)):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (fresh / "_static" / "definitions.js").write_text(definitions(), encoding="utf-8")
     if whole:
@@ -315,7 +316,7 @@ def reference_pages() -> dict[str, str]:
     return pages
 
 
-class Desk:
+class PageFolder:
     """Where pages are laid out for Sphinx, and where in it the files of the repository are.
 
     A link of the repository leads to the file's own page where it has one (notebooks, docs,

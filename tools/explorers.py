@@ -1,6 +1,6 @@
 """Lay out the pages that compute: `python tools/explorers.py [FOLDER]`, else in build/site.
 
-Each view has a page of its own, such as reader.html, and stands where the course comes to it
+Each view has a page of its own, such as reader.html, and is where the course comes to it
 (`opener`). Files are scripts, so that pages work from any folder of any static host and, where the
 browser allows it, opened as files. Nothing is compiled and nothing is asked of another computer.
 What views compute with is made here, of the released weights: so no clone carries it twice.
@@ -39,7 +39,7 @@ PAGES = {
     "language": ("What comes next?", "A small GPT and an n-gram model continue your text."),
     "ask": (
         "Ask Wikipedia",
-        "Search, read, and answer or refuse: 10,033 introductions in a page. What stood in"
+        "Search, read, and answer or refuse: 10,033 introductions in a page. What was in"
         " parentheses there, such as dates of birth, is missing.",
     ),
 }
@@ -51,7 +51,7 @@ ANSWERED = {
     "answer": "Carl Wilhelm Scheele and Joseph Priestley",
     "sure": "83 %",
 }
-# After which cell of which notebook a view stands, on its page.
+# After which cell of which notebook a view is, on its page.
 PLACES = {
     ("08_bert_squad", "own-question"): "reader",
     ("04_attention", "lefts-look"): "attention",
@@ -60,7 +60,7 @@ PLACES = {
     ("06_language_modelling", "dials"): "language",
     ("09_ask_wikipedia", "ask-yours"): "ask",
 }
-# The cell whose stored output stands on a view's own page until the view does.
+# The cell whose stored output is on a view's own page until the view does.
 STILLS = {
     "reader": ("08_bert_squad", "own-question"),
     "attention": ("04_attention", "lefts-look"),
@@ -105,7 +105,7 @@ def opener(view: str, heading: str = "h4", still: str = "") -> str:
 
     Args:
         view: of PAGES.
-        heading: of the view's parts, below that of the place where it stands.
+        heading: of the view's parts, below that of the place where it is.
         still: HTML of what is seen until then.
     """
     title, about = (html.escape(text) for text in PAGES[view])

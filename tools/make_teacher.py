@@ -30,6 +30,7 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.mpnet import modeling_mpnet as mpnet
 
+from src.files import write_whole
 from src.qa import QuestionAnswerer, finetune
 from src.qa.cpu_attention import CPUAttention
 from src.qa.features import prepare_features
@@ -146,9 +147,8 @@ def ask() -> None:
         file = SAID / f"{name.replace(', ', '-').replace(' ', '_')}.parquet"
         if file.exists():
             continue
-        partial = file.with_suffix(".partial")
-        pd.DataFrame(what_it_says(teacher, rows)).to_parquet(partial, compression="zstd")
-        partial.replace(file)
+        said = pd.DataFrame(what_it_says(teacher, rows))
+        write_whole(file, said.to_parquet(compression="zstd"))
         print(f"{name}: {len(rows):,} questions, {file.stat().st_size / 1e6:.1f} MB", flush=True)
 
 

@@ -18,7 +18,7 @@ ISOLATED = {
 }
 
 
-class Handler(SimpleHTTPRequestHandler):
+class SiteHandler(SimpleHTTPRequestHandler):
     """A web server of files that says nothing."""
 
     headers_sent: dict[str, str] = ISOLATED
@@ -35,7 +35,7 @@ class Handler(SimpleHTTPRequestHandler):
 
 def server(folder: Path, port: int = 0, isolated: bool = True) -> ThreadingHTTPServer:
     """A server of a folder on 127.0.0.1, not yet serving; port 0 takes any that is free."""
-    kind = type("Here", (Handler,), {"headers_sent": ISOLATED if isolated else {}})
+    kind = type("Here", (SiteHandler,), {"headers_sent": ISOLATED if isolated else {}})
     return ThreadingHTTPServer(("127.0.0.1", port), functools.partial(kind, directory=str(folder)))
 
 

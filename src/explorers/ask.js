@@ -24,7 +24,7 @@
       ["form", "Ask anything", "Your question, or one of the examples. All that is searched and read is in this page: the introductions of Wikipedia’s most important articles."],
       [".search", "Find passages", "Words that are rare in Wikipedia count most. “Bicycle” is not “bike”, though: a model of meaning finds what says the same in other words. It is loaded when you want it."],
       [".verdict", "One answer, or none", "The reader marks words in all passages that were found. Then all those spans compete with each other, and with “there is no answer”. Below your threshold the page says that it does not know."],
-      [".source", "Look at the source", "The answer stands in this passage, word for word. Nothing is written by the model, so you can always check."],
+      [".source", "Look at the source", "The answer is in this passage, word for word. Nothing is written by the model, so you can always check."],
       [".evidence", "What does it hang on?", "Take each sentence away and read again. If the score falls, the answer hung on that sentence; if it stays, something else supports it."],
       [".found", "The other passages", "What search put first is not always where the answer is. Choose a passage to see what the reader marked in it."],
     ],

@@ -290,7 +290,7 @@
 
   E.views = {};
 
-  // root: <div data-view="reader">, with data-own on a page of its own. What stands in it stays until the view is there.
+  // root: <div data-view="reader">, with data-own on a page of its own. What is in it stays until the view is there.
   E.mount = function (root) {
     if (!E.about) return root.prepend(element("p.problem", { role: "status" }, "The models are not on this site yet: the command make course puts them here."));
     const page = root.querySelector(":scope > .opener a");

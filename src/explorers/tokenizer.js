@@ -24,7 +24,7 @@
   );
   // ... and four have changed their kind since.
   const isOf = (kind) => (character) => kind.test(character) && !NEWER.has(character.codePointAt(0));
-  const isDropped = isOf(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/u); // controls, and what stands for a broken character
+  const isDropped = isOf(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\uFFFD]/u); // controls, and what is put for a broken character
   const isMark = isOf(/(?!\u{111c9})[\p{Mn}\u1734\u{1171e}]/u);
   const isPunctuation = isOf(/[\p{P}$+<=>^`|~\u166d\u{111c9}]/u);
   // Not dropped as marks are, but put before some of them when a text is brought into Unicode's order.

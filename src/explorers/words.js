@@ -16,7 +16,7 @@
       return new Words(root, engine).begin();
     },
     tour: [
-      [".find", "A word", "Each word is 50 numbers, a vector, learned from who stands beside whom in six billion words of text. Write a word of your own."],
+      [".find", "A word", "Each word is 50 numbers, a vector, learned from who is beside whom in six billion words of text. Write a word of your own."],
       [".near", "Its neighbours", "The vector of your word is compared with all others. The cosine says how nearly two point the same way: 1 is the same way, 0 is at right angles."],
       [".walk", "A walk", "Choose a neighbour, and it becomes your word. Go on: a few steps lead far. How many from “Germany” to “music”?"],
       [".map", "The map", "50 numbers squeezed into two, so that neighbours stay close where possible. The lines show where the true neighbours went: some are far away, because a plane has too little room."],

@@ -28,16 +28,7 @@ from src.plots import (
     tint,
 )
 from src.plots.explore import explorable
-from src.plots.primitives import (
-    arrow,
-    box,
-    drawing,
-    heatmap,
-    lines,
-    readable_on,
-    title,
-    write,
-)
+from src.plots.primitives import arrow, box, drawing, heatmap, lines, readable_on, title, write
 from src.teaching.panel import Panel
 
 MARKS = frozenset(("[CLS]", "[SEP]", "[PAD]", "<start>", "<end>", "<pad>"))
@@ -439,7 +430,5 @@ def explore_attention(
         "marks": [i for i, token in enumerate(tokens) if token in MARKS],
         "colours": _shades(),
     }
-    text = (
-        f"{L * H} attention maps of “{' '.join(tokens)}” to explore. They need a page with scripts."
-    )
-    return explorable("attention", data, "attention_map.js", text)
+    text = f"{L * H} attention maps of “{' '.join(tokens)}” to explore. They need"
+    return explorable("attention", data, "attention_map.js", f"{text} a page with scripts.")

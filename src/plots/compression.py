@@ -136,16 +136,14 @@ def draw_soft_targets(tokens: Sequence[str], logits: Any, right: int) -> Figure:
     """
     logits = np.asarray(logits, dtype=float)
     order = np.sort(np.argsort(-logits, kind="stable")[:8])
-    columns = {
+    panels = {
         "the label": np.eye(len(logits))[right],
         "the teacher, T = 1": softmax(logits),
         "the teacher, T = 2": softmax(logits / 2),
     }
     size = (8.6, 0.95 + 0.29 * len(order))
     figure, axes = subplots(1, 3, figsize=size, sharey=True)
-    for ax, (name, probs), colour in zip(
-        axes, columns.items(), (MUTED, START, ANSWER), strict=True
-    ):
+    for ax, (name, probs), colour in zip(axes, panels.items(), (MUTED, START, ANSWER), strict=True):
         title(ax, name)
         shown = [percent(p) if p else "0" for p in probs[order]]
         bars(ax, [(tokens[place], probs[place]) for place in order], shown, colour)
@@ -166,17 +164,7 @@ def plot_measurements(measured: Sequence[Measurement]) -> Figure:
     figure, axes = subplots(1, 3, figsize=size, sharey=True)
     for ax, (measure, colour) in zip(axes, panels.items(), strict=True):
         title(ax, {"f1": "F1, %"}.get(measure, measure.replace("_", " ")))
-        shown = []
-        for m in measured:
-            value, ratio = getattr(m, measure), getattr(m, measure) / getattr(first, measure)
-            text = f"{value:.0f}" if value >= 100 else f"{value:.1f}"
-            if m is not first:
-                text += f"  ×{ratio:.2f}" if ratio < 0.995 else f"  ×{ratio:.1f}"
-            if measure == "f1":
-                text = f"{value:.1f}"
-                if m is not first:
-                    text += f" ({m.f1_low:+.1f} to {m.f1_high:+.1f})"
-            shown.append(text)
+        shown = [_compared(m, first, measure) for m in measured]
         shades = [tint(colour, 0.9 if i else 0.4) for i in range(len(measured))]
         values = {m.name: float(getattr(m, measure)) for m in measured}
         bars(ax, values, "", shades, room=2.1 if measure == "f1" else 1.7, told=shown)
@@ -193,3 +181,14 @@ def plot_measurements(measured: Sequence[Measurement]) -> Figure:
         finding += f"{len(others)}; the fastest of these is “{best.name}”, with "
         finding += f"{percent(best.megabytes / first.megabytes)} of the megabytes"
     return finish(figure, finding, f"Measured on {first.questions} questions")
+
+
+def _compared(m: Measurement, first: Measurement, measure: str) -> str:
+    value = getattr(m, measure)
+    text = f"{value:.0f}" if value >= 100 and measure != "f1" else f"{value:.1f}"
+    if m is first:
+        return text
+    if measure == "f1":
+        return f"{text} ({m.f1_low:+.1f} to {m.f1_high:+.1f})"
+    ratio = value / getattr(first, measure)
+    return f"{text}  ×{ratio:.{2 if ratio < 0.995 else 1}f}"

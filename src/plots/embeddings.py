@@ -124,7 +124,8 @@ def plot_vectors(wv: WordVectors, words: Sequence[str]) -> Figure:
 def plot_neighbours(wv: WordVectors, words: Sequence[str]) -> Figure:
     """Plot the eight nearest words of a few words side by side, as bars of their cosines.
 
-    ValueError where there is no word.
+    Raises:
+        ValueError: there is no word.
     """
     found = {word: wv.get_top_similar(word, 8) for word in words}
     if not found:
@@ -169,25 +170,20 @@ def draw_equation(wv: WordVectors, a: str, b: str, c: str) -> Figure:
     arrow(ax, points[2], points[3], END, 1.8, gap=3)
     colours = dict(zip(words, (START, START, END, ANSWER), strict=True))
     names = [*words[:3], f"{words[3]}, {off:.2f} off this plane"]
-    look = {"shift": (8, 6), "ha": "left", "va": "bottom"}
-    dots = zip(points[[0, 1, 2, 4]], names, colours.values(), strict=True)
-    for point, text, colour in dots:
-        hollow = {"markerfacecolor": "none"} if colour == ANSWER else {}
-        ax.plot(*point, "o", color=colour, markersize=8, **hollow)
-        write(ax, *point, text, colour, 11, bold=True, **look)
+    for point, text, colour in zip(points[[0, 1, 2, 4]], names, colours.values(), strict=True):
+        ax.plot(*point, "o", color=colour, markersize=8, mfc="none" if colour == ANSWER else colour)
+        write(ax, *point, text, colour, 11, True, (8, 6), ha="left", va="bottom")
     ax.plot(*points[3], "X", color=INK, markersize=9)
-    if points[4, 1] > points[3, 1]:  # on the other side than the answer's name
-        look["shift"] = (8, -18)
-    write(ax, *points[3], name, size=11, **look)
+    up = 6 if points[4, 1] <= points[3, 1] else -18  # on the other side than the answer's name
+    write(ax, *points[3], name, size=11, shift=(8, up), ha="left", va="bottom")
     _plane_axes(ax, points)
     ax.set_aspect("equal")  # the two steps are equally long, and look it
     nearest = dict(sorted(away.items(), key=lambda item: item[1]))
     title(chart, f"true distance from {name}", 11)
     bars(chart, nearest, "{:.2f}", [colours[word] for word in nearest], "distance")
-    first = next(iter(nearest))
-    finding = f"{name} ends nearest to “{first}”"
-    if first != words[3]:
-        finding += f", a word of the question; of all others “{words[3]}” is nearest"
+    first, *_ = nearest
+    aside = f", a word of the question; of all others “{words[3]}” is nearest"
+    finding = f"{name} ends nearest to “{first}”{aside * (first != words[3])}"
     shows = f"An arrow leads from {a} to {b}; the same arrow from {c} ends at {name}"
     return finish(figure, finding, shows, f"{words[3]} lies {off:.2f} off the plane of the arrows")
 

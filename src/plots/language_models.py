@@ -207,23 +207,21 @@ def draw_reach(tokens: Sequence[str], n: int = 3) -> Figure:
     widths = np.array([max(len(word), 3) + 1.2 for word in words])
     middles = np.cumsum(widths + 0.8) - widths / 2
     size = (8.6, 0.55 + 1.4 * len(REACH))
-    figure, axes = drawing(size, (0, middles[-1] + 3), (2.4 * len(REACH), 0))
+    figure, ax = drawing(size, (0, middles[-1] + 3), (2.4 * len(REACH), 0))
     last = f"{n - 1} tokens" if n > 2 else "token"
     says = [REACH[kind][1].format(n=n, last=last) for kind in REACH]
     for row, (kind, text) in enumerate(zip(REACH, says, strict=True)):
         colour, y = REACH[kind][0], 2.4 * row + 2
-        write(axes, 0.8, y - 1.8, text, colour, 10.5, bold=True, ha="left")
+        write(ax, 0.8, y - 1.8, text, colour, 10.5, bold=True, ha="left")
         for t, (word, x) in enumerate(zip(words, middles, strict=True)):
-            _token(
-                axes, x, y, widths[t], word, colour if kind != "counting" or T - t < n else FAINT
-            )
+            _token(ax, x, y, widths[t], word, colour if kind != "counting" or T - t < n else FAINT)
         if kind == "recurring":
-            _states(axes, middles, y, colour)
+            _states(ax, middles, y, colour)
             continue
         for t in range(max(T - n + 1, 0) if kind == "counting" else 0, T):
             bend = -min(0.42, 2.6 / (middles[T] - middles[t]))
             target = middles[T] - 0.2 * (T - t) / T
-            arrow(axes, (middles[t], y - 0.36), (target, y - 0.36), colour, bend=bend)
+            arrow(ax, (middles[t], y - 0.36), (target, y - 0.36), colour, bend=bend)
     finding = f"What a model knows when it predicts the next token: {', '.join(REACH)}"
     return finish(figure, finding, f"The tokens “{' '.join(tokens)}” and a “?”", ". ".join(says))
 
@@ -302,17 +300,13 @@ def plot_samplers(probs: Mapping[str, Any], pieces: Callable[[list[int]], list[s
     kept = {name: int((values > 0).sum()) for name, values in tables.items()}
     size = (8.8, 1.35 + 0.235 * len(tokens))
     figure, axes = subplots(1, len(tables), figsize=size, sharey=True, squeeze=False)
-    heights = {
-        name: [*values[order], np.delete(values, order).sum()] for name, values in tables.items()
-    }
+    heights = {name: [*p[order], np.delete(p, order).sum()] for name, p in tables.items()}
     colours = [tint("C0", 0.75)] * (len(tokens) - 1) + [tint(MUTED, 0.8)]
     for ax, (name, values) in zip(axes[0], heights.items(), strict=True):
         title(ax, name, 10)
         shown = ["out" if not p else f"{100 * p:.0f} %" if p >= 0.005 else "<1 %" for p in values]
         label = f"of {kept[name]:,} tokens"
-        bars(
-            ax, list(zip(tokens, values, strict=True)), shown, colours, label, height=0.75, size=9.5
-        )
+        bars(ax, [*zip(tokens, values, strict=True)], shown, colours, label, height=0.75, size=9.5)
         ax.set(xlim=(0, 1.5 * max(map(max, heights.values()))), xticks=[])
     axes[0, 0].set_ylabel("next token")
     fewest = min(kept, key=kept.get)

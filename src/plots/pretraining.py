@@ -17,19 +17,9 @@ from src.plots import (
     subplots,
     tint,
 )
-from src.plots.primitives import (
-    GREY,
-    bars,
-    box,
-    drawing,
-    intervals,
-    level,
-    percents,
-    title,
-    write,
-)
+from src.plots.primitives import GREY, bars, box, drawing, intervals, level, percents, title, write
 
-HIDDEN, OTHER, KEPT = "C0", "C1", ANSWER  # a chosen token: [MASK], another token, itself
+HIDDEN, OTHER = "C0", "C1"  # a chosen token: [MASK], another token
 SPECIAL_TOKENS = ("[CLS]", "[SEP]", "[PAD]")
 LINE = 84  # letters that fit side by side in a figure as wide as the page
 
@@ -68,7 +58,7 @@ def _draw_tokens(
 
 # --- masked words
 
-CHOSEN = {"hidden": HIDDEN, "replaced by another": OTHER, "left as it is": KEPT}
+CHOSEN = {"hidden": HIDDEN, "replaced by another": OTHER, "left as it is": ANSWER}
 
 
 def draw_masking(tokens: Sequence[str], inputs: Sequence[str], asked: Sequence[bool]) -> Figure:
@@ -121,18 +111,14 @@ def draw_fill_ins(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Fig
             look = {"edge": "white", "face": face, "colour": readable_on(face)}
             look |= {"size": min(9.5, 12 * (column - 2) / len(text))}
             box(ax, i * column + (column - 1) / 2, y + 0.69, column - 1, 0.66, text, **look)
-    tops = {s: {head: max(a[head], key=a[head].get) for head in heads} for s, a in table.items()}
-    changed = sum(words[heads[0]] != words[heads[-1]] for words in tops.values())
+    ends = ((answers[heads[0]], answers[heads[-1]]) for answers in table.values())
+    changed = sum(max(one, key=one.get) != max(other, key=other.get) for one, other in ends)
     finding = f"“{heads[-1]}” and “{heads[0]}” differ in {changed} of {len(table)} blanks"
     return finish(figure, finding, f"Words for each blank, {listed(table, percent)}")
 
 
 def plot_shares(
-    shares: Mapping[str, float],
-    what: str,
-    guess: tuple[float, str],
-    n: int = 0,
-    finding: str = "",
+    shares: Mapping[str, float], what: str, guess: tuple[float, str], n: int = 0, finding: str = ""
 ) -> Figure:
     """Plot shares as bars, beside what guessing reaches.
 
@@ -149,7 +135,7 @@ def plot_shares(
     if n:
         ends = intervals([round(n * share) for share in values], [n] * len(values))
         shown = [f"{s} ({a:.0f} to {b:.0f})" for s, a, b in zip(shown, *ends, strict=True)]
-        bars(ax, shares, [""] * len(values), tint("C0", 0.55), what, told=shown)
+        bars(ax, shares, "", tint("C0", 0.55), what, told=shown)
         ax.hlines(range(len(values)), *ends / 100, color=INK, linewidth=1.4)
         for y, (text, end) in enumerate(zip(shown, ends[1] / 100, strict=True)):
             write(ax, end, y, text, size=9.5, shift=(4, 0), ha="left")
@@ -163,14 +149,19 @@ def plot_shares(
     best = max(shares, key=shares.get)
     found = f"“{best}” is right most often"
     if n:  # whose intervals reach that of the best
-        names, lowest = list(shares), ends[0, list(shares).index(best)]
-        near = [name for name, high in zip(names, ends[1], strict=True) if high >= lowest]
-        near.remove(best)
+        lowest = ends[0, list(shares).index(best)]
+        near = [k for k, high in zip(shares, ends[1], strict=True) if high >= lowest and k != best]
         found += f", “{near[0]}” nearly so" if near else ""
     return finish(figure, f"{finding or found}; {told}")
 
 
 # --- two views of one place
+
+LOOKS = {  # of a word
+    "asked": {"edge": OTHER, "face": tint(OTHER, 0.35), "bold": True},
+    "seen": {"edge": FAINT, "face": tint(HIDDEN, 0.22)},
+    "unseen": {"edge": FAINT, "face": "white", "colour": "#c0c0c0"},
+}
 
 
 def draw_views(
@@ -185,18 +176,13 @@ def draw_views(
     size, widths = (8.6, 0.7 + 1.45 * len(views)), (1.65, 1)
     figure, axes = subplots(len(views), 2, figsize=size, width_ratios=widths, squeeze=False)
     places = _flow(words, 50)
-    roles = {
-        "asked": {"edge": OTHER, "face": tint(OTHER, 0.35), "bold": True},
-        "seen": {"edge": FAINT, "face": tint(HIDDEN, 0.22)},
-        "unseen": {"edge": FAINT, "face": "white", "colour": "#c0c0c0"},
-    }
     highest = max(max(chances.values()) for _, chances in views.values())
     for (ax, right), (name, (sees, chances)) in zip(axes, views.items(), strict=True):
         ax.set(xlim=(-0.5, 51), ylim=(max(2.6, places[-1][0] + 1.4), -1.25))
         ax.set_axis_off()
         write(ax, 0, -0.85, name, size=11, bold=True, ha="left")
         for t, (line, x, width) in enumerate(places):
-            look = roles["asked" if t == place else "seen" if sees[t] else "unseen"]
+            look = LOOKS["asked" if t == place else "seen" if sees[t] else "unseen"]
             text = "?" if t == place else words[t]
             box(ax, x, 0.85 * line, width, 0.62, text, size=9.5, **look)
         shown = [percent(chance) for chance in chances.values()]

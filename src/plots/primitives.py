@@ -296,10 +296,7 @@ def intervals(hits: Sequence[int], counts: Sequence[int]) -> np.ndarray:
 
 
 def stacked_bars(
-    ax: Axes,
-    table: Mapping[str, Mapping[str, float]],
-    colours: Mapping[str, Any],
-    label: str,
+    ax: Axes, table: Mapping[str, Mapping[str, float]], colours: Mapping[str, Any], label: str
 ) -> None:
     """Draw horizontal bars made of parts, each part with its value in it.
 
@@ -318,10 +315,7 @@ def stacked_bars(
 
 
 def grouped_bars(
-    ax: Axes,
-    table: Mapping[str, Mapping[str, float]],
-    colours: Mapping[str, Any],
-    label: str,
+    ax: Axes, table: Mapping[str, Mapping[str, float]], colours: Mapping[str, Any], label: str
 ) -> None:
     """Draw groups of horizontal bars, each bar with its value.
 
@@ -440,9 +434,8 @@ def level(
 
     Its name is above it at its right end, or `below` or `left`; at a place it is above the axes.
     """
-    (ax.axhline if axis == "y" else ax.axvline)(
-        value, color=MUTED, linestyle="--", linewidth=1.3, zorder=1
-    )
+    draw = ax.axhline if axis == "y" else ax.axvline
+    draw(value, color=MUTED, linestyle="--", linewidth=1.3, zorder=1)
     tell(ax, "", f"Dashed line: {name}")
     if axis == "x":
         write(ax, value, 1, name, GREY, shift=(0, 8), xycoords=("data", "axes fraction"))
@@ -470,8 +463,7 @@ def label_points(
     """
     from adjustText import adjust_text  # 0.3 s, and needed here only
 
-    inks = [colours] * len(names) if isinstance(colours, str) else colours
-    heavy = [bold] * len(names) if isinstance(bold, bool) else bold
+    inks, heavy = (np.broadcast_to(each, len(names)) for each in (colours, bold))
     texts = []
     for point, name, ink, strong in zip(points, names, inks, heavy, strict=True):
         look = {"color": ink, "fontsize": size, "fontweight": "bold" if strong else "normal"}

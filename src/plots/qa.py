@@ -127,16 +127,19 @@ def _passage_places(rows: list[Mapping[str, Any]]) -> tuple[list[np.ndarray], li
 
 
 def _draw_scores(
-    axes: Sequence[Axes], start: np.ndarray, end: np.ndarray, span: tuple[int, int], name: str
+    axes: Sequence[Axes], start: np.ndarray, end: np.ndarray, span: tuple[int, int]
 ) -> None:
     sides = zip(axes, (start, end), span, (START, END), ("start", "end"), strict=True)
     for ax, values, at, colour, side in sides:
         colours = [colour if i == at else tint(colour, 0.4) for i in range(len(values))]
         ax.bar(range(len(values)), values, 0.82, color=colours)
         ax.axvspan(span[0] - 0.5, span[1] + 0.5, color=ANSWER, alpha=0.2, linewidth=0, zorder=0)
-        ax.set_ylabel(name.format(side), color=colour)
+        ax.axhline(0, color=MUTED, linewidth=0.8)
+        ax.set_ylabel(f"{side} logit", color=colour)
         ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         ax.tick_params(axis="x", length=0, labelbottom=False)
+        ax.spines["bottom"].set_visible(False)
+        ax.margins(y=0.15)
     axes[0].set_xlim(-0.7, len(start) - 0.3)
 
 
@@ -205,20 +208,18 @@ def plot_threshold(
         chosen: the threshold to mark.
     """
     sure, answerable = np.asarray(scores, dtype=float), np.asarray(has_answer, dtype=bool)
-    places = expit(np.linspace(-7, 7, 301))  # dense near 0 and 1, which the axis never reaches
-    grid = np.union1d(places, [chosen])
-    answered = sure[None] >= grid[:, None]  # bool[G, N]
-    total = np.where(answered, np.where(answerable, f1, 0.0), ~answerable).mean(axis=1)
+    grid = np.union1d(expit(np.linspace(-7, 7, 301)), [chosen])  # dense near 0 and 1
+    answered = sure >= grid[:, None]  # bool[G, N]
     shares = {
         "answerable: answered": answered[:, answerable].mean(axis=1),
         "unanswerable: refused": 1 - answered[:, ~answerable].mean(axis=1),
-        "F1 over all": total,
+        "F1 over all": np.where(answered, np.where(answerable, f1, 0), ~answerable).mean(axis=1),
     }
-    at = int(np.flatnonzero(grid == chosen)[0])
+    marked = [values[grid == chosen].item() for values in shares.values()]
     colours = dict(zip(shares, (START, END, ANSWER), strict=True))
     figure, ax = subplots(figsize=(8, 3.9))
     labels = "threshold: the lowest score that is answered", "% of questions, or F1"
-    x, place = (np.clip(each, places[0], places[-1]) for each in (grid, chosen))
+    x, place = (np.clip(each, expit(-7), expit(7)) for each in (grid, chosen))  # not 0, not 1
     curves = {name: np.stack([x, 100 * values], axis=1) for name, values in shares.items()}
     ax.set_xscale("logit")
     lines(ax, curves, *labels, colours, xlim=(x[0], x[-1]), ylim=(0, 105))
@@ -226,13 +227,13 @@ def plot_threshold(
     ticks = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
-    for name, values in shares.items():
-        ax.plot(place, 100 * values[at], "o", color=colours[name], markeredgecolor="white")
+    for value, colour in zip(marked, colours.values(), strict=True):
+        ax.plot(place, 100 * value, "o", color=colour, markeredgecolor="white")
     level(ax, place, f"threshold {chosen:.2f}", "x")
-    answers, refuses, _ = (percent(values[at]) for values in shares.values())
-    finding = f"At {chosen:.2f} the reader answers {answers} of {answerable.sum()} answerable"
-    finding += f" questions and refuses {refuses} of {(~answerable).sum()} unanswerable ones"
-    return finish(figure, finding, f"F1 over all questions is {100 * total[at]:.1f} there")
+    finding = f"At {chosen:.2f} the reader answers {percent(marked[0])} of {answerable.sum()} "
+    finding += f"answerable questions and refuses {percent(marked[1])} of {(~answerable).sum()} "
+    finding += "unanswerable ones"
+    return finish(figure, finding, f"F1 over all questions is {100 * marked[2]:.1f} there")
 
 
 # --- pictures
@@ -263,11 +264,7 @@ def draw_question_to_answer(
     look = {"xycoords": "axes fraction", "ha": "left", "linespacing": 1.35}
     write(axes[0], 0, 0.5, "\n".join(wrapped), size=11, **look)
     _write_tokens(axes[1], tokens, span)
-    _draw_scores(axes[2:], start, end, span, "{} logit")
-    for ax in axes[2:]:
-        ax.axhline(0, color=MUTED, linewidth=0.8)
-        ax.spines["bottom"].set_visible(False)
-        ax.margins(y=0.15)
+    _draw_scores(axes[2:], start, end, span)
     text = _join(tokens[first : last + 1])
     at = {"xycoords": axes[3].get_xaxis_transform(), "va": "top", "shift": (0, -5)}
     side = "left" if first < 0.2 * T else "right" if last > 0.8 * T else "center"
@@ -283,13 +280,12 @@ def draw_question_to_answer(
 def show_answer(answer: Answer, context: str, question: str | None = None) -> Panel:
     """Show the passage with the answer highlighted and how sure the reader is, or its refusal.
 
-    ValueError where the answer is not at its place in `context`.
+    Raises:
+        ValueError: the answer is not at its place in `context`.
     """
     if context[answer.start : answer.end] != answer.text:
-        raise ValueError(
-            f"the answer {answer.text!r} is not at characters {answer.start} to {answer.end} of "
-            "this passage; show it with its own."
-        )
+        found = f"the answer {answer.text!r} is not at characters {answer.start} to {answer.end}"
+        raise ValueError(f"{found} of this passage; show it with its own.")
     passage = with_marks(context, answer.start, answer.end)
     verdict = f"{answer.text} ({answer.score:.2f} sure)"
     if not answer.text:

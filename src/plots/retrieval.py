@@ -116,16 +116,10 @@ def draw_open_pipeline(passages: int, pool: int, read: int) -> Figure:
     write(ax, 79, 33, "sure enough", GREY, 9.5)
     write(ax, 80, 7, "not", GREY, 9.5)
     finding = f"Of {passages:,} passages {read:,} are read, and one of them answers, or none"
-    searched = f"Two searches, by keyword and by meaning, keep the best {pool:,} each of"
-    last = (
-        f"The best {read:,} of both, fused, are read. If it is sure enough, what comes out is the"
-    )
-    return finish(
-        figure,
-        finding,
-        f"{searched} {passages:,} passages for the question",
-        f"{last} answer and its evidence, if not, “I don't know”",
-    )
+    shows = f"Two searches, by keyword and by meaning, keep the best {pool:,} each of {passages:,}"
+    shows += f" passages for the question. The best {read:,} of both, fused, are read. If it is "
+    shows += "sure enough, what comes out is the answer and its evidence, if not, “I don't know”"
+    return finish(figure, finding, shows)
 
 
 # --- by keyword
@@ -191,9 +185,7 @@ def plot_two_searches(
     for ax, (name, values) in zip(axes[0], scores.items(), strict=True):
         first = int(np.argmax(values))
         shades = [tint(WAY_COLOURS[name], 0.9 if i == first else 0.35) for i in range(len(texts))]
-        bars(
-            ax, list(zip(texts, values, strict=True)), colour=shades, label=labels[name], room=1.25
-        )
+        bars(ax, [*zip(texts, values, strict=True)], "{:.2f}", shades, labels[name], room=1.25)
         ax.set_xlim(left=1.2 * min(0, *values))
         ax.axvline(0, color=MUTED, linewidth=0.8)
         found.append(f"{WAY_NAMES[name]} “{texts[first]}” is first")

@@ -271,31 +271,32 @@ def draw_encoder_decoder(date: str, iso: str, D: int) -> Figure:
     arrow(ax, (R + 1.32, 1.6), (R + 2.26, 1.6), STATE)
     wire = {"color": STATE, "linewidth": 1.6, "zorder": 0}
     ax.plot([R + 1.3, R + 2.43 + 1.5 * (len(wrote) - 1)], [0.65, 0.65], **wire)
-    for t, character in enumerate(wrote):
-        x = R + 2.6 + 1.5 * t
-        _cell(ax, x, ANSWER)
-        arrow(ax, (x - 0.17, 0.65), (x - 0.17, 1.02), STATE)
-        arrow(ax, (x, 1.68), (x, 2.12))
-        box(ax, x, 2.35, 1.04, 0.44, "scores", GREY, "white", size=8)
-        arrow(ax, (x, 2.6), (x, 3.0))
-        write(ax, x, 3.3, character, ANSWER, 12, bold=True)
-        fed = [*"-", *wrote][t] if t else "start"
-        write(ax, x + 0.17, -0.35, fed, MUTED, 12 if t else 8.5)
-        arrow(ax, (x + 0.17, -0.05), (x + 0.17, 1.02), MUTED)
-        if t < len(wrote) - 1:
-            arrow(ax, (x + 0.34, 1.35), (x + 1.14, 1.35), ANSWER)
-            back = ([x + 0.25, x + 0.8, x + 0.8], [3.3, 3.3, -0.35])
-            ax.plot(*back, color=MUTED, linewidth=1.1, linestyle=":", zorder=0)
-            arrow(ax, (x + 0.8, -0.35), (x + 1.4, -0.35), MUTED)
+    for t, pair in enumerate(zip(["", *wrote], wrote, strict=False)):
+        _draw_step(ax, R + 2.6 + 1.5 * t, *pair, t == len(wrote) - 1)
     write(ax, 0.05, -1.15, "encoder: reads", INPUT, 10.5, bold=True, ha="left")
     says = "decoder: the likeliest character is read next"
     write(ax, R + 2.2, -1.15, says, ANSWER, 10.5, bold=True, ha="left")
     finding = f"Whatever “{date}” says must pass through {D} numbers"
-    encoder = (
-        f"An encoder reads the {len(date)} characters of “{date}”; its last state, {D} numbers"
-    )
-    decoder = f"is the decoder's first state and an input of all its steps. It writes “{iso}”"
-    return finish(figure, finding, f"{encoder}, {decoder}, each character read back in")
+    shows = f"An encoder reads the {len(date)} characters of “{date}”; its last state, {D} numbers,"
+    shows += f" is the decoder's first state and an input of all its steps. It writes “{iso}”, each"
+    return finish(figure, finding, f"{shows} character read back in")
+
+
+def _draw_step(ax: Axes, x: float, read: str, character: str, last: bool) -> None:
+    """A step of the decoder, which reads a character, "" at the start, and writes the next."""
+    _cell(ax, x, ANSWER)
+    arrow(ax, (x - 0.17, 0.65), (x - 0.17, 1.02), STATE)
+    arrow(ax, (x, 1.68), (x, 2.12))
+    box(ax, x, 2.35, 1.04, 0.44, "scores", GREY, "white", size=8)
+    arrow(ax, (x, 2.6), (x, 3.0))
+    write(ax, x, 3.3, character, ANSWER, 12, bold=True)
+    write(ax, x + 0.17, -0.35, read or "start", MUTED, 12 if read else 8.5)
+    arrow(ax, (x + 0.17, -0.05), (x + 0.17, 1.02), MUTED)
+    if not last:
+        arrow(ax, (x + 0.34, 1.35), (x + 1.14, 1.35), ANSWER)
+        back = ([x + 0.25, x + 0.8, x + 0.8], [3.3, 3.3, -0.35])
+        ax.plot(*back, color=MUTED, linewidth=1.1, linestyle=":", zorder=0)
+        arrow(ax, (x + 0.8, -0.35), (x + 1.4, -0.35), MUTED)
 
 
 def _cell(ax: Axes, x: float, colour: str) -> None:

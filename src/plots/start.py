@@ -182,11 +182,7 @@ def draw_training_loop() -> Figure:
 
 
 def plot_line_training(
-    x: np.ndarray,
-    y: np.ndarray,
-    history: Sequence[tuple[float, float, float]],
-    x_label: str,
-    y_label: str,
+    x: np.ndarray, y: np.ndarray, history: Sequence[tuple[float, ...]], x_label: str, y_label: str
 ) -> Figure:
     """Plot a line on its way to the points, and beside it the way of its two numbers downhill.
 
@@ -210,15 +206,11 @@ def plot_line_training(
     ax.set(xlim=(0, right), ylim=(min(0, min(y)) - 0.03 * max(y), 1.12 * max(y)))
     ax.set(xlabel=x_label, ylabel=y_label)
     label_line_ends(ax, [ends[0], ends[1], ends[-1]])
-    gains = (errors[0] - errors) / max(errors[0] - errors[-1], 1e-12)
-    enough = next(epoch for epoch in shown if gains[epoch] > 0.99)
-    finding = (
-        f"The first {enough:,} of {epochs:,} epochs bring {percent(gains[enough])} of the gain"
-    )
-    steps = {
-        name: f"slope {slopes[e]:.2f}, intercept {intercepts[e]:.2f}, error {errors[e]:.2f}"
-        for e, name in names.items()
-    }
+    gain = (errors[0] - errors) / max(errors[0] - errors[-1], 1e-12)
+    enough = next(epoch for epoch in shown if gain[epoch] > 0.99)
+    finding = f"The first {enough:,} of {epochs:,} epochs bring {percent(gain[enough])} of the gain"
+    told = "slope {:.2f}, intercept {:.2f}, error {:.2f}"
+    steps = {name: told.format(*history[epoch]) for epoch, name in names.items()}
     shows = "Left: points, and lines that come nearer to them. Right: the way of slope and"
     shows += " intercept across lines of equal error, towards a cross at the least-squares solution"
     return finish(figure, finding, shows, listed(steps))
@@ -325,7 +317,7 @@ def plot_task_scores(scores: Mapping[str, Score]) -> Figure:
         for count, a, b, c in zip(shown, low, high, rival, strict=True)
     ]
     label = "right answers, %; orange: one answer for all; line: 95 % interval"
-    bars(ax, shares, [""] * len(shown), label=label, told=told)
+    bars(ax, shares, "", label=label, told=told)
     for row, (start, end) in enumerate(zip(low, high, strict=True)):
         ax.plot([start, end], [row, row], color=INK, linewidth=1.4)
         ax.plot([rival[row]] * 2, [row - 0.38, row + 0.38], color=END, linewidth=2.4)

@@ -201,9 +201,8 @@ def plot_weight_change(changes: Mapping[str, Sequence[float]]) -> Figure:
     frozen = [part for part, values in parts.items() if not values.any()]
     finding += f"; the {' and '.join(frozen)} not at all" if frozen else ""
     means = listed({part: values.mean() for part, values in parts.items()}, "{:.1f} %")
-    return finish(
-        figure, finding, f"How far parts of the encoder moved, means over layers: {means}"
-    )
+    shows = f"How far parts of the encoder moved, means over layers: {means}"
+    return finish(figure, finding, shows)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

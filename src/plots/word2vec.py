@@ -77,9 +77,7 @@ def draw_windows(words: Sequence[str], window: int) -> Figure:
     )
     finding = f"A window of {window} takes {T} steps: {T} rows of CBOW"
     shows = f"The sentence “{' '.join(words)}” once per row, the window one word further each time"
-    pairs = [
-        (word, " ".join(words[j] for j in around)) for word, around in zip(words, near, strict=True)
-    ]
+    pairs = [(words[i], " ".join(words[j] for j in around)) for i, around in enumerate(near)]
     finding += f", {sum(map(len, near))} pairs of skip-gram"
     return finish(figure, finding, shows, f"Centre and context, {listed(pairs)}")
 
@@ -113,11 +111,9 @@ def draw_network(V: int, D: int, word: str) -> Figure:
         arrow(ax, (x - 1.75, 2.05), (x - 0.98, 2.05), width=1.1)
         arrow(ax, (x + 0.98, 2.05), (x + 1.53, 2.05), width=1.1)
     finding = f"Two matrices and nothing between them: {2 * V * D:,} numbers to learn"
-    shows = (
-        f"A one-hot row of {V:,} numbers picks one row of the embeddings, {V:,} by {D}; these {D}"
-    )
-    shows += f" numbers times the output matrix, {D} by {V:,}, give {V:,} scores, and softmax makes"
-    return finish(figure, finding, f"{shows} probabilities of them")
+    shows = f"A one-hot row of {V:,} numbers picks one row of the embeddings, {V:,} by {D}; these "
+    shows += f"{D} numbers times the output matrix, {D} by {V:,}, give {V:,} scores, and softmax"
+    return finish(figure, finding, f"{shows} makes probabilities of them")
 
 
 def draw_architectures() -> Figure:

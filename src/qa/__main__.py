@@ -133,7 +133,7 @@ def ask(
 ) -> None:
     """Answer a question from a text, your files, or Wikipedia, or say that nothing there does.
 
-    Of Wikipedia the introductions of 10,033 articles, without what stood in parentheses.
+    Of Wikipedia the introductions of 10,033 articles, without what was in parentheses.
     """
     _check_threshold(threshold)
     if context_file is not None and texts is not None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from src.qa.metrics import check_temperature, is_number, threshold_below
+from src.qa.metrics import check_temperature, is_real, threshold_below
 
 MAX_LOGIT = 36.0  # beyond it float64 rounds a score to 1
 # Between which a temperature is looked for: answers that a score separates perfectly would want 0.
@@ -51,7 +51,8 @@ class Reliability:
 def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = 10) -> Reliability:
     """Sort answers by confidence into bins of equal width from 0 to 1.
 
-    ValueError where a confidence is not in [0, 1].
+    Raises:
+        ValueError: a confidence is not in [0, 1].
     """
     confidences = np.asarray(confidences, dtype=float)
     if not ((confidences >= 0) & (confidences <= 1)).all():
@@ -92,7 +93,7 @@ class Scaling:
 
     def __post_init__(self):
         check_temperature(self.temperature)
-        if not is_number(self.offset) or not math.isfinite(self.offset):
+        if not is_real(self.offset) or not math.isfinite(self.offset):
             raise ValueError(f"offset is {self.offset!r}; it must be a number, such as 0.")
 
     def __call__(self, scores: np.ndarray | float) -> np.ndarray:
@@ -103,8 +104,10 @@ class Scaling:
 def fit_scaling(scores: np.ndarray, correct: np.ndarray, offset: bool = False) -> Scaling:
     """Fit a temperature, and an offset where asked for: logistic regression of `correct` on logits.
 
-    Fit it on other questions than those it is judged by. ValueError where all answers are right, or
-    all wrong.
+    Fit it on other questions than those it is judged by.
+
+    Raises:
+        ValueError: all answers are right, or all wrong.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -220,7 +223,10 @@ def compare(
     """Fit scaling and threshold on validation questions, and see what they are worth on others.
 
     The answers to both are of `evaluation.judge`. `wanted` is how often an answer at the threshold
-    or above should be right. ValueError where all validation answers are right, or all wrong.
+    or above should be right.
+
+    Raises:
+        ValueError: as `fit_scaling`.
     """
     scaling = fit_scaling(confidences, correct, offset=True)
     threshold = threshold_for(confidences, correct, wanted)

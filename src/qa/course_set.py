@@ -104,7 +104,10 @@ def find_answer(passage: str, answer: str, phrase: str | None = None) -> int:
     """Character offset of `answer` in `passage`, as a whole word or words.
 
     `phrase` are words around the answer that occur once in the passage, needed where the answer
-    itself occurs more than once. ValueError says what to change.
+    itself occurs more than once.
+
+    Raises:
+        ValueError: says what to change.
     """
     if not answer.strip():
         raise ValueError("the answer is blank; copy the words from the passage.")

@@ -68,10 +68,8 @@ def cpu_attention(
         ValueError: dropout is above zero, which this path leaves out.
     """
     if dropout:
-        raise ValueError(
-            f"{NAME} attention has no dropout, but the model asks for {dropout}; "
-            "set attention dropout to 0 or use 'sdpa'."
-        )
+        found = f"{NAME} attention has no dropout, but the model asks for {dropout}"
+        raise ValueError(f"{found}; set attention dropout to 0 or use 'sdpa'.")
     B, H, T, D = query.shape
     scale = D**-0.5 if scaling is None else scaling
     bias = None

@@ -58,8 +58,10 @@ def load_data(data: Data) -> DatasetDict:
     """Load one source or several: what `finetune(data=...)` takes.
 
     A source is a name or path (as `load_squad`), a Dataset (taken as "train") or DatasetDict in the
-    same columns. Splits of the same name are joined, in the order given. SquadFormatError as
-    `load_squad`, and where a question id is in two sources.
+    same columns. Splits of the same name are joined, in the order given.
+
+    Raises:
+        SquadFormatError: as `load_squad`; or a question id is in two sources.
     """
     loaded = [(source, _load(source, answers=True)) for source in _sources(data)]
     names = list(dict.fromkeys(split for _, splits in loaded for split in splits))
@@ -87,9 +89,7 @@ def load_split(data: Data, split: str = "validation", answers: bool = True) -> D
 
 def answerable_only(dataset: Dataset) -> Dataset:
     """The rows whose passage holds the answer, in their order."""
-    return dataset.select(
-        [row for row, answers in enumerate(dataset["answers"]) if answers["text"]]
-    )
+    return dataset.select([i for i, answers in enumerate(dataset["answers"]) if answers["text"]])
 
 
 def gold_answers(dataset: Dataset) -> dict[str, list[str]]:

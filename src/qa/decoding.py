@@ -209,7 +209,11 @@ def _softmax_with_null(logits: np.ndarray, null_logit: float) -> tuple[np.ndarra
 
 
 def checked_logits(logits: np.ndarray, length: int) -> np.ndarray:
-    """float64[length], the logits of the window's own tokens; ValueError where one is no number."""
+    """float64[length], the logits of the window's own tokens.
+
+    Raises:
+        ValueError: one is no number.
+    """
     inside = np.asarray(logits, dtype=np.float64)[:length]
     if not np.isfinite(inside).all():
         found = "the model gives logits that are not numbers (NaN or infinite), so it is damaged"

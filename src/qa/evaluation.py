@@ -57,9 +57,8 @@ def evaluate(
         ValueError: a DatasetDict (name the split), or a threshold outside [0, 1].
     """
     if isinstance(dataset, DatasetDict):
-        raise ValueError(
-            f"found a DatasetDict; choose a split, for example dataset[{next(iter(dataset))!r}]."
-        )
+        first = next(iter(dataset))
+        raise ValueError(f"found a DatasetDict; choose a split, for example dataset[{first!r}].")
     if threshold is not None:
         check_threshold(threshold)
     start = time.perf_counter()

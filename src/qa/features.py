@@ -55,11 +55,9 @@ def prepare_features(
     special_tokens = tokenizer.num_special_tokens_to_add(pair=True)
     room = max_length - special_tokens - question_limit
     if not 0 <= doc_stride < room:
-        raise ValueError(
-            f"doc_stride is {doc_stride}, but windows of max_length "
-            f"{max_length} have room for {room} passage tokens beside a long "
-            "question; choose a doc_stride below that."
-        )
+        found = f"doc_stride is {doc_stride}, but windows of max_length {max_length} have room for"
+        advice = f"{room} passage tokens beside a long question; choose a doc_stride below that"
+        raise ValueError(f"{found} {advice}.")
     how = tokenizer, question_limit, max_length, doc_stride, labels
     starts = range(0, len(dataset), TOGETHER)
     parts = [_windows(dataset.skip(start).take(TOGETHER), start, *how) for start in starts]

@@ -55,7 +55,11 @@ class KeywordIndex:
 
     @classmethod
     def build(cls, documents: Sequence[Document]) -> KeywordIndex:
-        """Count all words of all documents; RetrievalError where they hold none."""
+        """Count all words of all documents.
+
+        Raises:
+            RetrievalError: they hold none.
+        """
         import bm25s
 
         ids: dict[str, int] = {}

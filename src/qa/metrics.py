@@ -213,18 +213,18 @@ def threshold_below(levels: np.ndarray, groups: int) -> float:
 def check_threshold(threshold: float, name: str = "threshold") -> None:
     """Raise ValueError unless it is a number in [0, 1]."""
     # `not 0 <= x` rather than `x < 0`, so that NaN is caught too.
-    if not is_number(threshold) or not 0 <= threshold <= 1:
+    if not is_real(threshold) or not 0 <= threshold <= 1:
         says = "it is a score, from 0 (answer everything) to 1"
         raise ValueError(f"{name} is {threshold!r}; {says}.")
 
 
 def check_temperature(temperature: float) -> None:
     """Raise ValueError unless it is a number above 0."""
-    if not is_number(temperature) or not 0 < temperature < math.inf:
+    if not is_real(temperature) or not 0 < temperature < math.inf:
         says = "it must be a number above 0, such as 1"
         raise ValueError(f"temperature is {temperature!r}; {says}.")
 
 
-def is_number(value: object) -> bool:
+def is_real(value: object) -> bool:
     """Whether this is a number, and not True or False."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)

@@ -27,6 +27,7 @@ from src.files import read_json
 from src.qa.calibration import Scaling
 from src.qa.cpu_attention import use_cpu_attention
 from src.qa.metrics import check_threshold
+from src.runtime import first_line
 from src.training import write_run
 
 WEIGHTS = runtime.COURSE / "weights"
@@ -245,8 +246,10 @@ def card_folder(name: str | Path) -> Path | None:
 def read_card(name: str | Path) -> dict:
     """The card of released weights or of a run: data, recipe, machine, threshold, scores.
 
-    {} for a model without a card. Only released weights have a `base`. ModelError where it cannot
-    be read, or threshold, temperature or offset is not a number in range.
+    {} for a model without a card. Only released weights have a `base`.
+
+    Raises:
+        ModelError: it cannot be read, or threshold, temperature or offset is not a number in range.
     """
     folder = card_folder(name)
     if folder is None:
@@ -280,7 +283,9 @@ def save_released(
     """Write `model` as released weights: half precision, without its base's word embeddings.
 
     The card names the `base`; `about` and `history` of the training are as in `write_run`.
-    ModelError where the embeddings differ from the base's, for then they would be lost.
+
+    Raises:
+        ModelError: the embeddings differ from the base's, for then they would be lost.
     """
     weights = model.state_dict()
     frozen = next(name for name in weights if name.endswith(WORD_EMBEDDINGS))
@@ -301,11 +306,6 @@ def share(folder: Path) -> None:
 def _base_embeddings(base: str) -> torch.Tensor:
     state = load_file(assets.path(base) / SAFE_WEIGHTS_NAME)
     return next(tensor for name, tensor in state.items() if name.endswith(WORD_EMBEDDINGS)).float()
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, for one-sentence messages."""
-    return str(error).strip().split("\n")[0].rstrip(". ")
 
 
 # Parts of an encoder layer by the names that BERT's parameters have.

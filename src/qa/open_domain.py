@@ -159,16 +159,15 @@ class WikipediaAnswerer:
     ) -> OpenAnswer:
         """Search n passages, read them together, and give the best answer.
 
-        `threshold` is the lowest score that is answered; None is this answerer's. ValueError for a
-        blank question, or a threshold outside [0, 1].
+        `threshold` is the lowest score that is answered; None is this answerer's.
+
+        Raises:
+            ValueError: a blank question, or a threshold outside [0, 1].
         """
         return self.ask_many([question], n, threshold)[0]
 
     def ask_many(
-        self,
-        questions: Sequence[str],
-        n: int = PASSAGES_READ,
-        threshold: float | None = None,
+        self, questions: Sequence[str], n: int = PASSAGES_READ, threshold: float | None = None
     ) -> list[OpenAnswer]:
         """One `OpenAnswer` per question; all passages are read together."""
         threshold = self.threshold if threshold is None else threshold

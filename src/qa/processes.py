@@ -49,10 +49,13 @@ def broadcast(value: T, state: PartialState) -> T:
 
 @contextmanager
 def abort_when_a_peer_fails(state: PartialState, advice: str) -> Iterator[None]:
-    """RunError where another process is gone, or this one is told to end since another failed.
+    """Say in one sentence, ending in `advice`, that another process failed.
 
     torchrun ends all processes with the first that fails, by SIGTERM. A process that works alone is
-    left alone. `advice` is the end of the sentence: what to do.
+    left alone.
+
+    Raises:
+        RunError: another process is gone, or this one is told to end since another failed.
     """
     if state.num_processes == 1:
         yield

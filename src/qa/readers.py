@@ -14,11 +14,11 @@ from datasets import Dataset
 
 from src.qa.rows import (
     NEEDS_NO_ANSWERS,
-    Problem,
+    Fault,
     Questions,
     SquadFormatError,
     check_fields,
-    listed,
+    first_three,
     name_of,
     places_of,
     show,
@@ -130,7 +130,7 @@ def _read_csv(questions: Questions, text: str, file_name: str) -> None:
             with questions.within(f"line {line}"):
                 if len(cells) != len(columns):
                     says = f"has {len(cells)} cells, the header {len(columns)}"
-                    raise Problem(f"{says}; put a text that holds {separator!r} in quotes", "cells")
+                    raise Fault(f"{says}; put a text that holds {separator!r} in quotes", "cells")
                 row = dict(zip(columns, cells, strict=True))
                 fields = {"id": f"{file_name}:{line}"}
                 fields |= {name: row[name] for name in COLUMNS if name in row}
@@ -190,15 +190,15 @@ def _read_answer(row: dict[str, str]) -> dict[str, list]:
         # pandas writes 12.0 where some cells of the column are empty.
         if not re.fullmatch(r"-?[0-9]{1,18}(\.0*)?", given):
             says = f"`answer_start` is {show(given)}; make it a whole number"
-            raise Problem(says, "answer_start type")
+            raise Fault(says, "answer_start type")
         return {"text": [answer], "answer_start": [int(given.split(".")[0])]}
     starts = places_of(answer, context)
     if not starts:
         found = f"the answer {show(answer)} is not in the passage{why_absent(answer, context)}"
-        raise Problem(f"{found}; copy it from there letter for letter", "absent")
+        raise Fault(f"{found}; copy it from there letter for letter", "absent")
     if len(starts) > 1 and answer.strip():
-        found = f"the answer {show(answer)} occurs {len(starts)} times, at {listed(starts)}"
-        raise Problem(f"{found}; write the one meant in a column answer_start", "several")
+        found = f"the answer {show(answer)} occurs {len(starts)} times, at {first_three(starts)}"
+        raise Fault(f"{found}; write the one meant in a column answer_start", "several")
     return {"text": [answer], "answer_start": starts[:1]}
 
 
@@ -230,7 +230,7 @@ def _read_text(file: Path) -> str:
 
 
 def _parse_json(text: str, line: int = 1) -> Any:
-    """Parse JSON that begins in this line, no field twice. Raises a Problem."""
+    """Parse JSON that begins in this line, no field twice. Raises a Fault."""
     try:
         return json.loads(text, object_pairs_hook=_object_without_duplicates)
     except json.JSONDecodeError as error:
@@ -240,15 +240,15 @@ def _parse_json(text: str, line: int = 1) -> Any:
     ends = (
         "a name in .json is for SQuAD, in .jsonl for an object a line, in .csv or .tsv for tables"
     )
-    raise Problem(f"not JSON ({found}); correct it, or the end of its name: {ends}", "JSON")
+    raise Fault(f"not JSON ({found}); correct it, or the end of its name: {ends}", "JSON")
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """json would keep the last and lose the others without a word. Raises a Problem."""
+    """json would keep the last and lose the others without a word. Raises a Fault."""
     result = dict(pairs)
     if len(result) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         near = f" (the one with id {show(result['id'])})" if "id" in result else ""
         says = f"the field {show(twice)} is given twice in one object{near}; correct it"
-        raise Problem(says, "field twice")
+        raise Fault(says, "field twice")
     return result

@@ -10,7 +10,6 @@ Wikipedia's introductions come with the course.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from src.qa.dense import DenseIndex, Report
 from src.qa.documents import Document, RetrievalError, unique_documents, wikipedia
 from src.qa.keyword import KeywordIndex
+from src.text import check_text
 
 # How to search, and the indexes that takes.
 WAYS = {"keyword": ("keyword",), "dense": ("dense",), "fused": ("keyword", "dense")}
@@ -147,13 +147,13 @@ def _indexes_for(by: str) -> tuple[str, ...]:
 
 
 def checked_question(question: str) -> str:
-    """The question without blanks around it; ValueError where it is blank, or no text."""
-    if not isinstance(question, str):
-        raise ValueError(f"the question is {reprlib.repr(question)}; ask in words.")
-    if not question.strip():
-        raise ValueError("the question is blank; ask something.")
+    """The question without blanks around it.
+
+    Raises:
+        ValueError: it is blank, or no text.
+    """
     try:
-        question.encode()
+        check_text(question, "the question").encode()
     except UnicodeEncodeError as error:
         where = f"{error.reason} at character {error.start}"
         raise ValueError(f"the question is not readable as text ({where}); type it anew.") from None

@@ -41,7 +41,7 @@ class SquadFormatError(ValueError):
     """Questions that cannot be loaded; one line: file, place, what is wrong, what to do."""
 
 
-class Problem(Exception):
+class Fault(Exception):
     """One thing that is wrong in a file.
 
     Args:
@@ -66,7 +66,7 @@ class Questions:
         self._columns: dict[str, list] = {column: [] for column in FEATURES}
         self._places: dict[str, str] = {}  # of each id
         self._place: list[str] = []
-        self._problems: dict[str, list[Problem]] = {}
+        self._problems: dict[str, list[Fault]] = {}
 
     @contextmanager
     def within(self, *place: str) -> Iterator[None]:
@@ -74,14 +74,14 @@ class Questions:
         self._place += place
         try:
             yield
-        except Problem as problem:
+        except Fault as problem:
             problem.place = tuple(self._place)
             self._problems.setdefault(problem.kind, []).append(problem)
         finally:
             del self._place[len(self._place) - len(place) :]
 
     def add(self, fields: Any, **given: Any) -> None:
-        """Check a question and take it as a row; Problem where something is wrong with it.
+        """Check a question and take it as a row; Fault where something is wrong with it.
 
         Args:
             fields: SQuAD's, and others, which are ignored. `title` may be left out, `id` and
@@ -99,11 +99,11 @@ class Questions:
         check_fields(fields, dict.fromkeys(texts, str), _QUESTION)
         for field in ("id", "question"):
             if not fields[field].strip():
-                raise Problem(f"`{field}` is empty; fill it in", f"{field} empty")
+                raise Fault(f"`{field}` is empty; fill it in", f"{field} empty")
         answers = self._read_answers(fields) if self.answers else {"text": [], "answer_start": []}
         if fields["id"] in self._places:
             says = f"this id is already in {self._places[fields['id']]}"
-            raise Problem(f"{says}; give every question its own", "id twice")
+            raise Fault(f"{says}; give every question its own", "id twice")
         self._places[fields["id"]] = ", ".join(self._place)
         for column in self._columns:
             self._columns[column].append(answers if column == "answers" else fields[column])
@@ -119,13 +119,13 @@ class Questions:
             found = _list_of_answers(found)
         if not found and not may_be_empty:
             advice = "give it one, or set `is_impossible` to true (SQuAD v2.0)"
-            raise Problem(f"has no `answers`; {advice}; {NEEDS_NO_ANSWERS}", "no answers")
+            raise Fault(f"has no `answers`; {advice}; {NEEDS_NO_ANSWERS}", "no answers")
         found = [] if found is None else found
         if not isinstance(found, list):
-            raise Problem(f"`answers` is {show(found)}; make it a list", "answers")
+            raise Fault(f"`answers` is {show(found)}; make it a list", "answers")
         if impossible and found:
             says = "`is_impossible` is true, yet it has answers; empty them, or set it to false"
-            raise Problem(says, "impossible with answers")
+            raise Fault(says, "impossible with answers")
         answers = {"text": [], "answer_start": []}
         for number, answer in enumerate(found, 1):
             with self.within(f"answer {number}"):
@@ -136,7 +136,11 @@ class Questions:
         return answers
 
     def dataset(self, may_be_empty: bool = False) -> Dataset:
-        """Return the rows. Raises SquadFormatError where there are problems, or no question."""
+        """Return the rows.
+
+        Raises:
+            SquadFormatError: there are problems, or no question.
+        """
         if self._problems:
             kinds = list(self._problems.values())
             message = " Also ".join(map(_tell, kinds[:KINDS_TOLD]))
@@ -150,7 +154,7 @@ class Questions:
         return Dataset.from_dict(self._columns, features=FEATURES)
 
 
-def _tell(problems: list[Problem]) -> str:
+def _tell(problems: list[Fault]) -> str:
     first, *others = problems
     also = ""
     if others:
@@ -164,7 +168,7 @@ def _list_of_answers(answers: dict) -> list[dict[str, Any]]:
     check_fields(answers, {"text": list, "answer_start": list}, _ANSWER)
     texts, starts = answers["text"], answers["answer_start"]
     if len(texts) != len(starts):
-        raise Problem(f"{len(texts)} answer texts, {len(starts)} offsets; pair them", "pairs")
+        raise Fault(f"{len(texts)} answer texts, {len(starts)} offsets; pair them", "pairs")
     pairs = zip(texts, starts, strict=True)
     return [{"text": text, "answer_start": start} for text, start in pairs]
 
@@ -172,17 +176,17 @@ def _list_of_answers(answers: dict) -> list[dict[str, Any]]:
 def check_fields(found: Any, fields: Mapping[str, type], shape: str) -> None:
     """Check that `found` is an object with fields of these very types, its text fit for UTF-8.
 
-    A bool is no int. `shape` is what the Problem says it should be.
+    A bool is no int. `shape` is what the Fault says it should be.
     """
     if not isinstance(found, dict):
-        raise Problem(f"found {show(found)} where an object belongs; {shape}", f"object: {shape}")
+        raise Fault(f"found {show(found)} where an object belongs; {shape}", f"object: {shape}")
     for field, kind in fields.items():
         if field not in found:
-            raise Problem(f"the field `{field}` is missing; {shape}", f"{field} missing")
+            raise Fault(f"the field `{field}` is missing; {shape}", f"{field} missing")
         value = found[field]
         if type(value) is not kind:
             says = f"`{field}` is {show(value)}; make it {_KINDS[kind]}"
-            raise Problem(says, f"{field} type")
+            raise Fault(says, f"{field} type")
         if kind is str:
             _check_characters(field, value)
 
@@ -193,7 +197,7 @@ def _check_characters(field: str, text: str) -> None:
     except UnicodeEncodeError as error:
         broken = f"half of a character, {show(text[error.start])}, at offset {error.start}"
         says = f"`{field}` holds {broken} (a lone surrogate); write the whole character"
-        raise Problem(says, "surrogate") from None
+        raise Fault(says, "surrogate") from None
 
 
 # --- the place of an answer
@@ -202,7 +206,7 @@ def _check_characters(field: str, text: str) -> None:
 def _check_span(context: str, text: str, start: int) -> None:
     if not text.strip():
         says = f"the answer {show(text)} is blank; copy it from the passage, or leave it out"
-        raise Problem(says, "blank answer")
+        raise Fault(says, "blank answer")
     if start >= 0 and context.startswith(text, start):
         return
     found = f"the answer {show(text)} is not at offset {show(start)}"
@@ -215,13 +219,13 @@ def _check_span(context: str, text: str, start: int) -> None:
     starts = places_of(text, context)
     if not starts:
         advice = f"nor anywhere in the passage{why_absent(text, context)}"
-        raise Problem(f"{found}, {advice}; copy it from there letter for letter", "offset")
-    advice = f"it occurs at {listed(starts)}: set `answer_start` to the one meant"
+        raise Fault(f"{found}, {advice}; copy it from there letter for letter", "offset")
+    advice = f"it occurs at {first_three(starts)}: set `answer_start` to the one meant"
     for at in starts[:4]:
         if start in (len(context[:at].encode()), len(context[:at].encode("utf-16-le")) // 2):
             units = "offsets count characters, not bytes or UTF-16 units"
             advice = f"{units}: set `answer_start` to {at}"
-    raise Problem(f"{found}; {advice}", "offset")
+    raise Fault(f"{found}; {advice}", "offset")
 
 
 def places_of(text: str, context: str) -> list[int]:
@@ -233,7 +237,7 @@ def places_of(text: str, context: str) -> list[int]:
     return starts
 
 
-def listed(starts: list[int]) -> str:
+def first_three(starts: list[int]) -> str:
     """Offsets for an error message."""
     return ", ".join(map(str, starts[:3])) + (" and on" if len(starts) > 3 else "")
 

@@ -28,8 +28,9 @@ from src import compute, runtime
 from src.files import read_json, write_json
 from src.qa.cpu_attention import NAME as CPU_ATTENTION
 from src.qa.evaluation import fit_calibration
-from src.qa.models import first_line, load_model, share
+from src.qa.models import load_model, share
 from src.qa.processes import RunError, abort_when_a_peer_fails, folder_lock
+from src.runtime import first_line
 
 if TYPE_CHECKING:
     from src.qa.answerer import QuestionAnswerer
@@ -87,7 +88,11 @@ class FinetuneRun:
 
 
 def checked(given: Mapping) -> dict:
-    """The arguments of `finetune` that make a run what it is. RunError for what cannot be."""
+    """The arguments of `finetune` that make a run what it is.
+
+    Raises:
+        RunError: no run could follow them.
+    """
     minutes, epochs, size = given["minutes"], given["epochs"], given["batch_size"]
     rate, decay = given["learning_rate"], given["weight_decay"]
     processes = int(os.environ.get("WORLD_SIZE", 1))  # before they wait for each other
@@ -115,7 +120,11 @@ def checked(given: Mapping) -> dict:
 
 
 def training_splits(splits: Mapping[str, Dataset]) -> tuple[Dataset, Dataset | None]:
-    """The questions to train on, and those to score on or None. RunError without the first."""
+    """The questions to train on, and those to score on or None.
+
+    Raises:
+        RunError: there are none to train on.
+    """
     if not len(splits.get("train", ())):
         found = ", ".join(f"{name} with {len(rows)}" for name, rows in splits.items()) or "none"
         raise RunError(f"there are no questions in the split 'train' (found {found}); add some.")
@@ -123,7 +132,11 @@ def training_splits(splits: Mapping[str, Dataset]) -> tuple[Dataset, Dataset | N
 
 
 def load_run(folder: str | Path) -> FinetuneRun:
-    """Read the run that `finetune` left in `folder`; RunError where that is not possible."""
+    """Read the run that `finetune` left in `folder`.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
     folder = Path(folder)
     try:
         card = folder / "card.json"
@@ -141,7 +154,9 @@ def open_run(output_dir: Path, arguments: dict, resume: bool) -> FinetuneRun:
 
     Where build/live holds another run, build/live-2 is looked at, and so on; the run's `told` is
     then a sentence. `resume` says whether a run with the same arguments is the one that is meant.
-    RunError where a folder holds files that no run left there.
+
+    Raises:
+        RunError: a folder holds files that no run left there.
     """
     folder, number, why = output_dir, 1, ""
     while (folder / RUN).is_file():
@@ -186,8 +201,10 @@ def latest_checkpoint(run: FinetuneRun) -> tuple[str | None, dict]:
     """The newest whole checkpoint of a run and its record; (None, {}) where there is none.
 
     One whose files are not those that were written is passed over, and the older one serves. One
-    that was cut off while being saved has no record and does not count. RunError where there are
-    finished checkpoints, and every one of them is damaged.
+    that was cut off while being saved has no record and does not count.
+
+    Raises:
+        RunError: there are finished checkpoints, and every one of them is damaged.
     """
     place, damaged = run.output_dir / CHECKPOINTS, []
     if run.finished:  # a kill may have left some while they were being removed
@@ -231,7 +248,11 @@ def told_when_unwritable(folder: Path, advice: str) -> Iterator[None]:
 
 @contextmanager
 def working_in(run: FinetuneRun, state: PartialState) -> Iterator[None]:
-    """Alone in the run's folder. RunError if it cannot be written, or another process ends."""
+    """Alone in the run's folder.
+
+    Raises:
+        RunError: it cannot be written, or another process ends.
+    """
     folder = run.output_dir
     advice = "the same call with resume=True (--resume) goes on from the last checkpoint"
     with (
@@ -251,7 +272,8 @@ def working_in(run: FinetuneRun, state: PartialState) -> Iterator[None]:
 def save_reader(reader: QuestionAnswerer, run: FinetuneRun) -> None:
     """Write the model in half precision, but for the word embeddings; it is rounded in place.
 
-    RunError, and nothing written, where half precision does not hold the weights.
+    Raises:
+        RunError: half precision does not hold the weights; nothing is written.
     """
     network, folder = reader.model, run.output_dir
     if network.config._attn_implementation == CPU_ATTENTION:
@@ -286,11 +308,9 @@ def publish(run: FinetuneRun, hub_id: str) -> None:
         for part in load_model(run.output_dir):
             part.push_to_hub(hub_id)
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"the model in {run.output_dir} is finished, but could not be uploaded to {hub_id!r} "
-            f"({first_line(error)}); log in with `hf auth login`, go online with COURSE_ONLINE=1, "
-            "and call again."
-        ) from None
+        found = f"the model in {run.output_dir} is finished, but could not be uploaded to"
+        advice = "log in with `hf auth login`, go online with COURSE_ONLINE=1, and call again"
+        raise RunError(f"{found} {hub_id!r} ({first_line(error)}); {advice}.") from None
 
 
 def evenly(questions: Dataset, most: int) -> Dataset:

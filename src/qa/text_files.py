@@ -60,8 +60,9 @@ class Block(NamedTuple):
 def read_blocks(file: Path) -> list[Block]:
     """The text of a file, in order.
 
-    UnreadableError where it is broken, locked, too large, or another kind of file; OSError where it
-    cannot be opened.
+    Raises:
+        UnreadableError: it is broken, locked, too large, or another kind of file.
+        OSError: it cannot be opened.
     """
     if not file.is_file():
         file.stat()  # says that there is none

@@ -46,7 +46,11 @@ def anchor(name: str) -> str:
 
 @functools.cache
 def glossary() -> Mapping[str, Term]:
-    """All terms by name, in alphabetical order. Raises ValueError as `parse_glossary` does."""
+    """All terms by name, in alphabetical order.
+
+    Raises:
+        ValueError: as `parse_glossary`.
+    """
     import yaml
 
     return parse_glossary(yaml.safe_load(GLOSSARY.read_text(encoding="utf-8")))
@@ -55,7 +59,8 @@ def glossary() -> Mapping[str, Term]:
 def parse_glossary(data: object) -> dict[str, Term]:
     """The terms of the file's content by name, in alphabetical order.
 
-    ValueError names an entry that is incomplete, double, or refers to nothing.
+    Raises:
+        ValueError: an entry is incomplete, double, or refers to nothing.
     """
     terms = {
         name: replace(entry, name=name, definition=" ".join(entry.definition.split()))

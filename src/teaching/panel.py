@@ -85,7 +85,7 @@ def paragraphs_html(text: str) -> str:
     return "".join(blocks)
 
 
-def box(kind: str, content: str) -> str:
+def framed(kind: str, content: str) -> str:
     """`content` in a box with a coloured edge, one of TINTS.
 
     Its styles are inline: a page that strips them leaves plain paragraphs.
@@ -100,4 +100,4 @@ def box(kind: str, content: str) -> str:
 def folded(summary: str, content: str, kind: str = "info") -> str:
     """`content` behind a line to click on: <details>, which needs no script, also on GitHub."""
     line = f'<summary style="cursor:pointer">{summary}</summary>'
-    return box(kind, f"<details>{line}{content}</details>")
+    return framed(kind, f"<details>{line}{content}</details>")

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 def show_quiz(quiz: str, questions: str) -> None:
     """Show one set of questions: click on a choice to see whether it is right and why.
 
-    `quiz` is a file in data/quizzes, such as "08_bert_squad", `questions` the id of a set in it;
-    ValueError names those there are.
+    `quiz` is a file in data/quizzes, such as "08_bert_squad", `questions` the id of a set in it.
+
+    Raises:
+        ValueError: there is none; names those there are.
     """
     from src.teaching.quizzes import load_set  # here, since pydantic is slow to import
 

@@ -95,7 +95,11 @@ class _Quiz:
 
 
 def load_set(quiz: str, questions: str) -> QuestionSet:
-    """One set of a quiz. Raises ValueError as `show_quiz` does."""
+    """One set of a quiz.
+
+    Raises:
+        ValueError: as `show_quiz`.
+    """
     sets = load_quiz(quiz)
     if questions not in sets:
         raise ValueError(f"quiz {quiz!r} has no set {questions!r}; it has {', '.join(sets)}.")
@@ -103,14 +107,22 @@ def load_set(quiz: str, questions: str) -> QuestionSet:
 
 
 def all_sets() -> list[QuestionSet]:
-    """Every set of every quiz. Raises ValueError as `load_quiz` does."""
+    """Every set of every quiz.
+
+    Raises:
+        ValueError: as `load_quiz`.
+    """
     names = sorted(file.stem for file in QUIZZES.glob("*.json"))
     return [one for name in names for one in load_quiz(name).values()]
 
 
 @functools.cache
 def load_quiz(name: str) -> dict[str, QuestionSet]:
-    """All sets of a quiz by id; ValueError where its file is not there, or is wrong."""
+    """All sets of a quiz by id.
+
+    Raises:
+        ValueError: its file is not there, or is wrong.
+    """
     path = QUIZZES / f"{name}.json"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in QUIZZES.glob("*.json"))) or "none"

@@ -11,8 +11,10 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 def checked(kind: Any, data: object, file: str) -> Any:
     """The content of a data file as a `kind`: a type, such as dict[str, Term], of pydantic's.
 
-    `data` is what JSON or YAML made of it. ValueError, naming `file`, entry and reason, where it is
-    none.
+    `data` is what JSON or YAML made of it.
+
+    Raises:
+        ValueError: `data` is none; names `file`, entry and reason.
     """
     try:
         return TypeAdapter(kind).validate_python(data)

@@ -12,8 +12,10 @@ from src.teaching.panel import Panel, style
 def show_source(*objects: object) -> None:
     """Show where each of `objects` is written and its highlighted source, in the order given.
 
-    They are classes, functions, methods, properties or modules; TypeError where one has no Python
-    source.
+    They are classes, functions, methods, properties or modules.
+
+    Raises:
+        TypeError: one has no Python source.
     """
     if not objects:
         raise TypeError("show_source needs at least one class or function to show.")
@@ -26,15 +28,14 @@ def show_source(*objects: object) -> None:
 def source_of(item: object) -> str:
     """The source of a class, function, method, property or module, without indent.
 
-    TypeError where it has none in Python.
+    Raises:
+        TypeError: it has none in Python.
     """
     try:
         lines, _ = inspect.getsourcelines(_written(item))  # type: ignore[arg-type]
     except (OSError, TypeError):
-        raise TypeError(
-            f"{repr(item)[:60]} has no Python source; show_source takes classes, functions and "
-            "modules that are written in Python."
-        ) from None
+        wanted = "show_source takes classes, functions and modules that are written in Python"
+        raise TypeError(f"{repr(item)[:60]} has no Python source; {wanted}.") from None
     indent = lines[0][: len(lines[0]) - len(lines[0].lstrip())]
     # Not textwrap.dedent: a docstring that starts further left must not keep a method indented.
     return "".join(line.removeprefix(indent) for line in lines).rstrip() + "\n"

@@ -307,13 +307,13 @@ def test_a_second_build_of_the_same_notebooks_is_skipped_and_a_changed_one_is_bu
 
 
 def test_a_change_of_any_file_that_pages_lead_to_makes_a_new_site(tmp_path):
-    desk = build_site.Desk(tmp_path, whole=True)
+    folder = build_site.PageFolder(tmp_path, whole=True)
     inputs = {path for pattern in build_site.INPUTS for path in build_site.ROOT.glob(pattern)}
     for text in build_site.DOCS.glob("*.md"):
-        desk.linked(text.read_text(encoding="utf-8"), "docs", "docs")
+        folder.linked(text.read_text(encoding="utf-8"), "docs", "docs")
     for notebook in NOTEBOOKS:
         for cell in nbformat.read(notebook, as_version=4).cells:
-            desk.linked(cell.source if cell.cell_type == "markdown" else "", "notebooks")
+            folder.linked(cell.source if cell.cell_type == "markdown" else "", "notebooks")
     files = tmp_path / "files"
     laid = [path.relative_to(files) for path in files.rglob("*") if path.is_file()]
     assert len(laid) >= 2 and [name for name in laid if build_site.ROOT / name not in inputs] == []

@@ -100,7 +100,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(folder: Path, wanted: float) -> subprocess.Popen:
-    """As the notebook's own cell starts it, for so many minutes."""
+    """As the notebook's own cell starts it, for `wanted` minutes."""
     (cell,) = [cell for cell in CODE if "subprocess.Popen(" in cell.source]
     there = SimpleNamespace(minutes=lambda _: wanted, COURSE=run_notebooks.ROOT)
     names = {"runtime": there, "RUNS": folder, "process_of": process_of}

@@ -31,7 +31,7 @@ from src.dates import (
     exact_match,
     exact_match_by_length,
     make_dates,
-    split_of,
+    split_of_day,
     train_dates,
     translate,
     write_date,
@@ -124,7 +124,7 @@ def test_a_pair_is_a_written_date_or_span_and_its_iso_form(many):
 def test_no_day_is_in_two_splits_and_one_in_ten_is_for_the_test(many):
     days = [{day for pair in pairs for day in pair.iso.split("/")} for pairs in many.values()]
     assert not any(one & other for one, other in itertools.combinations(days, 2))
-    splits = [split_of(dates.FIRST_DAY + timedelta(i)) for i in range(20_000)]
+    splits = [split_of_day(dates.FIRST_DAY + timedelta(i)) for i in range(20_000)]
     for split in ("test", "development"):
         assert splits.count(split) / len(splits) == pytest.approx(0.1, abs=0.01)
 

@@ -388,7 +388,7 @@ def test_nearest_words_are_of_the_list_and_their_shared_part_has_its_interval():
         others = [other for other in wv.get_top_similar(word, 12_000) if other in words]
         assert [words[i] for i in row] == others[:3]
     share, half = shared_neighbours(np.array([[1, 2], [3, 4]]), np.array([[2, 1, 9], [4, 8, 9]]))
-    assert (share, half) == pytest.approx((0.75, 1.96 * 0.25 / 2**0.5))
+    assert (share, half) == pytest.approx((0.75, 1.96 * 0.25))
 
 
 # --- keeping them --------------------------------------------------------------------------------

@@ -273,7 +273,7 @@ class Room:
 
 
 def _cell(value: str | int) -> str:
-    """What a spreadsheet shows as it is: an apostrophe stands before what it would compute."""
+    """What a spreadsheet shows as it is: an apostrophe goes before what it would compute."""
     text = str(value)
     return f"'{text}" if text.startswith(FORMULA) else text
 

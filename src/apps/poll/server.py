@@ -249,25 +249,29 @@ def make_application(
 
 
 def network_address() -> str:
-    """This computer's address in its network. Raises OSError where it is in none."""
+    """This computer's address in its network.
+
+    Raises:
+        OSError: it is in none.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:  # sends nothing: it only finds out which way a message would take
             probe.connect(("198.51.100.1", 9))
         except OSError:
-            raise OSError(
-                "this computer is in no network; join the one of the room, "
-                "or give its address with --host."
-            ) from None
+            advice = "join the one of the room, or give its address with --host"
+            raise OSError(f"this computer is in no network; {advice}.") from None
         return probe.getsockname()[0]
 
 
 def public_address(url: str) -> str:
-    """The address of a proxy, with a slash at its end. Raises ValueError where it is none."""
+    """The address of a proxy, with a slash at its end.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not re.fullmatch(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:[1-9]\d{0,4})?/*", url):
-        raise ValueError(
-            f"--url is {url!r}; it is an address like https://poll.example.org, "
-            "with nothing after the name."
-        )
+        form = "an address like https://poll.example.org, with nothing after the name"
+        raise ValueError(f"--url is {url!r}; it is {form}.")
     return f"{url.rstrip('/')}/"
 
 

@@ -114,15 +114,18 @@ def make_application(routes: list[tuple], folder: Path, **settings: Any) -> Appl
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take a port, before anything slow is loaded. Raises OSError where that fails."""
+    """Take a port, before anything slow is loaded.
+
+    Raises:
+        OSError: that fails.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:  # a room presses at once, hence the backlog
         listening = socket.create_server((host, port), family=family, backlog=1024)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).split(" (")[0]
-        raise OSError(
-            f"cannot listen on {host}:{port} ({reason}); choose another --port or --host."
-        ) from None
+        found = f"cannot listen on {host}:{port} ({reason})"
+        raise OSError(f"{found}; choose another --port or --host.") from None
     listening.setblocking(False)
     return listening
 

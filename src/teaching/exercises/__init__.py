@@ -14,7 +14,7 @@ from pathlib import Path
 
 from src.teaching.exercises.grading import Verdict, grade_answer
 from src.teaching.exercises.record import Exercise
-from src.teaching.panel import Panel, box, folded, inline_text, paragraphs_html
+from src.teaching.panel import Panel, folded, framed, inline_text, paragraphs_html
 from src.teaching.sources import source_box, source_pre
 from src.text import close_spellings
 
@@ -27,7 +27,7 @@ def check(exercise: str, answer: object) -> None:
     If not, a case that fails and the likely mistake.
     """
     verdict = grade(exercise, answer)
-    shown = box(COLOURS[verdict.status], paragraphs_html(verdict.message))
+    shown = framed(COLOURS[verdict.status], paragraphs_html(verdict.message))
     Panel(shown, inline_text(verdict.message)).show()
 
 
@@ -71,7 +71,8 @@ def exercises(notebook: str) -> Mapping[str, Exercise]:
 def find(exercise: str) -> Exercise:
     """The exercise with this id, or with the number that its notebook had before.
 
-    ValueError where there is none offers the nearest.
+    Raises:
+        ValueError: there is none; offers the nearest.
     """
     known = {item.name: item for number in notebooks() for item in exercises(number).values()}
     found = known.get(exercise.partition(".")[2])

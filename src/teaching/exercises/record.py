@@ -90,7 +90,8 @@ class Exercise:
     def wrong_answers(self) -> list[tuple[Callable[..., Any], str]]:
         """The mistakes as functions, each with its sentence.
 
-        ValueError where one changes what is not in the solution.
+        Raises:
+            ValueError: one changes what is not in the solution.
         """
         lines = textwrap.dedent(self.mistakes).strip().splitlines()
         parts = itertools.groupby(lines, key=lambda line: line.startswith("# "))

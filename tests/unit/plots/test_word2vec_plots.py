@@ -14,7 +14,7 @@ PLACES = np.vstack([  # "far" words far away, the later the farther
     [[100 + i, 100 - i] for i in range(60)],
 ])  # fmt: skip
 MAPS = {f"seed {seed}": np.random.default_rng(seed).normal(size=(40, 2)) for seed in (1, 2)}
-MANY = [f"w{i}" for i in range(40)]
+FORTY_WORDS = [f"w{i}" for i in range(40)]
 
 FIGURES = {
     "draw_windows": (
@@ -51,7 +51,7 @@ FIGURES = {
         "Around “the”: 1990s, sea, king, three, two",
     ),
     "plot_word_maps": (
-        lambda: word2vec.plot_word_maps(MAPS, MANY, {"numbers": ["w1", "w2"]}),
+        lambda: word2vec.plot_word_maps(MAPS, FORTY_WORDS, {"numbers": ["w1", "w2"]}),
         "The same words, 2 maps: places and outlines change, while 19 % of each word's 8 nearest "
         "stay; 21 % would by chance",
     ),

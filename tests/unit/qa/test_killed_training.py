@@ -317,8 +317,8 @@ def test_two_processes_score_on_the_way_save_by_the_clock_and_stop_together(
     assert reports[-1]["phase"] == "finished" and run.evaluation_seconds > 0 < run.saving_seconds
 
 
-GONE = "another process of this command has ended, or this one was told to; "
-GONE += "the same call with resume=True (--resume) goes on"
+PEER_GONE = "another process of this command has ended, or this one was told to; "
+PEER_GONE += "the same call with resume=True (--resume) goes on"
 
 # Which of two processes is killed, where, and from which step both must go on.
 KILLS_OF_TWO = {
@@ -336,7 +336,7 @@ def test_when_one_of_two_is_killed_the_other_says_so_and_a_resume_ends_in_the_sa
     statuses, _, printed = processes.run(folder, *requests)
     other = 1 - killed_one
     assert (statuses[killed_one], statuses[other]) == (-signal.SIGKILL, 2), printed
-    assert printed[other].splitlines()[-1] == f"{GONE} from the last checkpoint in {folder}."
+    assert printed[other].splitlines()[-1] == f"{PEER_GONE} from the last checkpoint in {folder}."
     goes_on(folder, two.folder, expected, *several(2))
 
 
@@ -444,7 +444,7 @@ def test_a_worker_killed_under_torchrun_ends_the_command_and_resume_finishes(
     out, err = process.communicate(timeout=120)
     assert process.returncode != 0
     # The first is the one that speaks; torchrun names who was killed.
-    assert err.count(f"error: {GONE}") == (1 if rank == "1" else 0), err
+    assert err.count(f"error: {PEER_GONE}") == (1 if rank == "1" else 0), err
     assert "SIGKILL" in err and out.count('"finished"') == 0
     resumed = launch(tmp_path / "run", 2, "--epochs", "40", "--resume")
     assert result_of(resumed)["steps"] == 600

@@ -74,7 +74,7 @@ def test_any_text_is_a_question(retriever, question, title):
     [
         (("  \n\t",), "the question is blank"),
         (("Stra\udcdfe?",), "not readable as text"),
-        ((None,), "the question is None; ask in words"),
+        ((None,), "the question is None, which is no text"),
         (("gold", 0), "n is 0"),
         (("gold", 5, "magic"), "by is 'magic'"),
     ],

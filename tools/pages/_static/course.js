@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  // Names for those who hear the page: what the theme calls its folds and its search field is not what stands there.
+  // Names for those who hear the page: what the theme calls its folds and its search field is not what is written there.
   for (const fold of document.querySelectorAll("summary[aria-label='Toggle hidden content'], .search-button-field")) fold.removeAttribute("aria-label");
   for (const fold of document.querySelectorAll(".bd-sidebar-primary summary"))
     fold.setAttribute("aria-label", `Pages of ${fold.closest("li").querySelector("a").textContent.trim()}`);
