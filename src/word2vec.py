@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.stats import sem
+from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -456,7 +456,7 @@ def shared_neighbours(first: np.ndarray, second: np.ndarray) -> tuple[float, flo
     the m, and half of its 95 % interval.
     """
     shares = [len({*a} & {*b}) / len(a) for a, b in zip(first, second, strict=True)]
-    return float(np.mean(shares)), float(1.96 * sem(shares))
+    return float(np.mean(shares)), float(1.96 * stats.sem(shares))
 
 
 # --- keeping a run

@@ -1,14 +1,18 @@
-"""A browser for tests, and a checker of accessibility."""
+"""A browser for tests, a checker of accessibility, and pages that compute."""
 
 import base64
 import hashlib
+import os
 import shutil
 import subprocess
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tools import build_site, explorers, site_server
 from tools.browser import CHROMIUM, Browser
 
 # https://github.com/dequelabs/axe-core, MPL-2.0: used here, and no part of the course
@@ -63,3 +67,31 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == AXE_INTEGRITY
     with tarfile.open(archive) as package:
         return package.extractfile("package/axe.min.js").read().decode("utf-8")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages that compute, below a page that opens one."""
+    folder = tmp_path_factory.mktemp("a site") / "below" / "explorers"
+    patterns = ("tools/page_*.py", "tools/onnx_file.py", "weights/*/card.json")
+    made_of = [file for pattern in patterns for file in explorers.ROOT.glob(pattern)]
+    laid = explorers.SITE / ".laid"  # by `make course`
+    if laid.is_file() and all(os.path.getmtime(f) < os.path.getmtime(laid) for f in made_of):
+        shutil.copytree(explorers.SITE, folder)
+        explorers.lay_pages(folder)
+    else:
+        explorers.lay(folder)
+    first = f"<!doctype html><title>One</title><body>{explorers.first_page_reader()}"
+    first += '<script src="course.js"></script>'
+    (folder.parent / "index.html").write_text(first, encoding="utf-8")
+    shutil.copy(build_site.PAGES / "_static" / "course.js", folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(site: Path) -> Iterator[str]:
+    """As any static host serves it: without the headers that allow threads."""
+    server = site_server.server(site.parent, isolated=False)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/explorers/"
+    server.shutdown()

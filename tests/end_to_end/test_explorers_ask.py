@@ -18,15 +18,11 @@ from src.qa.decoding import Answer, Candidate
 from src.qa.documents import Document, wikipedia
 from src.qa.keyword import KeywordIndex
 from src.qa.retriever import Hit, fuse, top_k
-from tests.end_to_end.pages import FAINT, FITS, findings, walk_the_tour
-from tests.end_to_end.test_explorers import (  # noqa: F401 (fixtures)
-    BUSY,
+from tests.end_to_end.test_explorers import (
     HOSTILE,
     ODD,
     SELECTED,
     only_from,
-    served,
-    site,
     visit,
 )
 from tools import explorers, page_search
@@ -41,7 +37,7 @@ QUESTIONS = (
 
 
 @pytest.fixture(scope="module")
-def parts(browser, site: Path):  # noqa: F811
+def parts(browser, site: Path):
     """The page's scripts by themselves, without models."""
     (site / "parts.html").write_text('<meta charset="utf-8"><script src="explorers.js"></script>')
     browser.open((site / "parts.html").as_uri())
@@ -127,7 +123,7 @@ MEGABYTES = """[...new Set(%s.flatMap((model) => Explorers.filesOf(model)))]
   .reduce((sum, name) => sum + Explorers.about.files[name].bytes, 0) / 1e6"""
 
 
-def test_it_answers_by_words_and_says_what_the_answer_hangs_on(browser, served):  # noqa: F811
+def test_it_answers_by_words_and_says_what_the_answer_hangs_on(browser, served):
     visit(browser, f"{served}ask.html#{urlencode({'q': QUESTIONS[0], 'm': 0})}")
     browser.click("input[type=text]")
     browser.wait(SELECTED)
@@ -155,14 +151,14 @@ def test_it_answers_by_words_and_says_what_the_answer_hangs_on(browser, served):
     assert browser.run(MEGABYTES % ["ask", "meaning"]) == pytest.approx(told[1], abs=1)
 
 
-def test_a_page_opened_as_a_file_answers_too(browser, site):  # noqa: F811
+def test_a_page_opened_as_a_file_answers_too(browser, site):
     visit(browser, (site / "ask.html").as_uri())
     assert browser.text(".verdict .answer")
     assert only_from(browser, "file:")
 
 
 @pytest.mark.full
-def test_meaning_finds_what_words_do_not(browser, served):  # noqa: F811
+def test_meaning_finds_what_words_do_not(browser, served):
     visit(browser, f"{served}ask.html#{urlencode({'q': 'Why do leaves look green?', 'm': 1})}")
     assert "chlorophyll" in browser.run(SHOWN)["answer"]
     documents, same = retriever.Retriever.open(), 0
@@ -176,22 +172,7 @@ def test_meaning_finds_what_words_do_not(browser, served):  # noqa: F811
     assert same >= 0.95 * len(questions) > 200
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, True), (1366, False)])
-def test_a_strangers_question_is_text_and_a_refusal_says_why(
-    browser,
-    axe,
-    served,  # noqa: F811
-    width,
-    dark,
-):
-    asked = urlencode(dict.fromkeys(("q", "t"), HOSTILE) | {"m": HOSTILE})
-    visit(browser, f"{served}ask.html#{asked}", width, 900, dark=dark)
-    assert browser.run("document.querySelectorAll('main img, main script').length") == 0
-    assert browser.run("typeof window.hacked") == "undefined"
-    assert browser.run("document.querySelector('input[type=text]').value") == HOSTILE
+def test_a_refusal_says_why(browser, served):
+    visit(browser, f"{served}ask.html#{urlencode({'q': HOSTILE})}")
     assert browser.text(".verdict .answer") == "I don’t know."
     assert "Why: the best guess is" in browser.text(".verdict")
-    assert browser.run(FAINT) == [] and browser.run(FITS)
-    walk_the_tour(browser)
-    assert browser.run(f"!{BUSY}") and only_from(browser, served)
-    assert findings(browser, axe) == []

@@ -5,9 +5,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
@@ -20,11 +17,9 @@ from src.language_models import GPTModel, LanguageModel
 from src.ngrams import NgramModel
 from src.sampling import Sampler
 from src.text import Vocabulary
-from tests.end_to_end.pages import FAINT, FITS, findings, walk_the_tour
-from tests.end_to_end.test_explorers import HOSTILE, odd_texts, only_from, visit
-from tools import explorers, page_models, page_words, site_server
+from tests.end_to_end.test_explorers import odd_texts, visit
+from tools import page_models, page_words
 
-VIEWS = ("words", "language")
 BEGINNINGS = (
     "The river flows into",
     "She was born in",
@@ -72,22 +67,6 @@ GREEDY = """Explorers.helper("language").then(async (helper) => {
 def made() -> tuple[dict, dict[str, bytes]]:
     about: dict = {"models": {}, "reader": {}}
     return about, page_words.add(about)
-
-
-@pytest.fixture(scope="module")
-def site(made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    about, files = made
-    folder = tmp_path_factory.mktemp("site")
-    explorers.write(folder, files, about)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def served(site: Path) -> Iterator[str]:
-    server = site_server.server(site, isolated=False)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -231,36 +210,3 @@ def test_dials_cut_and_the_link_keeps_what_was_written(browser, served):
     browser.wait("document.querySelector('.new').textContent.length > 20")
     browser.run("[...document.querySelectorAll('.writer .choices button')][1].click()")
     browser.wait("document.querySelector('.writer .told').textContent.includes('tokens/s')")
-
-
-def test_markup_in_a_strangers_link_is_shown_as_text(browser, served):
-    for view, names in (
-        ("words", ("w", "walk", "eq")),
-        ("language", ("b", "t", "k", "p", "n", "x", "by")),
-    ):
-        visit(browser, f"{served}{view}.html#{urlencode(dict.fromkeys(names, HOSTILE))}")
-        assert browser.run("document.querySelectorAll('main img, main script').length") == 0
-        assert browser.run("typeof window.hacked") == "undefined"
-        field = "document.querySelector('input[type=text], textarea').value"
-        assert HOSTILE.startswith(browser.run(field)[:40])
-        assert only_from(browser, served)
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_the_tour_leads_through_the_view_by_keyboard_and_ends(browser, served, view):
-    visit(browser, f"{served}{view}.html")
-    walk_the_tour(browser)
-
-
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize(("width", "dark"), [(390, True), (1366, False)])
-def test_every_text_can_be_read_and_nothing_sticks_out(browser, axe, served, view, width, dark):
-    visit(browser, f"{served}{view}.html#k=4", width, 900, dark=dark)
-    assert browser.run(FAINT) == [] and browser.run(FITS)
-    assert findings(browser, axe) == []
-
-
-def test_a_page_opened_as_a_file_computes_too(browser, site):
-    for view in VIEWS:
-        visit(browser, (site / f"{view}.html").as_uri())
-        assert only_from(browser, "file:")

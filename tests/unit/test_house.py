@@ -11,7 +11,7 @@ import pytest
 # Bytes of Python that a folder may hold. They go down: the aim is 850,000 for src, 750,000 for
 # tests and 150,000 for tools. They grew by what src gave and the decks, by the pages that compute,
 # what the site remembers and the stand-in for the Hub, and by publishing and the check on a GPU.
-BUDGETS = {"src": 939_800, "tests": 1_047_200, "tools": 259_200, "benchmarks": 131_300}
+BUDGETS = {"src": 939_800, "tests": 1_047_200, "tools": 260_100, "benchmarks": 131_300}
 LONGEST_LINE, LONGEST_FUNCTION, LONGEST_FIGURE = 100, 60, 30  # characters; lines
 # From the ground up. A room may import its own layer and those below it.
 LAYERS = (
