@@ -54,6 +54,14 @@ def test_its_stored_outputs_are_those_of_its_cells(notebook):
 
 
 @each_notebook
+def test_cells_fit_a_projector(notebook):
+    for cell in cells_of(notebook):
+        lines, tags = "".join(cell["source"]).splitlines(), cell["metadata"].get("tags", [])
+        assert len(lines) <= 25 or {"set-up", "exercise"} & set(tags), cell["id"]
+        assert max(map(len, lines), default=0) <= 80, cell["id"]
+
+
+@each_notebook
 def test_what_it_prints_fits_the_page(notebook):
     printed = [output.get("text", "") for cell in cells_of(notebook) for output in cell["outputs"]]
     lines = "\n".join(map("".join, printed)).splitlines()

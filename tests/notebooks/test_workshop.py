@@ -46,14 +46,6 @@ def test_it_fits_two_and_a_half_hours_with_a_question_to_the_room_every_fifteen_
             silent = 0.0
 
 
-def test_cells_fit_a_projector():
-    for cell in CODE:
-        lines = cell.source.splitlines()
-        if "set-up" not in minutes.tags_of(cell):
-            assert len(lines) <= 25, cell.id
-        assert max(map(len, lines)) <= 80, cell.id
-
-
 def test_every_notebook_is_linked_where_its_subject_comes_up():
     text = "\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
     others = {path.name for path in NOTEBOOK.parent.glob("[0-9]*.ipynb")}
