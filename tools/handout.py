@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tools import build_site, run_notebooks
 
-CALL = re.compile(r'\n?^solution\("[^"]*"\)$|, solution$', re.MULTILINE)
+CALL = re.compile(r'\n?^solution\("[^"]*"\)$|, solution\b', re.MULTILINE)
 
 
 def handed_out(content: dict) -> dict:

@@ -87,14 +87,16 @@ class EventStream(PollHandler):
         self.set_header("X-Accel-Buffering", "no")  # nginx must not gather what should arrive
         pulse = f"event: pulse\ndata: {HEARTBEAT:g}\n\n"  # how long silence means nothing
         self.write(f"retry: 1000\n{pulse}")  # milliseconds until a browser reconnects
-        event = ""
+        told = ""
         with suppress(StreamClosedError, asyncio.CancelledError):
             while True:
-                change = changed.wait(timedelta(seconds=HEARTBEAT))  # from now on, none is missed
-                self.write(event or f"data: {json.dumps(view())}\n\n")
+                change = changed.wait(timedelta(seconds=HEARTBEAT))
+                state = json.dumps(view())  # anew: a change may come as time runs out
+                self.write(pulse if state == told else f"data: {state}\n\n")
+                told = state
                 await self.flush()
                 await asyncio.sleep(REDRAW_SECONDS)
-                event = "" if await change else pulse
+                await change
         if self._replaced:
             self.write("event: replaced\ndata: by a newer one\n\n")
 
