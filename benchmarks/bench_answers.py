@@ -16,22 +16,24 @@ import numpy as np
 from datasets import Dataset
 from scipy.stats import binomtest
 
-from src.qa import QuestionAnswerer, WikipediaAnswerer, evaluate, load_squad
+from src.qa import QuestionAnswerer, WikipediaAnswerer
 from src.qa.calibration import reliability
 from src.qa.course_set import open_domain_questions
-from src.qa.evaluation import Judged, judge
+from src.qa.evaluation import Judged, ask_all, judge, judge_answers, results_at
 from src.qa.metrics import HALF_RIGHT
 from tools import reader_data
 from tools.calibrate_weights import without_their_articles
-from tools.make_weights import has_answer, refusal_rates
+from tools.make_weights import has_answer, refusal_rates, sets_of_the_card
 
 
 def given_passages(qa: QuestionAnswerer, rows: Dataset) -> dict[str, float]:
     """F1, what is refused, AUC and calibration where the passage is given."""
-    found, judged = evaluate(qa, rows), judge(qa, rows)
+    answers, answerable = ask_all(qa, rows), has_answer(rows)
+    judged = judge_answers(answers, rows)
+    found = results_at(0.0 if answerable.all() else qa.threshold, answers, rows)
     told = {name: found[name] for name in ("total", "exact_match", "f1")}
     if "NoAns_total" in found:
-        told |= refusal_rates(judged.confidences, has_answer(rows), qa.threshold)
+        told |= refusal_rates(judged.confidences, answerable, qa.threshold)
         told |= {"auc": found["auc"], "best f1": found["best_f1"]}
     return told | calibration_of(judged)
 
@@ -54,13 +56,13 @@ def everyday(answerer: WikipediaAnswerer, part: str) -> dict[str, object]:
     seconds, given = [], []
     for question in rows["question"]:
         start = time.perf_counter()
-        given.append(answerer.ask(question))
+        given.append(answerer.ask(question, threshold=0.0))
         seconds.append(time.perf_counter() - start)
-    judged, refused = judge(answerer, rows), np.array([one.is_refusal for one in given])
-    right, answerable = judged.correct(HALF_RIGHT), has_answer(rows)
-    for question, answer, is_right in zip(rows["question"], given, right, strict=True):
-        verdict = "refused" if answer.is_refusal else "right" if is_right else "WRONG"
-        print(f"  {verdict:8}{answer.score:5.2f} {question} -> {answer.text} ({answer.title})")
+    judged, answerable = judge_answers(given, rows), has_answer(rows)
+    right, refused = judged.correct(HALF_RIGHT), judged.confidences < answerer.threshold
+    verdicts = np.where(refused, "refused", np.where(right, "right", "WRONG"))
+    for verdict, asked, answer in zip(verdicts, rows["question"], given, strict=True):
+        print(f"  {verdict:8}{answer.score:5.2f} {asked} -> {answer.text} ({answer.title})")
     return {
         "questions": len(rows),
         "answerable answered": share(~refused[answerable]),
@@ -95,15 +97,13 @@ def main() -> None:
     parser.add_argument("--model", default="qa-minilm")
     parser.add_argument("--part", choices=["development", "test"], default="development")
     options = parser.parse_args()
-    qa, course = QuestionAnswerer.load(options.model), load_squad("course")
-    split = {"development": "validation", "test": "test"}[options.part]
-    sets = reader_data.scored_sets(options.part) | {"course": course[split]}
+    qa, sets = QuestionAnswerer.load(options.model), sets_of_the_card(options.part)
     results = {}
     for name, rows in sets.items():
         results[name] = given_passages(qa, rows)
         print(f"{name}: {told(results[name])}", flush=True)
     answerer = WikipediaAnswerer.load(options.model)
-    results["open"] = open_questions(answerer, open_domain_questions(course[split]))
+    results["open"] = open_questions(answerer, open_domain_questions(sets["course"]))
     print(f"open questions: {told(results['open'])}", flush=True)
     results["everyday"] = everyday(answerer, options.part)
     print(f"everyday questions: {told(results['everyday'])}", flush=True)

@@ -4,8 +4,7 @@ one idea at a time.
 Every rung is one pass of `src.qa.finetune` over some of the questions, or the mean of such runs,
 kept in build/bench/reader/<rung>: a rung that is there is not trained again, and one that was
 interrupted goes on. All are scored on the development files; the test parts are never read. Of
-Reddit's and Amazon's questions a quarter is taken, so that a rung takes about ten minutes: what
-holds here is tried once more at full size.
+Reddit's and Amazon's questions a quarter is taken: a rung takes half an hour at most.
 """
 
 import argparse
@@ -17,12 +16,11 @@ from pathlib import Path
 import common
 from datasets import Dataset, concatenate_datasets
 
-from src.qa import QuestionAnswerer, evaluate, finetune, load_run
-from src.qa.dataset import answerable_only
-from src.qa.evaluation import judge
+from src.qa import QuestionAnswerer, finetune, load_run
+from src.qa.evaluation import ask_all, judge_answers, results_at
 from src.qa.training import ReaderTrainer
 from tools import reader_data
-from tools.make_weights import mean_of_models, standard_error_of_f1
+from tools.make_weights import has_answer, mean_of_models, standard_error_of_f1
 from tools.passage_training import SAID, PassageTrainer
 
 FOLDER = common.RESULTS / "reader"
@@ -123,8 +121,9 @@ def scores(folder: Path, development: dict[str, Dataset]) -> dict[str, float]:
     """F1 and its standard error where there is an answer; and how well refusing can go."""
     qa, told = QuestionAnswerer.load(folder), {}
     for name, rows in development.items():
-        found = evaluate(qa, rows)
-        f1 = judge(qa, answerable_only(rows)).f1
+        answers = ask_all(qa, rows)
+        found = results_at(qa.threshold, answers, rows)
+        f1 = judge_answers(answers, rows).f1[has_answer(rows)]
         told |= {f"{name} F1": 100 * f1.mean(), f"{name} ±": standard_error_of_f1(f1)}
         if "auc" in found:
             told |= {f"{name} AUC": found["auc"], f"{name} best F1": found["best_f1"]}

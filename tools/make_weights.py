@@ -24,8 +24,8 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from scipy.stats import bootstrap
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from src.qa import QuestionAnswerer, evaluate, finetune, load_squad
-from src.qa.evaluation import fit_calibration, judge
+from src.qa import QuestionAnswerer, finetune, load_squad
+from src.qa.evaluation import ask_all, fit_calibration, judge_answers, results_at
 from src.qa.models import ModelError, load_model, save_released, scaling_of
 from src.qa.runs import FinetuneRun
 from tools.cards import made_here, parse_options, write_page
@@ -134,26 +134,21 @@ def scores_of(qa: QuestionAnswerer, sets: dict[str, Dataset]) -> dict[str, dict[
     """
     report = {}
     for name, rows in sets.items():
-        judged, answerable, measured = judge(qa, rows), has_answer(rows), evaluate(qa, rows)
-        marked = 100 * float(judged.f1[answerable].mean())
-        told = {
-            "questions": len(rows),
-            "exact_match": round(100 * float(judged.exact.mean()), 2),
-            "f1": round(marked, 2),
-            "f1_standard_error": round(standard_error_of_f1(judged.f1), 2),
-        }
-        if not answerable.all():
+        answers, answerable = ask_all(qa, rows), has_answer(rows)
+        judged, refusing = judge_answers(answers, rows), not answerable.all()
+        measured = results_at(qa.threshold if refusing else 0.0, answers, rows)
+        told = {score: round(measured[score], 2) for score in ("exact_match", "f1")}
+        told = {"questions": len(rows)} | told | {"ece": round(measured["ece"], 4)}
+        if refusing:
             rates = refusal_rates(judged.confidences, answerable, qa.threshold)
-            told = {
-                "questions": len(rows),
-                "unanswerable": int((~answerable).sum()),
-                **{rate: round(percent, 1) for rate, percent in rates.items()},
-                "exact_match": round(measured["exact_match"], 2),
-                "f1": round(measured["f1"], 2),
-                "f1_answerable_without_refusing": round(marked, 2),
-                "auc": round(measured["auc"], 4),
-            }
-        report[name] = told | {"ece": round(measured["ece"], 4)}
+            told["unanswerable"] = int((~answerable).sum())
+            told |= {rate: round(percent, 1) for rate, percent in rates.items()}
+            marked = 100 * float(judged.f1[answerable].mean())
+            told["f1_answerable_without_refusing"] = round(marked, 2)
+            told["auc"] = round(measured["auc"], 4)
+        else:
+            told["f1_standard_error"] = round(standard_error_of_f1(judged.f1), 2)
+        report[name] = told
     return report
 
 

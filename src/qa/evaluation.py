@@ -32,6 +32,8 @@ from src.qa.models import DEFAULT_THRESHOLD
 if TYPE_CHECKING:
     from src.qa.open_domain import OpenAnswer, WikipediaAnswerer
 
+    Answers = Sequence[Answer] | Sequence[OpenAnswer]
+
 COVERAGES = (50, 80)  # percent of the questions whose risk is told
 CARD_DIGITS = 4  # of a number on a card
 
@@ -62,15 +64,15 @@ def evaluate(
     if threshold is not None:
         check_threshold(threshold)
     start = time.perf_counter()
-    # Without a threshold: the best one needs the answers behind the refusals, too.
-    answers = qa(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
+    # The best threshold needs the answers behind the refusals, too.
+    answers = ask_all(qa, dataset)
     seconds = time.perf_counter() - start
     if threshold is None:
-        threshold = qa.threshold if not all(gold_answers(dataset).values()) else 0.0
-    return _results_at(threshold, answers, dataset) | {"seconds": round(seconds, 2)}
+        threshold = 0.0 if all(gold_answers(dataset).values()) else qa.threshold
+    return results_at(threshold, answers, dataset) | {"seconds": round(seconds, 2)}
 
 
-def _results_at(threshold: float, answers: Sequence[Answer], dataset: Dataset) -> dict[str, float]:
+def results_at(threshold: float, answers: Sequence[Answer], dataset: Dataset) -> dict[str, float]:
     """What `evaluate` returns, but for seconds, of answers given without a threshold."""
     golds, texts, scores = _by_id(answers, dataset)
     said = {qid: text if scores[qid] >= threshold else "" for qid, text in texts.items()}
@@ -78,11 +80,11 @@ def _results_at(threshold: float, answers: Sequence[Answer], dataset: Dataset) -
     if "NoAns_total" in result:
         result |= best_threshold(texts, scores, golds) | {"threshold": threshold}
         if "HasAns_total" in result:
-            from sklearn.metrics import roc_auc_score  # takes a second, and needed here only
+            from sklearn.metrics import roc_auc_score  # takes a second
 
             answerable = [bool(gold) for gold in golds.values()]
             result["auc"] = float(roc_auc_score(answerable, list(scores.values())))
-    found = _judged(answers, dataset)
+    found = judge_answers(answers, dataset)
     right = found.correct(HALF_RIGHT)
     result["ece"] = reliability(found.confidences, right).error
     curve = coverage_curve(found.confidences, right)
@@ -93,7 +95,7 @@ def _results_at(threshold: float, answers: Sequence[Answer], dataset: Dataset) -
 
 
 def _by_id(
-    answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset
+    answers: Answers, dataset: Dataset
 ) -> tuple[dict[str, list[str]], dict[str, str], dict[str, float]]:
     golds = gold_answers(dataset)
     texts = {qid: answer.text for qid, answer in zip(golds, answers, strict=True)}
@@ -121,20 +123,24 @@ class Judged:
         return self.f1 >= least_f1
 
 
-def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> Judged:
+def ask_all(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> Answers:
     """Ask every question of `dataset`, without a threshold.
 
     A QuestionAnswerer reads each question's own passage; a WikipediaAnswerer has to find one.
     """
     questions = list(dataset["question"])
-    if hasattr(answerer, "ask_many"):  # over Wikipedia
-        answers = answerer.ask_many(questions, threshold=0.0)
-    else:
-        answers = answerer(questions, list(dataset["context"]), threshold=0.0, n_best=1)
-    return _judged(answers, dataset)
+    if hasattr(answerer, "ask_many"):
+        return answerer.ask_many(questions, threshold=0.0)
+    return answerer(questions, list(dataset["context"]), threshold=0.0, n_best=1)
 
 
-def _judged(answers: Sequence[Answer] | Sequence[OpenAnswer], dataset: Dataset) -> Judged:
+def judge(answerer: QuestionAnswerer | WikipediaAnswerer, dataset: Dataset) -> Judged:
+    """`ask_all`, and how right the answers are."""
+    return judge_answers(ask_all(answerer, dataset), dataset)
+
+
+def judge_answers(answers: Answers, dataset: Dataset) -> Judged:
+    """How right answers without a threshold are."""
     golds, texts, confidences = _by_id(answers, dataset)
     scores, given = score_questions(texts, golds), np.array([bool(text) for text in texts.values()])
     exact = (scores.exact == 1) & given
@@ -145,8 +151,8 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
     """The scaling that makes a reader's scores true, and then the threshold with the best F1.
 
     All questions are answered once, whatever the reader's own scaling and threshold. An answer is
-    right with a token F1 of HALF_RIGHT at least; by SQuAD 2.0's rules one to an unanswerable
-    question is wrong. Use questions that the reader did not learn from.
+    right with a token F1 of HALF_RIGHT at least; see `Judged`. Use questions that the reader did
+    not learn from.
 
     Returns:
         What a card says: temperature, offset, threshold, and under ["calibration"]["passage"]
@@ -156,8 +162,8 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
     """
     plain = copy.copy(qa)
     plain.scaling = Scaling()
-    answers = plain(list(dataset["question"]), list(dataset["context"]), threshold=0.0, n_best=1)
-    found = _judged(answers, dataset)
+    answers = ask_all(plain, dataset)
+    found = judge_answers(answers, dataset)
     right, scaling, threshold = found.correct(HALF_RIGHT), Scaling(), DEFAULT_THRESHOLD
     fitted = right.any() and not right.all()
     if fitted:
@@ -166,7 +172,7 @@ def fit_calibration(qa: QuestionAnswerer, dataset: Dataset) -> dict:
         answers = [replace(answer, score=s) for answer, s in zip(answers, scores, strict=True)]
         golds, texts, by_id = _by_id(answers, dataset)
         threshold = min(best_threshold(texts, by_id, golds)["best_f1_thresh"], 1.0)
-    results = _results_at(threshold, answers, dataset)
+    results = results_at(threshold, answers, dataset)
     told = {"questions": results["total"], "unanswerable": results.get("NoAns_total", 0)}
     names = [name for name in ("exact_match", "f1", "ece", "auc") if name in results]
     told |= {name: round(results[name], CARD_DIGITS) for name in names}

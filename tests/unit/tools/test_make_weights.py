@@ -46,10 +46,8 @@ def test_articles_are_selected_in_the_order_of_the_file_with_all_their_questions
 
 
 def test_a_card_says_what_the_threshold_costs_where_some_questions_have_no_answer():
-    qa, some = (
-        QuestionAnswerer.load("qa-student"),
-        load_squad("course")["validation"].select(range(40)),
-    )
+    qa = QuestionAnswerer.load("qa-student")
+    some = load_squad("course")["validation"].select(range(40))
     told = scores_of(qa, {"all": answerable_only(some), "some": some})
     refused = np.array(
         [answer.is_refusal for answer in qa(some["question"][:], some["context"][:])]
