@@ -181,9 +181,9 @@ def draw_equation(wv: WordVectors, a: str, b: str, c: str) -> Figure:
     nearest = dict(sorted(away.items(), key=lambda item: item[1]))
     title(chart, f"true distance from {name}", 11)
     bars(chart, nearest, "{:.2f}", [colours[word] for word in nearest], "distance")
-    first, *_ = nearest
-    aside = f", a word of the question; of all others “{words[3]}” is nearest"
-    finding = f"{name} ends nearest to “{first}”{aside * (first != words[3])}"
+    finding = f"{name} ends nearest to “{min(away, key=away.get)}”"
+    if min(away.values()) < away[words[3]]:
+        finding += f", a word of the question; of all others “{words[3]}” is nearest"
     shows = f"An arrow leads from {a} to {b}; the same arrow from {c} ends at {name}"
     return finish(figure, finding, shows, f"{words[3]} lies {off:.2f} off the plane of the arrows")
 
